@@ -1,0 +1,111 @@
+"""What is decided once, at the entry point: device, dtype, seed, profile, optional packages."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import torch
+
+ProfileName = Literal["micro", "full"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Which world a notebook or command runs in.
+
+    `micro` is offline, CPU-sized and seeded: the emoji scenes and the shipped models.
+    `full` loads real weights and data and wants a GPU and a hub.
+    """
+
+    name: ProfileName
+    seed: int = 0
+
+    @property
+    def is_micro(self) -> bool:
+        """True on the offline profile."""
+        return self.name == "micro"
+
+
+def profile() -> Profile:
+    """Read `VIZER_PROFILE` (`micro` unless set) and `VIZER_SEED` (0 unless set)."""
+    name = os.environ.get("VIZER_PROFILE", "micro")
+    if name not in ("micro", "full"):
+        raise ValueError(
+            f"VIZER_PROFILE={name!r}: wanted 'micro' (offline, CPU) or 'full' (GPU, hub)"
+        )
+    return Profile(name=name, seed=int(os.environ.get("VIZER_SEED", "0")))
+
+
+def pick_device(wanted: str = "auto") -> torch.device:
+    """Return the device to run on: `auto` is CUDA when there is one, else the CPU.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {wanted!r} was asked for, but torch {torch.__version__} sees no CUDA device. "
+            "Use --device cpu, or install a CUDA build of torch."
+        )
+    return device
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Make a CPU generator; draw on it and move the result, so that devices agree.
+
+    >>> torch.rand(1, generator=seeded(3)).equal(torch.rand(1, generator=seeded(3)))
+    True
+    """
+    return torch.Generator(device="cpu").manual_seed(seed)
+
+
+def require(module: str, *, extra: str, why: str) -> ModuleType:
+    """Import an optional package, or say which extra brings it.
+
+    >>> require("no_such_module", extra="umap", why="UMAP projections")
+    Traceback (most recent call last):
+    ...
+    ImportError: UMAP projections needs the package 'no_such_module': pip install
+    "vizer-core[umap]".
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if error.name is not None and error.name.split(".")[0] != module.split(".")[0]:
+            raise  # the package is there but broken: its own error says more
+        raise ImportError(
+            f'{why} needs the package {module!r}: pip install\n"vizer-core[{extra}]".'
+        ) from error
+
+
+def git_commit(root: Path | None = None) -> str:
+    """Return the short commit of the checkout, or `unknown` outside one."""
+    root = root or Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def hardware() -> str:
+    """Describe the machine in one line, for a result's record."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name(0)}, {cores} CPU cores, torch {torch.__version__}"
+    return f"CPU, {cores} cores, torch {torch.__version__}"
