@@ -1,0 +1,50 @@
+# `make book` and `make test` need Python >= 3.11 and make; everything else lands in .venv.
+#   make book PYTHON=python3.12                 another interpreter
+#   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"    CPU-only torch
+
+PYTHON ?= python3
+PIP_ARGS ?=
+EXTRAS := book,test,vlm,java,bertscore
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env book html notebooks test test-slow lab lint
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+env: $(STAMP)  ## make .venv with all that the book and the tests need
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python >= 3.11 is needed, $(PYTHON) is older: make env PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "cannot make a venv: on Debian, apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e ".[$(EXTRAS)]"
+	@touch $(STAMP)
+
+book: env  ## run every notebook, render the book, check it, print its path
+	$(BIN)/python -m tools.notebooks run --all
+	$(BIN)/python -m tools.book
+
+html: env  ## render the book from the stored outputs
+	$(BIN)/python -m tools.book
+
+notebooks: env  ## run the notebooks whose code, or whose part of the package, has changed
+	$(BIN)/python -m tools.notebooks run
+
+test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
+	$(BIN)/python -m pytest -m "not slow and not network"
+
+test-slow: env  ## the tests that take minutes each, retraining among them
+	$(BIN)/python -m pytest -m "slow and not network"
+
+lab: env  ## train every shipped micro model again from nothing
+	$(BIN)/vizer lab --rebuild
+
+lint: env  ## ruff on the code and the notebooks, and the rules for notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m tools.notebooks check

@@ -1,0 +1,119 @@
+"""Read the public names of the package from its source and write them as Markdown.
+
+The source is parsed, not imported: the page needs no model, no optional package, and jaxtyping's
+shapes appear as they are written.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+WIDTH = 76
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def signature(function: Function) -> str:
+    """Return a function's signature on one line, or one argument a line where it is long.
+
+    >>> signature(ast.parse("def f(x: int, *, y: str = 'a') -> bool: ...").body[0])
+    "f(x: int, *, y: str='a') -> bool"
+    """
+    returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
+    short = f"{function.name}({ast.unparse(function.args)}){returns}"
+    if len(short) <= WIDTH:
+        return short
+    parts = _split_arguments(ast.unparse(function.args))
+    return "\n".join([f"{function.name}(", *(f"    {part}," for part in parts), f"){returns}"])
+
+
+def _split_arguments(text: str) -> list[str]:
+    """Split at the commas that stand outside brackets and quotes."""
+    parts, depth, start, quote = [], 0, 0, ""
+    for position, mark in enumerate(text):
+        if quote:
+            quote = "" if mark == quote else quote
+        elif mark in "'\"":
+            quote = mark
+        elif mark in "([{":
+            depth += 1
+        elif mark in ")]}":
+            depth -= 1
+        elif mark == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [*parts, text[start:].strip()]
+
+
+def class_outline(node: ast.ClassDef) -> str:
+    """Return a class as its fields and the signatures of its public methods."""
+    bases = ", ".join(ast.unparse(base) for base in node.bases)
+    lines = [f"class {node.name}({bases})" if bases else f"class {node.name}"]
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and not ast.unparse(item.target).startswith("_"):
+            lines.append(f"    {ast.unparse(item)}")
+        elif isinstance(item, Function) and not item.name.startswith("_"):
+            lines += [f"    {line}" for line in signature(item).splitlines()]
+    return "\n".join(lines)
+
+
+def entry_markdown(node: Function | ast.ClassDef) -> str:
+    """Return one public name: its signature and its docstring."""
+    head = class_outline(node) if isinstance(node, ast.ClassDef) else signature(node)
+    blocks = [f"```python\n{head}\n```"]
+    doc = ast.get_docstring(node) or ""
+    summary, _, rest = doc.partition("\n\n")
+    if summary:
+        blocks.append(escape(" ".join(summary.split())))
+    if rest.strip():
+        blocks.append(f"````{{dropdown}} More\n```text\n{rest.strip()}\n```\n````")
+    return "\n\n".join(blocks)
+
+
+def escape(text: str) -> str:
+    r"""Keep a docstring's marks from turning into Markdown, except its backticks.
+
+    >>> print(escape("a*b_c `d*e` <f> $g$"))
+    a\*b\_c `d*e` \<f> \$g\$
+    """
+    pieces = text.replace("``", "`").split("`")
+    for position in range(0, len(pieces), 2):
+        for mark in "*_<[$":
+            pieces[position] = pieces[position].replace(mark, "\\" + mark)
+    return "`".join(pieces)
+
+
+def module_name(package: Path, file: Path) -> str:
+    """Return the dotted name of a source file, a package's own for its `__init__`."""
+    parts = [package.name, *file.relative_to(package).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def module_markdown(name: str, source: str) -> str:
+    """Return one source file: what it is for, then its public functions and classes."""
+    tree = ast.parse(source)
+    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+    public = [
+        node
+        for node in tree.body
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
+    ]
+    parts = [f"### `{name}`", escape(" ".join(summary.split()))]
+    parts += [entry_markdown(node) for node in public]
+    return "\n\n".join(part for part in parts if part)
+
+
+def api_markdown(package: Path) -> str:
+    """Return every public name of the package, by subject."""
+    top = sorted(file for file in package.glob("*.py") if not file.name.startswith("_"))
+    parts = ["## Single files"]
+    parts += [module_markdown(module_name(package, file), file.read_text("utf-8")) for file in top]
+    for folder in sorted(path.parent for path in package.glob("*/__init__.py")):
+        files = [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
+        init = ast.parse((folder / "__init__.py").read_text("utf-8"))
+        parts.append(f"## {folder.name}")
+        parts.append(escape((ast.get_docstring(init) or "").partition("\n\n")[0]))
+        parts += [
+            module_markdown(module_name(package, file), file.read_text("utf-8")) for file in files
+        ]
+    return "\n\n".join(part for part in parts if part)

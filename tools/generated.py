@@ -1,0 +1,145 @@
+"""Write the pages that are made from files: result tables, notebook list, names of the package.
+
+Each lands in book/_generated/ (not committed) and is included by a page of the book, so a table in
+the book cannot differ from the file it came from. `tools.book` calls this before Sphinx.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tools.api_pages import api_markdown
+
+SCORE_COLUMNS = ("mean", "low", "high")
+
+
+def number(value: float | int | None) -> str:
+    """Format a score with three digits after the point, or fewer zeros where it is tiny.
+
+    >>> number(0.28341), number(12345.6), number(0.00042), number(3), number(None)
+    ('0.283', '12,346', '0.00042', '3', 'not run')
+    """
+    if value is None:
+        return "not run"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value != 0 and abs(value) < 0.01:
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+
+
+def interval(row: dict[str, Any]) -> str:
+    """Format a mean with its 95% interval.
+
+    >>> interval({"mean": 0.5, "low": 0.4, "high": 0.6})
+    '0.500 [0.400, 0.600]'
+    """
+    mean, low, high = (number(row[column]) for column in SCORE_COLUMNS)
+    return f"{mean} [{low}, {high}]"
+
+
+def cell(text: str) -> str:
+    r"""Make text safe inside a Markdown table cell.
+
+    >>> print(cell("a | b\nc $x$"))
+    a \| b c \$x\$
+    """
+    return " ".join(text.split()).replace("|", "\\|").replace("$", "\\$")
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table.
+
+    >>> print(table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def result_markdown(name: str, result: dict[str, Any]) -> str:
+    """Return one result file as a section: how it was made, scores, differences, verdicts."""
+    parts = [f"## {result['experiment'].replace('_', ' ')}"]
+    parts.append(
+        f"From `results/{name}`: `{result['command']}` at commit `{result['commit']}`, on "
+        f"{cell(result['hardware'])}, {number(float(result['seconds']))} seconds."
+    )
+    scores = [
+        [f"`{r['system']}`", f"`{r['metric']}`", interval(r), number(r["n"]), _seeds(r)]
+        for r in result["scores"]
+    ]
+    if scores:
+        parts.append(table(["system", "metric", "mean [95% interval]", "n", "seeds"], scores))
+    differences = [
+        [f"`{r['system']}`", f"`{r['against']}`", f"`{r['metric']}`", interval(r), number(r["n"])]
+        for r in result["differences"]
+    ]
+    if differences:
+        parts.append("Differences, system minus the one it is set against:")
+        header = ["system", "against", "metric", "difference [95% interval]", "n"]
+        parts.append(table(header, differences))
+    claims = [
+        [cell(r["claim"]), cell(r["source"]), f"**{r['verdict']}**", cell(r["evidence"])]
+        for r in result["claims"]
+    ]
+    if claims:
+        parts.append("Claims and what this run says of them:")
+        parts.append(table(["claim", "source", "verdict", "evidence"], claims))
+    return "\n\n".join(parts)
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    seeds = row["seeds"]
+    return str(len(seeds)) if isinstance(seeds, list) else str(seeds)
+
+
+def results_markdown(folder: Path) -> str:
+    """Return all of results/*.json as sections, in the order of their names."""
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        return "No experiment has been recorded yet: `results/` is empty."
+    sections = [
+        result_markdown(file.name, json.loads(file.read_text(encoding="utf-8"))) for file in files
+    ]
+    return "\n\n".join(sections)
+
+
+def notebook_title(notebook: dict[str, Any]) -> str:
+    """Return the first heading of a notebook."""
+    for block in notebook["cells"]:
+        for line in "".join(block["source"]).splitlines():
+            if block["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return "untitled"
+
+
+def notebooks_markdown(folder: Path) -> str:
+    """Return the list of notebooks with what their stored outputs cost, from their stamps."""
+    rows = []
+    for file in sorted(folder.glob("*.ipynb")):
+        notebook = json.loads(file.read_text(encoding="utf-8"))
+        stamp = notebook["metadata"].get("vizer", {})
+        link = f"[{cell(notebook_title(notebook))}](../notebooks/{file.name})"
+        seconds = f"{stamp['seconds']:.0f} s" if "seconds" in stamp else "not run"
+        rows.append([link, stamp.get("profile", "not run"), seconds, stamp.get("device", "")])
+    if not rows:
+        return "No chapter is written yet: `notebooks/` is empty."
+    return table(["chapter", "profile", "run time", "on"], rows)
+
+
+def write_all(root: Path) -> None:
+    """Write every generated page of the checkout at `root`."""
+    folder = root / "book" / "_generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "results.md": results_markdown(root / "results"),
+        "notebooks.md": notebooks_markdown(root / "notebooks"),
+        "api.md": api_markdown(root / "vizer_core"),
+    }
+    for name, text in pages.items():
+        (folder / name).write_text(text + "\n", encoding="utf-8")
