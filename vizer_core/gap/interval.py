@@ -1,0 +1,153 @@
+"""95% bootstrap intervals on the numbers of a gap report.
+
+Pairs are drawn with replacement, so image and text stay together. Every number here is a function
+of weighted sums over pairs; one resample is therefore one row of a count matrix, and a thousand of
+them are a few matrix products.
+
+Left out on purpose: the maximum and minimum of the pair cosine (the bootstrap is not valid for
+extremes) and the KS distances. The cut behind `separability` is held at its full-sample place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vizer_core.gap.pairs import require_pairs
+from vizer_core.gap.separability import midpoint_correct
+
+RESAMPLES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95% percentile interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the three numbers by name."""
+        return asdict(self)
+
+
+def bootstrap_gap(
+    image_features: Float[Tensor, "n d"],
+    text_features: Float[Tensor, "m e"],
+    *,
+    generator: torch.Generator,
+    resamples: int = 1000,
+) -> dict[str, Interval]:
+    """Return 95% intervals, by `GapReport` field name, from resampled pairs.
+
+    >>> from vizer_core.shapes import unit_norm
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> image, text = (unit_norm(torch.randn(50, 8, generator=rng)) for _ in range(2))
+    >>> interval = bootstrap_gap(image, text, generator=rng, resamples=200)["pair_cosine_mean"]
+    >>> interval.low < interval.estimate < interval.high
+    True
+    """
+    require_pairs(image_features, text_features)
+    if resamples < 40:
+        raise ValueError(f"resamples is {resamples}, wanted at least 40 for a 95% interval")
+    image, text = image_features.double(), text_features.double()
+    sums = _PairSums.of(image, text)
+    n = len(image)
+    estimate = sums.statistics(torch.ones(1, n, dtype=torch.float64, device=image.device))
+    drawn: list[dict[str, Tensor]] = []
+    for start in range(0, resamples, RESAMPLES_AT_ONCE):
+        count = min(RESAMPLES_AT_ONCE, resamples - start)
+        drawn.append(sums.statistics(_draw_counts(count, n, generator).to(image.device)))
+    return {
+        name: percentile_interval(float(value), torch.cat([part[name] for part in drawn]))
+        for name, value in estimate.items()
+    }
+
+
+def bootstrap_mean(
+    values: Float[Tensor, " n"], *, generator: torch.Generator, resamples: int = 1000
+) -> Interval:
+    """Return the mean of per-pair values and its 95% interval; give differences to compare two.
+
+    >>> bootstrap_mean(torch.ones(5), generator=torch.Generator().manual_seed(0))
+    Interval(estimate=1.0, low=1.0, high=1.0)
+    """
+    if values.numel() < 2:
+        raise ValueError(f"got {values.numel()} value, wanted at least 2 to resample")
+    flat, means = values.double(), []
+    for start in range(0, resamples, RESAMPLES_AT_ONCE):
+        count = min(RESAMPLES_AT_ONCE, resamples - start)
+        weights = _draw_counts(count, len(flat), generator).to(flat.device)
+        means.append(weights @ flat / len(flat))
+    return percentile_interval(float(flat.mean()), torch.cat(means))
+
+
+def percentile_interval(estimate: float, resampled: Float[Tensor, " k"]) -> Interval:
+    """Take the 2.5th and 97.5th percentile of resampled values.
+
+    >>> percentile_interval(50.0, torch.arange(101.0))
+    Interval(estimate=50.0, low=2.5, high=97.5)
+    """
+    ends = torch.tensor([0.025, 0.975], dtype=torch.float64, device=resampled.device)
+    return Interval(estimate, *resampled.double().quantile(ends).tolist())
+
+
+def _draw_counts(resamples: int, n: int, generator: torch.Generator) -> Tensor:
+    """How often each of n pairs occurs in each resample; rows sum to n."""
+    drawn = torch.randint(n, (resamples, n), generator=generator)
+    counts = torch.zeros(resamples, n, dtype=torch.float64)
+    return counts.scatter_add_(1, drawn, torch.ones_like(counts))
+
+
+@dataclass(frozen=True)
+class _PairSums:
+    """What each pair adds to the sums that the statistics are made of."""
+
+    image: Tensor  # [n d]
+    text: Tensor  # [n d]
+    powers: Tensor  # [n 4]: sums over dimensions of gap, gap^2, gap^3, gap^4
+    cosine: Tensor  # [n]
+    correct: Tensor  # [n]
+
+    @classmethod
+    def of(cls, image: Tensor, text: Tensor) -> _PairSums:
+        gaps = text - image
+        powers = torch.stack([gaps.pow(k).sum(dim=1) for k in range(1, 5)], dim=1)
+        return cls(image, text, powers, (image * text).sum(dim=1), midpoint_correct(image, text))
+
+    def statistics(self, counts: Tensor) -> dict[str, Tensor]:
+        """Compute every statistic for each row of `counts` [resamples n]."""
+        n, dim = self.image.shape
+        image_sum, text_sum = counts @ self.image, counts @ self.text
+        gap = (text_sum - image_sum) / n
+        squares = gap.square()
+        length = squares.sum(dim=1)
+        m1, m2, m3, m4 = (counts @ self.powers / (n * dim)).unbind(dim=1)
+        variance = (m2 - m1**2).clamp_min(torch.finfo(torch.float64).tiny)
+        third = m3 - 3 * m1 * m2 + 2 * m1**3
+        fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+        return {
+            "gap_norm": length.sqrt(),
+            "pair_cosine_mean": counts @ self.cosine / n,
+            "pooled_mean": m1,
+            "pooled_std": variance.sqrt(),
+            "skewness": third / variance**1.5,
+            "excess_kurtosis": fourth / variance**2 - 3,
+            "constant_share": length / (m2 * dim).clamp_min(torch.finfo(torch.float64).tiny),
+            "top2_share": squares.topk(min(2, dim), dim=1).values.sum(dim=1)
+            / length.clamp_min(torch.finfo(torch.float64).tiny),
+            "cone_image": _cone(image_sum, counts),
+            "cone_text": _cone(text_sum, counts),
+            "separability": counts @ self.correct / n,
+        }
+
+
+def _cone(total: Tensor, counts: Tensor) -> Tensor:
+    """Mean cosine over pairs of *different* originals: a row's copies are not compared."""
+    copies = counts.square().sum(dim=1)
+    n = counts.shape[1]
+    return (total.square().sum(dim=1) - copies) / (n * n - copies)
