@@ -1,0 +1,328 @@
+"""CLIP as the rest of the package sees it: images and texts in, unit-norm features out.
+
+`ImageTextEncoder` is the seam; `OpenClipEncoder` stands behind it for every open_clip model:
+pretrained ones by name and tag, own ones from a checkpoint, or a model object at hand.
+
+Source: Radford et al. 2021 (CLIP), figure 3: features are projected, then L2-normalised; the
+logit of a pair is logit_scale * cosine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vizer_core.clip import loading
+from vizer_core.clip.features import ImageStates
+from vizer_core.clip.last_block import read_states, require_regions
+from vizer_core.clip.text_tower import causal_tower, trimmed_text_features, truncate_keeping_end
+from vizer_core.shapes import unit_norm
+
+logger = logging.getLogger(__name__)
+
+Pixels = Float[Tensor, "b 3 height width"]
+Images: TypeAlias = Sequence[Image.Image] | Tensor
+# texts -> [b, t] token ids, padded; t may exceed the context, encode_text truncates and counts
+Tokenizer = Callable[[list[str]], Int[Tensor, "b t"]]
+
+
+class ImageTextEncoder(Protocol):
+    """A frozen pair of towers with a joint space of width `embed_dim`."""
+
+    name: str
+
+    @property
+    def embed_dim(self) -> int:
+        """Width d of the joint space."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that preprocessed images have."""
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+
+    @property
+    def text_length(self) -> int:
+        """Number of token positions of the text tower."""
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor on cosines in the contrastive loss, already exponentiated."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is and where features come out."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights and architecture: two encoders that differ have different ones."""
+
+    def preprocess(self, image: Image.Image) -> Float[Tensor, "3 height width"]:
+        """Turn one RGB image into the tensor the tower wants."""
+
+    def encode_image(self, images: Images, *, batch_size: int = 128) -> Float[Tensor, "n d"]:
+        """Return unit-norm float32 image features."""
+
+    def encode_text(self, texts: Sequence[str], *, batch_size: int = 256) -> Float[Tensor, "n d"]:
+        """Return unit-norm float32 text features."""
+
+    def image_states(self, images: Images, *, batch_size: int = 128) -> ImageStates:
+        """Return global, patch, attention and counterfactual states from one pass."""
+
+
+class OpenClipEncoder:
+    """Any open_clip model behind `ImageTextEncoder`; frozen, in evaluation mode.
+
+    `images` are RGB images, preprocessed here, or a `[b, 3, height, width]` tensor of pixels
+    that already went through `preprocess`. Use one of the three constructors below.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, preprocess: loading.Preprocess, tokenizer: Tokenizer, name: str
+    ) -> None:
+        self.model = model.eval()
+        self.name = name
+        self._preprocess = preprocess
+        self._tokenizer = tokenizer
+        self._causal = causal_tower(model)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str, pretrained: str, *, device: str | torch.device = "cpu"
+    ) -> OpenClipEncoder:
+        """Load published weights, for example `("ViT-B-32", "openai")`, from cache or hub.
+
+        QuickGELU follows the tag, so OpenAI's weights are right under the plain name.
+        """
+        config, tag = loading.model_config(name), loading.tag_config(name, pretrained)
+        config["quick_gelu"] = bool(tag.get("quick_gelu", False))
+        path = loading.fetch_weights(name, pretrained)
+        model = loading.build_model(config)
+        loading.load_weights(model, path)
+        return cls(
+            model.to(device),
+            preprocess=loading.preprocess_for(model, tag),
+            tokenizer=_open_clip_tokenizer(name, model),
+            name=f"{name}/{pretrained}",
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        config: str | Mapping[str, Any],
+        path: Path,
+        *,
+        tokenizer: Tokenizer | None = None,
+        quick_gelu: bool = False,
+        device: str | torch.device = "cpu",
+    ) -> OpenClipEncoder:
+        """Load weights from a file (.safetensors, or .pt holding tensors only).
+
+        `config` is an open_clip name or a mapping: open_clip's model configuration itself, or
+        `{"model_cfg": ..., "preprocess_cfg": ...}`. Weights that descend from OpenAI's need
+        `quick_gelu=True`: a file does not say which activation it was trained with.
+        """
+        named = isinstance(config, str)
+        full = {"model_cfg": loading.model_config(config)} if named else dict(config)
+        settings = dict(full.get("model_cfg", full))
+        settings["quick_gelu"] = quick_gelu or settings.get("quick_gelu", False)
+        model = loading.build_model(settings)
+        loading.load_weights(model, path)
+        if tokenizer is None:
+            tokenizer = _open_clip_tokenizer(config if named else "", model)
+        return cls(
+            model.to(device),
+            preprocess=loading.preprocess_for(model, full.get("preprocess_cfg", {})),
+            tokenizer=tokenizer,
+            name=f"{config if named else 'custom'}/{Path(path).name}",
+        )
+
+    @classmethod
+    def from_model(
+        cls, model: nn.Module, *, preprocess: loading.Preprocess, tokenizer: Tokenizer, name: str
+    ) -> OpenClipEncoder:
+        """Wrap a model object as it is: its device, its dtype, evaluation mode switched on."""
+        if not hasattr(model, "encode_image") or not hasattr(model, "visual"):
+            raise ValueError(
+                f"got a {type(model).__name__}: wanted an open_clip model with encode_image, "
+                "encode_text and a visual tower"
+            )
+        return cls(model, preprocess=preprocess, tokenizer=tokenizer, name=name)
+
+    @cached_property
+    def embed_dim(self) -> int:
+        """Width d of the joint space, seen on one blank image."""
+        height, width = self.image_size
+        with torch.no_grad():
+            blank = torch.zeros(1, 3, height, width, device=self.device, dtype=self._dtype)
+            return int(self.model.encode_image(blank).shape[-1])
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that preprocessed images have."""
+        size = self.model.visual.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return int(height), int(width)
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        """Rows and columns of patches; raises `ValueError` on a tower without regions."""
+        require_regions(self.model, self.name)
+        rows, columns = self.model.visual.grid_size
+        return rows, columns
+
+    @property
+    def text_length(self) -> int:
+        """Number of token positions of the text tower."""
+        return int(self.model.context_length)
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor on cosines in the contrastive loss, already exponentiated."""
+        return float(self.model.logit_scale.detach().exp())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is and where features come out."""
+        return next(self.model.parameters()).device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights, the module types and the pooling, 16 hex digits."""
+        digest = hashlib.sha256()
+        types = [f"{key}:{type(module).__name__}" for key, module in self.model.named_modules()]
+        pools = [str(getattr(self.model.visual, "pool_type", "")), str(self.image_size)]
+        digest.update("|".join(types + pools).encode())
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
+    def preprocess(self, image: Image.Image) -> Float[Tensor, "3 height width"]:
+        """Turn one RGB image into the tensor the tower wants."""
+        return self._preprocess(image)
+
+    @torch.no_grad()
+    def encode_image(
+        self, images: Images, *, batch_size: int = 128, progress: bool = False
+    ) -> Float[Tensor, "n d"]:
+        """Return unit-norm float32 image features, one row an image."""
+        batches = self._pixel_batches(images, batch_size, progress)
+        return torch.cat([unit_norm(self.model.encode_image(pixels)) for pixels in batches])
+
+    @torch.no_grad()
+    def image_states(
+        self, images: Images, *, batch_size: int = 128, progress: bool = False
+    ) -> ImageStates:
+        """Return global, patch, attention and counterfactual states from one pass."""
+        require_regions(self.model, self.name)
+        batches = self._pixel_batches(images, batch_size, progress)
+        return ImageStates.concatenate([read_states(self.model, pixels) for pixels in batches])
+
+    @torch.no_grad()
+    def encode_text(
+        self, texts: Sequence[str], *, batch_size: int = 256, progress: bool = False
+    ) -> Float[Tensor, "n d"]:
+        """Return unit-norm float32 text features, one row a text.
+
+        Equal texts are encoded once; causal towers run without the padding; texts beyond the
+        context are truncated, keep their end token, and are counted in a logged warning.
+        """
+        if isinstance(texts, str) or not texts:
+            raise ValueError(f"got {texts!r}: wanted a list of at least one text")
+        self._require_eval()
+        distinct = list(dict.fromkeys(texts))
+        tokens = self._tokenizer(distinct)
+        if int(tokens.max()) >= int(self.model.vocab_size):
+            raise ValueError(
+                f"the tokenizer gave id {int(tokens.max())}, but {self.name} knows "
+                f"{int(self.model.vocab_size)} ids: pass the tokenizer it was trained with"
+            )
+        if self._causal is not None:
+            tokens, _ = truncate_keeping_end(self._causal, tokens)
+            order = self._causal.end_positions(tokens).argsort()
+            encode = partial(trimmed_text_features, self._causal)
+        else:
+            order, encode = torch.arange(len(tokens)), self.model.encode_text
+        features = torch.cat(
+            [
+                unit_norm(encode(tokens[rows].to(self.device)))
+                for rows in tqdm(order.split(batch_size), disable=not progress, desc="texts")
+            ]
+        )
+        place = {distinct[row]: index for index, row in enumerate(order.tolist())}
+        return features[torch.tensor([place[text] for text in texts], device=features.device)]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Return the dtype of the first convolution: what the image tower computes in."""
+        modules = self.model.visual.modules()
+        return next(m.weight.dtype for m in modules if isinstance(m, nn.Conv2d))
+
+    def _require_eval(self) -> None:
+        if self.model.training:
+            raise ValueError(
+                f"{self.name} is in training mode, where dropout and patch dropout change "
+                "features: call model.eval() first"
+            )
+
+    def _pixel_batches(self, images: Images, batch_size: int, progress: bool) -> Iterator[Tensor]:
+        """Preprocess and check images, a batch at a time."""
+        self._require_eval()
+        if len(images) == 0:
+            raise ValueError("no images: wanted at least one")
+        starts = range(0, len(images), batch_size)
+        for start in tqdm(starts, disable=not progress, desc="image batches"):
+            batch = images[start : start + batch_size]
+            pixels = (
+                batch
+                if isinstance(batch, Tensor)
+                else torch.stack([self.preprocess(image) for image in batch])
+            )
+            if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, *self.image_size):
+                raise ValueError(
+                    f"got pixels of shape {tuple(pixels.shape)}, wanted [b, 3, "
+                    f"{self.image_size[0]}, {self.image_size[1]}]: pass RGB images, or stack "
+                    "encoder.preprocess(image)"
+                )
+            if not bool(torch.isfinite(pixels).all()):
+                raise ValueError(f"images {start} to {start + len(pixels) - 1} hold NaN or inf")
+            yield pixels.to(self.device, self._dtype)
+
+
+def _open_clip_tokenizer(name: str, model: nn.Module) -> Tokenizer:
+    """Return the tokenizer that belongs to a named model, one position wider than its context.
+
+    The spare position is how an over-long caption shows: its end token lands there.
+    """
+    import open_clip
+
+    config = open_clip.get_model_config(name) if name else None
+    vocabulary = int(model.vocab_size)
+    if config is None and vocabulary != loading.OPENAI_VOCABULARY:
+        raise ValueError(
+            f"the model has {vocabulary} token ids, not CLIP's own {loading.OPENAI_VOCABULARY}: "
+            "pass tokenizer=, a callable from a list of texts to a LongTensor of ids"
+        )
+    causal = causal_tower(model)
+    width = int(model.context_length) + (1 if causal is not None else 0)
+    try:
+        return open_clip.get_tokenizer(name, context_length=width)
+    except (OSError, ImportError) as error:
+        raise FileNotFoundError(
+            f"the tokenizer of {name!r} is not on this machine and could not be downloaded: "
+            f"{error}. Run this once where the hub can be reached, or pass your own: "
+            "OpenClipEncoder.from_checkpoint(..., tokenizer=...)."
+        ) from error

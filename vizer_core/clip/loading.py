@@ -1,0 +1,163 @@
+"""From a name, a tag or a file to an open_clip model: no random weights, no silent choices.
+
+open_clip's own factory warns where it should stop: it builds a randomly initialised model when
+nothing was loaded, and OpenAI's weights run with the wrong activation under the plain names
+(they were trained with QuickGELU, x * sigmoid(1.702 x); the tag says so, the name does not).
+Here the activation follows the tag, and whatever cannot be loaded raises.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+import pickle
+import socket
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+Preprocess = Callable[[Image.Image], Tensor]
+
+OPENAI_VOCABULARY = 49408  # size of CLIP's own byte-pair vocabulary, which open_clip ships
+
+
+def model_config(name: str) -> dict[str, Any]:
+    """Return the configuration open_clip has under `name`, or say which names are near."""
+    import open_clip
+
+    config = open_clip.get_model_config(name) if name in open_clip.list_models() else None
+    if config is None:
+        names = {known.lower(): known for known in open_clip.list_models()}
+        near = difflib.get_close_matches(name.lower(), names, n=4, cutoff=0.5)
+        listed = ", ".join(names[key] for key in near) or "none is near"
+        raise ValueError(
+            f"open_clip has no model {name!r}; near names: {listed}. "
+            "open_clip.list_models() lists all, or pass a configuration as a mapping."
+        )
+    return config
+
+
+def tag_config(name: str, tag: str) -> dict[str, Any]:
+    """Return what open_clip knows about the weights `tag` of model `name`."""
+    import open_clip
+
+    config = open_clip.get_pretrained_cfg(name, tag)
+    if not config:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+        raise ValueError(
+            f"model {name!r} has no pretrained tag {tag!r}; its tags: {tags}. "
+            "For weights in a file use OpenClipEncoder.from_checkpoint."
+        )
+    return config
+
+
+def fetch_weights(name: str, tag: str) -> Path:
+    """Return the file of pretrained weights, from the local cache or the hub.
+
+    Raises `FileNotFoundError` at once when the file is not cached and the hub has no address
+    here, instead of after a minute of retries.
+    """
+    import open_clip
+
+    config = tag_config(name, tag)
+    cached = _cached(config.get("hf_hub", ""))
+    if cached is not None:
+        return cached
+    quick_gelu = bool(config.get("quick_gelu"))
+    advice = (
+        "Run this once where the hub can be reached, or copy the weights here and use "
+        f"OpenClipEncoder.from_checkpoint({name!r}, PATH, quick_gelu={quick_gelu})."
+    )
+    missing = f"the weights {tag!r} of {name!r} are not on this machine and could not be downloaded"
+    if config.get("hf_hub"):
+        from huggingface_hub import constants
+
+        host = urlparse(constants.ENDPOINT).hostname or ""
+        if constants.HF_HUB_OFFLINE or not (urllib.request.getproxies() or _has_address(host)):
+            raise FileNotFoundError(f"{missing}: {host} is out of reach. {advice}")
+    try:
+        return Path(open_clip.download_pretrained(config))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise FileNotFoundError(f"{missing}: {error} {advice}") from error
+
+
+def build_model(config: Mapping[str, Any]) -> nn.Module:
+    """Build the architecture that `config` describes; its weights are random until loaded."""
+    import open_clip
+
+    settings = copy.deepcopy(dict(config))
+    missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in settings]
+    if missing:
+        raise ValueError(
+            f"the model configuration lacks {missing}: got {sorted(settings)}, wanted open_clip's "
+            "embed_dim, vision_cfg and text_cfg"
+        )
+    custom = settings.pop("custom_text", False)
+    if "timm_model_name" in settings["vision_cfg"]:
+        settings["vision_cfg"]["timm_model_pretrained"] = False
+    if "hf_model_name" in settings["text_cfg"]:
+        custom, settings["text_cfg"]["hf_model_pretrained"] = True, False
+    if "multimodal_cfg" in settings:
+        return open_clip.CoCa(**settings)
+    return (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**settings)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a `.safetensors` or weights-only `.pt` file into the model, every key of it."""
+    import open_clip
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: wanted a .safetensors or .pt file")
+    try:
+        open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+    except (RuntimeError, KeyError, StopIteration) as error:
+        first = " ".join(str(error).split())[:400]
+        raise ValueError(
+            f"{path} does not fit the model: {first}. Was it trained with this configuration?"
+        ) from error
+    except (SafetensorError, pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(
+            f"{path} is not a readable checkpoint (safetensors, or .pt with tensors only): {error}"
+        ) from error
+
+
+def preprocess_for(model: nn.Module, settings: Mapping[str, Any]) -> Preprocess:
+    """Make the inference transform: resize, crop, scale; CLIP's mean and std unless given."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
+
+    merged = merge_preprocess_dict(PreprocessCfg(), dict(settings))
+    merged["size"] = model.visual.image_size
+    return image_transform_v2(PreprocessCfg(**merged), is_train=False)
+
+
+def _has_address(host: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(host, 443))
+    except OSError:
+        return False
+
+
+def _cached(hub_entry: str) -> Path | None:
+    """Look for the weights in the hub's local cache, safetensors first."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, filename = os.path.split(hub_entry)
+    if not repository:
+        return None
+    names = [filename] if filename else ["open_clip_pytorch_model.bin"]
+    names.insert(
+        0, f"{Path(filename).stem}.safetensors" if filename else "open_clip_model.safetensors"
+    )
+    for name in names:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    return None
