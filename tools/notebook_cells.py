@@ -1,0 +1,126 @@
+"""Make a notebook's file repeatable: cell ids, metadata, pictures, and the setup cell.
+
+Two runs of the same code give the same bytes: no timing, no time stamps in pictures, no kernel
+build numbers, no progress bars.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from typing import Any
+
+import nbformat
+
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+PNG_CHUNKS_DROPPED = (b"tEXt", b"iTXt", b"zTXt", b"tIME")
+CELL_METADATA = ("tags", "mystnb")
+SETUP_LOCAL = """\
+# Setup, written by tools/notebooks.py. Nothing to do if you ran `make env`.
+import importlib.util
+
+if importlib.util.find_spec("vizer_core") is None:
+    raise ImportError("no vizer_core: run `make env` in the checkout, then "
+                      "choose .venv/bin/python as this notebook's kernel")"""
+SETUP_HOSTED = """\
+# Setup, written by tools/notebooks.py. On Colab it fetches the package.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("vizer_core") is None:
+    url = "{url}"
+    subprocess.run(["git", "clone", "--depth", "1", url, "book"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "-r", "book/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "book")"""
+
+
+def write_setup_cell(notebook: Any, url: str | None) -> Any:
+    """Put this checkout's setup code into the cell tagged `setup`, before the first code cell.
+
+    Where the repository has an address, a lone notebook can fetch the package from it; where it has
+    none, the cell says what to do. Outputs and count of a cell that is already right stay.
+    """
+    source = SETUP_LOCAL if url is None else SETUP_HOSTED.format(url=url)
+    cells = notebook["cells"]
+    found = [cell for cell in cells if "setup" in cell["metadata"].get("tags", [])]
+    if found:
+        found[0]["source"] = source
+        return notebook
+    place = next((i for i, c in enumerate(cells) if c["cell_type"] == "code"), len(cells))
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["setup", "hide-input"]})
+    cells.insert(place, cell)
+    return notebook
+
+
+def normalise(notebook: Any, name: str) -> Any:
+    """Bring a freshly run notebook into its stored form."""
+    number_cells(notebook, name[:2])
+    for cell in notebook["cells"]:
+        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in CELL_METADATA}
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [
+                plain_output(output)
+                for output in cell["outputs"]
+                if output.get("name") != "stderr" and not _is_progress_bar(output)
+            ]
+    notebook["metadata"] = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
+    return notebook
+
+
+def number_cells(notebook: Any, chapter: str) -> None:
+    """Give each cell an id such as `nb03-c07`; an id that is already of that form stays."""
+    wanted = re.compile(rf"nb{chapter}-c\d\d+")
+    taken: set[str] = set()
+    fresh = []
+    for cell in notebook["cells"]:
+        if wanted.fullmatch(cell.get("id", "")) and cell["id"] not in taken:
+            taken.add(cell["id"])
+        else:
+            fresh.append(cell)
+    number = max((int(name.rpartition("-c")[2]) for name in taken), default=0)
+    for cell in fresh:
+        number += 1
+        cell["id"] = f"nb{chapter}-c{number:02d}"
+
+
+def plain_output(output: Any) -> Any:
+    """Drop from one output what changes between runs though the result does not."""
+    output = nbformat.from_dict(dict(output))
+    if "metadata" in output:
+        output["metadata"] = {}
+    data = output.get("data", {})
+    if "image/png" in data:
+        raw = base64.b64decode("".join(data["image/png"]))
+        data["image/png"] = base64.b64encode(strip_png(raw)).decode("ascii")
+    return output
+
+
+def strip_png(raw: bytes) -> bytes:
+    """Return a PNG without its text and time chunks (matplotlib writes its version there).
+
+    >>> strip_png(b"GIF89a")
+    Traceback (most recent call last):
+    ...
+    ValueError: not a PNG: starts with b'GIF89a', wanted b'\\x89PNG\\r\\n\\x1a\\n'
+    """
+    if not raw.startswith(PNG_HEAD):
+        raise ValueError(f"not a PNG: starts with {raw[:8]!r}, wanted {PNG_HEAD!r}")
+    kept, position = [PNG_HEAD], len(PNG_HEAD)
+    while position < len(raw):
+        (length,) = struct.unpack(">I", raw[position : position + 4])
+        end = position + 12 + length
+        if raw[position + 4 : position + 8] not in PNG_CHUNKS_DROPPED:
+            kept.append(raw[position:end])
+        position = end
+    return b"".join(kept)
+
+
+def _is_progress_bar(output: Any) -> bool:
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})

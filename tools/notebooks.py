@@ -1,0 +1,214 @@
+"""Run the notebooks on the micro profile, store their outputs with a stamp, check their rules.
+
+    python -m tools.notebooks run [NAME ...] [--all]    run the stale ones (or all), write them
+    python -m tools.notebooks verify [NAME ...]         run all, write nothing, compare headlines
+    python -m tools.notebooks check [NAME ...]          rules and stamps only, in a second
+
+A notebook is written only here: from a clean kernel, with stable cell ids, without timing, and with
+`metadata.vizer` saying what code made the outputs. A run that changes no output leaves the file
+untouched, so running twice gives no diff.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm.auto import tqdm
+
+from tools.book import repository_url
+from tools.notebook_cells import normalise, write_setup_cell
+from tools.notebook_rules import check_notebook, tags
+from tools.stamps import code_sha256, core_sha256, package_versions
+from vizer_core.runtime import hardware
+from vizer_core.store import atomic_path
+
+ROOT = Path(__file__).resolve().parents[1]
+CELL_TIMEOUT = 600
+KERNEL_ENVIRONMENT = {
+    "VIZER_PROFILE": "micro",
+    "VIZER_SEED": "0",
+    "PYTHONHASHSEED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "JUPYTER_PREFER_ENV_PATH": "1",
+}
+NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?")
+RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 0.05, 0.02
+
+
+def paths(root: Path, names: list[str]) -> list[Path]:
+    """Return the notebooks of the checkout, or those whose file name holds one of `names`."""
+    found = sorted((root / "notebooks").glob("*.ipynb"))
+    if not names:
+        return found
+    chosen = [path for path in found if any(name in path.name for name in names)]
+    if not chosen:
+        raise ValueError(f"no notebook matches {names}: there are {[p.name for p in found]}")
+    return chosen
+
+
+def read(path: Path) -> Any:
+    """Read a notebook, with the setup cell of this checkout in place."""
+    notebook = nbformat.read(path, as_version=4)
+    return write_setup_cell(notebook, repository_url(ROOT))
+
+
+def is_stale(notebook: Any, root: Path) -> bool:
+    """Tell whether a notebook's outputs were made by other code than there is now."""
+    stamp = notebook["metadata"].get("vizer", {})
+    return (
+        stamp.get("code_sha256") != code_sha256(notebook)
+        or stamp.get("core_sha256") != core_sha256(notebook, root)
+        or stamp.get("profile") != "micro"
+    )
+
+
+def execute(notebook: Any, folder: Path) -> tuple[Any, float]:
+    """Run a copy of the notebook from a clean kernel in `folder`; return it and the seconds."""
+    fresh = copy.deepcopy(notebook)
+    os.environ.update(KERNEL_ENVIRONMENT)
+    client = NotebookClient(
+        fresh,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    start = time.perf_counter()
+    client.execute()
+    return fresh, time.perf_counter() - start
+
+
+def stamped(notebook: Any, root: Path, seconds: float) -> Any:
+    """Add the stamp: which code, on which profile and machine, in how many seconds."""
+    notebook["metadata"]["vizer"] = {
+        "profile": KERNEL_ENVIRONMENT["VIZER_PROFILE"],
+        "seed": int(KERNEL_ENVIRONMENT["VIZER_SEED"]),
+        "code_sha256": code_sha256(notebook),
+        "core_sha256": core_sha256(notebook, root),
+        "device": hardware(),
+        "packages": package_versions(),
+        "seconds": round(seconds, 1),
+    }
+    return notebook
+
+
+def save(path: Path, notebook: Any) -> bool:
+    """Write a notebook unless only its run time differs from the file; tell whether it wrote."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.is_file() and _timeless(path.read_text(encoding="utf-8")) == _timeless(text):
+        return False
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return True
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r'"seconds": [\d.]+', "", text)
+
+
+def headline(notebook: Any) -> list[tuple[str, list[float]]]:
+    """Return the numbers that the cells tagged `headline` print, cell by cell."""
+    found = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code" and "headline" in tags(cell):
+            texts = [
+                str(output.get("text", "")) or str(output.get("data", {}).get("text/plain", ""))
+                for output in cell["outputs"]
+            ]
+            found.append((cell["id"], numbers("\n".join(texts))))
+    return found
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers in a text, in order.
+
+    >>> numbers("gap 0.78 [.70, 1,024], -3e-2")
+    [0.78, 0.7, 1024.0, -0.03]
+    """
+    text = re.sub(r"<Figure[^>]*>", "", text)
+    return [float(match.group().rstrip(",").replace(",", "")) for match in NUMBER.finditer(text)]
+
+
+def differences(stored: Any, fresh: Any) -> list[str]:
+    """List headline numbers that a fresh run does not give again within the tolerance."""
+    faults = []
+    for (name, old), (_, new) in zip(headline(stored), headline(fresh), strict=True):
+        if len(old) != len(new):
+            faults.append(f"{name}: {len(old)} numbers stored, {len(new)} in a fresh run")
+            continue
+        for a, b in zip(old, new, strict=True):
+            if not math.isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE):
+                faults.append(f"{name}: stored {a:g}, a fresh run gives {b:g}")
+    return faults
+
+
+def run(root: Path, names: list[str], *, everything: bool, progress: bool = True) -> list[str]:
+    """Run stale notebooks (or all), store their outputs, and return what failed."""
+    loaded = [(path, read(path)) for path in paths(root, names)]
+    chosen = [(path, nb) for path, nb in loaded if everything or is_stale(nb, root)]
+    cost = sum(nb["metadata"].get("vizer", {}).get("seconds", 0) for _, nb in chosen)
+    print(f"{len(chosen)} of {len(loaded)} notebooks to run; last time they took {cost:.0f} s")
+    faults = []
+    for path, notebook in tqdm(chosen, disable=not progress, unit="notebook"):
+        try:
+            fresh, seconds = execute(notebook, root / "notebooks")
+        except CellExecutionError as error:
+            faults.append(f"{path.name}: {error}")
+            continue
+        wrote = save(path, stamped(normalise(fresh, path.name), root, seconds))
+        print(f"{path.name}: {seconds:.1f} s, {'written' if wrote else 'same outputs as before'}")
+    return faults
+
+
+def verify(root: Path, names: list[str]) -> list[str]:
+    """Run notebooks without writing them and return headline numbers that came out otherwise."""
+    faults = []
+    for path in paths(root, names):
+        stored = read(path)
+        try:
+            fresh, seconds = execute(stored, root / "notebooks")
+        except CellExecutionError as error:
+            faults.append(f"{path.name}: {error}")
+            continue
+        print(f"{path.name}: {seconds:.1f} s")
+        faults += [f"{path.name}: {fault}" for fault in differences(stored, fresh)]
+    return faults
+
+
+def check(root: Path, names: list[str]) -> list[str]:
+    """Return every broken rule and stale stamp."""
+    return [
+        fault for path in paths(root, names) for fault in check_notebook(path, read(path), root)
+    ]
+
+
+def main() -> int:
+    """Run one of the three commands; exit 1 if anything is at fault."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("run", "verify", "check"))
+    parser.add_argument("names", nargs="*", help="parts of file names; default: all notebooks")
+    parser.add_argument("--all", action="store_true", help="run also those that are up to date")
+    arguments = parser.parse_args()
+    if arguments.command == "run":
+        faults = run(ROOT, arguments.names, everything=arguments.all)
+    elif arguments.command == "verify":
+        faults = verify(ROOT, arguments.names)
+    else:
+        faults = check(ROOT, arguments.names)
+    print("\n".join(faults) if faults else f"{arguments.command}: no faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
