@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol, runtime_checkable
 
 from vizer_core.metrics.caption_parser import (
     RELATIONS,
@@ -42,6 +43,7 @@ __all__ = [
     "Mention",
     "ObjectTruth",
     "ParsedCaption",
+    "Placed",
     "RelationClaim",
     "SceneTruth",
     "check_caption",
@@ -52,6 +54,16 @@ __all__ = [
 ]
 
 RELATION_MARGIN = 0.15  # centres must differ by more than this share of the picture's side
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """Anything with a centre: a drawn object, or its truth."""
+
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ RATES = {
 }
 
 
-def relation_holds(a: ObjectTruth, b: ObjectTruth, relation: str) -> bool:
+def relation_holds(a: Placed, b: Placed, relation: str) -> bool:
     """Say whether `a` stands in `relation` to `b`, by their centres.
 
     The larger of |dx| and |dy| is the dominant axis (|dx| on a tie). A side needs the dominant
