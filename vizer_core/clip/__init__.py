@@ -1,13 +1,17 @@
 """CLIP features of images, texts and sub-regions, over any open_clip model.
 
-- `encoder`: `ImageTextEncoder`, the seam, and `OpenClipEncoder` behind it
+- `protocol`: `ImageTextEncoder`, the seam; `encoder`: `OpenClipEncoder` behind it
 - `features`: `ImageStates` of one image pass; `PairedFeatures` of images and their texts
 - `regions`: five readings of MacCap's sub-region features, side by side
+- `extract`, `job_folder`: the embedding job over records, in shards, resumable
 - `last_block`, `text_tower`, `loading`: how the encoder does it
 """
 
-from vizer_core.clip.encoder import ImageTextEncoder, OpenClipEncoder
+from vizer_core.clip.encoder import OpenClipEncoder
+from vizer_core.clip.extract import ExtractConfig, encode_records
 from vizer_core.clip.features import ImageStates, PairedFeatures
+from vizer_core.clip.job_folder import ExtractReport, load_features, load_regions
+from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.clip.regions import (
     MACCAP_REGIONS,
     mix,
@@ -21,10 +25,15 @@ from vizer_core.clip.regions import (
 
 __all__ = [
     "MACCAP_REGIONS",
+    "ExtractConfig",
+    "ExtractReport",
     "ImageStates",
     "ImageTextEncoder",
     "OpenClipEncoder",
     "PairedFeatures",
+    "encode_records",
+    "load_features",
+    "load_regions",
     "mix",
     "regions_counterfactual",
     "regions_mean",

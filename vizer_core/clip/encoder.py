@@ -1,7 +1,7 @@
 """CLIP as the rest of the package sees it: images and texts in, unit-norm features out.
 
-`ImageTextEncoder` is the seam; `OpenClipEncoder` stands behind it for every open_clip model:
-pretrained ones by name and tag, own ones from a checkpoint, or a model object at hand.
+`OpenClipEncoder` stands behind the seam of `protocol.py` for every open_clip model: pretrained
+ones by name and tag, own ones from a checkpoint, or a model object at hand.
 
 Source: Radford et al. 2021 (CLIP), figure 3: features are projected, then L2-normalised; the
 logit of a pair is logit_scale * cosine.
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -25,61 +25,11 @@ from tqdm.auto import tqdm
 from vizer_core.clip import loading
 from vizer_core.clip.features import ImageStates
 from vizer_core.clip.last_block import read_states, require_regions
+from vizer_core.clip.protocol import Images, Tokenizer
 from vizer_core.clip.text_tower import causal_tower, trimmed_text_features, truncate_keeping_end
 from vizer_core.shapes import unit_norm
 
 logger = logging.getLogger(__name__)
-
-Pixels = Float[Tensor, "b 3 height width"]
-Images: TypeAlias = Sequence[Image.Image] | Tensor
-# texts -> [b, t] token ids, padded; t may exceed the context, encode_text truncates and counts
-Tokenizer = Callable[[list[str]], Int[Tensor, "b t"]]
-
-
-class ImageTextEncoder(Protocol):
-    """A frozen pair of towers with a joint space of width `embed_dim`."""
-
-    name: str
-
-    @property
-    def embed_dim(self) -> int:
-        """Width d of the joint space."""
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that preprocessed images have."""
-
-    @property
-    def patch_grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-
-    @property
-    def text_length(self) -> int:
-        """Number of token positions of the text tower."""
-
-    @property
-    def logit_scale(self) -> float:
-        """Factor on cosines in the contrastive loss, already exponentiated."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is and where features come out."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of weights and architecture: two encoders that differ have different ones."""
-
-    def preprocess(self, image: Image.Image) -> Float[Tensor, "3 height width"]:
-        """Turn one RGB image into the tensor the tower wants."""
-
-    def encode_image(self, images: Images, *, batch_size: int = 128) -> Float[Tensor, "n d"]:
-        """Return unit-norm float32 image features."""
-
-    def encode_text(self, texts: Sequence[str], *, batch_size: int = 256) -> Float[Tensor, "n d"]:
-        """Return unit-norm float32 text features."""
-
-    def image_states(self, images: Images, *, batch_size: int = 128) -> ImageStates:
-        """Return global, patch, attention and counterfactual states from one pass."""
 
 
 class OpenClipEncoder:
@@ -114,7 +64,7 @@ class OpenClipEncoder:
         return cls(
             model.to(device),
             preprocess=loading.preprocess_for(model, tag),
-            tokenizer=_open_clip_tokenizer(name, model),
+            tokenizer=loading.bundled_tokenizer(name, model),
             name=f"{name}/{pretrained}",
         )
 
@@ -141,7 +91,7 @@ class OpenClipEncoder:
         model = loading.build_model(settings)
         loading.load_weights(model, path)
         if tokenizer is None:
-            tokenizer = _open_clip_tokenizer(config if named else "", model)
+            tokenizer = loading.bundled_tokenizer(config if named else "", model)
         return cls(
             model.to(device),
             preprocess=loading.preprocess_for(model, full.get("preprocess_cfg", {})),
@@ -300,29 +250,3 @@ class OpenClipEncoder:
             if not bool(torch.isfinite(pixels).all()):
                 raise ValueError(f"images {start} to {start + len(pixels) - 1} hold NaN or inf")
             yield pixels.to(self.device, self._dtype)
-
-
-def _open_clip_tokenizer(name: str, model: nn.Module) -> Tokenizer:
-    """Return the tokenizer that belongs to a named model, one position wider than its context.
-
-    The spare position is how an over-long caption shows: its end token lands there.
-    """
-    import open_clip
-
-    config = open_clip.get_model_config(name) if name else None
-    vocabulary = int(model.vocab_size)
-    if config is None and vocabulary != loading.OPENAI_VOCABULARY:
-        raise ValueError(
-            f"the model has {vocabulary} token ids, not CLIP's own {loading.OPENAI_VOCABULARY}: "
-            "pass tokenizer=, a callable from a list of texts to a LongTensor of ids"
-        )
-    causal = causal_tower(model)
-    width = int(model.context_length) + (1 if causal is not None else 0)
-    try:
-        return open_clip.get_tokenizer(name, context_length=width)
-    except (OSError, ImportError) as error:
-        raise FileNotFoundError(
-            f"the tokenizer of {name!r} is not on this machine and could not be downloaded: "
-            f"{error}. Run this once where the hub can be reached, or pass your own: "
-            "OpenClipEncoder.from_checkpoint(..., tokenizer=...)."
-        ) from error

@@ -23,6 +23,9 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from vizer_core.clip.protocol import Tokenizer
+from vizer_core.clip.text_tower import causal_tower
+
 Preprocess = Callable[[Image.Image], Tensor]
 
 OPENAI_VOCABULARY = 49408  # size of CLIP's own byte-pair vocabulary, which open_clip ships
@@ -161,3 +164,29 @@ def _cached(hub_entry: str) -> Path | None:
         if isinstance(found, str):
             return Path(found)
     return None
+
+
+def bundled_tokenizer(name: str, model: nn.Module) -> Tokenizer:
+    """Return the tokenizer that belongs to a named model, one position wider than its context.
+
+    The spare position is how an over-long caption shows: its end token lands there.
+    """
+    import open_clip
+
+    config = open_clip.get_model_config(name) if name else None
+    vocabulary = int(model.vocab_size)
+    if config is None and vocabulary != OPENAI_VOCABULARY:
+        raise ValueError(
+            f"the model has {vocabulary} token ids, not CLIP's own {OPENAI_VOCABULARY}: "
+            "pass tokenizer=, a callable from a list of texts to a LongTensor of ids"
+        )
+    causal = causal_tower(model)
+    width = int(model.context_length) + (1 if causal is not None else 0)
+    try:
+        return open_clip.get_tokenizer(name, context_length=width)
+    except (OSError, ImportError) as error:
+        raise FileNotFoundError(
+            f"the tokenizer of {name!r} is not on this machine and could not be downloaded: "
+            f"{error}. Run this once where the hub can be reached, or pass your own: "
+            "OpenClipEncoder.from_checkpoint(..., tokenizer=...)."
+        ) from error

@@ -1,0 +1,133 @@
+"""Open any ordinary image as 8-bit RGB, honestly, or say why it cannot be.
+
+What goes wrong in silence elsewhere: phone photos lie on their side until their EXIF
+orientation is applied; 16-bit greyscale turns white when it is clipped instead of scaled;
+transparent pixels show whatever colour lies beneath them; a truncated file gives grey rows.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# formats that a folder of photographs or drawings holds; all of them Pillow reads by itself
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 89_478_485  # Pillow's own line for a decompression bomb: 1 GiB / 4 / 3
+WHITE = (255, 255, 255, 255)
+
+
+class CorruptImage(ValueError):
+    """A file that cannot be read as an image, with the reason."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot read {path} as an image: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+
+class DecompressionBomb(CorruptImage):
+    """A file that would unpack to more pixels than any photograph has."""
+
+
+def open_image(path: Path) -> Image.Image:
+    """Read a file as upright 8-bit RGB.
+
+    EXIF orientation is applied, 16-bit greyscale is scaled, transparency is laid on white, an
+    animation gives its first frame. Raises `FileNotFoundError` if there is no file,
+    `CorruptImage` if its bytes are no whole image, `DecompressionBomb` beyond `MAX_PIXELS`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image file at {path}")
+    content = path.read_bytes()  # trouble with the disk is not a corrupt image: let it through
+    if not content:
+        raise CorruptImage(path, "the file is empty")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _require_size(path, image.size)
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except CorruptImage:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DecompressionBomb(path, str(error)) from error
+    except Exception as error:  # decoders raise whatever hostile bytes make them raise
+        raise CorruptImage(path, _reason(error)) from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any Pillow mode to 8-bit RGB: scale deep greyscale, lay transparency on white.
+
+    >>> to_rgb(Image.new("I;16", (1, 1), 65535)).getpixel((0, 0))
+    (255, 255, 255)
+    >>> to_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 0))).getpixel((0, 0))
+    (255, 255, 255)
+    """
+    if image.mode.startswith("I"):
+        image = _scale_deep_grey(image)
+    elif image.mode == "F":
+        raise ValueError("float pixels have no fixed white level: save it as 8 or 16 bit")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, WHITE), layer)
+    return image.convert("RGB")
+
+
+def prefetch(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 4
+) -> Iterator[Result]:
+    """Apply `function` in threads, a few items ahead, and yield the results in order.
+
+    >>> list(prefetch(abs, [-3, -1, -2], threads=2))
+    [3, 1, 2]
+    """
+    if threads < 1:
+        raise ValueError(f"got {threads} threads, wanted at least 1")
+    source = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: list[Future[Result]] = [
+            pool.submit(function, item) for item in islice(source, 4 * threads)
+        ]
+        try:
+            while waiting:
+                result = waiting.pop(0).result()
+                waiting.extend(pool.submit(function, item) for item in islice(source, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _scale_deep_grey(image: Image.Image) -> Image.Image:
+    """Map 16-bit grey levels to 8 bits by 255 / 65535."""
+    levels = np.asarray(image)
+    if levels.size and (levels.min() < 0 or levels.max() > 65535):
+        raise ValueError(
+            f"32-bit grey levels from {levels.min()} to {levels.max()} have no fixed white level: "
+            "save it as 8 or 16 bit"
+        )
+    return Image.fromarray(np.round(levels / 257).astype(np.uint8))
+
+
+def _require_size(path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise DecompressionBomb(
+            path, f"decompression bomb: {width} x {height} pixels, the limit is {MAX_PIXELS}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image in a format that Pillow reads"
+    return f"{type(error).__name__}: {error}".strip(": ")

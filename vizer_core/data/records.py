@@ -1,0 +1,84 @@
+"""Records: one image with the captions that describe it, before any model has seen it.
+
+A record's `id` names it in every file that is made from it: features, captions, scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image and its captions; `image` is None where only text is known.
+
+    >>> Record("cat.jpg", Path("photos/cat.jpg"), ("a cat", "a cat asleep")).captions[1]
+    'a cat asleep'
+    """
+
+    id: str
+    image: Path | None
+    captions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError(f"a record without an id: image {self.image}, wanted a name")
+        if isinstance(self.captions, str):
+            raise ValueError(
+                f"record {self.id!r}: captions is one string, wanted a tuple of strings"
+            )
+        blank = [place for place, text in enumerate(self.captions) if not text.strip()]
+        if blank:
+            raise ValueError(f"record {self.id!r}: captions {blank} are empty. Drop them first.")
+
+
+def require_unique_ids(records: Sequence[Record]) -> None:
+    """Raise `ValueError` if two records share an id.
+
+    >>> require_unique_ids([Record("a", None, ()), Record("a", None, ())])
+    Traceback (most recent call last):
+    ...
+    ValueError: 1 ids occur more than once among 2 records, first 'a': wanted one id a record
+    """
+    repeated = [key for key, count in Counter(record.id for record in records).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"{len(repeated)} ids occur more than once among {len(records)} records, first "
+            f"{repeated[0]!r}: wanted one id a record"
+        )
+
+
+def require_images(records: Sequence[Record]) -> None:
+    """Raise unless every record names an image file that exists."""
+    nameless = [record.id for record in records if record.image is None]
+    if nameless:
+        raise ValueError(
+            f"{len(nameless)} of {len(records)} records have no image, first {nameless[0]!r}: "
+            "wanted records with an image file"
+        )
+    absent = [str(record.image) for record in records if not record.image.is_file()]
+    if absent:
+        listed = ", ".join(absent[:3])
+        raise FileNotFoundError(
+            f"{len(absent)} of {len(records)} image files are missing: {listed}"
+        )
+
+
+def records_digest(records: Sequence[Record]) -> str:
+    """Hash ids, captions and image file sizes, in order: 16 hex digits.
+
+    Pixels are not read: a million images are digested in seconds, and an image that was
+    replaced by one of exactly the same size goes unnoticed.
+
+    >>> records_digest([Record("a", None, ("x",))]) == records_digest([Record("a", None, ("y",))])
+    False
+    """
+    digest = hashlib.sha256()
+    for record in records:
+        size = -1 if record.image is None else record.image.stat().st_size
+        digest.update(repr((record.id, size, record.captions)).encode())
+    return digest.hexdigest()[:16]
