@@ -2,24 +2,31 @@
 
 - `stats`: `measure_gap`, the whole report; `interval`: bootstrap intervals for it
 - `separability`, `normality`: can a flat cut tell the clouds apart; is the gap a normal curve
+- `regions`, `closer`: MacCap Table 1 and the "33% of cases", with controls and nulls
+- `shift`, `sphere`: moving the clouds (Liang et al. 2022), and why mismatched pairs hold them apart
 """
 
-from vizer_core.gap.interval import Interval, bootstrap_gap, bootstrap_mean
-from vizer_core.gap.normality import Moments, ks_to_fitted_normal, moments
-from vizer_core.gap.separability import Separability, measure_separability
-from vizer_core.gap.stats import GapReport, gap_vector, mean_off_diagonal_cosine, measure_gap
+from vizer_core.gap.closer import CloserFraction, closer_subregion_fraction
+from vizer_core.gap.interval import Interval, bootstrap_gap
+from vizer_core.gap.regions import CosineRow, PairCosines, cosine_table, pair_cosines
+from vizer_core.gap.shift import shift_images, shift_modalities, sweep_shift
+from vizer_core.gap.sphere import sweep_sphere
+from vizer_core.gap.stats import GapReport, gap_vector, measure_gap
 
 __all__ = [
+    "CloserFraction",
+    "CosineRow",
     "GapReport",
     "Interval",
-    "Moments",
-    "Separability",
+    "PairCosines",
     "bootstrap_gap",
-    "bootstrap_mean",
+    "closer_subregion_fraction",
+    "cosine_table",
     "gap_vector",
-    "ks_to_fitted_normal",
-    "mean_off_diagonal_cosine",
     "measure_gap",
-    "measure_separability",
-    "moments",
+    "pair_cosines",
+    "shift_images",
+    "shift_modalities",
+    "sweep_shift",
+    "sweep_sphere",
 ]
