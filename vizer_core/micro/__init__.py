@@ -1,0 +1,32 @@
+"""The micro world: emoji scenes with exact truth, and small models really trained on them.
+
+- `lexicon`, `world`: what there is, and how a numbered scene is drawn
+- `sprites`, `backgrounds`, `render`: pictures; `captions`, `questions`: words about them
+- `data`: splits with pictures and captions; the stream without captions
+- `tokenizer`, `clip_model`, `clip_recipe`, `train_clip`, `clip_checkpoint`: the micro CLIP
+- `lab`: the shipped models, and how to make them again
+- `planted`: features with a known gap, for tests
+"""
+
+from vizer_core.micro.captions import captions_of
+from vizer_core.micro.data import MicroSplit, unlabelled_stream
+from vizer_core.micro.lab import RECIPES, load_micro_clip, score_micro_clip
+from vizer_core.micro.lexicon import micro_lexicon
+from vizer_core.micro.questions import questions_of
+from vizer_core.micro.render import render_scene, render_scenes
+from vizer_core.micro.world import Scene, make_scene
+
+__all__ = [
+    "RECIPES",
+    "MicroSplit",
+    "Scene",
+    "captions_of",
+    "load_micro_clip",
+    "make_scene",
+    "micro_lexicon",
+    "questions_of",
+    "render_scene",
+    "render_scenes",
+    "score_micro_clip",
+    "unlabelled_stream",
+]

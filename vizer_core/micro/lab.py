@@ -1,0 +1,161 @@
+"""The shipped micro CLIP models: how each is made, where it lies, and how to make it again.
+
+==================  ==============================================================================
+micro-clip          CLS pooling, `logit_scale` learned
+micro-clip-100      the same, trained on with `logit_scale` held at 100, where real CLIP ends
+micro-clip-avg      the image feature is the mean of the patches, so patches are trained too
+==================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from torch import Tensor
+
+from vizer_core.clip.encoder import OpenClipEncoder
+from vizer_core.micro.clip_model import MicroClipConfig, open_clip_config
+from vizer_core.micro.clip_recipe import ClipRecipe, History, Stage
+from vizer_core.micro.data import MicroSplit
+from vizer_core.micro.tokenizer import MicroTokenizer
+from vizer_core.micro.train_clip import train_micro_clip
+from vizer_core.runtime import git_commit, hardware
+from vizer_core.store import load_manifest, load_tensors, save_tensors
+
+WEIGHTS = Path(__file__).parent / "weights"
+GALLERY = 1000
+SCORE_TOLERANCE = 0.05  # R@1 of a remade model against the shipped one; other hardware rounds apart
+
+_CURRICULUM = (
+    Stage("one object", steps=600, batch=128, learning_rate=1e-3, easy=True),
+    Stage("full scenes", steps=2000, batch=128, learning_rate=1e-3),
+)
+RECIPES: dict[str, ClipRecipe] = {
+    "micro-clip": ClipRecipe(MicroClipConfig(layers=4), _CURRICULUM),
+    "micro-clip-100": ClipRecipe(
+        MicroClipConfig(layers=4),
+        (Stage("scale 100", steps=300, batch=128, learning_rate=5e-4, scale=100.0),),
+        parent="micro-clip",
+        first_scene=2600 * 128,
+    ),
+    "micro-clip-avg": ClipRecipe(
+        MicroClipConfig(layers=4, pool="avg"),
+        (_CURRICULUM[0], Stage("full scenes", steps=1200, batch=128, learning_rate=1e-3)),
+    ),
+}
+
+
+def _require_known(name: str) -> None:
+    if name not in RECIPES:
+        raise ValueError(f"no micro model {name!r}: wanted one of {sorted(RECIPES)}")
+
+
+def weights_path(name: str, folder: Path = WEIGHTS) -> Path:
+    """Return where a micro model's weights lie."""
+    _require_known(name)
+    return Path(folder) / f"{name}.safetensors"
+
+
+def encoder_of(
+    name: str, state: dict[str, Tensor], device: str | torch.device = "cpu"
+) -> OpenClipEncoder:
+    """Wrap a micro model's weights as an encoder."""
+    from vizer_core.clip import loading
+
+    model = loading.build_model(open_clip_config(RECIPES[name].model))
+    model.load_state_dict({key: value.float() for key, value in state.items()})
+    preprocess = loading.preprocess_for(
+        model, {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
+    )
+    return OpenClipEncoder(
+        model.to(device), preprocess=preprocess, tokenizer=MicroTokenizer(), name=name
+    )
+
+
+@cache
+def load_micro_clip(name: str = "micro-clip-100", device: str = "cpu") -> OpenClipEncoder:
+    """Load a shipped micro CLIP; its weights are checked against their manifest."""
+    state, _ = load_tensors(weights_path(name))
+    return encoder_of(name, state, device)
+
+
+def score_micro_clip(encoder: OpenClipEncoder, split: str = "test") -> dict[str, float]:
+    """Measure retrieval on a gallery of 1,000 scenes, one caption (the first) a scene.
+
+    Chance is .001. Several scenes share a caption ("a crown"), so 1 cannot be reached.
+    """
+    data = MicroSplit(split, GALLERY)
+    pixels = pixels_of(data.images).to(encoder.device)
+    images = encoder.encode_image(pixels)
+    texts = encoder.encode_text([captions[0] for captions in data.captions])
+    ranks_i2t, ranks_t2i = _ranks(images @ texts.T), _ranks(texts @ images.T)
+    return {
+        "i2t_r1": float((ranks_i2t < 1).float().mean()),
+        "i2t_r5": float((ranks_i2t < 5).float().mean()),
+        "t2i_r1": float((ranks_t2i < 1).float().mean()),
+        "t2i_r5": float((ranks_t2i < 5).float().mean()),
+        "pair_cosine": float((images * texts).sum(-1).mean()),
+        "gap_norm": float((texts.mean(0) - images.mean(0)).norm()),
+        "logit_scale": encoder.logit_scale,
+    }
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """Return how many candidates score above each row's own (the diagonal)."""
+    return (scores > scores.diagonal()[:, None]).sum(dim=1)
+
+
+def build_micro_clip_weights(
+    name: str, *, folder: Path = WEIGHTS, device: str = "cpu", progress: bool = False
+) -> dict[str, Any]:
+    """Train one shipped model by its recipe, score it, and write weights and manifest.
+
+    A killed run goes on from `folder/name.run.safetensors`. Returns the manifest.
+    """
+    path = weights_path(name, folder)
+    recipe = RECIPES[name]
+    start = load_tensors(weights_path(recipe.parent, folder))[0] if recipe.parent else None
+    checkpoint = path.with_name(f"{name}.run.safetensors")
+    began = time.process_time()
+    model, history = train_micro_clip(
+        recipe, start=start, device=device, checkpoint=checkpoint, progress=progress
+    )
+    state = {key: value.half().cpu() for key, value in model.state_dict().items()}
+    manifest = {
+        "name": name,
+        "command": f"vizer lab --rebuild --only {name}",
+        "recipe": recipe.to_dict(),
+        "samples": recipe.samples,
+        "scores": score_micro_clip(encoder_of(name, state, device)),
+        "loss": _thinned(history),
+        "hardware": hardware() if device != "cpu" else f"CPU, torch {torch.__version__}",
+        "cpu_seconds": round(time.process_time() - began, 1),
+        "commit": git_commit(),
+        "art": "OpenMoji, https://openmoji.org, CC BY-SA 4.0",
+    }
+    save_tensors(path, state, manifest)
+    for leftover in (checkpoint, checkpoint.with_suffix(".json")):
+        leftover.unlink(missing_ok=True)
+    return load_manifest(path)
+
+
+def _thinned(history: History, keep: int = 100) -> dict[str, Any]:
+    """Keep about `keep` means of consecutive losses, enough to draw the curve."""
+    block = max(1, len(history.loss) // keep)
+    means = [
+        round(sum(history.loss[i : i + block]) / len(history.loss[i : i + block]), 4)
+        for i in range(0, len(history.loss), block)
+    ]
+    return {"every": block, "mean": means, "stage_starts": history.stage_starts}
+
+
+def pixels_of(images) -> Tensor:
+    """Turn uint8 pictures [n, s, s, 3] into what the micro towers see, float [n, 3, s, s]."""
+    from vizer_core.micro.clip_model import normalise_pixels
+
+    return normalise_pixels(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
