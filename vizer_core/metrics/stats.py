@@ -112,6 +112,13 @@ def _same_images(a: Statistics, b: Statistics) -> None:
         )
 
 
+def _same_metrics(a: Mapping[str, Statistics], b: Mapping[str, Statistics]) -> None:
+    if a.keys() != b.keys() or not a:
+        raise ValueError(f"got metrics {sorted(a)} and {sorted(b)}: wanted the same, at least one")
+    for name in a:
+        _same_images(a[name], b[name])
+
+
 def _multiplicities(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Draw resamples of `n` items as rows of multiplicities, in blocks."""
     rng = np.random.default_rng(seed)
@@ -184,16 +191,32 @@ def bootstrap_many(
 def paired_bootstrap(
     a: Statistics, b: Statistics, *, resamples: int = 1000, seed: int = 0
 ) -> Difference:
-    """Compare two systems on the same resamples.
+    """Compare two systems on the same resamples of the images.
 
     p is twice the smaller share of resamples on one side of zero, ties counted on both, with one
     added above and below so that it is never 0.
     """
-    scores = resampled_scores([a, b], resamples=resamples, seed=seed)
-    differences = scores[:, 0] - scores[:, 1]
-    tail = min((differences <= 0).sum(), (differences >= 0).sum())
-    p = min(1.0, 2 * (1 + int(tail)) / (1 + resamples))
-    return Difference(a.score - b.score, *_bounds(differences), n=len(a), p=p)
+    return paired_bootstraps({"": a}, {"": b}, resamples=resamples, seed=seed)[""]
+
+
+def paired_bootstraps(
+    a: Mapping[str, Statistics],
+    b: Mapping[str, Statistics],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """Compare two systems by several metrics over one set of resamples."""
+    _same_metrics(a, b)
+    entries = [*a.values(), *(b[name] for name in a)]
+    scores = resampled_scores(entries, resamples=resamples, seed=seed)
+    found = {}
+    for name, drawn in zip(a, (scores[:, : len(a)] - scores[:, len(a) :]).T):
+        tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
+        p = min(1.0, 2 * (1 + int(tail)) / (1 + resamples))
+        point = a[name].score - b[name].score
+        found[name] = Difference(point, *_bounds(drawn), n=len(a[name]), p=p)
+    return found
 
 
 def paired_permutation(
@@ -217,10 +240,7 @@ def paired_permutations(
     seed: int = 0,
 ) -> dict[str, float]:
     """Test several metrics over one set of swaps; see `paired_permutation`."""
-    if a.keys() != b.keys() or not a:
-        raise ValueError(f"got metrics {sorted(a)} and {sorted(b)}: wanted the same, at least one")
-    for name in a:
-        _same_images(a[name], b[name])
+    _same_metrics(a, b)
     n = len(next(iter(a.values())))
     _require(n, "images")
     swings = np.concatenate([b[name].rows - a[name].rows for name in a], axis=1)

@@ -119,7 +119,8 @@ def _spelled(token: str) -> str:
 
 
 def _is_punctuation(token: str) -> bool:
-    return token in _PUNCTUATION or token.startswith(("--", "...", "''")) or ord(token[0]) > 0xFFFF
+    untokenizable = ord(token[0]) > 0xFFFF or "\ud800" <= token[0] <= "\udfff"
+    return token in _PUNCTUATION or token.startswith(("--", "...", "''")) or untokenizable
 
 
 def tokenize(caption: str) -> str:
