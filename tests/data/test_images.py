@@ -158,19 +158,24 @@ def test_bombs_are_refused_when_warnings_are_only_warnings(tmp_path):
         open_image(tmp_path / "bomb.png")
 
 
-def test_prefetch_keeps_the_order_and_runs_ahead_a_little():
-    started, gate = [], threading.Event()
+def test_prefetch_keeps_the_order_and_draws_only_a_little_ahead():
+    drawn = []
 
-    def work(item: int) -> int:
-        started.append(item)
-        gate.wait(5)
-        return item * item
+    def source():
+        for item in range(100):
+            drawn.append(item)
+            yield item
 
-    results = prefetch(work, range(100), threads=2)
-    gate.set()
+    results = prefetch(lambda item: item * item, source(), threads=2)
     assert next(results) == 0
-    assert len(started) <= 9
+    assert len(drawn) <= 9
     assert list(results) == [item * item for item in range(1, 100)]
+
+
+def test_prefetch_works_in_several_threads():
+    meeting = threading.Barrier(2, timeout=10)  # two have to be inside at once
+
+    assert list(prefetch(lambda item: meeting.wait() >= 0, range(4), threads=2)) == [True] * 4
 
 
 def test_prefetch_passes_errors_on():
