@@ -206,7 +206,7 @@ def evaluate(
         references = make_references(references)
     absent = {f: reason for f in families if (reason := missing(f, inputs)) is not None}
     if absent and metrics != "auto":
-        raise MetricUnavailable("; ".join(f"{f} {reason}" for f, reason in absent.items()))
+        raise MetricUnavailable("; ".join(f"{f}: {reason}" for f, reason in absent.items()))
     matched = match(hypotheses, references, missing=missing_captions)
     _check_inputs(inputs, matched)
     _warn(matched, families, inputs)

@@ -1,0 +1,5 @@
+"""Run the command line: `python -m vizer_core`."""
+
+from vizer_core.cli import app
+
+app()
