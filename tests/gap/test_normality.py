@@ -1,22 +1,12 @@
-"""Moments and KS distances against scipy and closed forms."""
+"""KS distances against scipy and closed forms."""
 
 import pytest
 import scipy.stats
 import torch
 
 from vizer_core.gap import normality
-from vizer_core.gap.normality import ks_to_fitted_normal, moments, normal_cdf
+from vizer_core.gap.normality import ks_to_fitted_normal, normal_cdf
 from vizer_core.runtime import seeded
-
-
-def test_moments_equal_scipy_across_block_borders(monkeypatch):
-    monkeypatch.setattr(normality, "BLOCK", 100)
-    values = torch.rand(1234, generator=seeded(0)) ** 3 + 5
-    found, wanted = moments(values), values.double().numpy()
-    assert found.mean == pytest.approx(wanted.mean(), rel=1e-12)
-    assert found.std == pytest.approx(wanted.std(), rel=1e-12)
-    assert found.skewness == pytest.approx(scipy.stats.skew(wanted), rel=1e-9)
-    assert found.excess_kurtosis == pytest.approx(scipy.stats.kurtosis(wanted), rel=1e-9)
 
 
 def test_ks_equals_scipy_across_block_borders(monkeypatch):
@@ -36,15 +26,9 @@ def test_normal_numbers_have_a_small_distance_and_shift_and_scale_do_not_matter(
     )
 
 
-def test_constant_numbers_have_moments_but_no_curve():
-    assert moments(torch.full((5,), 2.0)) == normality.Moments(5, 2.0, 0.0, 0.0, 0.0)
+def test_constant_numbers_have_no_curve():
     with pytest.raises(ValueError, match="all values are the same"):
         ks_to_fitted_normal(torch.full((5,), 2.0))
-
-
-def test_nothing_has_no_moments():
-    with pytest.raises(ValueError, match="at least one"):
-        moments(torch.empty(0))
 
 
 def test_the_normal_distribution_function():

@@ -3,10 +3,12 @@
 - `stats`: `measure_gap`, the whole report; `interval`: bootstrap intervals for it
 - `separability`, `normality`: can a flat cut tell the clouds apart; is the gap a normal curve
 - `regions`, `closer`: MacCap Table 1 and the "33% of cases", with controls and nulls
+- `histogram`: the pooled gap as a stream, exact and mergeable; `moments` beneath it
 - `shift`, `sphere`: moving the clouds (Liang et al. 2022), and why mismatched pairs hold them apart
 """
 
 from vizer_core.gap.closer import CloserFraction, closer_subregion_fraction
+from vizer_core.gap.histogram import GapHistogram
 from vizer_core.gap.interval import Interval, bootstrap_gap
 from vizer_core.gap.regions import CosineRow, PairCosines, cosine_table, pair_cosines
 from vizer_core.gap.shift import shift_images, shift_modalities, sweep_shift
@@ -16,6 +18,7 @@ from vizer_core.gap.stats import GapReport, gap_vector, measure_gap
 __all__ = [
     "CloserFraction",
     "CosineRow",
+    "GapHistogram",
     "GapReport",
     "Interval",
     "PairCosines",

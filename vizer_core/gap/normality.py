@@ -1,60 +1,21 @@
 """How far a set of numbers is from the normal curve fitted to it.
 
-MacCap section 3.2 says that the pooled gap entries "resemble a Gaussian". Moments and the
+MacCap section 3.2 says that the pooled gap entries "resemble a Gaussian". Their moments and the
 Kolmogorov-Smirnov (KS) distance say how much. With 10^5 and more entries any p-value is 0, and the
 mean and standard deviation come from the same entries, so the *distance* is reported, no p-value.
 
-symbol -> name: mu, sigma -> mean, std; g1 -> skewness; g2 -> excess_kurtosis; D_n -> ks.
+symbol -> name: mu, sigma -> mean, std; D_n -> ks.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-BLOCK = 1 << 20  # entries turned into float64 at a time
+from vizer_core.gap.moments import moments
 
-
-@dataclass(frozen=True)
-class Moments:
-    """Population moments of a set of numbers; a flat set has skewness and kurtosis 0."""
-
-    count: int
-    mean: float
-    std: float
-    skewness: float
-    excess_kurtosis: float
-
-
-def moments(values: Float[Tensor, "*axes"]) -> Moments:
-    """Take mean, standard deviation, skewness and excess kurtosis in float64, two passes.
-
-    >>> moments(torch.tensor([-1.0, 1.0, -1.0, 1.0]))
-    Moments(count=4, mean=0.0, std=1.0, skewness=0.0, excess_kurtosis=-2.0)
-    """
-    flat = values.reshape(-1)
-    if flat.numel() == 0:
-        raise ValueError("got no numbers, wanted at least one")
-    count = flat.numel()
-    mean = sum(float(block.double().sum()) for block in flat.split(BLOCK)) / count
-    sums = torch.zeros(3, dtype=torch.float64)
-    for block in flat.split(BLOCK):
-        centred = block.double() - mean
-        square = centred * centred
-        sums += torch.stack([square.sum(), (square * centred).sum(), (square * square).sum()]).cpu()
-    second, third, fourth = (sums / count).tolist()
-    if second <= 0:
-        return Moments(count, mean, 0.0, 0.0, 0.0)
-    return Moments(
-        count=count,
-        mean=mean,
-        std=second**0.5,
-        skewness=third / second**1.5,
-        excess_kurtosis=fourth / second**2 - 3,
-    )
+BLOCK = 1 << 20  # sorted entries compared with the curve at a time
 
 
 def normal_cdf(x: Float[Tensor, "*axes"], *, mean: float, std: float) -> Float[Tensor, "*axes"]:

@@ -23,7 +23,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.gap.normality import ks_to_fitted_normal, moments
+from vizer_core.gap.moments import moments
+from vizer_core.gap.normality import ks_to_fitted_normal
 from vizer_core.gap.pairs import require_matrix, require_pairs
 from vizer_core.gap.separability import measure_separability
 from vizer_core.shapes import require_unit_norm
