@@ -47,6 +47,15 @@ def test_trimming_really_shortens_the_input():
     assert lengths == [3, 5]
 
 
+def test_equal_texts_are_encoded_once():
+    encoder, rows = tiny_encoder(), []
+    encoder.model.transformer.register_forward_pre_hook(
+        lambda _, args: rows.append(args[0].shape[0])
+    )
+    assert encoder.encode_text(["w1", "w2", "w1", "w1"]).shape == (4, 16)
+    assert rows == [2]
+
+
 def test_a_two_way_text_tower_runs_untrimmed():
     encoder = tiny_encoder(SIGLIP_LIKE_TEXT)
     encoder._tokenizer = lambda texts: tiny_tokenizer(texts, context=12)
@@ -192,7 +201,9 @@ def test_missing_weights_without_a_hub_say_so_at_once(monkeypatch):
     monkeypatch.setattr(loading, "_cached", lambda entry: None)
     monkeypatch.setattr(loading, "_has_address", lambda host: False)
     monkeypatch.setattr(loading.urllib.request, "getproxies", dict)
-    wanted = r"weights 'openai' of 'ViT-B-32' are not on this machine.*quick_gelu=True"
+    wanted = (
+        r"weights 'openai' of 'ViT-B-32' are not on this machine.*is out of reach.*quick_gelu=True"
+    )
     with pytest.raises(FileNotFoundError, match=wanted):
         OpenClipEncoder.from_pretrained("ViT-B-32", "openai")
 
