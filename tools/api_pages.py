@@ -53,8 +53,23 @@ def class_outline(node: ast.ClassDef) -> str:
         if isinstance(item, ast.AnnAssign) and not ast.unparse(item.target).startswith("_"):
             lines.append(f"    {ast.unparse(item)}")
         elif isinstance(item, Function) and not item.name.startswith("_"):
-            lines += [f"    {line}" for line in signature(item).splitlines()]
+            lines += [f"    {line}" for line in method_outline(item).splitlines()]
     return "\n".join(lines)
+
+
+def method_outline(function: Function) -> str:
+    """Return a method as it is called: without `self`, a property as the value it is.
+
+    >>> method_outline(ast.parse("@property\\ndef n(self) -> int: ...").body[0])
+    'n: int'
+    """
+    marks = {ast.unparse(mark) for mark in function.decorator_list}
+    if marks & {"property", "cached_property", "functools.cached_property"}:
+        return f"{function.name}: {ast.unparse(function.returns)}" if function.returns else ""
+    if "staticmethod" not in marks:
+        first = function.args.posonlyargs or function.args.args
+        del first[:1]
+    return signature(function)
 
 
 def entry_markdown(node: Function | ast.ClassDef) -> str:

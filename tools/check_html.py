@@ -83,8 +83,9 @@ def link_faults(page: Path, soup: BeautifulSoup, ids: dict[Path, set[str]]) -> l
         if not target.is_file():
             found.append(f"link to {tag['href']}: no such file in the book")
         elif parts.fragment and target.suffix == ".html":
-            anchors = ids.setdefault(target, _ids(target))
-            if unquote(parts.fragment) not in anchors:
+            if target not in ids:
+                ids[target] = _ids(target)
+            if unquote(parts.fragment) not in ids[target]:
                 found.append(f"link to {tag['href']}: no such anchor")
     return found
 

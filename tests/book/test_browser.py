@@ -1,0 +1,127 @@
+"""The pages as a reader sees them, in Chromium, at the width of a desktop and of a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+pytestmark = [pytest.mark.book, pytest.mark.timeout(300)]
+
+WIDTHS = {"desktop": 1300, "phone": 400}
+VISIBLE_TEX = (r"\(", r"\[", "$$", r"\frac", r"\lVert", r"\begin{")
+BROKEN_IMAGES = """
+return [...document.images]
+  .filter(image => image.getAttribute('src') && (!image.complete || image.naturalWidth === 0))
+  .map(image => image.src)
+"""
+READY = """
+return document.readyState === 'complete' &&
+  (!window.MathJax || !MathJax.startup || !MathJax.startup.promise || window.mathIsSet === true)
+"""
+SET_WHEN_READY = """
+if (window.MathJax && MathJax.startup && MathJax.startup.promise) {
+  MathJax.startup.promise.then(() => { window.mathIsSet = true })
+}
+"""
+# what a reader reads: the article without code, without the copies of formulas for screen readers
+PROSE = """
+const copy = document.querySelector('article').cloneNode(true);
+copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(node => node.remove());
+return copy.textContent
+"""
+
+
+def pages_of(site: Path) -> list[str]:
+    """List the pages of the book, not the theme's own."""
+    found = [*site.glob("book/*.html"), *site.glob("notebooks/*.html")]
+    return sorted(path.relative_to(site).as_posix() for path in found)
+
+
+def set_width(browser, width: int) -> None:
+    """Give the page itself this width: a window has a least width, an emulated screen has not."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+
+
+def open_page(browser, address: str) -> None:
+    """Open a page and wait until its formulas are set."""
+    browser.get(address)
+    browser.execute_script(SET_WHEN_READY)
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(READY))
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+def test_every_page_is_whole(site, address, browser, width):
+    set_width(browser, width)
+    browser.get_log("browser")
+    faults = []
+    pages = pages_of(site)
+    assert "book/index.html" in pages
+    for page in pages:
+        open_page(browser, f"{address}/{page}")
+        for image in browser.find_elements(By.CSS_SELECTOR, "img[loading=lazy]"):
+            browser.execute_script("arguments[0].scrollIntoView()", image)
+        errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+        faults += [f"{page}: console says {message}" for message in errors]
+        faults += [
+            f"{page}: broken image {source}" for source in browser.execute_script(BROKEN_IMAGES)
+        ]
+        prose = browser.execute_script(PROSE)
+        faults += [f"{page}: a reader sees {tex!r}" for tex in VISIBLE_TEX if tex in prose]
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{page}: {wide} px wide on a screen of {width} px")
+        if not browser.find_elements(By.CSS_SELECTOR, "article h1"):
+            faults.append(f"{page}: no heading")
+    assert not faults, "\n".join(faults)
+
+
+def test_next_leads_through_every_page_and_previous_back(site, address, browser):
+    set_width(browser, WIDTHS["desktop"])
+    open_page(browser, f"{address}/index.html")
+    WebDriverWait(browser, 30).until(lambda b: "book/index.html" in b.current_url)
+    forward = _walk(browser, "a.right-next")
+    assert sorted(forward) == pages_of(site)
+    assert _walk(browser, "a.left-prev") == forward[::-1]
+
+
+def _walk(browser, link: str) -> list[str]:
+    """Follow a link from page to page until there is none; return the pages in order."""
+    seen: list[str] = []
+    while True:
+        page = "/".join(browser.current_url.split("#")[0].split("/")[-2:])
+        assert page not in seen, f"{link} leads in a circle: {seen} then {page}"
+        seen.append(page)
+        links = browser.find_elements(By.CSS_SELECTOR, link)
+        if not links:
+            return seen
+        open_page(browser, links[0].get_attribute("href"))
+
+
+def test_the_formulas_are_set_by_the_books_own_mathjax(address, browser):
+    open_page(browser, f"{address}/book/notation.html")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "article mjx-container")) > 10
+
+
+def test_dark_mode_keeps_figures_on_white(address, browser):
+    open_page(browser, f"{address}/book/index.html")
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    picture = browser.find_element(By.CSS_SELECTOR, "article figure img")
+    assert picture.value_of_css_property("background-color") in (
+        "rgb(255, 255, 255)",
+        "rgba(255, 255, 255, 1)",
+    )
+    browser.execute_script("document.documentElement.dataset.theme = 'light'")
+
+
+def test_search_finds_a_page_without_a_network(address, browser):
+    browser.get(f"{address}/search.html?q=temperature")
+    found = WebDriverWait(browser, 30).until(
+        lambda b: b.find_elements(By.CSS_SELECTOR, "#search-results li a")
+    )
+    assert any("glossary" in link.get_attribute("href") for link in found)

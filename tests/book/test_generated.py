@@ -1,0 +1,94 @@
+"""The generated pages: tables from result files, the list of chapters, the list of names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from conftest import ROOT
+
+from tools import generated
+from tools.api_pages import api_markdown
+
+RESULT = {
+    "experiment": "gap_micro",
+    "command": "vizer gap",
+    "commit": "abc",
+    "hardware": "CPU, 2 cores",
+    "seconds": 3.2,
+    "scores": [
+        {"system": "learned", "metric": "gap_norm", "mean": 0.3, "low": 0.2, "high": 0.4, "n": 1500,
+         "seeds": [0, 1, 2]},
+    ],
+    "differences": [
+        {"system": "a", "against": "b", "metric": "cider", "mean": -0.1, "low": -0.2, "high": 0.0,
+         "n": 500, "seeds": 3},
+    ],
+    "claims": [
+        {"claim": "the gap | exists", "source": "section 3", "verdict": "holds", "evidence": "x"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "gap_micro.json").write_text(json.dumps(RESULT))
+    return tmp_path
+
+
+def test_every_number_of_a_result_file_is_on_the_page(results):
+    page = generated.results_markdown(results)
+    assert "| `learned` | `gap_norm` | 0.300 [0.200, 0.400] | 1,500 | 3 |" in page
+    assert "| `a` | `b` | `cider` | -0.100 [-0.200, 0.000] | 500 |" in page
+    assert "| the gap \\| exists | section 3 | **holds** | x |" in page
+    assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3.200 seconds" in page
+
+
+def test_a_score_without_a_value_says_that_it_was_not_run(results):
+    missing = {**RESULT["scores"][0], "mean": None, "low": None, "high": None}
+    (results / "gap_micro.json").write_text(json.dumps({**RESULT, "scores": [missing]}))
+    assert "not run [not run, not run]" in generated.results_markdown(results)
+
+
+def test_no_results_is_said_in_words(tmp_path):
+    assert "`results/` is empty" in generated.results_markdown(tmp_path)
+
+
+def test_a_notebook_is_listed_with_the_cost_of_its_outputs(tmp_path):
+    cells = [{"cell_type": "markdown", "source": ["# The gap\n", "text"]}]
+    stamp = {"profile": "micro", "seconds": 41.7, "device": "CPU"}
+    notebook = {"cells": cells, "metadata": {"vizer": stamp}}
+    (tmp_path / "02_gap.ipynb").write_text(json.dumps(notebook))
+    page = generated.notebooks_markdown(tmp_path)
+    assert "| [The gap](../notebooks/02_gap.ipynb) | micro | 42 s | CPU |" in page
+
+
+def test_every_public_function_of_the_package_is_on_the_page():
+    page = api_markdown(ROOT / "vizer_core")
+    for name in ("unit_norm(", "pick_device(", "class Profile", "write_json("):
+        assert name in page
+    assert "_shapes_of" not in page
+
+
+def test_private_names_stay_off_the_page(tmp_path):
+    package = tmp_path / "vizer_core"
+    package.mkdir()
+    (package / "a.py").write_text('"""A."""\ndef seen(self):\n  """S."""\ndef _hidden(): pass\n')
+    page = api_markdown(package)
+    assert "seen(self)" in page and "hidden" not in page
+
+
+def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
+    for name in ("results", "notebooks"):
+        (tmp_path / name).mkdir()
+    shutil.copytree(ROOT / "vizer_core", tmp_path / "vizer_core")
+    generated.write_all(tmp_path)
+    written = {path.name for path in (tmp_path / "book" / "_generated").iterdir()}
+    included = {
+        line.split("_generated/")[1].strip()
+        for page in (ROOT / "book").glob("*.md")
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("```{include} _generated/")
+    }
+    assert included == written

@@ -1,0 +1,269 @@
+"""The notebook tools on small notebooks: running, stamping, and each rule broken once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import struct
+import zlib
+
+import nbformat
+import pytest
+from probe import ALT, probe_notebook
+
+from tools import notebooks
+from tools.notebook_cells import normalise, number_cells, strip_png, write_setup_cell
+from tools.notebook_rules import check_notebook
+from tools.stamps import code_sha256, core_sha256, dependencies, imported_modules
+
+NAME = "01_probe.ipynb"
+
+
+def png(*texts: bytes) -> bytes:
+    """Return a PNG of one white pixel, with text chunks."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    pixel = chunk(b"IDAT", zlib.compress(b"\0\xff"))
+    extra = b"".join(chunk(b"tEXt", text) for text in texts)
+    return b"\x89PNG\r\n\x1a\n" + head + extra + pixel + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with a package of three files and an empty folder of notebooks."""
+    package = tmp_path / "vizer_core"
+    (package / "gap").mkdir(parents=True)
+    (package / "micro" / "weights").mkdir(parents=True)
+    (tmp_path / "notebooks").mkdir()
+    files = {
+        "__init__.py": "",
+        "shapes.py": "UNIT_NORM_TOLERANCE = 1e-3\n",
+        "gap/__init__.py": "",
+        "gap/stats.py": "from vizer_core.shapes import UNIT_NORM_TOLERANCE\n",
+        "micro/__init__.py": "",
+        "micro/models.py": "",
+        "micro/weights/clip.json": "{}",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def stored(checkout):
+    """A stamped notebook that keeps every rule, without having been run."""
+    notebook = normalise(write_setup_cell(probe_notebook(), None), NAME)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for number, cell in enumerate(code, 1):
+        cell["execution_count"] = number
+    code[1]["outputs"] = [nbformat.v4.new_output("stream", text="0.001 of 40\n")]
+    picture = base64.b64encode(png()).decode()
+    code[2]["outputs"] = [nbformat.v4.new_output("display_data", {"image/png": picture})]
+    return notebooks.stamped(notebook, checkout, 1.0)
+
+
+def faults_of(notebook, checkout, name=NAME):
+    path = checkout / "notebooks" / name
+    nbformat.write(notebook, path)
+    return check_notebook(path, notebook, checkout)
+
+
+def test_a_notebook_that_keeps_the_rules_has_no_faults(stored, checkout):
+    assert faults_of(stored, checkout) == []
+
+
+def code_cell(notebook, number):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][number]
+
+
+def restamp(notebook, checkout):
+    return notebooks.stamped(notebook, checkout, 1.0)
+
+
+def set_source(notebook, source):
+    code_cell(notebook, 1)["source"] = source
+
+
+BREAKS = {
+    "its code has changed": lambda nb: set_source(nb, "print(2)"),
+    "wanted 'micro'": lambda nb: nb["metadata"]["vizer"].update(profile="full"),
+    "no stamp": lambda nb: nb["metadata"].pop("vizer"),
+    "line 1 has 80 characters": lambda nb: set_source(nb, "x" * 80),
+    "26 lines: wanted at most 25": lambda nb: set_source(nb, "\n".join(["x = 1"] * 26)),
+    "class A: wanted it in vizer_core": lambda nb: set_source(nb, "class A:\n    pass"),
+    "def f has 11 lines": lambda nb: set_source(nb, "def f():\n" + "    x = 1\n" * 10),
+    "wanted 1, 2, 3": lambda nb: code_cell(nb, 2).update(execution_count=7),
+    "stored error ValueError": lambda nb: code_cell(nb, 0).update(
+        outputs=[nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])]
+    ),
+    "figure with alt text ''": lambda nb: code_cell(nb, 2).update(metadata={}),
+    "memory address": lambda nb: code_cell(nb, 1).update(
+        outputs=[nbformat.v4.new_output("stream", text="<f at 0x7f12ab34cd>")]
+    ),
+    "wanted the title": lambda nb: nb["cells"][0].update(source="No title"),
+    "no claim": lambda nb: nb["cells"][0].update(source="# Title"),
+    r"missing sections \['One example'\]": lambda nb: nb["cells"][3].update(source="Hello."),
+    "2 exercises and 2 folded": lambda nb: nb["cells"][-1].update(
+        source=nb["cells"][-1]["source"]
+        .replace("### Exercise 3", "###")
+        .replace("<details>", "", 1)
+    ),
+    "no cell with the tag 'headline'": lambda nb: code_cell(nb, 1).update(metadata={}),
+    "role '{term}`'": lambda nb: nb["cells"][3].update(source="## One example\n\n{term}`gap`"),
+    "picture without a description": lambda nb: nb["cells"][3].update(
+        source="## One example\n\n![](x.png)"
+    ),
+}
+
+
+@pytest.mark.parametrize("wanted", BREAKS)
+def test_each_broken_rule_is_named(wanted, stored, checkout):
+    BREAKS[wanted](stored)
+    faults = faults_of(stored, checkout)
+    assert any(wanted.replace("\\", "") in fault for fault in faults), faults
+    assert all(fault.startswith(f"{NAME}: ") for fault in faults)
+
+
+def test_a_file_that_is_too_large_or_badly_named_is_named(stored, checkout):
+    code_cell(stored, 1)["outputs"][0]["text"] = "1" * 400_001
+    faults = faults_of(stored, checkout, name="Probe.ipynb")
+    assert any("wanted two digits" in fault for fault in faults)
+    assert any("wanted at most 400,000" in fault for fault in faults)
+
+
+def test_a_concept_may_be_defined_in_its_cell(stored, checkout):
+    set_source(stored, "class Gap:\n    pass")
+    code_cell(stored, 1)["metadata"]["tags"] = ["headline", "concept"]
+    assert faults_of(restamp(stored, checkout), checkout) == []
+
+
+def test_only_files_that_the_notebook_imports_count(stored, checkout):
+    package = checkout / "vizer_core"
+    before = core_sha256(stored, checkout)
+    (package / "gap" / "stats.py").write_text("changed = 1\n")
+    assert core_sha256(stored, checkout) == before
+    (package / "shapes.py").write_text("UNIT_NORM_TOLERANCE = 2\n")
+    assert core_sha256(stored, checkout) != before
+    assert any("vizer_core has changed" in fault for fault in faults_of(stored, checkout))
+
+
+def test_imports_are_followed_and_weights_count(checkout):
+    def names(source):
+        return [p.relative_to(checkout).as_posix() for p in dependencies([source], checkout)]
+
+    assert names("import vizer_core.gap.stats") == [
+        "vizer_core/__init__.py",
+        "vizer_core/gap/__init__.py",
+        "vizer_core/gap/stats.py",
+        "vizer_core/shapes.py",
+    ]
+    assert "vizer_core/micro/weights/clip.json" in names("from vizer_core.micro import models")
+
+
+def test_lazy_imports_and_the_command_line_count_as_imports():
+    assert imported_modules('f("vizer_core.gap")') == {"vizer_core.gap"}
+    assert imported_modules("!vizer gap --help") == {"vizer_core.cli"}
+    assert imported_modules("%matplotlib inline\nimport os") == set()
+
+
+def test_prose_does_not_change_the_code_hash(stored):
+    before = code_sha256(stored)
+    stored["cells"][0]["source"] += " More."
+    assert code_sha256(stored) == before
+
+
+def test_cell_ids_stay_when_a_cell_is_put_between():
+    notebook = normalise(probe_notebook(), NAME)
+    old = [cell["id"] for cell in notebook["cells"]]
+    assert old[0] == "nb01-c01"
+    notebook["cells"].insert(2, nbformat.v4.new_markdown_cell("new"))
+    number_cells(notebook, "01")
+    new = [cell["id"] for cell in notebook["cells"]]
+    assert new[:2] + new[3:] == old and new[2] == f"nb01-c{len(old) + 1:02d}"
+
+
+def test_pictures_lose_text_chunks_and_stay_pictures():
+    assert strip_png(png(b"Software\0matplotlib", b"Date\0now")) == png()
+    with pytest.raises(ValueError, match="not a PNG"):
+        strip_png(b"GIF89a")
+
+
+def test_progress_bars_and_timing_are_not_stored():
+    notebook = probe_notebook()
+    cell = code_cell(notebook, 1)
+    cell["metadata"]["execution"] = {"iopub.execute_input": "2020"}
+    cell["outputs"] = [
+        nbformat.v4.new_output("stream", name="stderr", text="100%"),
+        nbformat.v4.new_output(
+            "display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": ""}
+        ),
+        nbformat.v4.new_output("stream", name="stdout", text="kept"),
+    ]
+    cell = code_cell(normalise(notebook, NAME), 1)
+    assert [output["text"] for output in cell["outputs"]] == ["kept"]
+    assert cell["metadata"] == {"tags": ["headline"]}
+
+
+def test_the_setup_cell_fetches_the_package_only_if_there_is_an_address():
+    bare = probe_notebook()
+    bare["cells"] = [
+        cell for cell in bare["cells"] if "setup" not in cell["metadata"].get("tags", [])
+    ]
+    with_address = write_setup_cell(bare, "https://github.com/a/b")
+    setup = code_cell(with_address, 0)
+    assert "setup" in setup["metadata"]["tags"] and "https://github.com/a/b" in setup["source"]
+    again = write_setup_cell(with_address, None)
+    assert len(again["cells"]) == len(with_address["cells"])
+    assert "clone" not in code_cell(again, 0)["source"]
+
+
+def test_headline_numbers_are_compared_within_the_tolerance(stored):
+    fresh = nbformat.from_dict(json.loads(json.dumps(stored)))
+    assert notebooks.headline(stored) == [(code_cell(stored, 1)["id"], [0.001, 40.0])]
+    code_cell(fresh, 1)["outputs"][0]["text"] = "0.002 of 41\n"
+    assert notebooks.differences(stored, fresh) == []
+    code_cell(fresh, 1)["outputs"][0]["text"] = "0.001 of 44\n"
+    assert notebooks.differences(stored, fresh)[0].endswith("stored 40, a fresh run gives 44")
+    code_cell(fresh, 1)["outputs"][0]["text"] = "0.001\n"
+    assert "2 numbers stored, 1 in a fresh run" in notebooks.differences(stored, fresh)[0]
+
+
+def test_an_unknown_notebook_is_refused(checkout):
+    with pytest.raises(ValueError, match="no notebook matches"):
+        notebooks.paths(checkout, ["nothing"])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("default")
+def test_a_run_is_stored_once_verified_and_skipped_next_time(checkout, capfd):
+    source = notebooks.ROOT / "vizer_core"
+    shutil.copytree(source, checkout / "vizer_core", dirs_exist_ok=True)
+    path = checkout / "notebooks" / NAME
+    nbformat.write(probe_notebook(), path)
+    assert notebooks.run(checkout, [], everything=False, progress=False) == []
+    first = path.read_bytes()
+    assert check_notebook(path, notebooks.read(path), checkout) == []
+    assert ALT in first.decode() and b"tEXt" not in first
+    assert notebooks.run(checkout, [], everything=False, progress=False) == []
+    assert "0 of 1 notebooks to run" in capfd.readouterr().out
+    assert notebooks.run(checkout, [], everything=True, progress=False) == []
+    assert path.read_bytes() == first, "a second run of the same code changed the file"
+    assert notebooks.verify(checkout, []) == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("default")
+def test_a_notebook_that_fails_is_named_and_left_as_it_was(checkout):
+    path = checkout / "notebooks" / NAME
+    broken = probe_notebook()
+    code_cell(broken, 1)["source"] = "raise ValueError('on purpose')"
+    nbformat.write(broken, path)
+    before = path.read_bytes()
+    faults = notebooks.run(checkout, [], everything=False, progress=False)
+    assert len(faults) == 1 and NAME in faults[0] and "on purpose" in faults[0]
+    assert path.read_bytes() == before

@@ -1,0 +1,91 @@
+"""The rendered book as files: nothing broken, nothing fetched, buttons only with an address."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT, build_book
+from probe import probe_notebook
+
+from tools.book import book_config, repository_url
+from tools.check_html import check_site
+from tools.notebook_cells import normalise
+
+pytestmark = [pytest.mark.book, pytest.mark.timeout(300)]
+
+URL = "https://github.com/someone/some-book"
+
+
+def soup_of(page):
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+def test_the_book_has_no_faults(site):
+    assert check_site(site, repository_url(ROOT)) == []
+
+
+def test_toc_and_disk_agree():
+    toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"(?:file|root): (\S+)", toc))
+    on_disk = {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")}
+    on_disk |= {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert sorted(on_disk - listed) == [], "pages on disk that _toc.yml does not list"
+    assert sorted(listed - on_disk) == [], "pages that _toc.yml lists and that do not exist"
+
+
+@pytest.fixture(scope="module")
+def site_with_address(checkout_copy, tmp_path_factory):
+    """The book of a checkout that has an address and one notebook more."""
+    project = checkout_copy / "pyproject.toml"
+    text = project.read_text(encoding="utf-8")
+    if "[project.urls]" not in text:
+        text = text.replace(
+            "[project.scripts]", f'[project.urls]\nRepository = "{URL}"\n\n[project.scripts]'
+        )
+    project.write_text(text, encoding="utf-8")
+    probe = normalise(probe_notebook(), "99_probe.ipynb")
+    nbformat.write(probe, checkout_copy / "notebooks/99_probe.ipynb")
+    toc = yaml.safe_load((checkout_copy / "_toc.yml").read_text(encoding="utf-8"))
+    toc["parts"][-1]["chapters"].append({"file": "notebooks/99_probe"})
+    (checkout_copy / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    return build_book(checkout_copy, tmp_path_factory.mktemp("with_address"))
+
+
+def test_with_an_address_each_notebook_opens_in_colab(site_with_address):
+    page = soup_of(site_with_address / "notebooks/99_probe.html")
+    links = [a["href"] for a in page.find_all("a", href=True) if "colab" in a["href"]]
+    wanted = "/blob/main/notebooks/99_probe.ipynb"
+    assert len(links) == 1 and links[0].endswith(wanted), links
+    assert links[0].startswith("https://colab.research.google.com/github/")
+
+
+def test_with_an_address_text_pages_offer_no_colab(site_with_address):
+    page = soup_of(site_with_address / "book/notation.html")
+    assert [a["href"] for a in page.find_all("a", href=True) if "colab" in a["href"]] == []
+    assert any("/issues/new" in a["href"] for a in page.find_all("a", href=True))
+
+
+@pytest.mark.skipif(repository_url(ROOT) is not None, reason="this checkout has an address")
+def test_without_an_address_there_is_no_button(site):
+    for page in site.glob("*/*.html"):
+        if "_static" not in page.parts:
+            text = page.read_text(encoding="utf-8")
+            assert "colab.research.google.com" not in text, page.name
+            assert "/issues/new" not in text, page.name
+
+
+def test_an_address_that_is_no_link_is_refused(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project]\nurls = {Repository = "someone/book"}\n')
+    with pytest.raises(ValueError, match="wanted an https:// address"):
+        repository_url(tmp_path)
+
+
+def test_without_an_address_the_settings_stay_as_they_are():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert book_config(config, None) == config
+    assert book_config(config, URL)["html"]["use_issues_button"] is True
+    assert config["html"]["use_issues_button"] is False
