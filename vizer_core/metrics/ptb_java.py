@@ -50,7 +50,7 @@ def _run(captions: Sequence[str], timeout: float) -> list[str]:
     return done.stdout.decode("utf-8").split("\n")[:-1]
 
 
-def tokenize_captions_java(captions: Sequence[str], *, timeout: float = 600) -> list[str]:
+def tokenize_captions_java(captions: Sequence[str], *, timeout: float = 600.0) -> list[str]:
     """Tokenise with CoreNLP and drop its punctuation tokens."""
     if not captions:
         return []

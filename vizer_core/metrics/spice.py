@@ -86,7 +86,7 @@ def _run(folder: Path, timeout: float) -> list[dict]:
 
 
 def spice_scores(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, timeout: float = 7200
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, timeout: float = 7200.0
 ) -> Float64[np.ndarray, " n"]:
     """Return each image's SPICE F1; the corpus's score is the mean."""
     if len(hypotheses) != len(references):
