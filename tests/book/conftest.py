@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -13,20 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def build_book(root: Path, output: Path) -> Path:
-    """Build the book of a checkout with its own tools; return the folder of the HTML."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.book", "--output", str(output)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f"the book did not build:\n{done.stdout}\n{done.stderr}"
-    return output / "_build" / "html"
+from built_book import ROOT, build_book
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from conftest import ROOT
+from built_book import ROOT
 
 from tools import generated
 from tools.api_pages import api_markdown

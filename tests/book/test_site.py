@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, build_book
+from built_book import ROOT, build_book
 from probe import probe_notebook
 
 from tools.book import book_config, repository_url
