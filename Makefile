@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env book html notebooks test test-slow lab lint
+.PHONY: help env book html notebooks readme test test-slow lab lint
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +27,7 @@ $(STAMP): pyproject.toml
 
 book: env  ## run every notebook, render the book, check it, print its path
 	$(BIN)/python -m tools.notebooks run --all
+	$(BIN)/python -m tools.readme
 	$(BIN)/python -m tools.book
 
 html: env  ## render the book from the stored outputs
@@ -34,6 +35,10 @@ html: env  ## render the book from the stored outputs
 
 notebooks: env  ## run the notebooks whose code, or whose part of the package, has changed
 	$(BIN)/python -m tools.notebooks run
+	$(BIN)/python -m tools.readme
+
+readme: env  ## write the tree and the chapters' cost into README.md
+	$(BIN)/python -m tools.readme
 
 test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
 	$(BIN)/python -m pytest -m "not slow and not network"

@@ -1,0 +1,243 @@
+"""The rules of the house, read from the sources: layers, sizes, README, results, paper map."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import readme
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "vizer_core"
+RANKS = {
+    "shapes": 0, "runtime": 0, "store": 0,
+    "data": 1, "metrics": 1,
+    "clip": 2, "language": 2, "vlm": 2,
+    "micro": 3, "gap": 3, "textonly": 3,
+    "captioners": 4, "vizer": 4,
+    "vqa": 5, "evaluate": 5, "figures": 5,
+    "cli": 6,
+    "__main__": 7, "__init__": 7,
+}  # fmt: skip
+VAGUE_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "base_utils"}
+SLOW_IMPORTS = ("transformers", "umap", "matplotlib", "open_clip", "sklearn", "pandas", "typer")
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_EXPORTS = 400, 80, 7, 20
+VERDICTS = {"holds", "does not hold", "not testable here"}
+SCORE = {"system", "metric", "mean", "low", "high", "n", "seeds"}
+SCHEMA = {
+    "scores": SCORE,
+    "differences": SCORE | {"against"},
+    "claims": {"claim", "source", "verdict", "evidence"},
+}
+RESULT_FILES = ("gap_micro.json", "metrics_micro.json")
+
+
+def sources(package: Path = PACKAGE) -> list[Path]:
+    return sorted(package.rglob("*.py"))
+
+
+def relative(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
+
+
+def subject_of(file: Path, package: Path) -> str:
+    """Return the folder of a source file, or its own name if it stands at the top."""
+    return file.relative_to(package).parts[0].removesuffix(".py")
+
+
+def imported_subjects(source: str) -> Iterator[str]:
+    """Yield the subjects of vizer_core that a source imports anywhere, functions included."""
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}: wanted an absolute one"
+            base = node.module or ""
+            names = [f"{base}.{a.name}" for a in node.names] if base == "vizer_core" else [base]
+        for name in names:
+            if name.startswith("vizer_core."):
+                yield name.split(".")[1]
+
+
+def layer_faults(package: Path) -> list[str]:
+    """List imports that go sideways or up, and subjects without a rank."""
+    faults = []
+    for file in sources(package):
+        own = subject_of(file, package)
+        if own not in RANKS:
+            faults.append(f"{relative(file)}: no rank for {own!r}; give it one in RANKS")
+            continue
+        for other in imported_subjects(file.read_text(encoding="utf-8")):
+            if other != own and RANKS.get(other, 99) >= RANKS[own]:
+                faults.append(
+                    f"{relative(file)} (rank {RANKS[own]}) imports {other} "
+                    f"(rank {RANKS.get(other, 'none')}): wanted lower ranks only"
+                )
+    return faults
+
+
+def test_folders_import_only_lower_ranks_and_their_own_files():
+    assert layer_faults(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "wanted"),
+    [
+        ("gap/stats.py", "from vizer_core.micro import world", "imports micro (rank 3)"),
+        ("data/coco.py", "def f():\n    import vizer_core.clip.encoder", "imports clip (rank 2)"),
+        ("shapes.py", "from vizer_core import cli", "imports cli (rank 6)"),
+        ("gap/stats.py", "from vizer_core.odd import x", "imports odd (rank none)"),
+        ("odd/x.py", "", "no rank for 'odd'"),
+    ],
+)
+def test_an_import_that_goes_up_or_sideways_is_named(file, line, wanted, tmp_path):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(line)
+    assert len(layer_faults(tmp_path)) == 1 and wanted in layer_faults(tmp_path)[0]
+
+
+def test_no_folder_stands_inside_a_folder():
+    nested = [relative(f) for f in sources() if len(f.relative_to(PACKAGE).parts) > 2]
+    assert nested == []
+
+
+def test_no_file_has_a_vague_name():
+    assert [relative(f) for f in sources() if f.stem in VAGUE_NAMES] == []
+
+
+def test_files_and_functions_stay_short():
+    faults = []
+    for file in sources():
+        text = file.read_text(encoding="utf-8")
+        if len(text.splitlines()) > MAX_FILE_LINES:
+            faults.append(f"{relative(file)}: {len(text.splitlines())} lines")
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            where = f"{relative(file)}: {node.name}"
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > MAX_FUNCTION_LINES:
+                faults.append(f"{where} has {length} lines")
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            count = len([a for a in arguments if a.arg not in ("self", "cls")])
+            # a command's options are its user's, not its caller's
+            if count > MAX_PARAMETERS and file.name != "cli.py":
+                faults.append(f"{where} has {count} parameters")
+    assert faults == []
+
+
+def test_every_public_function_has_a_docstring():
+    faults = []
+    for file in sources():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if file.name != "__init__.py" and not ast.get_docstring(tree):
+            faults.append(f"{relative(file)}: no docstring")
+        for node in tree.body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef)
+            if public and not node.name.startswith("_") and not ast.get_docstring(node):
+                faults.append(f"{relative(file)}: {node.name} has no docstring")
+    assert faults == []
+
+
+def test_packages_export_few_names_and_all_of_them_exist():
+    for init in PACKAGE.rglob("__init__.py"):
+        name = ".".join(init.parent.relative_to(ROOT).parts)
+        exported = getattr(importlib.import_module(name), "__all__", [])
+        assert len(exported) <= MAX_EXPORTS, f"{name} exports {len(exported)} names"
+        missing = [n for n in exported if not hasattr(importlib.import_module(name), n)]
+        assert missing == [], f"{name} exports names that do not exist"
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import sys, vizer_core; print([m for m in {SLOW_IMPORTS} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_reads_pickles():
+    pattern = re.compile(r"pickle\.loads?\(|weights_only=False|allow_pickle=True")
+    found = [relative(f) for f in sources() if pattern.search(f.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+def test_readme_shows_the_tree_and_the_chapters_as_they_are():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == readme.filled(text, ROOT), "README.md is behind: run `make readme`"
+
+
+def test_a_readme_without_its_marks_is_refused():
+    with pytest.raises(ValueError, match=r"README\.md has no <!-- tree -->"):
+        readme.filled("# Title", ROOT)
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(snippet, "README.md", "exec"), {})
+    assert re.search(r"gap \d\.\d\d, pair cosine -?\d\.\d\d", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", RESULT_FILES)
+def test_the_results_that_the_book_quotes_are_there(name):
+    assert (ROOT / "results" / name).is_file(), f"no results/{name}: run its experiment"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "results").glob("*.json")), ids=lambda file: file.stem
+)
+def test_result_files_have_the_agreed_form(file):
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert {"experiment", "command", "commit", "hardware", "seconds", *SCHEMA} <= set(result)
+    for part, keys in SCHEMA.items():
+        for row in result[part]:
+            assert keys <= set(row), f"{part} row {row}: wanted the keys {sorted(keys)}"
+    for row in [*result["scores"], *result["differences"]]:
+        if row["mean"] is not None:
+            assert row["low"] <= row["mean"] <= row["high"], row
+            assert row["n"] > 0, row
+    assert {row["verdict"] for row in result["claims"]} <= VERDICTS
+
+
+def paper_map() -> str:
+    return (ROOT / "book" / "paper_map.md").read_text(encoding="utf-8")
+
+
+def test_every_name_in_the_paper_map_can_be_imported():
+    names = sorted(set(re.findall(r"`(vizer_core(?:\.\w+)+)`", paper_map())))
+    assert len(names) >= 20, "the paper map names too little to be a map"
+    missing = []
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            if not hasattr(importlib.import_module(module), attribute):
+                missing.append(name)
+    assert missing == []
+
+
+def test_every_file_in_the_paper_map_exists():
+    files = re.findall(r"`((?:tests|notebooks|book|results|benchmarks)/[\w./]+)`", paper_map())
+    assert files and [f for f in files if not (ROOT / f).exists()] == []
+
+
+def test_every_chapter_in_the_paper_map_exists():
+    chapters = set(re.findall(r"\| (\d+) \|", paper_map()))
+    there = {str(int(path.name[:2])) for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
+    assert chapters and chapters <= there
+
+
+def test_the_ci_script_is_executable_and_runs_the_readmes_command():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111, "chmod +x .ci/run"
+    assert script.read_text(encoding="utf-8").rstrip().endswith("make test")
+    assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
