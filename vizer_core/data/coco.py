@@ -16,7 +16,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vizer_core.data.records import Record
 from vizer_core.store import read_json, write_json
@@ -39,8 +39,8 @@ def _jar() -> Path:
     return path
 
 
-def coco2014(split: Literal["train", "val"]) -> list[Record]:
-    """Return the images of COCO 2014 with their captions, in order of image id; no pixels.
+def coco2014(split: str) -> list[Record]:
+    """Return COCO 2014's images (`train` or `val`) with their captions, by image id; no pixels.
 
     A record's id is the image's number as text; blank captions are dropped.
     """

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from vizer_core.metrics.ngrams import ReferenceNgrams, index_references
 from vizer_core.metrics.ptb_java import JAVA_TOKENIZER, tokenize_captions_java
@@ -90,11 +91,11 @@ def _require_text(caption: object, image: ImageId, role: str) -> str:
 
 
 def make_references(
-    references: Mapping[ImageId, Sequence[str]] | Sequence[Sequence[str]],
+    references: Mapping[ImageId, Any] | Sequence[Any],
     *,
     tokenizer: Tokenizer = PTB,
 ) -> References:
-    """Check reference captions and fix their order.
+    """Check each image's list of reference captions, and fix the images' order.
 
     >>> make_references({7: ["a cat", "the cat"]}).tokens
     (('a cat', 'the cat'),)
@@ -151,7 +152,7 @@ def _first(images: Sequence[ImageId]) -> str:
 
 
 def match(
-    hypotheses: Mapping[ImageId, str] | Sequence[str],
+    hypotheses: Mapping[ImageId, Any] | Sequence[Any],
     references: References,
     *,
     missing: str = "error",
