@@ -125,6 +125,7 @@ def summarise_cosines(
     0.7071
     """
     gain = cosines.mix_text - cosines.global_text
+    gain = gain.masked_fill(gain.abs() < ROUNDING, 0.0)
     return CosineRow(
         system=system,
         n=len(gain),
@@ -132,7 +133,7 @@ def summarise_cosines(
         maximum=float(cosines.mix_text.max()),
         minimum=float(cosines.mix_text.min()),
         gain=bootstrap_mean(gain, generator=generator, resamples=resamples),
-        beats_global=float((gain > ROUNDING).float().mean()),
+        beats_global=float((gain > 0).float().mean()),
         region_global=float(cosines.region_global.mean()),
         region_text=float(cosines.region_text.mean()),
         threshold=float(cosines.threshold.mean()),

@@ -1,0 +1,30 @@
+"""The figures of the book: data in, figure out, one style.
+
+- `style`: colours by meaning, sizes, PNG bytes that repeat
+- `cosines`: MacCap Table 1 with controls, pair-cosine spread, the closer-patch fraction
+- `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
+"""
+
+from vizer_core.figures.cosines import draw_closer_fraction, draw_cosine_table, draw_pair_cosines
+from vizer_core.figures.gap import (
+    draw_dimension_means,
+    draw_gap_histogram,
+    draw_projections,
+    draw_shift_sweep,
+    draw_sphere,
+)
+from vizer_core.figures.style import COLOURS, figure_style, png_bytes
+
+__all__ = [
+    "COLOURS",
+    "draw_closer_fraction",
+    "draw_cosine_table",
+    "draw_dimension_means",
+    "draw_gap_histogram",
+    "draw_pair_cosines",
+    "draw_projections",
+    "draw_shift_sweep",
+    "draw_sphere",
+    "figure_style",
+    "png_bytes",
+]
