@@ -81,7 +81,7 @@ _TOKEN = re.compile("|".join(_RULES))
 
 _SPELL = str.maketrans(
     {
-        **dict.fromkeys("\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\u200b\ufffd", " "),
+        **dict.fromkeys("\u200b\ufffd", " "),
         **dict.fromkeys("\u2018`", " ` "),
         "\u2019": "'",
         **dict.fromkeys("\u201c\u201d", '"'),
