@@ -75,7 +75,7 @@ def method_outline(function: Function) -> str:
 def entry_markdown(node: Function | ast.ClassDef) -> str:
     """Return one public name: its signature and its docstring."""
     head = class_outline(node) if isinstance(node, ast.ClassDef) else signature(node)
-    blocks = [f"```python\n{head}\n```"]
+    blocks = [f"```{{code-block}} python\n:class: signature\n{head}\n```"]
     doc = ast.get_docstring(node) or ""
     summary, _, rest = doc.partition("\n\n")
     if summary:
@@ -113,20 +113,21 @@ def module_markdown(name: str, source: str) -> str:
         for node in tree.body
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
     ]
-    parts = [f"### `{name}`", escape(" ".join(summary.split()))]
+    parts = [f"### {name.rpartition('.')[2]}", f"`{name}`: {escape(' '.join(summary.split()))}"]
     parts += [entry_markdown(node) for node in public]
     return "\n\n".join(part for part in parts if part)
 
 
 def api_markdown(package: Path) -> str:
-    """Return every public name of the package, by subject."""
-    top = sorted(file for file in package.glob("*.py") if not file.name.startswith("_"))
+    """Return every public name of the package, by subject; commands describe themselves."""
+    top = sorted(package.glob("[!_]*.py"))
+    top = [file for file in top if file.name != "cli.py"]
     parts = ["## Single files"]
     parts += [module_markdown(module_name(package, file), file.read_text("utf-8")) for file in top]
     for folder in sorted(path.parent for path in package.glob("*/__init__.py")):
         files = [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
         init = ast.parse((folder / "__init__.py").read_text("utf-8"))
-        parts.append(f"## {folder.name}")
+        parts.append(f"## Folder {folder.name}")
         parts.append(escape((ast.get_docstring(init) or "").partition("\n\n")[0]))
         parts += [
             module_markdown(module_name(package, file), file.read_text("utf-8")) for file in files
