@@ -140,8 +140,8 @@ def evaluate_command(
 ) -> None:
     """Score captions against references, each metric with a 95% interval over images.
 
-    Needs nothing but the two files; METEOR also Java (pip install "vizer-core[java]"). Costs about
-    a second for 5,000 images, and some 7 more for METEOR. Prints a table; --json writes
+    Needs nothing but the two files; METEOR also Java (pip install "vizer-core[java]"). Costs some
+    seconds for 5,000 images, and some ten more for METEOR. Prints a table; --json writes
     {"scores": {metric: {"mean", "low", "high", "n"}}, ...}, on the scale 0..1 (CIDEr 0..10).
     """
     settings, draws = _settings(missing, tokenizer, df), {"resamples": resamples, "seed": seed}

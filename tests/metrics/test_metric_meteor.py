@@ -7,6 +7,8 @@ import importlib.util
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -149,6 +151,20 @@ def test_hanging_java_is_stopped(fake_java, table):
         process = int((java.parent / "pid").read_text())
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+@needs_package
+@pytest.mark.slow
+def test_a_process_whose_java_fails_still_ends(fake_java):
+    fake_java("exit 1")
+    code = (
+        "import pathlib, vizer_core.metrics.meteor as m\n"
+        "m.paraphrase_table = lambda words: pathlib.Path('none.gz')\n"
+        "m.meteor_counts(['a'], [['b']])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("vizer_core.metrics.availability")
 
 
 @needs_package

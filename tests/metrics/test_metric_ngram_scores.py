@@ -179,6 +179,15 @@ def test_empty_hypothesis_scores_nothing_and_does_not_crash():
     assert rouge_l(["", ""], [["a cat"], ["a dog"]]).tolist() == [0.0, 0.0]
 
 
+def test_two_empty_captions_count_as_equal_for_rouge_as_in_the_common_tool():
+    assert rouge_l([""], [[""]]).tolist() == [1.0]
+
+
+def test_no_break_space_splits_for_ngrams_and_not_for_rouge():
+    assert index_captions(["4\xa01/2 inches"]).lengths.tolist() == [3]
+    assert rouge_l(["4\xa01/2"], [["4"]]).tolist() == [0.0]
+
+
 def test_errors_name_the_counts():
     with pytest.raises(ValueError, match="got 1 hypotheses for 2 images"):
         bleu(["a"], [["a"], ["b"]])

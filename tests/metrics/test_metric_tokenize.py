@@ -63,6 +63,13 @@ def test_case_and_doubled_spaces_change_nothing():
         assert tokenize(caption.upper()) == tokenize(caption)
 
 
+def test_a_captions_neighbours_do_not_change_its_tokens():
+    """The Java tool reads the next line to decide on a last initial ("letter K.")."""
+    captions = ["letter K.", "A dog", "letter K.", "on a mat"]
+    assert tokenize_captions(captions)[0] == tokenize_captions(captions)[2] == "letter k"
+    assert tokenize_captions(captions[::-1]) == tokenize_captions(captions)[::-1]
+
+
 def test_lone_surrogate_is_dropped():
     assert tokenize("a \ud800 cat") == "a cat"
 
