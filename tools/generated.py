@@ -69,15 +69,18 @@ def result_markdown(name: str, result: dict[str, Any]) -> str:
         f"From `results/{name}`: `{result['command']}` at commit `{result['commit']}`, on "
         f"{cell(result['hardware'])}, {number(float(result['seconds']))} seconds."
     )
+    figures = [[f"`{key}`", number(value)] for key, value in result.get("figures", {}).items()]
+    if figures:
+        parts.append(table(["measured", "value"], figures))
     scores = [
         [f"`{r['system']}`", f"`{r['metric']}`", interval(r), number(r["n"]), _seeds(r)]
-        for r in result["scores"]
+        for r in result.get("scores", [])
     ]
     if scores:
         parts.append(table(["system", "metric", "mean [95% interval]", "n", "seeds"], scores))
     differences = [
         [f"`{r['system']}`", f"`{r['against']}`", f"`{r['metric']}`", interval(r), number(r["n"])]
-        for r in result["differences"]
+        for r in result.get("differences", [])
     ]
     if differences:
         parts.append("Differences, system minus the one it is set against:")
@@ -85,7 +88,7 @@ def result_markdown(name: str, result: dict[str, Any]) -> str:
         parts.append(table(header, differences))
     claims = [
         [cell(r["claim"]), cell(r["source"]), f"**{r['verdict']}**", cell(r["evidence"])]
-        for r in result["claims"]
+        for r in result.get("claims", [])
     ]
     if claims:
         parts.append("Claims and what this run says of them:")

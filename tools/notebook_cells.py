@@ -55,6 +55,20 @@ def write_setup_cell(notebook: Any, url: str | None) -> Any:
     return notebook
 
 
+def write_colab_cell(notebook: Any, link: str | None) -> Any:
+    """Put a link that opens the notebook in Colab under its title; without a link, none.
+
+    The book has its own button, so the cell is hidden there; GitHub and Jupyter show it.
+    """
+    kept = [cell for cell in notebook["cells"] if "colab" not in cell["metadata"].get("tags", [])]
+    notebook["cells"] = kept
+    if link is not None:
+        tags = {"tags": ["colab", "remove-cell"]}
+        cell = nbformat.v4.new_markdown_cell(f"[Open in Colab]({link})", metadata=tags)
+        notebook["cells"].insert(1, cell)
+    return notebook
+
+
 def normalise(notebook: Any, name: str) -> Any:
     """Bring a freshly run notebook into its stored form."""
     number_cells(notebook, name[:2])

@@ -26,8 +26,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
-from tools.book import repository_url
-from tools.notebook_cells import normalise, write_setup_cell
+from tools.book import colab_link, repository_url
+from tools.notebook_cells import normalise, write_colab_cell, write_setup_cell
 from tools.notebook_rules import check_notebook, tags
 from tools.stamps import code_sha256, core_sha256, package_versions
 from vizer_core.runtime import hardware
@@ -58,9 +58,11 @@ def paths(root: Path, names: list[str]) -> list[Path]:
 
 
 def read(path: Path) -> Any:
-    """Read a notebook, with the setup cell of this checkout in place."""
+    """Read a notebook, with the setup cell and the Colab link of this checkout in place."""
     notebook = nbformat.read(path, as_version=4)
-    return write_setup_cell(notebook, repository_url(ROOT))
+    url = repository_url(ROOT)
+    link = colab_link(url, f"notebooks/{path.name}") if url else None
+    return write_setup_cell(write_colab_cell(notebook, link), url)
 
 
 def is_stale(notebook: Any, root: Path) -> bool:

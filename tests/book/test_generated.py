@@ -51,6 +51,15 @@ def test_a_score_without_a_value_says_that_it_was_not_run(results):
     assert "not run [not run, not run]" in generated.results_markdown(results)
 
 
+def test_the_figures_of_a_benchmark_are_on_the_page(results):
+    made = {key: RESULT[key] for key in ("experiment", "command", "commit", "hardware", "seconds")}
+    benchmark = {**made, "figures": {"cider_speedup": 12.61, "images": 5000, "diff": 1.7e-15}}
+    (results / "gap_micro.json").write_text(json.dumps(benchmark))
+    page = generated.results_markdown(results)
+    assert "| `cider_speedup` | 12.610 |" in page
+    assert "| `images` | 5,000 |" in page and "| `diff` | 1.7e-15 |" in page
+
+
 def test_no_results_is_said_in_words(tmp_path):
     assert "`results/` is empty" in generated.results_markdown(tmp_path)
 

@@ -13,7 +13,13 @@ import pytest
 from probe import ALT, probe_notebook
 
 from tools import notebooks
-from tools.notebook_cells import normalise, number_cells, strip_png, write_setup_cell
+from tools.notebook_cells import (
+    normalise,
+    number_cells,
+    strip_png,
+    write_colab_cell,
+    write_setup_cell,
+)
 from tools.notebook_rules import check_notebook
 from tools.stamps import code_sha256, core_sha256, dependencies, imported_modules
 
@@ -220,6 +226,17 @@ def test_the_setup_cell_fetches_the_package_only_if_there_is_an_address():
     again = write_setup_cell(with_address, None)
     assert len(again["cells"]) == len(with_address["cells"])
     assert "clone" not in code_cell(again, 0)["source"]
+
+
+def test_the_colab_link_comes_and_goes_with_the_address():
+    link = "https://colab.research.google.com/github/a/b/blob/main/notebooks/01_probe.ipynb"
+    notebook = probe_notebook()
+    count = len(notebook["cells"])
+    once = write_colab_cell(notebook, link)
+    assert once["cells"][1]["source"] == f"[Open in Colab]({link})"
+    assert "remove-cell" in once["cells"][1]["metadata"]["tags"]
+    assert len(write_colab_cell(once, link)["cells"]) == count + 1
+    assert len(write_colab_cell(once, None)["cells"]) == count
 
 
 def test_headline_numbers_are_compared_within_the_tolerance(stored):

@@ -11,9 +11,9 @@ from bs4 import BeautifulSoup
 from built_book import ROOT, build_book
 from probe import probe_notebook
 
-from tools.book import book_config, repository_url
+from tools.book import book_config, colab_link, repository_url
 from tools.check_html import check_site
-from tools.notebook_cells import normalise
+from tools.notebook_cells import normalise, write_colab_cell
 
 pytestmark = [pytest.mark.book, pytest.mark.timeout(300)]
 
@@ -47,7 +47,8 @@ def site_with_address(checkout_copy, tmp_path_factory):
             "[project.scripts]", f'[project.urls]\nRepository = "{URL}"\n\n[project.scripts]'
         )
     project.write_text(text, encoding="utf-8")
-    probe = normalise(probe_notebook(), "99_probe.ipynb")
+    link = colab_link(URL, "notebooks/99_probe.ipynb")
+    probe = normalise(write_colab_cell(probe_notebook(), link), "99_probe.ipynb")
     nbformat.write(probe, checkout_copy / "notebooks/99_probe.ipynb")
     toc = yaml.safe_load((checkout_copy / "_toc.yml").read_text(encoding="utf-8"))
     toc["parts"][-1]["chapters"].append({"file": "notebooks/99_probe"})
