@@ -23,7 +23,7 @@ RANKS = {
     "clip": 2, "language": 2, "vlm": 2,
     "micro": 3, "gap": 3, "textonly": 3,
     "captioners": 4, "vizer": 4,
-    "vqa": 5, "evaluate": 5, "figures": 5,
+    "vqa": 5, "evaluate": 5, "figures": 5, "study": 5,
     "cli": 6,
     "__main__": 7, "__init__": 7,
 }  # fmt: skip

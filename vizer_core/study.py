@@ -1,0 +1,159 @@
+"""What a chapter studies: one encoder, its images and their captions, on either profile.
+
+Notebooks call `open_study` and nothing else that depends on the profile, so that one code path
+serves both:
+
+=======  ==================================  ==================================================
+profile  encoder                             images and captions
+=======  ==================================  ==================================================
+micro    a shipped micro CLIP                the first n test scenes of the micro world
+full     an open_clip model, name and tag    the first n of COCO val2017, from `VIZER_DATA`
+=======  ==================================  ==================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+from PIL import Image
+
+from vizer_core.clip import ImageTextEncoder, OpenClipEncoder
+from vizer_core.data import open_image, read_folder
+from vizer_core.micro import RECIPES, MicroSplit, Scene, load_micro_clip
+from vizer_core.runtime import pick_device, profile
+
+MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
+FULL_MODELS = ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k")
+MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
+IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
+COCO_ADVICE = """\
+Download COCO 2017 from https://cocodataset.org/#download: "2017 Val images" (5,000 images, about
+1 GB) and "2017 Train/Val annotations" (about 240 MB). Unzip both into one folder, so that it holds
+val2017/ and annotations/, and set VIZER_DATA to that folder. The annotations are CC BY 4.0; each
+image keeps its Flickr owner's licence. Or stay offline with VIZER_PROFILE=micro."""
+
+
+class ImageFiles(Sequence[Image.Image]):
+    """Images on disk, opened when asked for: an index gives an image, a slice a list of them."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, place: int) -> Image.Image: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Image.Image]: ...
+    def __getitem__(self, place: int | slice) -> Image.Image | list[Image.Image]:
+        if isinstance(place, slice):
+            return [open_image(path) for path in self.paths[place]]
+        return open_image(self.paths[place])
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """An encoder and n images with their captions; `note` says how far the numbers reach.
+
+    `scenes` holds the exact content of each image; it is empty where nobody knows it.
+    """
+
+    encoder: ImageTextEncoder
+    ids: tuple[str, ...]
+    images: Sequence[Image.Image]
+    captions: tuple[tuple[str, ...], ...]
+    note: str
+    scenes: tuple[Scene, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = (len(self.ids), len(self.images), len(self.captions))
+        if len(set(counts)) > 1 or (self.scenes and len(self.scenes) != counts[0]):
+            raise ValueError(
+                f"got {counts[0]} ids, {counts[1]} images, {counts[2]} lists of captions and "
+                f"{len(self.scenes)} scenes: wanted one of each for each image (or no scenes)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The first caption of each image: one pair an image, as a bootstrap wants it."""
+        return tuple(captions[0] for captions in self.captions)
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the models that a chapter compares on the profile in force.
+
+    >>> model_names()
+    ('micro-clip', 'micro-clip-100', 'micro-clip-avg')
+    """
+    return MICRO_MODELS if profile().is_micro else FULL_MODELS
+
+
+def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
+    """Open the encoder, images and captions of the profile in force.
+
+    `model` is one of the micro models, or `name/tag` of an open_clip model on the full profile.
+    There a micro model's name means `ViT-B-32/openai`, the model that they are small copies of.
+
+    >>> study = open_study("micro-clip", n=2)
+    >>> study.ids, study.images[0].size
+    (('test-00000', 'test-00001'), (56, 56))
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}: wanted at least one image")
+    return _open_micro(model, n) if profile().is_micro else _open_full(model, n)
+
+
+def _open_micro(model: str, n: int) -> Study:
+    if model not in RECIPES:
+        raise ValueError(
+            f"no micro model {model!r}: wanted one of {', '.join(MICRO_MODELS)}. Other models need "
+            "VIZER_PROFILE=full."
+        )
+    split = MicroSplit("test", n)
+    return Study(
+        encoder=load_micro_clip(model, device=str(pick_device())),
+        ids=split.ids,
+        images=[Image.fromarray(pixels) for pixels in split.images],
+        captions=split.captions,
+        note=MICRO_NOTE,
+        scenes=split.scenes,
+    )
+
+
+def _open_full(model: str, n: int) -> Study:
+    wanted = FULL_MODELS[0] if model in RECIPES else model
+    name, slash, tag = wanted.partition("/")
+    if not (name and slash and tag):
+        raise ValueError(f"model is {model!r}: wanted name/tag, for instance {FULL_MODELS[0]!r}")
+    folder = _coco_folder()
+    records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions][:n]
+    if len(records) < n:
+        raise ValueError(f"{folder} has {len(records)} images with captions, wanted n = {n}")
+    return Study(
+        encoder=OpenClipEncoder.from_pretrained(name, tag, device=pick_device()),
+        ids=tuple(record.id for record in records),
+        images=ImageFiles([record.image for record in records]),
+        captions=tuple(record.captions for record in records),
+        note=f"full profile: {wanted} on the first {n:,} images of COCO val2017",
+    )
+
+
+def _coco_folder() -> Path:
+    named = os.environ.get("VIZER_DATA", "")
+    if not named:
+        raise FileNotFoundError(
+            f"the full profile needs COCO, and VIZER_DATA is not set.\n{COCO_ADVICE}"
+        )
+    folder = Path(named).expanduser()
+    missing = [part for part in (IMAGES, CAPTIONS) if not (folder / part).exists()]
+    if missing:
+        raise FileNotFoundError(f"VIZER_DATA={named} lacks {', '.join(missing)}.\n{COCO_ADVICE}")
+    return folder
