@@ -17,14 +17,15 @@ return [...document.images]
   .filter(image => image.getAttribute('src') && (!image.complete || image.naturalWidth === 0))
   .map(image => image.src)
 """
+# asked again and again: the page may have been replaced by a redirect in between
 READY = """
-return document.readyState === 'complete' &&
-  (!window.MathJax || !MathJax.startup || !MathJax.startup.promise || window.mathIsSet === true)
-"""
-SET_WHEN_READY = """
-if (window.MathJax && MathJax.startup && MathJax.startup.promise) {
-  MathJax.startup.promise.then(() => { window.mathIsSet = true })
+if (document.readyState !== 'complete') return false;
+const startup = window.MathJax && MathJax.startup && MathJax.startup.promise;
+if (startup && window.mathIsSet === undefined) {
+  window.mathIsSet = false;
+  startup.then(() => { window.mathIsSet = true });
 }
+return !startup || window.mathIsSet
 """
 # what a reader reads: the article without code, without the copies of formulas for screen readers
 PROSE = """
@@ -51,7 +52,6 @@ def set_width(browser, width: int) -> None:
 def open_page(browser, address: str) -> None:
     """Open a page and wait until its formulas are set."""
     browser.get(address)
-    browser.execute_script(SET_WHEN_READY)
     WebDriverWait(browser, 30).until(lambda b: b.execute_script(READY))
 
 
