@@ -27,6 +27,7 @@ from vizer_core.metrics.ngrams import (
     find_sorted,
     index_hypotheses,
     index_references,
+    pair_codes,
 )
 
 TINY, SMALL = 1e-15, 1e-9
@@ -39,9 +40,9 @@ def _clipped_matches(hypotheses: NgramIndex, references: ReferenceNgrams) -> np.
         codes, starts = references.image_ngrams[k]
         if not len(codes):
             continue
-        most = np.maximum.reduceat(references.by_image[k].count, starts[:-1])
+        most = np.maximum.reduceat(references.index.counts[k].count, starts[:-1])
         shared = np.flatnonzero(counts.ngram < known)
-        place = find_sorted(codes, counts.caption[shared] * known + counts.ngram[shared])
+        place = find_sorted(codes, pair_codes(counts.caption[shared], counts.ngram[shared], known))
         shared, place = shared[place >= 0], place[place >= 0]
         clipped = np.minimum(counts.count[shared], most[place])
         np.add.at(matches[:, k], counts.caption[shared], clipped)

@@ -29,6 +29,7 @@ from vizer_core.metrics.ngrams import (
     find_sorted,
     index_hypotheses,
     index_references,
+    pair_codes,
 )
 
 SIGMA = 6.0
@@ -95,7 +96,7 @@ def _overlaps(
     hypotheses: NgramIndex, references: ReferenceNgrams, idf: list[np.ndarray], k: int
 ) -> np.ndarray:
     """Return, for each reference caption, sum over shared n-grams of min(h, r) * r over norms."""
-    said, held = hypotheses.counts[k], references.by_image[k]
+    said, held = hypotheses.counts[k], references.index.counts[k]
     weight_said = said.count * idf[k][said.ngram]
     weight_held = held.count * idf[k][held.ngram]
     norm_said = _norms(weight_said, said.caption, hypotheses.captions)
@@ -103,7 +104,7 @@ def _overlaps(
     distinct = len(references.index.keys[k])
     codes, starts = references.image_ngrams[k]
     shared = np.flatnonzero(said.ngram < distinct)
-    place = find_sorted(codes, said.caption[shared] * distinct + said.ngram[shared])
+    place = find_sorted(codes, pair_codes(said.caption[shared], said.ngram[shared], distinct))
     shared, place = shared[place >= 0], place[place >= 0]
     # one row for every (n-gram of the hypothesis, reference caption that holds it)
     times = starts[place + 1] - starts[place]

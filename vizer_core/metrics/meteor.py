@@ -83,6 +83,18 @@ def _run(lines: Sequence[str], table: Path, timeout: float) -> list[str]:
     return answers
 
 
+def counts_from_answers(answers: Sequence[str]) -> Float64[np.ndarray, "n 23"]:
+    """Read the jar's answers; the one chunk of a fully matched caption becomes none."""
+    rows = [answer.split() for answer in answers]
+    wrong = next((row for row in rows if len(row) != COLUMNS), None)
+    if wrong is not None:
+        raise MetricUnavailable(f"METEOR's jar answered {' '.join(wrong)[:80]!r}, not 23 counts")
+    counts = np.array(rows, dtype=np.float64).reshape(-1, COLUMNS)
+    perfect = (counts[:, 20] == 1) & (counts[:, 21:23] == counts[:, 0:2]).all(axis=1)
+    counts[perfect, 20] = 0
+    return counts
+
+
 def meteor_counts(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, timeout: float | None = None
 ) -> Float64[np.ndarray, "n 23"]:
@@ -100,14 +112,7 @@ def meteor_counts(
     lines = [_line(hypothesis, refs) for hypothesis, refs in zip(hypotheses, references)]
     words = {word for line in lines for word in line.split()}
     answers = _run(lines, paraphrase_table(words), timeout or 120 + len(lines) / 20)
-    rows = [answer.split() for answer in answers]
-    wrong = next((row for row in rows if len(row) != COLUMNS), None)
-    if wrong is not None:
-        raise MetricUnavailable(f"METEOR's jar answered {' '.join(wrong)[:80]!r}, not 23 counts")
-    counts = np.array(rows, dtype=np.float64)
-    perfect = (counts[:, 20] == 1) & (counts[:, 21:23] == counts[:, 0:2]).all(axis=1)
-    counts[perfect, 20] = 0
-    return counts
+    return counts_from_answers(answers)
 
 
 def _weighted_share(

@@ -11,27 +11,30 @@ Uniqueness is found by sorting and comparing neighbours: `numpy.unique` was seve
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
 MAX_ORDER = 4
 WORD_BITS = 24  # bits for a word's number inside an n-gram's key
 
 Ints = Int64[np.ndarray, " _"]
+Narrow = Int32[np.ndarray, " _"]  # what is kept is kept small
 
 
 @dataclass(frozen=True)
 class NgramCounts:
-    """How often each n-gram of one order occurs in each caption, sorted by caption, then n-gram."""
+    """How often each n-gram of one order occurs in each caption, sorted by image, then n-gram."""
 
-    caption: Ints
-    ngram: Ints
-    count: Ints
+    caption: Narrow
+    ngram: Narrow
+    count: Narrow
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class NgramIndex:
     """The words and n-grams of a list of captions.
 
     `keys[k][i]` is how n-gram `i` of order `k + 1` is built: the number of its first `k` words,
-    shifted, plus the number of its last word. The first `known[k]` of them are sorted.
+    shifted, plus the number of its last word. Of an index made without a base they are sorted.
     """
 
     captions: int
@@ -73,43 +76,76 @@ def find_sorted(values: Ints, wanted: Ints) -> Ints:
     return np.where(values[place] == wanted, place, -1)
 
 
+def pair_codes(group: np.ndarray, ngram: np.ndarray, distinct: int) -> Ints:
+    """Number the pairs (group, n-gram), ordered by group, then n-gram."""
+    return group.astype(np.int64) * distinct + ngram
+
+
 def _number_ngrams(keys: Ints, known: Ints) -> tuple[Ints, Ints]:
     """Number each key: its place in `known`, or past the end of it; return also all the keys."""
     place = find_sorted(known, keys)
-    new = keys[place < 0]
-    new_sorted = np.sort(new)
-    new_sorted = new_sorted[first_of_each(new_sorted)]
-    place[place < 0] = len(known) + np.searchsorted(new_sorted, new)
-    return place, np.concatenate([known, new_sorted])
+    new = np.flatnonzero(place < 0)
+    order = new[np.argsort(keys[new])]
+    in_order = keys[order]
+    starts = first_of_each(in_order)
+    is_first = np.zeros(len(order), dtype=np.int64)
+    is_first[starts] = 1
+    place[order] = len(known) - 1 + np.cumsum(is_first)
+    return place, np.concatenate([known, in_order[starts]])
 
 
-def _count(caption: Ints, ngram: Ints, distinct: int) -> NgramCounts:
-    codes = np.sort(caption * distinct + ngram)
+def _number_words(
+    tokens: Sequence[str], base: NgramIndex | None
+) -> tuple[Ints, Ints, dict[str, int]]:
+    """Return the numbers of all words in a row, each caption's length, and the vocabulary."""
+    vocabulary: defaultdict[str, int] = defaultdict(None, base.vocabulary if base else ())
+    vocabulary.default_factory = vocabulary.__len__  # a new word gets the next number
+    numbers, lengths = array("q"), array("q")
+    for caption in tokens:
+        words = caption.split()
+        lengths.append(len(words))
+        numbers.extend(map(vocabulary.__getitem__, words))
+    return (
+        np.array(numbers, dtype=np.int64),
+        np.array(lengths, dtype=np.int64),
+        dict(vocabulary),
+    )
+
+
+def _count(caption: Ints, ngram: Ints, distinct: int, image: Ints) -> NgramCounts:
+    """Count (caption, n-gram) pairs; `image` gives each caption's image, in rising order."""
+    first = np.searchsorted(image, image)  # first caption of the same image
+    members = int((np.arange(len(image)) - first).max(initial=0)) + 1
+    codes = pair_codes(image[caption], ngram, distinct) * members
+    codes += caption - first[caption]
+    codes.sort()
     starts = first_of_each(codes)
     count = np.diff(np.append(starts, len(codes)))
-    caption, ngram = np.divmod(codes[starts], max(distinct, 1))
-    return NgramCounts(caption, ngram, count)
+    pair, member = np.divmod(codes[starts], members)
+    group, ngram = np.divmod(pair, max(distinct, 1))
+    start_of = np.searchsorted(image, group)
+    kept = (start_of + member, ngram, count)
+    return NgramCounts(*(part.astype(np.int32) for part in kept))
 
 
-def index_captions(tokens: Sequence[str], *, base: NgramIndex | None = None) -> NgramIndex:
+def index_captions(
+    tokens: Sequence[str], *, base: NgramIndex | None = None, image: Ints | None = None
+) -> NgramIndex:
     """Index tokenised captions; n-grams that `base` holds keep their numbers.
+
+    `image` is the image of each caption, in rising order; by default each has its own.
 
     >>> index = index_captions(["a cat a cat", "a dog"])
     >>> [(c, n) for c, n in zip(index.counts[1].caption.tolist(), index.counts[1].count.tolist())]
     [(0, 2), (0, 1), (1, 1)]
     """
-    split = [caption.split() for caption in tokens]
-    lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
-    vocabulary = dict(base.vocabulary) if base else {}
-    words = np.array(
-        [vocabulary.setdefault(word, len(vocabulary)) for word in chain.from_iterable(split)],
-        dtype=np.int64,
-    )
-    caption = np.repeat(np.arange(len(split), dtype=np.int64), lengths)
+    words, lengths, vocabulary = _number_words(tokens, base)
+    image = np.arange(len(tokens), dtype=np.int64) if image is None else image
+    caption = np.repeat(np.arange(len(tokens), dtype=np.int64), lengths)
     ends = np.repeat(np.cumsum(lengths), lengths)
     position = np.arange(len(words), dtype=np.int64)
-    ngram, keys, counts = words, [np.arange(len(vocabulary), dtype=np.int64)], []
-    counts.append(_count(caption, ngram, len(vocabulary)))
+    ngram, keys = words, [np.arange(len(vocabulary), dtype=np.int64)]
+    counts = [_count(caption, ngram, len(vocabulary), image)]
     for order in range(2, MAX_ORDER + 1):
         fits = np.flatnonzero(position + order <= ends[position])
         position = position[fits]
@@ -117,8 +153,8 @@ def index_captions(tokens: Sequence[str], *, base: NgramIndex | None = None) -> 
         known = base.keys[order - 1] if base else np.zeros(0, dtype=np.int64)
         ngram, all_keys = _number_ngrams(key, known)
         keys.append(all_keys)
-        counts.append(_count(caption[position], ngram, len(all_keys)))
-    return NgramIndex(len(split), lengths, vocabulary, tuple(keys), tuple(counts))
+        counts.append(_count(caption[position], ngram, len(all_keys), image))
+    return NgramIndex(len(tokens), lengths, vocabulary, tuple(keys), tuple(counts))
 
 
 @dataclass(frozen=True)
@@ -130,22 +166,11 @@ class ReferenceNgrams:
     index: NgramIndex
 
     @cached_property
-    def by_image(self) -> tuple[NgramCounts, ...]:
-        """Per order, the counts sorted by (image, n-gram) instead of by caption."""
+    def image_ngrams(self) -> tuple[tuple[Ints, Ints], ...]:
+        """Per order, the sorted codes of (image, n-gram) and where each starts in the counts."""
         found = []
         for counts, keys in zip(self.index.counts, self.index.keys):
-            order = np.argsort(self.image[counts.caption] * len(keys) + counts.ngram, kind="stable")
-            found.append(
-                NgramCounts(counts.caption[order], counts.ngram[order], counts.count[order])
-            )
-        return tuple(found)
-
-    @cached_property
-    def image_ngrams(self) -> tuple[tuple[Ints, Ints], ...]:
-        """Per order, the sorted codes of (image, n-gram) and where each starts in `by_image`."""
-        found = []
-        for counts, keys in zip(self.by_image, self.index.keys):
-            codes = self.image[counts.caption] * len(keys) + counts.ngram
+            codes = pair_codes(self.image[counts.caption], counts.ngram, len(keys))
             starts = first_of_each(codes)
             found.append((codes[starts], np.append(starts, len(codes))))
         return tuple(found)
@@ -167,11 +192,9 @@ def index_references(references: Sequence[Sequence[str]]) -> ReferenceNgrams:
     if empty:
         raise ValueError(f"{len(empty)} images have no reference; the first is number {empty[0]}")
     per_image = np.fromiter(map(len, references), dtype=np.int64, count=len(references))
-    return ReferenceNgrams(
-        images=len(references),
-        image=np.repeat(np.arange(len(references), dtype=np.int64), per_image),
-        index=index_captions(list(chain.from_iterable(references))),
-    )
+    image = np.repeat(np.arange(len(references), dtype=np.int64), per_image)
+    index = index_captions(list(chain.from_iterable(references)), image=image)
+    return ReferenceNgrams(len(references), image, index)
 
 
 def index_hypotheses(hypotheses: Sequence[str], references: ReferenceNgrams) -> NgramIndex:

@@ -108,7 +108,12 @@ _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-
 _PUNCTUATION = frozenset(["'", "`", '"', ".", "?", "!", ",", ":", "-", ";"])
 _PLAIN = re.compile(r"[A-Za-z ,]*\.? ?")
 _HALVED = frozenset(["cannot", "gonna", "wanna", "gotta", "gimme", "lemme"])
-_KEEPS_PERIOD = re.compile(rf"(?:(?i:{_either(_ABBREVIATIONS)})|{_CAPITALS})\. ?")
+# a final period belongs to these words, or may: such captions go through the rules
+_MAY_KEEP_PERIOD = frozenset(
+    spelling
+    for word in f"{_ABBREVIATIONS} {_CAPITAL_ABBREVIATIONS}".lower().split()
+    for spelling in (word.replace("?", ""), re.sub(r".\?", "", word))
+)
 
 
 def _spelled(token: str) -> str:
@@ -131,8 +136,7 @@ def tokenize(caption: str) -> str:
     """
     if _PLAIN.fullmatch(caption):
         words = caption.lower().replace(",", " ").rstrip(". ").split()
-        last = caption[caption.rfind(" ", 0, -1) + 1 :]
-        if _HALVED.isdisjoint(words) and not _KEEPS_PERIOD.fullmatch(last):
+        if _HALVED.isdisjoint(words) and words and words[-1] not in _MAY_KEEP_PERIOD:
             return " ".join(words)
     text = caption.translate(_SPELL)
     for entity, character in _ENTITIES:
