@@ -92,6 +92,12 @@ def test_a_planted_difference_is_found_and_pairing_narrows_it():
     assert found.high - found.low < (single.high - single.low) / 3
 
 
+def test_p_values_are_never_zero():
+    a, b = mean_statistics(SCORES + 1), mean_statistics(SCORES)
+    assert paired_permutation(a, b, permutations=99) == 1 / 100
+    assert paired_bootstrap(a, b, resamples=99).p == 2 / 100
+
+
 def test_permutation_p_values_are_uniform_when_nothing_differs():
     rng = np.random.default_rng(2)
     p_values = []

@@ -70,7 +70,7 @@ def _run(lines: Sequence[str], table: Path, timeout: float) -> list[str]:
         )
     except subprocess.TimeoutExpired as error:
         raise MetricUnavailable(
-            f"METEOR's JVM gave no answer in {timeout:.0f} s and was stopped: is {command[0]} a "
+            f"METEOR's JVM gave no answer in {timeout:g} s and was stopped: is {command[0]} a "
             "working Java? A long job may need a larger timeout."
         ) from error
     answers = done.stdout.decode(errors="replace").splitlines()

@@ -39,7 +39,7 @@ def _run(captions: Sequence[str], timeout: float) -> list[str]:
             done = subprocess.run(command, capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise MetricUnavailable(
-                f"the Java tokenizer gave no answer in {timeout:.0f} s: is {command[0]} a working "
+                f"the Java tokenizer gave no answer in {timeout:g} s: is {command[0]} a working "
                 'Java? Use tokenizer "ptb", which needs none.'
             ) from error
     if done.returncode:

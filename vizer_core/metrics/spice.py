@@ -76,9 +76,7 @@ def _run(folder: Path, timeout: float) -> list[dict]:
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise MetricUnavailable(
-            f"SPICE gave no answer in {timeout:.0f} s and was stopped"
-        ) from error
+        raise MetricUnavailable(f"SPICE gave no answer in {timeout:g} s and was stopped") from error
     if done.returncode or not target.is_file():
         said = done.stderr.decode(errors="replace").strip()[-300:] or "it said nothing"
         raise MetricUnavailable(f"SPICE's JVM ended with status {done.returncode}: {said}")
