@@ -101,6 +101,8 @@ def test_the_same_rows_are_drawn_from_every_group(groups):
     cosines = drawn["image"] @ groups["image"].T
     rows = cosines.argmax(dim=1)
     assert len(set(rows.tolist())) == 10
+    assert rows.max() >= 10  # from all over, not the first ten
+    assert not torch.equal(drawn["image"], sample_groups(groups, 10, seed=5)["image"])
     assert torch.equal(drawn["text"], groups["text"][rows])
 
 

@@ -6,6 +6,7 @@
 - `projection`: PCA, SVD and UMAP of the space, and how stable UMAP is
 - `histogram`: the pooled gap as a stream, exact and mergeable; `moments` beneath it
 - `shift`, `sphere`: moving the clouds (Liang et al. 2022), and why mismatched pairs hold them apart
+- `pairs`, `feature_file`: what a set of pairs must be; features that somebody saved
 """
 
 from vizer_core.gap.closer import CloserFraction, closer_subregion_fraction
