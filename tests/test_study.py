@@ -84,6 +84,7 @@ def test_the_full_profile_reads_coco_as_it_unzips(model, asked_for, coco, loaded
     assert study.captions == (("a red box",), ("a red wall", "red"))
     assert [image.width for image in study.images[:2]] == [81, 82]
     assert study.encoder.encode_image(study.images).shape[0] == 2
+    assert open_study(model, n=1).ids == study.ids[:1]
     assert "COCO" in study.note
 
 
