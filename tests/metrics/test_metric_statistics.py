@@ -75,6 +75,10 @@ def test_a_rate_weighs_images_by_their_statements():
     assert entry.score == pytest.approx(4 / 6)
     found = bootstrap(rate_statistics([0, 1, 0], [0, 1, 0]))  # most resamples say nothing or 1/1
     assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert found.n == 1  # two images state nothing
+    assert bootstrap_many({"x": rate_statistics([0, 1, 0], [0, 1, 2])})["x"].n == 2
+    other = rate_statistics([0, 1, 1], [0, 1, 2])
+    assert paired_bootstrap(rate_statistics([0, 1, 0], [0, 1, 0]), other).n == 2
 
 
 def test_equal_systems_give_p_of_one():

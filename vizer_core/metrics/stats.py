@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 _BLOCK = 2_000_000  # multiplicities drawn at once: bounds memory, changes no number
 _LOW, _HIGH = 2.5, 97.5
@@ -50,13 +50,18 @@ class Statistics:
         """The score of each image alone."""
         return np.asarray(self.value(self.rows), dtype=np.float64)
 
+    @property
+    def scored(self) -> Bool[np.ndarray, " n"]:
+        """Which images have a score of their own: a rate has none where nothing was said."""
+        return np.isfinite(self.per_image)
+
     def __len__(self) -> int:
         return len(self.rows)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with its 95% interval over `n` items."""
+    """A score with its 95% interval over `n` items, those that have a score of their own."""
 
     mean: float
     low: float
@@ -174,7 +179,7 @@ def bootstrap(statistics: Statistics, *, resamples: int = 1000, seed: int = 0) -
     Interval(mean=0.5, low=0.5, high=0.5, n=3)
     """
     scores = resampled_scores([statistics], resamples=resamples, seed=seed)[:, 0]
-    return Interval(statistics.score, *_bounds(scores), n=len(statistics))
+    return Interval(statistics.score, *_bounds(scores), n=int(statistics.scored.sum()))
 
 
 def bootstrap_many(
@@ -183,7 +188,7 @@ def bootstrap_many(
     """Bootstrap several metrics over one set of resamples."""
     scores = resampled_scores(list(statistics.values()), resamples=resamples, seed=seed)
     return {
-        name: Interval(entry.score, *_bounds(column), n=len(entry))
+        name: Interval(entry.score, *_bounds(column), n=int(entry.scored.sum()))
         for (name, entry), column in zip(statistics.items(), scores.T)
     }
 
@@ -215,7 +220,8 @@ def paired_bootstraps(
         tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
         p = min(1.0, 2 * (1 + int(tail)) / (1 + resamples))
         point = a[name].score - b[name].score
-        found[name] = Difference(point, *_bounds(drawn), n=len(a[name]), p=p)
+        n = int((a[name].scored | b[name].scored).sum())
+        found[name] = Difference(point, *_bounds(drawn), n=n, p=p)
     return found
 
 
@@ -294,7 +300,7 @@ def bootstrap_seeds(
         point -= float(np.mean([run.score for run in against]))
     drawn = np.random.default_rng([seed, 1]).integers(0, len(runs), size=values.shape)
     means = np.take_along_axis(values, drawn, axis=1).mean(axis=1)
-    return Interval(point, *_bounds(means), n=len(runs[0]))
+    return Interval(point, *_bounds(means), n=int(runs[0].scored.sum()))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
