@@ -174,6 +174,15 @@ def test_readme_shows_the_tree_and_the_chapters_as_they_are():
     assert text == readme.filled(text, ROOT), "README.md is behind: run `make readme`"
 
 
+def test_every_top_level_folder_is_in_the_tree():
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    folders = {f"{name.split('/')[0]}/" for name in tracked if "/" in name}
+    shown = {name for name, _ in readme.TOP}
+    assert {name for name in folders if not name.startswith(".")} <= shown
+
+
 def test_a_readme_without_its_marks_is_refused():
     with pytest.raises(ValueError, match=r"README\.md has no <!-- tree -->"):
         readme.filled("# Title", ROOT)
@@ -241,6 +250,18 @@ def test_every_chapter_in_the_paper_map_exists():
     chapters = set(re.findall(r"<br>chapter (\d+) \|", paper_map()))
     there = {str(int(path.name[:2])) for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
     assert chapters and chapters <= there
+
+
+def test_conda_users_get_the_packages_of_make_env():
+    extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert extras and f"-e .[{extras[1]}]" in (ROOT / "environment.yml").read_text()
+
+
+def test_colab_keeps_its_own_torch():
+    names = re.findall(
+        r"^[\w-]+", (ROOT / "requirements-colab.txt").read_text(), flags=re.MULTILINE
+    )
+    assert names and not {"torch", "torchvision", "numpy"} & set(names)
 
 
 def test_the_ci_script_is_executable_and_runs_the_readmes_command():

@@ -11,63 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from tools.api_pages import api_markdown
-
-SCORE_COLUMNS = ("mean", "low", "high")
-
-
-def number(value: float | int | None) -> str:
-    """Format a score with three digits after the point, or fewer zeros where it is tiny.
-
-    >>> number(0.28341), number(12345.6), number(0.00042), number(3), number(None)
-    ('0.283', '12,346', '0.00042', '3', 'not run')
-    """
-    if value is None:
-        return "not run"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if value != 0 and abs(value) < 0.01:
-        return f"{value:.2g}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
-
-
-def interval(row: dict[str, Any]) -> str:
-    """Format a mean with its 95% interval.
-
-    >>> interval({"mean": 0.5, "low": 0.4, "high": 0.6})
-    '0.500 [0.400, 0.600]'
-    """
-    mean, low, high = (number(row[column]) for column in SCORE_COLUMNS)
-    return f"{mean} [{low}, {high}]"
-
-
-def cell(text: str) -> str:
-    r"""Make text safe inside a Markdown table cell.
-
-    >>> print(cell("a | b\nc $x$"))
-    a \| b c \$x\$
-    """
-    return " ".join(text.split()).replace("|", "\\|").replace("$", "\\$")
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table.
-
-    >>> print(table(["a", "b"], [["1", "2"]]))
-    | a | b |
-    |---|---|
-    | 1 | 2 |
-    """
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
+from tools.micro_page import write_micro_pages
+from tools.tables import cell, interval, number, table
 
 
 def result_markdown(name: str, result: dict[str, Any]) -> str:
     """Return one result file as a section: how it was made, scores, differences, verdicts."""
-    parts = [f"## {result['experiment'].replace('_', ' ')}"]
+    parts = [f"## {result['experiment'].replace('_', ' ').capitalize()}"]
     parts.append(
         f"From `results/{name}`: `{result['command']}` at commit `{result['commit']}`, on "
-        f"{cell(result['hardware'])}, {number(float(result['seconds']))} seconds."
+        f"{cell(result['hardware'])}, {result['seconds']:,.0f} seconds."
     )
     figures = [[f"`{key}`", number(value)] for key, value in result.get("figures", {}).items()]
     if figures:
@@ -146,3 +99,4 @@ def write_all(root: Path) -> None:
     }
     for name, text in pages.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
+    write_micro_pages(root, folder)

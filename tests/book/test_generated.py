@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 from built_book import ROOT
 
-from tools import generated
+from tools import generated, micro_page
 from tools.api_pages import api_markdown
+from vizer_core.micro.captions import captions_of
+from vizer_core.micro.render import render_scenes
 
 RESULT = {
     "experiment": "gap_micro",
@@ -42,7 +45,7 @@ def test_every_number_of_a_result_file_is_on_the_page(results):
     assert "| `learned` | `gap_norm` | 0.300 [0.200, 0.400] | 1,500 | 3 |" in page
     assert "| `a` | `b` | `cider` | -0.100 [-0.200, 0.000] | 500 |" in page
     assert "| the gap \\| exists | section 3 | **holds** | x |" in page
-    assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3.200 seconds" in page
+    assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
 
 
 def test_a_score_without_a_value_says_that_it_was_not_run(results):
@@ -56,7 +59,7 @@ def test_the_figures_of_a_benchmark_are_on_the_page(results):
     benchmark = {**made, "figures": {"cider_speedup": 12.61, "images": 5000, "diff": 1.7e-15}}
     (results / "gap_micro.json").write_text(json.dumps(benchmark))
     page = generated.results_markdown(results)
-    assert "| `cider_speedup` | 12.610 |" in page
+    assert "| `cider_speedup` | 12.6 |" in page
     assert "| `images` | 5,000 |" in page and "| `diff` | 1.7e-15 |" in page
 
 
@@ -98,6 +101,30 @@ def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
         line.split("_generated/")[1].strip()
         for page in (ROOT / "book").glob("*.md")
         for line in page.read_text(encoding="utf-8").splitlines()
-        if line.startswith("```{include} _generated/")
+        if line.startswith("```{") and "} _generated/" in line
     }
     assert included == written
+
+
+def test_the_contact_sheet_shows_the_scenes_in_order():
+    scenes = micro_page.first_scenes()
+    sheet = micro_page.contact_sheet(scenes)
+    step = micro_page.PIXELS + micro_page.GAP
+    assert sheet.size == (4 * step - micro_page.GAP, 2 * step - micro_page.GAP)
+    fifth = sheet.crop((0, step, micro_page.PIXELS, step + micro_page.PIXELS))
+    assert (np.asarray(fifth) == render_scenes(scenes[4:5], micro_page.PIXELS)[0]).all()
+
+
+def test_a_scene_is_shown_with_its_truth_and_all_captions():
+    scene = micro_page.first_scenes()[0]
+    page = micro_page.scene_markdown(scene)
+    assert all(f"- {caption}" in page for caption in captions_of(scene))
+    assert all(f"| {thing.name} | {thing.size} |" in page for thing in scene.objects)
+
+
+def test_the_scores_of_the_shipped_models_come_from_their_manifests(tmp_path):
+    manifest = {"name": "micro-clip", "scores": {"i2t_r1": 0.5125, "gap_norm": 0.4}}
+    (tmp_path / "micro-clip.json").write_text(json.dumps(manifest))
+    page = micro_page.models_markdown(tmp_path)
+    assert page.splitlines()[0] == "| score | `micro-clip` |"
+    assert "| `i2t_r1` | 0.512 |" in page and "| `gap_norm` | 0.400 |" in page

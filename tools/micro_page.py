@@ -1,0 +1,74 @@
+"""Pictures and tables for the page on the micro world, made from the world itself at each build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tools.tables import cell, number, table
+from vizer_core.micro.captions import captions_of
+from vizer_core.micro.questions import questions_of
+from vizer_core.micro.render import render_scenes
+from vizer_core.micro.world import Scene, make_scene
+from vizer_core.store import read_json
+
+SHOWN, COLUMNS, PIXELS, GAP = 8, 4, 224, 12  # larger than the 56 pixels that the models see
+
+
+def first_scenes() -> list[Scene]:
+    """Return the first scenes of the test split: not chosen by anybody."""
+    return [make_scene("test", index) for index in range(SHOWN)]
+
+
+def contact_sheet(scenes: list[Scene]) -> Image.Image:
+    """Draw scenes side by side on white, row by row."""
+    images = render_scenes(scenes, PIXELS)
+    step = PIXELS + GAP
+    rows = -(-len(scenes) // COLUMNS)
+    sheet = np.full((rows * step - GAP, COLUMNS * step - GAP, 3), 255, dtype=np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // COLUMNS * step, index % COLUMNS * step
+        sheet[top : top + PIXELS, left : left + PIXELS] = image
+    return Image.fromarray(sheet)
+
+
+def scene_markdown(scene: Scene) -> str:
+    """Return all that is known about a scene: truth, captions, questions."""
+    objects = [
+        [cell(o.name), o.size, f"{o.x:.2f}", f"{o.y:.2f}", f"{o.w:.2f}"] for o in scene.objects
+    ]
+    header = ["object", "size", "centre, from the left", "centre, from the top", "width"]
+    captions = "\n".join(f"- {cell(caption)}" for caption in captions_of(scene))
+    questions = "\n".join(f"- {cell(q.text)} *{cell(q.answer)}*" for q in questions_of(scene))
+    parts = [
+        f"The place is `{scene.place}`. Lengths are parts of the picture's side.",
+        table(header, objects),
+        f"Its five captions:\n\n{captions}",
+        f"Its questions, with their answers:\n\n{questions}",
+    ]
+    return "\n\n".join(parts)
+
+
+def models_markdown(weights: Path) -> str:
+    """Return what the shipped models score, from the manifests beside their weights."""
+    manifests = [read_json(path) for path in sorted(weights.glob("*.json"))]
+    keys = list(dict.fromkeys(key for one in manifests for key in one["scores"]))
+    header = ["score", *(f"`{one['name']}`" for one in manifests)]
+    return table(header, [[f"`{key}`", *(_score(one, key) for one in manifests)] for key in keys])
+
+
+def _score(manifest: dict[str, Any], key: str) -> str:
+    value = manifest["scores"].get(key)
+    return number(value if value is None else float(value))
+
+
+def write_micro_pages(root: Path, folder: Path) -> None:
+    """Write the contact sheet and the two tables into the folder of generated pages."""
+    scenes = first_scenes()
+    contact_sheet(scenes).save(folder / "scenes.png", optimize=True)
+    (folder / "scene.md").write_text(scene_markdown(scenes[0]) + "\n", encoding="utf-8")
+    models = models_markdown(root / "vizer_core" / "micro" / "weights")
+    (folder / "models.md").write_text(models + "\n", encoding="utf-8")

@@ -1,0 +1,56 @@
+"""Numbers and tables as the book prints them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCORE_COLUMNS = ("mean", "low", "high")
+
+
+def number(value: float | int | None) -> str:
+    """Format a score with about three digits that matter.
+
+    >>> number(0.28341), number(12.951), number(12345.6), number(0.00042), number(3), number(None)
+    ('0.283', '13.0', '12,346', '0.00042', '3', 'not run')
+    """
+    if value is None:
+        return "not run"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value != 0 and abs(value) < 0.01:
+        return f"{value:.2g}"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def interval(row: dict[str, Any]) -> str:
+    """Format a mean with its 95% interval.
+
+    >>> interval({"mean": 0.5, "low": 0.4, "high": 0.6})
+    '0.500 [0.400, 0.600]'
+    """
+    mean, low, high = (number(row[column]) for column in SCORE_COLUMNS)
+    return f"{mean} [{low}, {high}]"
+
+
+def cell(text: str) -> str:
+    r"""Make text safe inside a Markdown table cell.
+
+    >>> print(cell("a | b\nc $x$"))
+    a \| b c \$x\$
+    """
+    return " ".join(text.split()).replace("|", "\\|").replace("$", "\\$")
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table.
+
+    >>> print(table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
