@@ -11,6 +11,7 @@ from tiny_clip import config_with, noise_images, tiny_encoder
 from vizer_core.clip import (
     ImageStates,
     mix,
+    region_likeness,
     regions_counterfactual,
     regions_mean,
     regions_paper,
@@ -149,3 +150,18 @@ def test_a_count_that_cannot_be_is_refused(reading, count):
         reading(planted_states([1]), count)
     with pytest.raises(ValueError, match="asked for 50 regions"):
         regions_random(planted_states([1]), 50, generator=seeded(0))
+
+
+def test_likeness_is_one_for_copies_zero_for_right_angles_and_ignores_rotation():
+    assert region_likeness(regions_mean(planted_states([3]), 5)).tolist() == pytest.approx([1] * N)
+    assert region_likeness(torch.eye(4)[None]).tolist() == [0.0]
+    regions = unit_norm(torch.randn(N, 5, D, generator=seeded(1)))
+    turn = torch.linalg.qr(torch.randn(D, D, generator=seeded(2))).Q
+    torch.testing.assert_close(region_likeness(regions), region_likeness(regions @ turn))
+
+
+def test_likeness_needs_two_regions_of_length_one():
+    with pytest.raises(ValueError, match="got 1 region an image: wanted at least 2"):
+        region_likeness(torch.eye(4)[:, None])
+    with pytest.raises(ValueError, match="regions must be unit-norm"):
+        region_likeness(torch.ones(1, 2, 4))

@@ -15,6 +15,7 @@ from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.clip.regions import (
     MACCAP_REGIONS,
     mix,
+    region_likeness,
     regions_counterfactual,
     regions_mean,
     regions_paper,
@@ -35,6 +36,7 @@ __all__ = [
     "load_features",
     "load_regions",
     "mix",
+    "region_likeness",
     "regions_counterfactual",
     "regions_mean",
     "regions_paper",

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vizer_core.clip.features import ImageStates
-from vizer_core.shapes import unit_norm
+from vizer_core.shapes import require_unit_norm, unit_norm
 
 MACCAP_REGIONS = 10  # "N_cr = 10": the number of region tokens in MacCap's experiments
 
@@ -112,6 +112,21 @@ def mix(
     tensor([[[0.7071, 0.7071]]])
     """
     return unit_norm(rearrange(image_features, "n d -> n 1 d") + regions)
+
+
+def region_likeness(regions: Float[Tensor, "n r d"]) -> Float[Tensor, " n"]:
+    """Return the mean cosine over pairs of different regions of an image; 1 means all are copies.
+
+    In closed form, (|sum_j r_j|^2 - r) / (r (r - 1)).
+
+    >>> region_likeness(torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]]))
+    tensor([0.3333])
+    """
+    require_unit_norm(regions, "regions")
+    count = regions.shape[1]
+    if count < 2:
+        raise ValueError(f"got {count} region an image: wanted at least 2 to compare")
+    return (regions.sum(dim=1).square().sum(dim=-1) - count) / (count * (count - 1))
 
 
 def _all_tokens(states: ImageStates) -> Float[Tensor, "n s d"]:

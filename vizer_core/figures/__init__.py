@@ -2,6 +2,7 @@
 
 - `style`: colours by meaning, sizes, PNG bytes that repeat
 - `cosines`: MacCap Table 1 with controls, pair-cosine spread, the closer-patch fraction
+- `scenes`: pictures with captions, maps over pictures; `rates`: intervals, gap against logit scale
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
 """
 
@@ -13,6 +14,8 @@ from vizer_core.figures.gap import (
     draw_shift_sweep,
     draw_sphere,
 )
+from vizer_core.figures.rates import draw_gap_axis, draw_intervals, draw_scale_curve
+from vizer_core.figures.scenes import draw_images, draw_patch_maps
 from vizer_core.figures.style import COLOURS, figure_style, png_bytes
 
 __all__ = [
@@ -20,9 +23,14 @@ __all__ = [
     "draw_closer_fraction",
     "draw_cosine_table",
     "draw_dimension_means",
+    "draw_gap_axis",
     "draw_gap_histogram",
+    "draw_images",
+    "draw_intervals",
     "draw_pair_cosines",
+    "draw_patch_maps",
     "draw_projections",
+    "draw_scale_curve",
     "draw_shift_sweep",
     "draw_sphere",
     "figure_style",
