@@ -78,7 +78,6 @@ def is_stale(notebook: Any, root: Path) -> bool:
 def execute(notebook: Any, folder: Path) -> tuple[Any, float]:
     """Run a copy of the notebook from a clean kernel in `folder`; return it and the seconds."""
     fresh = copy.deepcopy(notebook)
-    os.environ.update(KERNEL_ENVIRONMENT)
     client = NotebookClient(
         fresh,
         timeout=CELL_TIMEOUT,
@@ -87,7 +86,7 @@ def execute(notebook: Any, folder: Path) -> tuple[Any, float]:
         resources={"metadata": {"path": str(folder)}},
     )
     start = time.perf_counter()
-    client.execute()
+    client.execute(env={**os.environ, **KERNEL_ENVIRONMENT})
     return fresh, time.perf_counter() - start
 
 

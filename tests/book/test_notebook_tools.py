@@ -257,7 +257,8 @@ def test_an_unknown_notebook_is_refused(checkout):
 
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")
-def test_a_run_is_stored_once_verified_and_skipped_next_time(checkout, capfd):
+def test_a_run_is_stored_once_verified_and_skipped_next_time(checkout, capfd, monkeypatch):
+    monkeypatch.setenv("VIZER_PROFILE", "full")  # what the caller has set must not reach the kernel
     source = notebooks.ROOT / "vizer_core"
     shutil.copytree(source, checkout / "vizer_core", dirs_exist_ok=True)
     path = checkout / "notebooks" / NAME
