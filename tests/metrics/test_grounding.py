@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
@@ -189,6 +190,7 @@ def test_errors_name_what_is_wrong():
 SCENES = 500
 
 
+@cache
 def generated(split: str):
     from vizer_core.micro.captions import captions_of
     from vizer_core.micro.world import make_scene
