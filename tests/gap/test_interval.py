@@ -38,10 +38,24 @@ def test_resampling_by_counts_equals_resampling_by_rows():
         reports.append(measure_gap(image[chosen], text[chosen]))
     found = bootstrap_gap(image, text, generator=seeded(7), resamples=64)
     ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
-    for name in ("gap_norm", "pair_cosine_mean", "excess_kurtosis", "constant_share", "top2_share"):
-        values = torch.tensor([getattr(report, name) for report in reports], dtype=torch.float64)
+    resampled = {
+        name: torch.tensor([getattr(report, name) for report in reports], dtype=torch.float64)
+        for name in ("pair_cosine_mean", "excess_kurtosis", "top2_share", "gap_norm")
+    }
+    gaps = (text - image).double()
+    added = (gaps.square().sum(1).mean() - gaps.mean(0).square().sum()) / 60
+    resampled["gap_norm"] = (resampled["gap_norm"] ** 2 - added).sqrt()
+    for name, values in resampled.items():
         low, high = values.quantile(ends).tolist()
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-6), name
+
+
+def test_the_norm_of_the_gap_lies_inside_its_own_interval_even_with_few_pairs():
+    """Without the correction the whole interval lies above the estimate here."""
+    planted = plant_gap(40, 64, generator=seeded(0), gap_norm=0.5, noise_std=0.1)
+    found = bootstrap_gap(planted.image_features, planted.text_features, generator=seeded(0))
+    for name in ("gap_norm", "constant_share"):
+        assert found[name].low < found[name].estimate < found[name].high, name
 
 
 def test_the_interval_covers_the_truth_about_95_times_in_100():

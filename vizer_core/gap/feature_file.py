@@ -1,12 +1,15 @@
-"""Paired features that somebody saved: `.npy` or `.safetensors`, images first, then texts.
+"""Paired features from a file that somebody saved, or from a folder of captioned images.
 
-Accepted: an array or a single tensor of shape [2, n, d], or a safetensors file with the keys
-`image_features` and `text_features`, each [n, d]. Nothing is normalised on the way: unnormalised
-features are an error further on, because whoever saved them may have meant something by it.
+A file holds an array or one tensor of shape [2, n, d], images and then their texts, as `.npy` or
+`.safetensors`; or, in safetensors, `image_features` and `text_features`, each [n, d]. Nothing is
+normalised on the way: unnormalised features are an error further on, because whoever saved them
+may have meant something by it.
 """
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,13 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from vizer_core.clip.extract import encode_records
+from vizer_core.clip.job_folder import load_features
+from vizer_core.clip.protocol import ImageTextEncoder
+from vizer_core.data.folder import read_folder
+
+logger = logging.getLogger(__name__)
 
 KEYS = ("image_features", "text_features")
 
@@ -42,6 +52,22 @@ def read_pairs(path: Path) -> SavedPairs:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     return readers[path.suffix](path)
+
+
+def read_folder_pairs(
+    images: Path, captions: Path, encoder: ImageTextEncoder, *, progress: bool = False
+) -> SavedPairs:
+    """Encode a captioned folder; each readable image is paired with its first caption.
+
+    One pair an image is what a bootstrap may resample. Unreadable images are named in the log.
+    """
+    records = read_folder(images, captions)
+    with tempfile.TemporaryDirectory(prefix="vizer-gap-") as folder:
+        done = encode_records(records, encoder, out_dir=Path(folder), progress=progress)
+        pairs = load_features(Path(folder)).first_pairs()
+    if done.skipped:
+        logger.warning("left out %d of %d images", len(done.skipped), len(records))
+    return SavedPairs(pairs.pair_image_features, pairs.text_features)
 
 
 def _read_npy(path: Path) -> SavedPairs:

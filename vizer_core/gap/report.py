@@ -1,0 +1,55 @@
+"""A gap report as text: every number with its interval and the one thing to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vizer_core.gap.interval import Interval
+from vizer_core.gap.stats import GapReport
+
+
+def gap_table(report: GapReport, intervals: Mapping[str, Interval]) -> str:
+    """Write the report as aligned lines; `intervals` may cover any of its fields.
+
+    >>> import torch
+    >>> from vizer_core.gap.stats import measure_gap
+    >>> report = measure_gap(torch.eye(2), torch.eye(2).flip(0))
+    >>> print(gap_table(report, {}).splitlines()[0])
+    Modality gap of 2 pairs, d = 2 (text minus image)
+    """
+    lines = [f"Modality gap of {report.n:,} pairs, d = {report.dim} (text minus image)", ""]
+    for label, field, note in _rows(report):
+        value = getattr(report, field)
+        known = intervals.get(field)
+        span = f"[{known.low:.4f}, {known.high:.4f}]" if known else ""
+        lines.append(f"{label:<30} {value:>9.4f}  {span:<20} {note}".rstrip())
+    lines += ["", "Brackets: 95% bootstrap intervals over pairs."]
+    return "\n".join(lines)
+
+
+def _rows(report: GapReport) -> list[tuple[str, str, str]]:
+    """Label, field, and what to read the value against."""
+    dimensions = ", ".join(
+        f"{index} ({mean:+.3f})"
+        for index, mean in zip(report.top_dimensions[:2], report.top_dimension_means)
+    )
+    return [
+        ("gap norm", "gap_norm", f"{report.gap_norm_null:.4f} if swapped at random within pairs"),
+        ("pair cosine, mean", "pair_cosine_mean", ""),
+        ("pair cosine, max", "pair_cosine_max", ""),
+        ("pair cosine, min", "pair_cosine_min", ""),
+        ("pooled mean", "pooled_mean", "near 0 even where the gap is large: see the next line"),
+        ("share of one constant vector", "constant_share", "of the gap's energy"),
+        ("share of two dimensions", "top2_share", f"of the squared norm: {dimensions}"),
+        ("pooled std", "pooled_std", ""),
+        ("skewness", "skewness", "0 for a normal curve"),
+        ("excess kurtosis", "excess_kurtosis", "0 for a normal curve"),
+        ("KS to the normal, raw", "ks_raw", ""),
+        ("KS, dimension means removed", "ks_centred", ""),
+        ("cone, image", "cone_image", "mean cosine between different images"),
+        ("cone, text", "cone_text", "mean cosine between different texts"),
+        ("cut along the gap", "separability", "balanced accuracy, scored on the fitted pairs"),
+        ("  on held-out pairs", "separability_held_out", "0.5 is a coin"),
+        ("  by the best dimension", "separability_single_dimension", ""),
+        ("  by ridge LDA, held out", "separability_lda", ""),
+    ]
