@@ -13,7 +13,7 @@ from vizer_core import study as study_module
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.micro.lab import pixels_of
-from vizer_core.study import FULL_MODELS, ImageFiles, Study, model_names, open_study
+from vizer_core.study import FULL_MODELS, ImageFiles, Study, model_names, open_micro, open_study
 
 
 @pytest.fixture
@@ -86,6 +86,11 @@ def test_the_full_profile_reads_coco_as_it_unzips(model, asked_for, coco, loaded
     assert study.encoder.encode_image(study.images).shape[0] == 2
     assert open_study(model, n=1).ids == study.ids[:1]
     assert "COCO" in study.note
+
+
+def test_known_scenes_are_there_on_the_full_profile_too(monkeypatch):
+    monkeypatch.setenv("VIZER_PROFILE", "full")
+    assert open_micro("micro-clip", n=2).scenes == MicroSplit("test", 2).scenes
 
 
 def test_each_profile_names_the_models_that_it_compares(monkeypatch):

@@ -108,10 +108,15 @@ def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
     """
     if n < 1:
         raise ValueError(f"n is {n}: wanted at least one image")
-    return _open_micro(model, n) if profile().is_micro else _open_full(model, n)
+    return open_micro(model, n) if profile().is_micro else _open_full(model, n)
 
 
-def _open_micro(model: str, n: int) -> Study:
+def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
+    """Open the micro world on either profile: for questions that need each scene's exact content.
+
+    >>> len(open_micro("micro-clip", n=2).scenes)
+    2
+    """
     if model not in RECIPES:
         raise ValueError(
             f"no micro model {model!r}: wanted one of {', '.join(MICRO_MODELS)}. Other models need "
