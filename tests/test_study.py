@@ -11,9 +11,19 @@ from PIL import Image
 
 from vizer_core import study as study_module
 from vizer_core.clip import OpenClipEncoder
+from vizer_core.gap import Interval
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.micro.lab import pixels_of
-from vizer_core.study import FULL_MODELS, ImageFiles, Study, model_names, open_micro, open_study
+from vizer_core.store import write_json
+from vizer_core.study import (
+    FULL_MODELS,
+    ImageFiles,
+    Study,
+    model_names,
+    open_micro,
+    open_study,
+    recorded_scores,
+)
 
 
 @pytest.fixture
@@ -149,3 +159,13 @@ def test_counts_that_differ_are_refused():
     encoder = load_micro_clip("micro-clip")
     with pytest.raises(ValueError, match="got 1 ids, 0 images"):
         Study(encoder, ids=("a",), images=[], captions=(("x",),), note="")
+
+
+def test_recorded_scores_are_read_by_system_and_unknown_ones_are_named(tmp_path):
+    row = {"system": "cls", "metric": "gap_norm", "mean": 0.5, "low": 0.4, "high": 0.6}
+    write_json(tmp_path / "gap.json", {"scores": [row, row | {"system": "b", "metric": "r1"}]})
+    assert recorded_scores("gap", "gap_norm", folder=tmp_path) == {"cls": Interval(0.5, 0.4, 0.6)}
+    with pytest.raises(ValueError, match=r"gap\.json has no metric 'gap'; it has gap_norm, r1"):
+        recorded_scores("gap", "gap", folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match="from a clone"):
+        recorded_scores("none", "gap", folder=tmp_path)

@@ -23,12 +23,15 @@ from PIL import Image
 
 from vizer_core.clip import ImageTextEncoder, OpenClipEncoder
 from vizer_core.data import open_image, read_folder
+from vizer_core.gap import Interval
 from vizer_core.micro import RECIPES, MicroSplit, Scene, load_micro_clip
 from vizer_core.runtime import pick_device, profile
+from vizer_core.store import read_json
 
 MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
 FULL_MODELS = ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k")
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
 COCO_ADVICE = """\
 Download COCO 2017 from https://cocodataset.org/#download: "2017 Val images" (5,000 images, about
@@ -131,6 +134,29 @@ def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
         note=MICRO_NOTE,
         scenes=split.scenes,
     )
+
+
+def recorded_scores(experiment: str, metric: str, *, folder: Path = RESULTS) -> dict[str, Interval]:
+    """Return a metric's mean and interval by system, as `results/<experiment>.json` holds them.
+
+    For numbers that take hours to make: a chapter shows them and says which command made them.
+    """
+    path = Path(folder) / f"{experiment}.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {path}: the results lie in the repository, not in the installed package. Run the "
+            "notebook from a clone of it."
+        )
+    rows = read_json(path)["scores"]
+    found = {
+        row["system"]: Interval(row["mean"], row["low"], row["high"])
+        for row in rows
+        if row["metric"] == metric
+    }
+    if not found:
+        known = ", ".join(sorted({row["metric"] for row in rows}))
+        raise ValueError(f"{path.name} has no metric {metric!r}; it has {known}")
+    return found
 
 
 def _open_full(model: str, n: int) -> Study:

@@ -25,7 +25,7 @@ def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figur
             f"got {len(images)} images and {len(captions)} captions: wanted one caption an image"
         )
     with figure_style():
-        figure = new_figure(2.1 * len(images), 2.9)
+        figure = new_figure(2.1 * len(images), 2.6)
         for axes, image, caption in zip(
             figure.subplots(1, len(images), squeeze=False)[0], images, captions
         ):
