@@ -7,6 +7,7 @@ the book cannot differ from the file it came from. `tools.book` calls this befor
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +75,23 @@ def notebook_title(notebook: dict[str, Any]) -> str:
     return "untitled"
 
 
-def notebooks_markdown(folder: Path) -> str:
-    """Return the list of notebooks with what their stored outputs cost, from their stamps."""
+def chapters(root: Path) -> list[Path]:
+    """Return the notebooks that the table of contents lists, in its order."""
+    toc = (root / "_toc.yml").read_text(encoding="utf-8")
+    return [root / f"{name}.ipynb" for name in re.findall(r"file: (notebooks/\w+)", toc)]
+
+
+def notebooks_markdown(files: list[Path]) -> str:
+    """Return the list of chapters with what their stored outputs cost, from their stamps."""
     rows = []
-    for file in sorted(folder.glob("*.ipynb")):
+    for file in files:
         notebook = json.loads(file.read_text(encoding="utf-8"))
         stamp = notebook["metadata"].get("vizer", {})
         link = f"[{cell(notebook_title(notebook))}](../notebooks/{file.name})"
         seconds = f"{stamp['seconds']:.0f} s" if "seconds" in stamp else "not run"
         rows.append([link, stamp.get("profile", "not run"), seconds, stamp.get("device", "")])
     if not rows:
-        return "No chapter is written yet: `notebooks/` is empty."
+        return "No chapter is written yet."
     return table(["chapter", "profile", "run time", "on"], rows)
 
 
@@ -94,7 +101,7 @@ def write_all(root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "results.md": results_markdown(root / "results"),
-        "notebooks.md": notebooks_markdown(root / "notebooks"),
+        "notebooks.md": notebooks_markdown(chapters(root)),
         "api.md": api_markdown(root / "vizer_core"),
     }
     for name, text in pages.items():

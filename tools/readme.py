@@ -12,7 +12,7 @@ import ast
 import re
 from pathlib import Path
 
-from tools.generated import notebooks_markdown
+from tools.generated import chapters, notebooks_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 TOP = (
@@ -66,7 +66,7 @@ def filled(text: str, root: Path) -> str:
     """Return README's text with the parts between the marks written anew."""
     parts = {
         "tree": "```text\n" + "\n".join(tree_lines(root)) + "\n```",
-        "chapters": notebooks_markdown(root / "notebooks").replace("(../notebooks/", "(notebooks/"),
+        "chapters": notebooks_markdown(chapters(root)).replace("(../notebooks/", "(notebooks/"),
     }
     for name, content in parts.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.DOTALL)

@@ -71,8 +71,11 @@ def test_a_notebook_is_listed_with_the_cost_of_its_outputs(tmp_path):
     cells = [{"cell_type": "markdown", "source": ["# The gap\n", "text"]}]
     stamp = {"profile": "micro", "seconds": 41.7, "device": "CPU"}
     notebook = {"cells": cells, "metadata": {"vizer": stamp}}
-    (tmp_path / "02_gap.ipynb").write_text(json.dumps(notebook))
-    page = generated.notebooks_markdown(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "02_gap.ipynb").write_text(json.dumps(notebook))
+    (tmp_path / "notebooks" / "03_draft.ipynb").write_text("not in the book")
+    (tmp_path / "_toc.yml").write_text("chapters:\n  - file: notebooks/02_gap\n")
+    page = generated.notebooks_markdown(generated.chapters(tmp_path))
     assert "| [The gap](../notebooks/02_gap.ipynb) | micro | 42 s | CPU |" in page
 
 
@@ -95,6 +98,7 @@ def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
     for name in ("results", "notebooks"):
         (tmp_path / name).mkdir()
     shutil.copytree(ROOT / "vizer_core", tmp_path / "vizer_core")
+    (tmp_path / "_toc.yml").write_text("root: book/index\n")
     generated.write_all(tmp_path)
     written = {path.name for path in (tmp_path / "book" / "_generated").iterdir()}
     included = {
