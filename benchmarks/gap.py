@@ -6,8 +6,8 @@
 Both read one file of text and patch features (default 5,000 pairs x 49 patches x 512 dimensions,
 float32) and return the histogram, four moments and the per-dimension means of text minus patch.
 Each runs in a process of its own on one core; times are CPU seconds of the work, reading included,
-and memory is that process's peak resident size, Python and torch included. The last line of stdout
-is one JSON object.
+least of three runs in turn; memory is that process's peak resident size, Python and torch included.
+The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "results" / "gap_benchmark.json"
+SYSTEMS = ("streaming", "whole_array")
 PAIRS_AT_ONCE = 64
 ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -98,12 +99,19 @@ def measured(system: str, path: Path, sizes: list[int]) -> dict:
     return found
 
 
-def compare(sizes: list[int]) -> dict:
-    """Measure both on the same file and check that they agree."""
+def best(runs: list[dict]) -> dict:
+    """Take the least CPU time of several runs, and the largest memory."""
+    fastest = min(runs, key=lambda run: run["seconds"])
+    return fastest | {"peak_mib": max(run["peak_mib"] for run in runs)}
+
+
+def compare(sizes: list[int], repeats: int) -> dict:
+    """Measure both in turn on the same file and check that they agree."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.f32"
         write_features(path, *sizes)
-        ours, naive = (measured(name, path, sizes) for name in ("streaming", "whole_array"))
+        runs = [[measured(s, path, sizes) for s in SYSTEMS] for _ in range(repeats)]
+    ours, naive = (best(list(of_one)) for of_one in zip(*runs))
     pairs = zip(
         ours["moments"] + ours["dimension_means"], naive["moments"] + naive["dimension_means"]
     )
@@ -128,7 +136,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patches", type=int, default=49)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--quick", action="store_true", help="500 pairs, no result file")
-    parser.add_argument("--run", choices=("streaming", "whole_array"), help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -147,7 +155,7 @@ def main() -> None:
     from vizer_core.store import write_json
 
     start = time.perf_counter()
-    figures = compare(sizes)
+    figures = compare(sizes, repeats=1 if given.quick else 3)
     if not given.quick:
         record = {
             "experiment": "gap_benchmark",
