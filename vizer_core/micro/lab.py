@@ -9,19 +9,23 @@ micro-clip-avg      the image feature is the mean of the patches, so patches are
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
+from vizer_core.clip import loading
 from vizer_core.clip.encoder import OpenClipEncoder
-from vizer_core.micro.clip_model import MicroClipConfig, open_clip_config
+from vizer_core.micro.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_core.micro.clip_recipe import ClipRecipe, History, Stage
 from vizer_core.micro.data import MicroSplit
+from vizer_core.micro.sprites import check_art
 from vizer_core.micro.tokenizer import MicroTokenizer
 from vizer_core.micro.train_clip import train_micro_clip
 from vizer_core.runtime import git_commit, hardware
@@ -29,7 +33,9 @@ from vizer_core.store import load_manifest, load_tensors, save_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"
 GALLERY = 1000
-SCORE_TOLERANCE = 0.05  # R@1 of a remade model against the shipped one; other hardware rounds apart
+SCORE_TOLERANCE = 0.05  # a remade model against the shipped one: other hardware rounds apart
+CHECK_TOLERANCE = 0.01  # the shipped weights scored here against scored where they were made
+SAMPLES_PER_CPU_SECOND = 150  # one core, with nothing beside it
 
 _CURRICULUM = (
     Stage("one object", steps=600, batch=128, learning_rate=1e-3, easy=True),
@@ -61,13 +67,14 @@ def weights_path(name: str, folder: Path = WEIGHTS) -> Path:
     return Path(folder) / f"{name}.safetensors"
 
 
-def encoder_of(
-    name: str, state: dict[str, Tensor], device: str | torch.device = "cpu"
+def encoder_from_state(
+    name: str,
+    config: MicroClipConfig,
+    state: Mapping[str, Tensor],
+    device: str | torch.device = "cpu",
 ) -> OpenClipEncoder:
-    """Wrap a micro model's weights as an encoder."""
-    from vizer_core.clip import loading
-
-    model = loading.build_model(open_clip_config(RECIPES[name].model))
+    """Wrap a micro CLIP's weights as an encoder."""
+    model = loading.build_model(open_clip_config(config))
     model.load_state_dict({key: value.float() for key, value in state.items()})
     preprocess = loading.preprocess_for(
         model, {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
@@ -81,7 +88,7 @@ def encoder_of(
 def load_micro_clip(name: str = "micro-clip-100", device: str = "cpu") -> OpenClipEncoder:
     """Load a shipped micro CLIP; its weights are checked against their manifest."""
     state, _ = load_tensors(weights_path(name))
-    return encoder_of(name, state, device)
+    return encoder_from_state(name, RECIPES[name].model, state, device)
 
 
 def score_micro_clip(encoder: OpenClipEncoder, split: str = "test") -> dict[str, float]:
@@ -90,24 +97,31 @@ def score_micro_clip(encoder: OpenClipEncoder, split: str = "test") -> dict[str,
     Chance is .001. Several scenes share a caption ("a crown"), so 1 cannot be reached.
     """
     data = MicroSplit(split, GALLERY)
-    pixels = pixels_of(data.images).to(encoder.device)
-    images = encoder.encode_image(pixels)
+    images = encoder.encode_image(pixels_of(data.images).to(encoder.device))
     texts = encoder.encode_text([captions[0] for captions in data.captions])
-    ranks_i2t, ranks_t2i = _ranks(images @ texts.T), _ranks(texts @ images.T)
-    return {
-        "i2t_r1": float((ranks_i2t < 1).float().mean()),
-        "i2t_r5": float((ranks_i2t < 5).float().mean()),
-        "t2i_r1": float((ranks_t2i < 1).float().mean()),
-        "t2i_r5": float((ranks_t2i < 5).float().mean()),
-        "pair_cosine": float((images * texts).sum(-1).mean()),
-        "gap_norm": float((texts.mean(0) - images.mean(0)).norm()),
-        "logit_scale": encoder.logit_scale,
+    scores = {
+        name: float(hits.float().mean()) for name, hits in retrieval_hits(images, texts).items()
+    }
+    return {name: round(value, 4) for name, value in scores.items()} | {
+        "pair_cosine": round(float((images * texts).sum(-1).mean()), 4),
+        "gap_norm": round(float((texts.mean(0) - images.mean(0)).norm()), 4),
+        "logit_scale": round(encoder.logit_scale, 2),
     }
 
 
-def _ranks(scores: Tensor) -> Tensor:
-    """Return how many candidates score above each row's own (the diagonal)."""
-    return (scores > scores.diagonal()[:, None]).sum(dim=1)
+def retrieval_hits(
+    image_features: Float[Tensor, "n d"], text_features: Float[Tensor, "n d"]
+) -> dict[str, Bool[Tensor, " n"]]:
+    """Say of each pair whether its other half ranks first, and among the first five, both ways.
+
+    >>> retrieval_hits(torch.eye(2), torch.eye(2))["i2t_r1"]
+    tensor([True, True])
+    """
+    scores, hits = image_features @ text_features.T, {}
+    for way, table in (("i2t", scores), ("t2i", scores.T)):
+        better = (table > table.diagonal()[:, None]).sum(dim=1)
+        hits |= {f"{way}_r1": better < 1, f"{way}_r5": better < 5}
+    return hits
 
 
 def build_micro_clip_weights(
@@ -121,7 +135,6 @@ def build_micro_clip_weights(
     recipe = RECIPES[name]
     start = load_tensors(weights_path(recipe.parent, folder))[0] if recipe.parent else None
     checkpoint = path.with_name(f"{name}.run.safetensors")
-    began = time.process_time()
     model, history = train_micro_clip(
         recipe, start=start, device=device, checkpoint=checkpoint, progress=progress
     )
@@ -131,10 +144,9 @@ def build_micro_clip_weights(
         "command": f"vizer lab --rebuild --only {name}",
         "recipe": recipe.to_dict(),
         "samples": recipe.samples,
-        "scores": score_micro_clip(encoder_of(name, state, device)),
+        "scores": score_micro_clip(encoder_from_state(name, recipe.model, state, device)),
         "loss": _thinned(history),
         "hardware": hardware() if device != "cpu" else f"CPU, torch {torch.__version__}",
-        "cpu_seconds": round(time.process_time() - began, 1),
         "commit": git_commit(),
         "art": "OpenMoji, https://openmoji.org, CC BY-SA 4.0",
     }
@@ -154,8 +166,37 @@ def _thinned(history: History, keep: int = 100) -> dict[str, Any]:
     return {"every": block, "mean": means, "stage_starts": history.stage_starts}
 
 
-def pixels_of(images) -> Tensor:
+def pixels_of(images: np.ndarray) -> Tensor:
     """Turn uint8 pictures [n, s, s, 3] into what the micro towers see, float [n, 3, s, s]."""
-    from vizer_core.micro.clip_model import normalise_pixels
-
     return normalise_pixels(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
+
+
+def build_cost(names: Sequence[str]) -> str:
+    """Say what training these models will cost, before it starts."""
+    samples = sum(RECIPES[name].samples for name in names)
+    minutes = samples / SAMPLES_PER_CPU_SECOND / 60
+    return (
+        f"{', '.join(names)}: {samples:,} image-text pairs, about {minutes:.0f} minutes of one CPU "
+        "core, 2 GiB of memory. A stopped run goes on where it was."
+    )
+
+
+def check_lab(names: Sequence[str], folder: Path = WEIGHTS) -> dict[str, dict[str, float]]:
+    """Score shipped models again and compare with their manifests.
+
+    Raises `ValueError` naming the model and the score when one is off by more than rounding.
+    """
+    check_art()
+    found = {}
+    for name in names:
+        state, manifest = load_tensors(weights_path(name, folder))
+        scores = score_micro_clip(encoder_from_state(name, RECIPES[name].model, state))
+        for metric, stored in manifest["scores"].items():
+            if abs(scores[metric] - stored) > CHECK_TOLERANCE:
+                raise ValueError(
+                    f"{name}: {metric} is {scores[metric]:.4f} here, but {stored:.4f} in its "
+                    "manifest. The drawings or a library changed; `vizer lab --rebuild` trains it "
+                    "again."
+                )
+        found[name] = scores
+    return found
