@@ -55,6 +55,9 @@ def test_pair_cosines_name_means_and_n(world):
     assert "n = 60" in figure.axes[0].get_ylabel()
     heights = figure.axes[0].patches[1].get_data().values
     assert heights.sum() == pytest.approx(1.0)
+    assert figure.axes[0].get_xlabel() == "cosine of image side and caption"
+    other = draw_pair_cosines({"two images": found.mix_text}, label="cosine of two images")
+    assert other.axes[0].get_xlabel() == "cosine of two images"
 
 
 def test_the_cosine_table_has_a_row_for_each_system_and_its_gain(world):

@@ -20,7 +20,9 @@ BINS = 60
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
-def draw_pair_cosines(cosines: Mapping[str, Tensor]) -> Figure:
+def draw_pair_cosines(
+    cosines: Mapping[str, Tensor], *, label: str = "cosine of image side and caption"
+) -> Figure:
     """Draw the spread of pair cosines, one outline for each system on common bins.
 
     Names decide colours (`style.role_of`); controls are grey and dashed. A tick below the axis
@@ -49,7 +51,7 @@ def draw_pair_cosines(cosines: Mapping[str, Tensor]) -> Figure:
                 fill=False,
             )
             axes.axvline(mean, ymax=0.04, color=COLOURS[role], linewidth=3)
-        axes.set_xlabel("cosine of image side and caption")
+        axes.set_xlabel(label)
         axes.set_ylabel(f"share of pairs per bin (n = {_counts(values)})")
         axes.set_ylim(bottom=0)
         _legend_above(axes, columns=2)

@@ -79,7 +79,8 @@ def draw_gap_axis(
             axes.set_title(name)
             axes.set_xlabel("place along the gap")
         panels[0].set_ylabel(f"share per bin (n = {len(sides[0]):,} each)")
-        panels[0].legend(loc="upper left")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=2)
         panels[0].set_ylim(bottom=0)
     return figure
 
