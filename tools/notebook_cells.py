@@ -21,8 +21,10 @@ SETUP_LOCAL = """\
 import importlib.util
 
 if importlib.util.find_spec("vizer_core") is None:
-    raise ImportError("no vizer_core: run `make env` in the checkout, then "
-                      "choose .venv/bin/python as this notebook's kernel")"""
+    raise ImportError(
+        "no vizer_core: run `make env` in the checkout, then "
+        "choose .venv/bin/python as this notebook's kernel"
+    )"""
 SETUP_HOSTED = """\
 # Setup, written by tools/notebooks.py. On Colab it fetches the package.
 import importlib.util

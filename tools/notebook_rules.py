@@ -13,7 +13,7 @@ from typing import Any
 from tools.stamps import code_sha256, core_sha256
 
 MAX_BYTES = 400_000
-MAX_LINE, MAX_CELL_LINES, MAX_DEF_LINES = 79, 25, 10
+MAX_LINE, MAX_CELL_LINES, MAX_DEF_STATEMENTS = 79, 25, 10
 MIN_EXERCISES, MIN_ALT = 3, 20
 NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
 SECTIONS = (
@@ -120,8 +120,9 @@ def _code_faults(cell: Any) -> list[str]:
         if len(line) > MAX_LINE
     ]
     generated = "setup" in tags(cell)
-    if len(lines) > MAX_CELL_LINES and not generated:
-        faults.append(f"{len(lines)} lines: wanted at most {MAX_CELL_LINES}; split the cell")
+    full = sum(bool(re.search(r"\w", line)) for line in lines)  # lone brackets do not count
+    if full > MAX_CELL_LINES and not generated:
+        faults.append(f"{full} lines: wanted at most {MAX_CELL_LINES}; split the cell")
     if "concept" not in tags(cell) and not generated:
         faults += _definition_faults(source)
     return faults + _output_faults(cell)
@@ -134,11 +135,12 @@ def _definition_faults(source: str) -> list[str]:
         if isinstance(node, ast.ClassDef):
             faults.append(f"class {node.name}: wanted it in vizer_core, with a test")
         elif isinstance(node, ast.FunctionDef):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
-            if length > MAX_DEF_LINES:
+            length = sum(isinstance(part, ast.stmt) for part in ast.walk(node)) - 1
+            if length > MAX_DEF_STATEMENTS:
                 faults.append(
-                    f"def {node.name} has {length} lines: wanted at most {MAX_DEF_LINES}, or the "
-                    "tag 'concept' if it is what the chapter teaches, or a place in vizer_core"
+                    f"def {node.name} has {length} statements: wanted at most "
+                    f"{MAX_DEF_STATEMENTS}, or the tag 'concept' if it is what the chapter "
+                    "teaches, or a place in vizer_core"
                 )
     return faults
 

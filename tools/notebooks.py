@@ -16,6 +16,7 @@ import copy
 import math
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,13 @@ def paths(root: Path, names: list[str]) -> list[Path]:
     if not chosen:
         raise ValueError(f"no notebook matches {names}: there are {[p.name for p in found]}")
     return chosen
+
+
+def tidy(path: Path) -> None:
+    """Sort imports and format the code of a notebook, as `make lint` wants it."""
+    ruff = [sys.executable, "-m", "ruff"]
+    subprocess.run([*ruff, "check", "--quiet", "--select", "I", "--fix", str(path)], check=True)
+    subprocess.run([*ruff, "format", "--quiet", str(path)], check=True)
 
 
 def read(path: Path) -> Any:
@@ -156,6 +164,8 @@ def differences(stored: Any, fresh: Any) -> list[str]:
 
 def run(root: Path, names: list[str], *, everything: bool, progress: bool = True) -> list[str]:
     """Run stale notebooks (or all), store their outputs, and return what failed."""
+    for path in paths(root, names):
+        tidy(path)
     loaded = [(path, read(path)) for path in paths(root, names)]
     chosen = [(path, nb) for path, nb in loaded if everything or is_stale(nb, root)]
     cost = sum(nb["metadata"].get("vizer", {}).get("seconds", 0) for _, nb in chosen)

@@ -102,7 +102,8 @@ BREAKS = {
     "line 1 has 80 characters": lambda nb: set_source(nb, "x" * 80),
     "26 lines: wanted at most 25": lambda nb: set_source(nb, "\n".join(["x = 1"] * 26)),
     "class A: wanted it in vizer_core": lambda nb: set_source(nb, "class A:\n    pass"),
-    "def f has 11 lines": lambda nb: set_source(nb, "def f():\n" + "    x = 1\n" * 10),
+    "def f has 11 statements": lambda nb: set_source(nb, "def f():\n" + "    x = 1\n" * 11),
+    "28 lines: wanted": lambda nb: set_source(nb, "x = [\n" + "    1,\n" * 27 + "]"),
     "wanted 1, 2, 3": lambda nb: code_cell(nb, 2).update(execution_count=7),
     "stored error ValueError": lambda nb: code_cell(nb, 0).update(
         outputs=[nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])]
@@ -193,6 +194,21 @@ def test_cell_ids_stay_when_a_cell_is_put_between():
     assert new[:2] + new[3:] == old and new[2] == f"nb01-c{len(old) + 1:02d}"
 
 
+def test_lone_brackets_do_not_make_a_cell_long(stored, checkout):
+    set_source(stored, "x = [\n" + "    [\n    ],\n" * 24 + "]")
+    assert faults_of(restamp(stored, checkout), checkout) == []
+
+
+def test_code_is_formatted_before_it_runs(checkout):
+    path = checkout / "notebooks" / NAME
+    notebook = normalise(probe_notebook(), NAME)
+    set_source(notebook, "import sys\nimport os\nx={'a':1}")
+    nbformat.write(notebook, path)
+    notebooks.tidy(path)
+    wanted = 'import os\nimport sys\n\nx = {"a": 1}'
+    assert code_cell(nbformat.read(path, 4), 1)["source"] == wanted
+
+
 def test_pictures_lose_text_chunks_and_stay_pictures():
     assert strip_png(png(b"Software\0matplotlib", b"Date\0now")) == png()
     with pytest.raises(ValueError, match="not a PNG"):
@@ -279,7 +295,7 @@ def test_a_run_is_stored_once_verified_and_skipped_next_time(checkout, capfd, mo
 def test_a_notebook_that_fails_is_named_and_left_as_it_was(checkout):
     path = checkout / "notebooks" / NAME
     broken = probe_notebook()
-    code_cell(broken, 1)["source"] = "raise ValueError('on purpose')"
+    code_cell(broken, 1)["source"] = 'raise ValueError("on purpose")'
     nbformat.write(broken, path)
     before = path.read_bytes()
     faults = notebooks.run(checkout, [], everything=False, progress=False)
