@@ -230,4 +230,4 @@ class GapHistogram:
         index = bins.to(torch.int32).add_(self._half + 1).reshape(-1)
         self._counts += torch.bincount(index, minlength=len(self._counts)).cpu()
         self._moments = self._moments.merge(moments(entries))
-        self._sums += entries.double().sum(dim=(0, 1)).cpu()
+        self._sums += entries.sum(dim=(0, 1), dtype=torch.float64).cpu()

@@ -88,6 +88,6 @@ def _of_block(block: Tensor) -> Moments:
         count=entries.numel(),
         mean=float(mean),
         sum2=float(square.sum()),
-        sum3=float((square * centred).sum()),
-        sum4=float((square * square).sum()),
+        sum3=float(square @ centred),
+        sum4=float(square @ square),
     )
