@@ -18,7 +18,7 @@ from torch import Tensor
 from vizer_core.figures.style import COLOURS, figure_style, new_figure, role_of
 from vizer_core.gap.histogram import GapHistogram
 
-CAPTION_WIDTH = 34  # characters in a line under an image
+CAPTION_WIDTH = 26  # characters in a line under an image
 COARSE_BINS = 60  # bins shown over the frame
 FRAME = 4.0  # standard deviations on each side
 
@@ -27,8 +27,8 @@ def draw_pair_gap(image: Image.Image, caption: str, gap: Float[Tensor, " d"]) ->
     """Draw one image with its caption, and the entries of its gap, text minus image."""
     values = gap.double().cpu().numpy()
     with figure_style():
-        figure = new_figure(7.4, 2.9)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 2.6))
+        figure = new_figure(7.2, 2.7)
+        left, right = figure.subplots(1, 2, width_ratios=(1, 2.4))
         draw_image(left, image, caption)
         colours = np.where(values >= 0, COLOURS["text"], COLOURS["image"])
         right.bar(np.arange(len(values)), values, width=1.0, color=colours, linewidth=0)
@@ -60,7 +60,7 @@ def draw_same_pool(histograms: Mapping[str, GapHistogram]) -> Figure:
         raise ValueError('got nothing to draw, wanted for instance {"as measured": histogram}')
     first = next(iter(histograms.values()))
     with figure_style():
-        figure = new_figure(8.2, 3.7)
+        figure = new_figure(8.0, 3.4)
         left, right = figure.subplots(1, 2)
         for name, histogram in histograms.items():
             _draw_pool(left, name, histogram, filled=histogram is first)

