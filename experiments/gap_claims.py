@@ -37,8 +37,8 @@ class Table:
         """Return the rows in the form of every results file."""
         return [
             {
-                "system": system, "metric": metric, "mean": round(row.estimate, 5),
-                "low": round(row.low, 5), "high": round(row.high, 5),
+                "system": system, "metric": metric, "mean": row.estimate,
+                "low": row.low, "high": row.high,
                 "n": self.n, "seeds": self.seeds,
             }
             for (system, metric), row in self.rows.items()

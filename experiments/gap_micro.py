@@ -23,6 +23,7 @@ from vizer_core.gap import Interval
 from vizer_core.runtime import git_commit, hardware, pick_device
 from vizer_core.store import read_json, write_json
 
+DIGITS = 5  # kept in the file, and what the verdicts are judged on
 OUT = Path("results/gap_micro.json")
 CACHE = Path(".cache/gap_models")
 SAMPLES_PER_SECOND = {"cpu": 140, "cuda": 2000}  # one CPU core; one data-centre GPU (measured)
@@ -35,7 +36,8 @@ def envelope(intervals: list[Interval]) -> Interval:
     Interval(estimate=1.5, low=0.9, high=2.3)
     """
     mean = sum(i.estimate for i in intervals) / len(intervals)
-    return Interval(mean, min(i.low for i in intervals), max(i.high for i in intervals))
+    ends = (mean, min(i.low for i in intervals), max(i.high for i in intervals))
+    return Interval(*(round(end, DIGITS) for end in ends))
 
 
 def measure_all(models: list, n: int) -> dict[tuple[str, int], Numbers]:
