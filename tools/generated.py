@@ -17,37 +17,73 @@ from tools.tables import cell, interval, number, table
 
 
 def result_markdown(name: str, result: dict[str, Any]) -> str:
-    """Return one result file as a section: how it was made, scores, differences, verdicts."""
-    parts = [f"## {result['experiment'].replace('_', ' ').capitalize()}"]
-    parts.append(
+    """Return one result file as a section: how it was made, verdicts, differences, scores."""
+    made = (
         f"From `results/{name}`: `{result['command']}` at commit `{result['commit']}`, on "
         f"{cell(result['hardware'])}, {result['seconds']:,.0f} seconds."
     )
     figures = [[f"`{key}`", number(value)] for key, value in result.get("figures", {}).items()]
-    if figures:
-        parts.append(table(["measured", "value"], figures))
-    scores = [
-        [f"`{r['system']}`", f"`{r['metric']}`", interval(r), number(r["n"]), _seeds(r)]
-        for r in result.get("scores", [])
+    parts = [
+        f"## {result['experiment'].replace('_', ' ').capitalize()}",
+        made,
+        table(["measured", "value"], figures) if figures else "",
+        claims_markdown(result.get("claims", [])),
+        differences_markdown(result.get("differences", [])),
+        scores_markdown(result.get("scores", [])),
     ]
-    if scores:
-        parts.append(table(["system", "metric", "mean [95% interval]", "n", "seeds"], scores))
-    differences = [
-        [f"`{r['system']}`", f"`{r['against']}`", f"`{r['metric']}`", interval(r), number(r["n"])]
-        for r in result.get("differences", [])
+    return "\n\n".join(part for part in parts if part)
+
+
+def claims_markdown(claims: list[dict[str, Any]]) -> str:
+    """Return claims with their verdicts, and below, folded, what decided each."""
+    if not claims:
+        return ""
+    rows = [
+        [str(n), f"{cell(c['claim'])}<br>*{cell(c['source'])}*", f"**{c['verdict']}**"]
+        for n, c in enumerate(claims, 1)
     ]
-    if differences:
-        parts.append("Differences, system minus the one it is set against:")
-        header = ["system", "against", "metric", "difference [95% interval]", "n"]
-        parts.append(table(header, differences))
-    claims = [
-        [cell(r["claim"]), cell(r["source"]), f"**{r['verdict']}**", cell(r["evidence"])]
-        for r in result.get("claims", [])
+    reasons = []
+    for n, claim in enumerate(claims, 1):
+        rule = f" Rule: {cell(claim['rule'])}." if claim.get("rule") else ""
+        reasons.append(f"{n}. {cell(claim['claim'])}.{rule} Evidence: {cell(claim['evidence'])}.")
+    return f"{table(['', 'claim', 'verdict'], rows)}\n\n" + folded(
+        "What decided each claim", "\n".join(reasons)
+    )
+
+
+def differences_markdown(differences: list[dict[str, Any]]) -> str:
+    """Return differences, system minus the one that it is set against, folded."""
+    if not differences:
+        return ""
+    rows = [
+        [f"`{r['system']}`", f"`{r['against']}`", f"`{r['metric']}`", held(r), number(r["n"])]
+        for r in differences
     ]
-    if claims:
-        parts.append("Claims and what this run says of them:")
-        parts.append(table(["claim", "source", "verdict", "evidence"], claims))
-    return "\n\n".join(parts)
+    header = ["system", "minus", "metric", "difference [95% interval]", "n"]
+    return folded(f"Differences ({len(rows)})", table(header, rows))
+
+
+def scores_markdown(scores: list[dict[str, Any]]) -> str:
+    """Return scores, one folded table a system."""
+    by_system: dict[str, list[dict[str, Any]]] = {}
+    for row in scores:
+        by_system.setdefault(row["system"], []).append(row)
+    header = ["metric", "mean [95% interval]", "n", "seeds"]
+    blocks = []
+    for system, found in by_system.items():
+        rows = [[f"`{r['metric']}`", held(r), number(r["n"]), _seeds(r)] for r in found]
+        blocks.append(folded(f"Scores of {system} ({len(rows)})", table(header, rows)))
+    return "\n\n".join(blocks)
+
+
+def folded(title: str, content: str) -> str:
+    """Return content behind a line that opens it."""
+    return f"````{{dropdown}} {title}\n{content}\n````"
+
+
+def held(row: dict[str, Any]) -> str:
+    """Return a mean with its interval that no table cell breaks into lines."""
+    return interval(row).replace(" ", "\u00a0")
 
 
 def _seeds(row: dict[str, Any]) -> str:
@@ -56,14 +92,15 @@ def _seeds(row: dict[str, Any]) -> str:
 
 
 def results_markdown(folder: Path) -> str:
-    """Return all of results/*.json as sections, in the order of their names."""
-    files = sorted(folder.glob("*.json"))
-    if not files:
+    """Return all of results/*.json as sections: studies, then benchmarks."""
+    results = {
+        file.name: json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted(folder.glob("*.json"))
+    }
+    if not results:
         return "No experiment has been recorded yet: `results/` is empty."
-    sections = [
-        result_markdown(file.name, json.loads(file.read_text(encoding="utf-8"))) for file in files
-    ]
-    return "\n\n".join(sections)
+    studies_first = sorted(results, key=lambda name: ("figures" in results[name], name))
+    return "\n\n".join(result_markdown(name, results[name]) for name in studies_first)
 
 
 def notebook_title(notebook: dict[str, Any]) -> str:

@@ -41,17 +41,20 @@ def results(tmp_path):
 
 
 def test_every_number_of_a_result_file_is_on_the_page(results):
-    page = generated.results_markdown(results)
-    assert "| `learned` | `gap_norm` | 0.300 [0.200, 0.400] | 1,500 | 3 |" in page
+    page = generated.results_markdown(results).replace("\u00a0", " ")
+    assert "{dropdown} Scores of learned (1)" in page
+    assert "| `gap_norm` | 0.300 [0.200, 0.400] | 1,500 | 3 |" in page
     assert "| `a` | `b` | `cider` | -0.100 [-0.200, 0.000] | 500 |" in page
-    assert "| the gap \\| exists | section 3 | **holds** | x |" in page
+    assert "| 1 | the gap \\| exists<br>*section 3* | **holds** |" in page
+    assert "1. the gap \\| exists. Evidence: x." in page
     assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
 
 
 def test_a_score_without_a_value_says_that_it_was_not_run(results):
     missing = {**RESULT["scores"][0], "mean": None, "low": None, "high": None}
     (results / "gap_micro.json").write_text(json.dumps({**RESULT, "scores": [missing]}))
-    assert "not run [not run, not run]" in generated.results_markdown(results)
+    page = generated.results_markdown(results).replace("\u00a0", " ")
+    assert "not run [not run, not run]" in page
 
 
 def test_the_figures_of_a_benchmark_are_on_the_page(results):
