@@ -208,6 +208,18 @@ def home_captions(scene: Scene) -> tuple[str, ...]:
     )
 
 
+def another_home_caption(scene: Scene, which: int = 0) -> str:
+    """Write what one more person would, in the same way as the five but on words of its own.
+
+    >>> from vizer_core.micro.world import make_scene
+    >>> another_home_caption(make_scene("test", 3))
+    'a teddy bear'
+    """
+    if not 0 <= which < CAPTIONS_PER_SCENE:
+        raise ValueError(f"which={which}: wanted 0 to {CAPTIONS_PER_SCENE - 1}")
+    return _home_caption(scene, _stream(scene, CAPTIONS_PER_SCENE + which).__next__)
+
+
 def away_captions(scene: Scene) -> tuple[str, ...]:
     """Write the scene's five captions in the other domain's style."""
     return tuple(
