@@ -68,8 +68,8 @@ def draw_gap_axis(
     if not pairs:
         raise ValueError('got no features, wanted for instance {"model": (images, texts)}')
     with figure_style():
-        figure = new_figure(3.1 * len(pairs), 3.1)
-        panels = figure.subplots(1, len(pairs), squeeze=False, sharex=True, sharey=True)[0]
+        figure = new_figure(6.4, 0.9 + 1.5 * len(pairs))
+        panels = figure.subplots(len(pairs), 1, squeeze=False, sharex=True)[:, 0]
         places = {name: _along_gap(image, text) for name, (image, text) in pairs.items()}
         reach = max(float(np.abs(side).max()) for sides in places.values() for side in sides)
         edges = np.linspace(-reach, reach, BINS + 1)
@@ -77,11 +77,11 @@ def draw_gap_axis(
             for label, side in zip(("image", "text"), sides):
                 _draw_side(axes, label, np.histogram(side, bins=edges)[0] / len(side), edges)
             axes.set_title(name)
-            axes.set_xlabel("place along the gap")
-        panels[0].set_ylabel(f"share per bin (n = {len(sides[0]):,} each)")
+            axes.set_ylabel("share per bin")
+            axes.set_ylim(bottom=0)
+        panels[-1].set_xlabel(f"place along the gap (n = {len(sides[0]):,} each)")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=2)
-        panels[0].set_ylim(bottom=0)
     return figure
 
 
