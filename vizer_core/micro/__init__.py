@@ -5,6 +5,8 @@
 - `data`: splits with pictures and captions; the stream without captions
 - `tokenizer`, `clip_model`, `clip_recipe`, `train_clip`, `clip_checkpoint`: the micro CLIP
 - `lab`: the shipped models, and how to make them again
+- `edits`, `rewording` (on `phrases`): captions changed in one known way, with and without a fault
+- `metric_trial`: what every caption metric does to those edits, and how it follows the truth
 - `planted`: features with a known gap, for tests
 """
 
