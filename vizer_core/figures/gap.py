@@ -203,7 +203,7 @@ def draw_sphere(sweeps: Mapping[str, SphereSweep]) -> Figure:
 
 
 def draw_projections(projections: Sequence[Projection]) -> Figure:
-    """Draw projections of the same groups side by side, one panel each.
+    """Draw projections of the same groups, one panel each, two in a row.
 
     Linear axes name the share they explain. UMAP's axes carry no numbers, because its
     coordinates have no origin and no scale.
@@ -211,8 +211,9 @@ def draw_projections(projections: Sequence[Projection]) -> Figure:
     if not projections:
         raise ValueError("got no projections to draw")
     with figure_style():
-        figure = new_figure(3.3 * len(projections), 3.7)
-        panels = figure.subplots(1, len(projections), squeeze=False)[0]
+        columns, rows = min(2, len(projections)), -(-len(projections) // 2)
+        figure = new_figure(3.3 * columns, 0.4 + 3.3 * rows)
+        panels = [figure.add_subplot(rows, columns, i + 1) for i in range(len(projections))]
         for axes, projection in zip(panels, projections):
             for label in dict.fromkeys(projection.labels):
                 points, role = projection.of(label).numpy(), role_of(label)
