@@ -134,11 +134,11 @@ def test_a_killed_job_goes_on_where_it_stopped(records, tmp_path):
     assert_same_features(tmp_path / "out", tmp_path / "whole")
 
 
-def assert_same_features(one: Path, other: Path) -> None:
+def assert_same_features(one: Path, other: Path, *, atol: float = 0.0) -> None:
     a, b = load_features(one), load_features(other)
     assert a.ids == b.ids
-    assert a.image_features.equal(b.image_features)
-    assert a.text_features.equal(b.text_features)
+    torch.testing.assert_close(a.image_features, b.image_features, atol=atol, rtol=0)
+    torch.testing.assert_close(a.text_features, b.text_features, atol=atol, rtol=0)
     assert a.image_index.equal(b.image_index)
 
 
@@ -277,7 +277,8 @@ def test_two_gloo_processes_make_what_one_makes(records, tmp_path):
     shares = [(tmp_path / "two" / f"rank{rank}.txt").read_text() for rank in (0, 1)]
     assert shares == ["2", "1"]
     encode_records(records, tiny_encoder(), out_dir=tmp_path / "one", config=SMALL)
-    assert_same_features(tmp_path / "two", tmp_path / "one")
+    # the processes run on fewer threads each, and sums of another order round apart
+    assert_same_features(tmp_path / "two", tmp_path / "one", atol=1e-6)
     one, two = ((tmp_path / name / "summary.json").read_text() for name in ("one", "two"))
     assert one == two
 

@@ -152,7 +152,8 @@ def test_an_object_is_drawn_where_the_scene_says() -> None:
 
 def test_a_flip_mirrors_the_drawing() -> None:
     plain, flipped = sprite("1F40E", 24, False), sprite("1F40E", 24, True)
-    assert np.allclose(plain.alpha[:, ::-1], flipped.alpha, atol=1 / 255)
+    apart = np.abs(plain.alpha[:, ::-1] - flipped.alpha)  # shrinking 121 to 24 pixels has a left
+    assert apart.mean() < 0.02 < np.abs(plain.alpha - flipped.alpha).mean()
 
 
 def test_backgrounds_differ_by_place_and_variant() -> None:
