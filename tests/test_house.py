@@ -171,7 +171,9 @@ def test_nothing_reads_pickles():
 
 def test_readme_shows_the_tree_and_the_chapters_as_they_are():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == readme.filled(text, ROOT), "README.md is behind: run `make readme`"
+    wanted = readme.filled(text, ROOT)
+    seconds = re.compile(r"\| \d+ s \|")  # another run of the same code may take longer
+    assert seconds.sub("", text) == seconds.sub("", wanted), "README.md is behind: `make readme`"
 
 
 def test_every_top_level_folder_is_in_the_tree():
