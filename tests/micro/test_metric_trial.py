@@ -99,6 +99,8 @@ def test_the_scale_puts_another_image_at_minus_one_and_leaves_length_out(trial):
     shares = relative(reactions(trial, resamples=20))
     assert shares[ANOTHER_IMAGE, "cider"].mean == pytest.approx(-1)
     assert all(metric != "length" for _, metric in shares)
+    assert ("generic", "statement_accuracy") not in shares  # it states nothing
+    assert all(np.isfinite(value.mean) for value in shares.values())
     moved = {("a", "m"): Difference(-1.0, -2.0, -0.5, 9, 0.1),
              (ANOTHER_IMAGE, "m"): Difference(-4.0, -5.0, -3.0, 9, 0.1)}  # fmt: skip
     half = relative(moved)["a", "m"]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vizer_core.figures.style import COLOURS, figure_style, new_figure
+from vizer_core.figures.style import COLOURS, MARKERS, figure_style, new_figure
 from vizer_core.metrics.stats import Interval
 
 MAP = "RdBu"  # red: falls, white: no reaction, blue: rises; apart for colour-blind eyes
@@ -91,18 +91,17 @@ def draw_agreement(
     first = next(iter(levels.values()))
     order = sorted(first, key=lambda metric: first[metric].mean)
     with figure_style():
-        figure = new_figure(1.4 + 2.9 * len(levels), 1.1 + 0.36 * len(order))
-        panels = figure.subplots(1, len(levels), squeeze=False, sharex=True, sharey=True)[0]
+        figure = new_figure(5.2, 0.9 + len(levels) * (0.5 + 0.3 * len(order)))
+        panels = figure.subplots(len(levels), 1, squeeze=False, sharex=True)[:, 0]
         for axes, (level, found) in zip(panels, levels.items()):
             for place, metric in enumerate(order):
                 value = found[metric]
                 role = "text" if metric in references else "image"
                 role = "control" if metric == "length" else role
                 axes.plot([value.low, value.high], [place] * 2, color=COLOURS[role], linewidth=3)
-                marker = {"text": "^", "image": "o", "control": "D"}[role]
-                axes.plot(value.mean, place, marker, color=COLOURS[role], markersize=6)
+                axes.plot(value.mean, place, MARKERS[role], color=COLOURS[role], markersize=6)
             axes.set_title(level)
-            axes.set_xlabel("Kendall's tau with the truth")
-        panels[0].set_yticks(range(len(order)), [_label(metric) for metric in order])
+            axes.set_yticks(range(len(order)), [_label(metric) for metric in order])
+        panels[-1].set_xlabel("Kendall's tau with the truth")
         panels[0].set_xlim(min(0.0, *(v.low for f in levels.values() for v in f.values())), 1)
     return figure

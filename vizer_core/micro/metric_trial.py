@@ -242,8 +242,8 @@ def relative(
     shares = {}
     for (edit, metric), d in found.items():
         fall = -found[ANOTHER_IMAGE, metric].mean
-        if not fall > 0:
-            continue  # a metric that does not fall there (length) has no such scale
+        if not (fall > 0 and np.isfinite(d.mean)):
+            continue  # length does not fall there; captions that state nothing have no accuracy
         shares[edit, metric] = Interval(d.mean / fall, d.low / fall, d.high / fall, d.n)
     return shares
 
