@@ -253,6 +253,7 @@ def gap_command(
     with errors_as_exit_status():
         from vizer_core.gap import bootstrap_gap, measure_gap
         from vizer_core.gap.feature_file import read_folder_pairs, read_pairs
+        from vizer_core.gap.interval import MIN_PAIRS
         from vizer_core.gap.report import gap_table
         from vizer_core.runtime import seeded
         from vizer_core.store import write_json
@@ -263,12 +264,14 @@ def gap_command(
             encoder = _clip_encoder(model, pretrained, device, quick_gelu)
             pairs = read_folder_pairs(images, captions, encoder)
         report = measure_gap(pairs.image_features, pairs.text_features)
-        intervals = bootstrap_gap(
-            pairs.image_features,
-            pairs.text_features,
-            generator=seeded(seed),
-            resamples=resamples,
-        )
+        intervals = {}
+        if report.n >= MIN_PAIRS:
+            intervals = bootstrap_gap(
+                pairs.image_features,
+                pairs.text_features,
+                generator=seeded(seed),
+                resamples=resamples,
+            )
         typer.echo(gap_table(report, intervals))
         if json_out is not None:
             spans = {name: interval.to_dict() for name, interval in intervals.items()}

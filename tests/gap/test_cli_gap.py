@@ -129,3 +129,12 @@ def test_missing_files_and_models_give_one_line_and_exit_1(folder, tmp_path):
         done = run(*arguments)
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
         assert message in done.stderr
+
+
+def test_three_pairs_are_reported_without_intervals(planted, tmp_path):
+    pairs = np.stack([planted.image_features[:3].numpy(), planted.text_features[:3].numpy()])
+    np.save(tmp_path / "few.npy", pairs)
+    done = run("--features", tmp_path / "few.npy", "--json", tmp_path / "gap.json")
+    assert done.exit_code == 0, done.output
+    assert "No intervals: too few pairs" in done.stdout and "nan" not in done.stdout
+    assert json.loads((tmp_path / "gap.json").read_text())["intervals"] == {}

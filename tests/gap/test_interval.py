@@ -98,3 +98,9 @@ def test_the_mean_of_values_and_wrong_counts():
         bootstrap_mean(torch.ones(1), generator=seeded(0))
     with pytest.raises(ValueError, match="at least 40"):
         bootstrap_gap(*noisy_pairs(), generator=seeded(0), resamples=10)
+
+
+def test_too_few_pairs_are_refused_before_an_interval_turns_into_nan():
+    image, text = noisy_pairs()
+    with pytest.raises(ValueError, match="got 3 pairs, wanted at least 10"):
+        bootstrap_gap(image[:3], text[:3], generator=seeded(0))

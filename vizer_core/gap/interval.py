@@ -24,6 +24,7 @@ from vizer_core.gap.pairs import require_pairs
 from vizer_core.gap.separability import midpoint_correct
 
 RESAMPLES_AT_ONCE = 64
+MIN_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def bootstrap_gap(
     True
     """
     require_pairs(image_features, text_features)
+    if len(image_features) < MIN_PAIRS:
+        raise ValueError(
+            f"got {len(image_features)} pairs, wanted at least {MIN_PAIRS} to resample: a draw "
+            "could hold one pair only, and has no spread then"
+        )
     if resamples < 40:
         raise ValueError(f"resamples is {resamples}, wanted at least 40 for a 95% interval")
     image, text = image_features.double(), text_features.double()

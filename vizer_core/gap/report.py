@@ -23,7 +23,8 @@ def gap_table(report: GapReport, intervals: Mapping[str, Interval]) -> str:
         known = intervals.get(field)
         span = f"[{known.low:.4f}, {known.high:.4f}]" if known else ""
         lines.append(f"{label:<30} {value:>9.4f}  {span:<20} {note}".rstrip())
-    lines += ["", "Brackets: 95% bootstrap intervals over pairs."]
+    brackets = "Brackets: 95% bootstrap intervals over pairs."
+    lines += ["", brackets if intervals else "No intervals: too few pairs to resample."]
     return "\n".join(lines)
 
 
