@@ -131,6 +131,13 @@ def test_each_edit_of_one_caption():
     assert right_articles("a owl and an tree") == "an owl and a tree"
 
 
+def test_a_wrong_count_is_never_the_true_one():
+    pair = scene(("dog", 0.2, 0.5, 0.3), ("dog", 0.8, 0.5, 0.3))
+    found = {SCENE_EDITS["wrong_count"]("some dogs", pair, np.random.default_rng(i))
+             for i in range(30)}  # fmt: skip
+    assert found == {"three dogs", "four dogs"}
+
+
 def test_an_edit_without_a_place_is_none():
     alone, rng = scene(("dog", 0.5, 0.5, 0.45)), np.random.default_rng(0)
     for name in ("object_dropped", "wrong_relation", "wrong_background"):
