@@ -64,7 +64,7 @@ def _rising(t: Table, metric: str) -> bool:
 CLAIMS = (
     Claim(
         "A gap separates images and texts",
-        "Liang et al. 2022, section 2; MacCap section 2",
+        "Liang et al. 2022; MacCap section 2",
         "gap norm at logit scale 100 above ten times what random swapping gives, and a flat cut "
         "tells the held-out clouds apart in at least 99% of cases",
         lambda t: t(LIKE_CLIP, "gap_norm").low > 10 * t(LIKE_CLIP, "gap_norm_null").high
@@ -74,14 +74,14 @@ CLAIMS = (
     ),
     Claim(
         "A lower temperature (a higher logit scale) widens the gap",
-        "Liang et al. 2022, section 5 (temperature)",
+        "Liang et al. 2022 (temperature)",
         "gap norm rises at every step of logit scale 5, 10, learned, 50, 100, intervals apart",
         lambda t: _rising(t, "gap_norm"),
         tuple((system, "gap_norm") for system in SCALED),
     ),
     Claim(
         "Each modality fills a narrow cone",
-        "Liang et al. 2022, section 2 (cone effect)",
+        "Liang et al. 2022 (cone effect)",
         "mean cosine between different images, and between different texts, above .3 at scale 100",
         lambda t: t(LIKE_CLIP, "cone_image").low > 0.3 and t(LIKE_CLIP, "cone_text").low > 0.3,
         ((LIKE_CLIP, "cone_image"), (LIKE_CLIP, "cone_text"),
@@ -89,7 +89,7 @@ CLAIMS = (
     ),
     Claim(
         "The trained gap is where the loss is least",
-        "Liang et al. 2022, section 5 (loss landscape)",
+        "Liang et al. 2022 (loss landscape)",
         "moving the clouds together until the gap is least raises the symmetric loss, all seeds",
         lambda t: t(LIKE_CLIP, "shift_closed_loss_change").low > 0
         and t("cls", "shift_closed_loss_change").low > 0,
