@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-EXTRAS := book,test,vlm,java,bertscore
+EXTRAS := book,test,vlm,java,bertscore,scenegraph
 BIN := .venv/bin
 STAMP := .venv/.installed
 
