@@ -18,14 +18,17 @@ from tqdm.auto import tqdm
 
 from experiments.gap_claims import Table, verdicts
 from experiments.gap_measure import Numbers, World, measure
-from experiments.gap_models import SEEDS, grid, load, missing, train
+from experiments.gap_models import FOLDER, SEEDS, grid, load, missing, train
 from vizer_core.gap import Interval
 from vizer_core.runtime import git_commit, hardware, pick_device
 from vizer_core.store import read_json, write_json
 
 DIGITS = 5  # kept in the file, and what the verdicts are judged on
 OUT = Path("results/gap_micro.json")
-CACHE = Path(".cache/gap_models")
+INTERVAL = (
+    "scores: mean over seeds, and the envelope of the seeds' 95% bootstrap intervals over scenes; "
+    "differences: mean over seeds on the same scenes, and the range over seeds (not a 95% interval)"
+)
 SAMPLES_PER_SECOND = {"cpu": 140, "cuda": 2000}  # one CPU core; one data-centre GPU (measured)
 
 
@@ -44,7 +47,7 @@ def measure_all(models: list, n: int) -> dict[tuple[str, int], Numbers]:
     """Measure every model, keeping each result in the cache under its weights' hash and n."""
     world, found = World.draw(n), {}
     for model in tqdm(models, desc="measure", unit="model"):
-        kept = CACHE / f"{model.path.stem}-n{n}.numbers.json"
+        kept = FOLDER / f"{model.path.stem}-n{n}.numbers.json"
         sha = read_json(model.path.with_suffix(".json"))["sha256"]
         if kept.is_file() and (stored := read_json(kept))["sha256"] == sha:
             numbers = {k: Interval(**v) for k, v in stored["numbers"].items()}
@@ -85,7 +88,7 @@ def differences(found: dict[tuple[str, int], Numbers], n: int) -> list[dict]:
                 "system": system, "against": "cls", "metric": metric,
                 "mean": round(sum(changes) / len(changes), 5),
                 "low": round(min(changes), 5), "high": round(max(changes), 5),
-                "n": n, "seeds": len(seeds), "interval": "range over seeds",
+                "n": n, "seeds": len(seeds),
             })  # fmt: skip
     return rows
 
@@ -122,7 +125,7 @@ def main() -> None:
         "commit": git_commit(),
         "hardware": f"{hardware()}; models trained on {', '.join(trained_on)}",
         "seconds": round(time.monotonic() - began, 1),
-        "interval": "mean over seeds; envelope of the seeds' 95% bootstrap intervals over scenes",
+        "interval": INTERVAL,
         "scores": table.to_rows(),
         "differences": differences(found, options.n),
         "claims": verdicts(table),

@@ -1,8 +1,8 @@
 """The micro CLIPs that the gap study compares: three seeds of each kind, trained once and kept.
 
-A seed decides both the initial weights and the scenes that a model sees. Training all of them on
-two CPU cores takes about a day; on one data-centre GPU, minutes. Weights land in `.cache/`, each
-with its manifest; a model whose file is there is not trained again.
+A seed decides both the initial weights and the scenes that a model sees. Training all of them takes
+a working day of one CPU core, or minutes of a data-centre GPU; the command says its estimate first.
+Weights land in `.cache/`, each with its manifest; a model whose file is there is not trained again.
 """
 
 from __future__ import annotations

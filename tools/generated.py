@@ -26,6 +26,7 @@ def result_markdown(name: str, result: dict[str, Any]) -> str:
     parts = [
         f"## {result['experiment'].replace('_', ' ').capitalize()}",
         made,
+        f"Intervals: {cell(result['interval'])}." if "interval" in result else "",
         table(["measured", "value"], figures) if figures else "",
         claims_markdown(result.get("claims", [])),
         differences_markdown(result.get("differences", [])),
