@@ -1,0 +1,1 @@
+"""MacCap and its baselines behind one interface: states in, captions out."""

@@ -1,0 +1,89 @@
+"""How the next word is chosen: named rules that language models and vision-language models share.
+
+A rule holds its own limits and nothing about a model. `Beam(4, max_tokens=16)` is MacCap's rule,
+`Sample(temperature=1.0)` draws from the model as it is, which is what reinforcement learning and
+every `sampled_` metric need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+def _require_tokens(max_tokens: int) -> None:
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens is {max_tokens}: wanted at least 1")
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Take the likeliest token each time."""
+
+    max_tokens: int = 24
+
+    def __post_init__(self) -> None:
+        _require_tokens(self.max_tokens)
+
+    def generate_options(self) -> dict[str, Any]:
+        """Return the rule as keyword arguments of transformers' `generate`."""
+        return {"do_sample": False, "num_beams": 1, "max_new_tokens": self.max_tokens}
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Keep the `width` likeliest beginnings; the sum of log-probabilities is divided by length."""
+
+    width: int = 4
+    max_tokens: int = 24
+    length_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_tokens(self.max_tokens)
+        if self.width < 2:
+            raise ValueError(f"beam width is {self.width}: wanted at least 2; one beam is Greedy()")
+
+    def generate_options(self) -> dict[str, Any]:
+        """Return the rule as keyword arguments of transformers' `generate`."""
+        return {
+            "do_sample": False,
+            "num_beams": self.width,
+            "max_new_tokens": self.max_tokens,
+            "length_penalty": self.length_penalty,
+        }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw from the smallest set of tokens that holds `top_p` of the mass, at a temperature."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 24
+
+    def __post_init__(self) -> None:
+        _require_tokens(self.max_tokens)
+        if not self.temperature > 0:
+            raise ValueError(
+                f"temperature is {self.temperature}: wanted more than 0; use Greedy() for the limit"
+            )
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}: wanted 0 < top_p <= 1")
+
+    def generate_options(self) -> dict[str, Any]:
+        """Return the rule as keyword arguments of transformers' `generate`.
+
+        >>> Sample(max_tokens=8).generate_options()["top_k"]
+        0
+        """
+        return {
+            "do_sample": True,
+            "num_beams": 1,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": 0,
+            "max_new_tokens": self.max_tokens,
+        }
+
+
+Decoding: TypeAlias = Greedy | Beam | Sample

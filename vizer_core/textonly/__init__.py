@@ -1,0 +1,1 @@
+"""Training a captioner on text alone: noise, adaptor, training, sampling and filtering."""

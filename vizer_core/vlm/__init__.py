@@ -1,0 +1,1 @@
+"""Vision-language models behind one protocol: frozen vision, cached features, LoRA on the LM."""
