@@ -1,0 +1,12 @@
+"""The command `vizer`: thin wrappers that read files, call the package, and write files.
+
+Exit status: 0 done, 1 failed (the message says why), 2 wrong use of the command line.
+
+- `scores`: evaluate, compare; `gap`: gap; `lab`: lab
+- `app`, `encoders`: what the commands share
+"""
+
+from vizer_core.cli import gap, lab, scores
+from vizer_core.cli.app import app
+
+__all__ = ["app", "gap", "lab", "scores"]

@@ -1,0 +1,56 @@
+"""What every command shares: the application, its logging, its errors, common options."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The modality gap, text-only captioning and zero-label caption training.",
+)
+
+
+@app.callback()
+def main(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say more, and show tracebacks.")
+    ] = False,
+) -> None:
+    """Set up logging to stderr; stdout is for results."""
+    logging.basicConfig(
+        format="%(levelname)s: %(message)s", level=logging.INFO if verbose else logging.WARNING
+    )
+
+
+@contextmanager
+def errors_as_exit_status() -> Iterator[None]:
+    """Turn the package's own errors into one line on stderr and exit status 1."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        if logging.getLogger().isEnabledFor(logging.INFO):
+            raise
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from error
+
+
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
+Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples of the images.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+def choice(option: str, given: str, choices: tuple[str, ...]) -> str:
+    """Return `given`, or end with status 2 and name the choices."""
+    if given not in choices:
+        raise typer.BadParameter(f"{option} {given!r}: choose from {', '.join(choices)}")
+    return given
