@@ -1,0 +1,140 @@
+"""Advantages and policy-gradient losses for captions: each formula a pure function.
+
+b images, k captions each; r_ij is the reward of caption j of image i, m_i their mean.
+
+================  ==============================  ===============================================
+rloo              r_ij - mean of the others       leave-one-out: Kool et al. 2019; Ahmadian et
+                                                  al. 2024 (2402.14740), section 3
+scst              r_ij - r_i(greedy)              self-critical: Rennie et al. 2017 (1612.00563),
+                                                  section 3.1; costs a greedy caption an image
+group_mean        r_ij - m_i                      GRPO without its scale: "Dr. GRPO", Liu et al.
+                                                  2025 (2503.20783)
+grpo              (r_ij - m_i) / (s_i + 1e-4)     Shao et al. 2024 (2402.03300), section 4.1
+================  ==============================  ===============================================
+
+A CLIP reward spreads by .01 to .03 within an image. Dividing by that spread blows noise up to the
+size of signal, image by image; `scaled_by_batch` divides by one number for the whole batch.
+Tokens of a caption share its advantage. `sequence_loss` is the unbiased estimate; `token_loss`
+weighs every token of the batch the same (TRL's "dapo"), so that long captions weigh more.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+EPSILON = 1e-4  # beside a spread, as in TRL
+
+Rewards = Float[Tensor, "b k"]
+
+
+def _require_group(rewards: Tensor) -> None:
+    if rewards.shape[1] < 2:
+        raise ValueError(
+            f"got rewards {tuple(rewards.shape)}, one caption an image: a group baseline needs at "
+            "least 2; draw more samples, or use scst with a greedy caption"
+        )
+
+
+def rloo(rewards: Rewards) -> Rewards:
+    """Subtract from each reward the mean of the other captions' of its image.
+
+    >>> import torch
+    >>> rloo(torch.tensor([[1.0, 2.0, 6.0]]))
+    tensor([[-3.0000, -1.5000,  4.5000]])
+    """
+    _require_group(rewards)
+    k = rewards.shape[1]
+    return (rewards - rewards.mean(dim=1, keepdim=True)) * (k / (k - 1))
+
+
+def scst(rewards: Rewards, greedy: Float[Tensor, " g"]) -> Rewards:
+    """Subtract from each reward that of its image's greedy caption.
+
+    >>> import torch
+    >>> scst(torch.tensor([[1.0, 3.0]]), torch.tensor([2.0]))
+    tensor([[-1.,  1.]])
+    """
+    if len(greedy) != len(rewards):
+        raise ValueError(
+            f"got {len(greedy)} greedy rewards for {len(rewards)} images: wanted one an image"
+        )
+    return rewards - greedy[:, None]
+
+
+def group_mean(rewards: Rewards) -> Rewards:
+    """Subtract from each reward the mean of its image's, its own included.
+
+    >>> import torch
+    >>> group_mean(torch.tensor([[1.0, 2.0, 6.0]]))
+    tensor([[-2., -1.,  3.]])
+    """
+    _require_group(rewards)
+    return rewards - rewards.mean(dim=1, keepdim=True)
+
+
+def grpo(rewards: Rewards) -> Rewards:
+    """Subtract the mean of the image's rewards and divide by their standard deviation.
+
+    >>> import torch
+    >>> grpo(torch.tensor([[1.0, 2.0, 3.0]])).round(decimals=3)
+    tensor([[-1.,  0.,  1.]])
+    """
+    return group_mean(rewards) / (rewards.std(dim=1, keepdim=True) + EPSILON)
+
+
+def scaled_by_batch(advantages: Rewards) -> Rewards:
+    """Divide all advantages by their standard deviation over the whole batch.
+
+    >>> import torch
+    >>> scaled_by_batch(torch.tensor([[-2.0, 2.0], [-1.0, 1.0]])).std().round(decimals=3)
+    tensor(1.)
+    """
+    if advantages.numel() < 2:
+        raise ValueError(f"got {advantages.numel()} advantages: a spread needs at least 2")
+    return advantages / (advantages.std() + EPSILON)
+
+
+def _checked(log_probs: Tensor, mask: Tensor, advantages: Tensor) -> Tensor:
+    """Return the masked log-probabilities; padding may hold anything, NaN included."""
+    if log_probs.shape != mask.shape or len(advantages) != len(mask):
+        raise ValueError(
+            f"got log_probs {tuple(log_probs.shape)}, mask {tuple(mask.shape)} and "
+            f"{len(advantages)} advantages: wanted one mask entry a token, one advantage a caption"
+        )
+    if not bool(mask.any(dim=1).all()):
+        empty = int((~mask.any(dim=1)).sum())
+        raise ValueError(
+            f"{empty} of {len(mask)} captions have no token: even an empty caption has its EOS"
+        )
+    return log_probs.masked_fill(~mask, 0.0)
+
+
+def sequence_loss(
+    log_probs: Float[Tensor, "m t"], mask: Bool[Tensor, "n s"], advantages: Float[Tensor, " c"]
+) -> Float[Tensor, ""]:
+    """Return -mean of advantage times the caption's log-probability (REINFORCE, RLOO).
+
+    >>> import torch
+    >>> log_probs = torch.tensor([[-1.0, -2.0], [-4.0, 0.0]])
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> sequence_loss(log_probs, mask, torch.tensor([1.0, -1.0]))
+    tensor(-0.5000)
+    """
+    sums = _checked(log_probs, mask, advantages).sum(dim=1)
+    return -(advantages.detach() * sums).mean()
+
+
+def token_loss(
+    log_probs: Float[Tensor, "m t"], mask: Bool[Tensor, "n s"], advantages: Float[Tensor, " c"]
+) -> Float[Tensor, ""]:
+    """Return -mean over all tokens of the batch of advantage times log-probability.
+
+    >>> import torch
+    >>> log_probs = torch.tensor([[-1.0, -2.0], [-4.0, 0.0]])
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> token_loss(log_probs, mask, torch.tensor([1.0, -1.0]))
+    tensor(-0.3333)
+    """
+    sums = _checked(log_probs, mask, advantages).sum(dim=1)
+    return -(advantages.detach() * sums).sum() / mask.sum()
