@@ -1,0 +1,171 @@
+"""What a caption's states are compared with: image features, their common part taken out.
+
+ViZer (section 3) compares F^_T with F_I by cosine. Mean-pooled features of a frozen tower share a
+large part m, so that a constant answer already scores about sqrt(|m|^2 / mean |F|^2). The paper
+does not say that it removes m; `uncentred` is that reading. Statistics come from training images
+and are stored with the mapper.
+
+=============  =================================================================================
+uncentred      F_I as the tower gives it (the paper, as written)
+centre         F_I - mean: our default
+whiten         (F_I - mean) W, W = C^(-1/2): every direction of the tower counts alike
+shuffled       each image with another image's F_I: the control of every claim
+=============  =================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vizer_core.vlm.protocol import VisionBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Centring:
+    """Subtracts a mean."""
+
+    mean: Float[Tensor, " d"]
+
+    def apply(self, features: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
+        """Return features with the mean taken out, in float32."""
+        _require_width(features, self.mean)
+        return features.float() - self.mean.to(features.device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what a file must keep."""
+        return {"mean": self.mean}
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """Subtracts a mean and scales every principal direction to unit variance."""
+
+    mean: Float[Tensor, " d"]
+    matrix: Float[Tensor, "d d"]
+
+    def apply(self, features: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
+        """Return whitened features in float32."""
+        _require_width(features, self.mean)
+        return (features.float() - self.mean.to(features.device)) @ self.matrix.to(features.device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what a file must keep."""
+        return {"mean": self.mean, "matrix": self.matrix}
+
+
+TargetSpace: TypeAlias = Centring | Whitening
+
+
+def uncentred(features: Float[Tensor, "n d"]) -> Centring:
+    """Leave features as they are: the mean that is taken out is zero.
+
+    >>> uncentred(torch.ones(2, 3)).mean
+    tensor([0., 0., 0.])
+    """
+    return Centring(torch.zeros(features.shape[1], device=features.device))
+
+
+def centre(features: Float[Tensor, "n d"]) -> Centring:
+    """Fit the mean of training features.
+
+    >>> centre(torch.tensor([[1.0, 0.0], [3.0, 0.0]])).mean
+    tensor([2., 0.])
+    """
+    _require_rows(features, 1)
+    return Centring(features.double().mean(dim=0).float())
+
+
+def whiten(features: Float[Tensor, "n d"], *, floor: float = 1e-3) -> Whitening:
+    """Fit mean and C^(-1/2), C the covariance of training features.
+
+    Eigenvalues below `floor` times the largest are raised to it: a direction that hardly varies
+    holds noise, and dividing by its spread would make noise the target.
+    """
+    _require_rows(features, 2)
+    if not 0 < floor <= 1:
+        raise ValueError(f"floor is {floor}: wanted 0 < floor <= 1, a share of the largest")
+    wide = features.double()
+    mean = wide.mean(dim=0)
+    values, vectors = torch.linalg.eigh(torch.cov(wide.T))
+    if float(values[-1]) <= 0:
+        raise ValueError(f"all {len(features)} features are one vector: there is no spread to use")
+    scale = values.clamp(min=floor * float(values[-1])).rsqrt()
+    return Whitening(mean.float(), ((vectors * scale) @ vectors.T).float())
+
+
+def derangement(n: int, *, generator: torch.Generator) -> Int[Tensor, " n"]:
+    """Draw a permutation that leaves nothing in its place, uniformly, by rejection.
+
+    About one permutation in e has no fixed point, so a few draws are enough.
+
+    >>> order = derangement(5, generator=torch.Generator().manual_seed(0))
+    >>> bool((order == torch.arange(5)).any())
+    False
+    """
+    if n < 2:
+        raise ValueError(f"cannot derange {n} images: wanted at least 2")
+    while True:
+        order = torch.randperm(n, generator=generator)
+        if not bool((order == torch.arange(n)).any()):
+            return order
+
+
+@runtime_checkable
+class VisionSource(Protocol):
+    """Images that can be asked for by number; `VisionBatch` is one, `ImageSource` another."""
+
+    def __len__(self) -> int:
+        """Return how many images there are."""
+
+    def select(self, places: list[int]) -> VisionBatch:
+        """Return what the vision side says about the images at `places`, in that order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffled:
+    """A source whose image i keeps its pixels' embeddings and carries another's F_I."""
+
+    source: VisionSource
+    order: Int[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def select(self, places: list[int]) -> VisionBatch:
+        """Return the images at `places` with the features of others."""
+        others = self.source.select([int(self.order[i]) for i in places])
+        own = self.source.select(places)
+        return replace(own, image_features=others.image_features)
+
+
+def shuffled(source: VisionSource, *, generator: torch.Generator) -> Shuffled:
+    """Give every image the F_I of another: what a run still gains then is not from its images."""
+    return Shuffled(source, derangement(len(source), generator=generator))
+
+
+def shuffled_targets(
+    targets: Float[Tensor, "n d"], *, generator: torch.Generator
+) -> Float[Tensor, "n d"]:
+    """Deal targets out anew so that none stays where it was: the control of a mapper's fit."""
+    order = derangement(len(targets), generator=generator)
+    return targets[order.to(targets.device)]
+
+
+def _require_rows(features: Tensor, least: int) -> None:
+    if len(features) < least:
+        raise ValueError(f"got {len(features)} features: wanted at least {least} to fit on")
+    if not bool(torch.isfinite(features).all()):
+        raise ValueError("features hold NaN or inf: encode those images again")
+
+
+def _require_width(features: Tensor, mean: Tensor) -> None:
+    if features.shape[-1] != mean.shape[0]:
+        raise ValueError(
+            f"features are {features.shape[-1]} wide, the target space was fitted on "
+            f"{mean.shape[0]}: they come from another vision tower or pooling"
+        )
