@@ -23,6 +23,7 @@ from vizer_core.micro.lexicon import (
 CONTEXT_LENGTH = 24
 PAD, UNKNOWN, START = "<pad>", "<unk>", "<start>"
 END = "<end>"  # the highest id: open_clip pools the text at the argmax of the ids
+WORD_PATTERN = r"[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"
 GRAMMAR_WORDS = """
     a an and with there is are some few of photo picture view bunch things here my our
     look , ! . we saw i spotted nice shot what day one the in on at it this that not no
@@ -56,7 +57,7 @@ def split_words(text: str) -> list[str]:
     >>> split_words("A t-shirt, two tents!")
     ['a', 't-shirt', ',', 'two', 'tents', '!']
     """
-    return re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]", text.lower())
+    return re.findall(WORD_PATTERN, text.lower())
 
 
 class MicroTokenizer:
@@ -70,6 +71,11 @@ class MicroTokenizer:
         self.context_length = context_length
         self.words = vocabulary()
         self.ids = {word: i for i, word in enumerate(self.words)}
+
+    @property
+    def start_token_id(self) -> int:
+        """The id of the start mark."""
+        return self.ids[START]
 
     @property
     def eot_token_id(self) -> int:
