@@ -83,6 +83,12 @@ class CaptionBatch:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def select(self, places: Sequence[int]) -> CaptionBatch:
+        """Return the captions at `places`, in that order; repeats are allowed."""
+        index = torch.as_tensor(list(places), dtype=torch.long, device=self.ids.device)
+        texts = tuple(self.texts[int(i)] for i in places)
+        return CaptionBatch(self.ids[index], self.mask[index], texts)
+
 
 @runtime_checkable
 class VisionLanguageModel(Protocol):
