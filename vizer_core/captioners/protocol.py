@@ -16,9 +16,14 @@ Images: TypeAlias = ImageStates | Float[Tensor, "n d"]
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Writes one caption an image. `name` is the system's name in results."""
+    """Writes one caption an image.
+
+    `name` is the system's name in results; `reads_patches` says whether image features alone are
+    too little.
+    """
 
     name: str
+    reads_patches: bool
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
         """Caption n images from their states, or from `image_features` where those are enough."""
@@ -40,3 +45,21 @@ def states_of(images: Images, captioner: str) -> ImageStates:
         f"{captioner} reads sub-regions and got image features only, shape {tuple(images.shape)}. "
         "Pass encoder.image_states(images) instead."
     )
+
+
+def require_width(features: Float[Tensor, "n d"], width: int, captioner: str) -> None:
+    """Raise `ValueError` unless the features are as wide as what the captioner was made for."""
+    if features.shape[1] != width:
+        raise ValueError(
+            f"{captioner} was made for features of width {width} and got width "
+            f"{features.shape[1]}. Encode the images with the CLIP model that it was trained with."
+        )
+
+
+def require_features_only(inner: Captioner, wrapper: str) -> None:
+    """Raise `ValueError` if the captioner reads patches, which a changed feature does not have."""
+    if inner.reads_patches:
+        raise ValueError(
+            f"{wrapper} changes the image feature and {inner.name} reads patches as well: wanted a "
+            "captioner of image features, such as Baseline, CapDec or MacCap with GlobalTokens"
+        )

@@ -1,0 +1,36 @@
+"""CapDec: trained on noisy text features, given the clean image feature.
+
+Nukrai et al. 2022 (CapDec), section 3.1: if image and text of a pair lie within a ball, a decoder
+that has learned to read any point of the ball around a text also reads the image.
+
+    train: E = adaptor(norm(T_c + n)), n ~ N(0, sigma^2)      caption: E = adaptor(I_c)
+
+All of the method is in the training (`vizer_core.textonly`, preset CAPDEC_DAGGER); captioning is
+the baseline's. Nothing is drawn here.
+
+Where we differ: the paper fine-tunes GPT-2 through 40 prefix vectors; MacCap's dagger row has one
+prefix vector and a frozen LM. Both are this class: the writer holds the adaptor and the LM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from vizer_core.captioners.prefix_writer import PrefixWriter
+from vizer_core.captioners.protocol import Images, image_features_of
+
+
+@dataclass(frozen=True, eq=False)
+class CapDec:
+    """Reads the clean image feature; the noise was in the training."""
+
+    writer: PrefixWriter
+    name: str = "capdec"
+    reads_patches: ClassVar[bool] = False
+
+    def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
+        """Write from the image feature alone."""
+        return self.writer.write_features(image_features_of(images), self.name, generator=generator)

@@ -1,0 +1,35 @@
+"""ClipCap: a prefix captioner trained on images with their captions, the supervised upper row.
+
+Mokady et al. 2021 (ClipCap), section 3.1: a mapping network turns the image feature into a prefix
+and is trained with the captions of that very image.
+
+    train: E = adaptor(I_c), target a caption of the image      caption: E = adaptor(I_c)
+
+This row has seen what every zero-shot row must do without, so it bounds them from above.
+
+Where we differ: the adaptor is ours (a decoder over queries, or an MLP for one token), so that the
+only change against the baseline is what it was trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from vizer_core.captioners.prefix_writer import PrefixWriter
+from vizer_core.captioners.protocol import Images, image_features_of
+
+
+@dataclass(frozen=True, eq=False)
+class ClipCap:
+    """Reads the image feature, and was trained on image features."""
+
+    writer: PrefixWriter
+    name: str = "clipcap"
+    reads_patches: ClassVar[bool] = False
+
+    def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
+        """Write from the image feature alone."""
+        return self.writer.write_features(image_features_of(images), self.name, generator=generator)
