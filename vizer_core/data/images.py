@@ -49,7 +49,19 @@ def open_image(path: Path) -> Image.Image:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no image file at {path}")
-    content = path.read_bytes()  # trouble with the disk is not a corrupt image: let it through
+    # trouble with the disk is not a corrupt image: let it through
+    return decode_image(path.read_bytes(), path)
+
+
+def decode_image(content: bytes, name: str | Path) -> Image.Image:
+    """Read a file's bytes as `open_image` does; `name` is what errors call them.
+
+    >>> stream = io.BytesIO()
+    >>> Image.new("L", (3, 2)).save(stream, format="png")
+    >>> decode_image(stream.getvalue(), "grey").mode
+    'RGB'
+    """
+    path = Path(name)
     if not content:
         raise CorruptImage(path, "the file is empty")
     try:

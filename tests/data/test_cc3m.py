@@ -1,0 +1,169 @@
+"""Conceptual Captions as a stream: rows, missing images, tar files, and memory."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tracemalloc
+
+import pytest
+from PIL import Image
+
+from vizer_core.data.cc3m import (
+    StreamCounts,
+    img2dataset_name,
+    stream_cc3m,
+    stream_cc3m_captions,
+    stream_tars,
+)
+from vizer_core.data.images import CorruptImage, decode_image
+
+ROWS = (
+    ("a dog runs .", "http://a.example/0.jpg"),
+    ("a cat sleeps", "https://b.example/1.jpg"),
+    ("  ", "http://c.example/2.jpg"),
+    ("http cats", "http://d.example/3.jpg"),
+)
+
+
+def listed(tmp_path, rows, name="list.tsv"):
+    (tmp_path / name).write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    return tmp_path / name
+
+
+def pixels(suffix="jpeg", size=(6, 4)) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, (200, 0, 0)).save(stream, format=suffix)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_rows_are_read_in_either_order_of_columns(tmp_path, swapped):
+    rows = [row[::-1] if swapped else row for row in ROWS]
+    counts = StreamCounts()
+    got = list(stream_cc3m_captions(listed(tmp_path, rows), counts=counts))
+    assert [(item.row, item.caption) for item in got] == [
+        (0, "a dog runs ."),
+        (1, "a cat sleeps"),
+        (3, "http cats"),
+    ]
+    assert got[1].url == "https://b.example/1.jpg"
+    assert (counts.read, counts.blank, counts.missing, counts.kept) == (4, 1, 0, 3)
+
+
+def test_missing_images_are_counted_and_left_out(tmp_path):
+    root = tmp_path / "images"
+    (root / "00000").mkdir(parents=True)
+    (root / img2dataset_name(1)).write_bytes(pixels())
+    counts = StreamCounts()
+    (record,) = stream_cc3m(listed(tmp_path, ROWS), root, counts=counts)
+    assert record.id == "cc3m-000000001" and record.captions == ("a cat sleeps",)
+    assert record.image == root / "00000" / "000000001.jpg"
+    assert counts == StreamCounts(read=4, missing=2, blank=1)
+
+
+def test_another_layout_is_a_function_of_the_row(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "3.png").write_bytes(pixels("png"))
+    counts = StreamCounts()
+    path = listed(tmp_path, ROWS)
+    names = stream_cc3m(path, tmp_path / "images", counts=counts, name_of_row="{}.png".format)
+    assert [record.id for record in names] == ["cc3m-000000003"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a dog", "no address")], r"line 1: wanted caption<TAB>address, got 'a dog\\tno add"),
+        ([("a dog",)], "line 1: wanted"),
+        ([*ROWS, ("a", "b", "http://c.example")], "line 5: wanted caption<TAB>address"),
+        ([ROWS[0][::-1], ROWS[1]], "line 2: wanted address<TAB>caption"),
+    ],
+)
+def test_wrong_lines_are_named(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=message):
+        list(stream_cc3m_captions(listed(tmp_path, rows), counts=StreamCounts()))
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no list of captions at .*none\.tsv"):
+        next(stream_cc3m_captions(tmp_path / "none.tsv", counts=StreamCounts()))
+    with pytest.raises(FileNotFoundError, match="no image folder"):
+        next(stream_cc3m(listed(tmp_path, ROWS), tmp_path / "none", counts=StreamCounts()))
+    with pytest.raises(FileNotFoundError, match=r"no tar file at .*none\.tar"):
+        next(stream_tars([tmp_path / "none.tar"], counts=StreamCounts()))
+
+
+def test_a_long_list_is_never_held_in_memory(tmp_path):
+    path = tmp_path / "long.tsv"
+    with path.open("w", encoding="utf-8") as stream:
+        for row in range(200_000):
+            stream.write(f"a photo of thing number {row} on a table\thttp://x.example/{row}.jpg\n")
+    assert path.stat().st_size > 12_000_000
+    counts, words = StreamCounts(), 0
+    tracemalloc.start()
+    for item in stream_cc3m_captions(path, counts=counts):
+        words += len(item.caption)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts.kept == 200_000 and words > 7_000_000
+    assert peak < 1_000_000
+
+
+def tar_of(tmp_path, members, name="00000.tar"):
+    with tarfile.open(tmp_path / name, "w") as tar:
+        for member, content in members:
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return tmp_path / name
+
+
+def test_tar_samples_pair_image_and_caption(tmp_path):
+    members = [
+        ("000.jpg", pixels()),
+        ("000.json", b"{}"),
+        ("000.txt", b"a dog\nruns"),
+        ("001.txt", b"an image that is gone"),
+        ("002.jpg", pixels()),
+        ("002.txt", b" "),
+        ("003.jpg", pixels()),
+        ("more/003.PNG", pixels("png")),
+        ("more/003.txt", "ein Hündchen".encode()),
+    ]
+    counts = StreamCounts()
+    samples = list(stream_tars([tar_of(tmp_path, members)], counts=counts))
+    assert [(s.id, s.caption) for s in samples] == [
+        ("00000/000", "a dog runs"),
+        ("00000/more/003", "ein Hündchen"),
+    ]
+    assert counts == StreamCounts(read=5, missing=1, blank=2)
+    assert decode_image(samples[1].image, samples[1].id).size == (6, 4)
+
+
+def test_a_tar_is_streamed_one_sample_at_a_time(tmp_path):
+    blob = bytes(400_000)
+    members = [pair for i in range(40) for pair in ((f"{i}.jpg", blob), (f"{i}.txt", b"x"))]
+    path = tar_of(tmp_path, members)
+    tracemalloc.start()
+    total = sum(len(sample.image) for sample in stream_tars([path], counts=StreamCounts()))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == 16_000_000 and peak < 3_000_000
+
+
+def test_a_cut_tar_is_refused(tmp_path):
+    path = tar_of(tmp_path, [("0.jpg", bytes(50_000)), ("0.txt", b"x")])
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(ValueError, match=r"00000\.tar is not a whole tar file"):
+        list(stream_tars([path], counts=StreamCounts()))
+    path.write_bytes(b"no tar at all")
+    with pytest.raises(ValueError, match=r"00000\.tar is not a whole tar file"):
+        list(stream_tars([path], counts=StreamCounts()))
+
+
+def test_broken_bytes_are_named_by_their_sample():
+    with pytest.raises(CorruptImage, match="cannot read 00000/7 as an image: the file is empty"):
+        decode_image(b"", "00000/7")
+    with pytest.raises(CorruptImage, match="not an image in a format that Pillow reads"):
+        decode_image(b"<html>", "00000/7")

@@ -1,0 +1,160 @@
+"""Conceptual Captions (CC3M): 3.3 million alt-texts from the web, read as a stream.
+
+The published file is a list of captions with the addresses of their images, one a line, tab
+between; which column is which is read off its first line. Text-only training needs nothing else.
+Whoever downloaded the images has them in numbered files (img2dataset's `files` layout) or in tar
+files (its `webdataset` layout), and many of them are gone from the web: 412,379 of 3,318,333
+could not be fetched in December 2021. Whatever is missing is counted and left out.
+
+Nothing here holds more than a line, or one tar member, at a time: 3,318,333 training rows and
+15,840 validation rows are 0.6 GB of text (Sharma et al. 2018); the images take what size they are
+fetched at. How to get it: https://ai.google.com/research/ConceptualCaptions for the text, then
+img2dataset for the images. Licence: free for any purpose, with no warranty, and Google would like
+to be named as the source; the images belong to their owners.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from vizer_core.data.images import IMAGE_SUFFIXES
+from vizer_core.data.karpathy import one_line
+from vizer_core.data.records import Record
+
+_ADDRESS = ("http://", "https://")
+
+
+@dataclass(frozen=True)
+class WebCaption:
+    """One row of the list: its number from 0, the image's address, the caption."""
+
+    row: int
+    url: str
+    caption: str
+
+
+@dataclass
+class StreamCounts:
+    """What a stream has met so far; it is filled in while the stream is read."""
+
+    read: int = 0
+    missing: int = 0
+    blank: int = 0
+
+    @property
+    def kept(self) -> int:
+        """Rows that became records."""
+        return self.read - self.missing - self.blank
+
+
+@dataclass(frozen=True)
+class TarSample:
+    """A caption with the bytes of its image, as a tar file holds them; see `decode_image`."""
+
+    id: str
+    image: bytes
+    caption: str
+
+
+def img2dataset_name(row: int) -> str:
+    """Return where img2dataset puts a row's image: 10,000 rows a folder, nine digits.
+
+    >>> img2dataset_name(3_318_332)
+    '00331/003318332.jpg'
+    """
+    return f"{row // 10_000:05d}/{row:09d}.jpg"
+
+
+def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCaption]:
+    """Yield the rows of the published list, captions on one line; blank captions are counted."""
+    path = Path(tsv)
+    if not path.is_file():
+        raise FileNotFoundError(f"no list of captions at {path}")
+    caption_first: bool | None = None
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        for row, line in enumerate(stream):
+            columns = line.rstrip("\r\n").split("\t")
+            if caption_first is None:
+                caption_first = not columns[0].startswith(_ADDRESS)
+            url = columns[1 if caption_first else 0] if len(columns) == 2 else ""
+            if not url.startswith(_ADDRESS):
+                order = "caption<TAB>address" if caption_first else "address<TAB>caption"
+                raise ValueError(f"{path}, line {row + 1}: wanted {order}, got {line[:80]!r}")
+            counts.read += 1
+            caption = one_line(columns[0 if caption_first else 1])
+            if caption:
+                yield WebCaption(row, url, caption)
+            else:
+                counts.blank += 1
+
+
+def stream_cc3m(
+    tsv: Path,
+    image_root: Path,
+    *,
+    counts: StreamCounts,
+    name_of_row: Callable[[int], str] = img2dataset_name,
+) -> Iterator[Record]:
+    """Yield a record for every row whose image is there; `counts.missing` says how many are not.
+
+    Ids are `cc3m-000000123`, so that they cannot be taken for COCO's numbers.
+    """
+    root = Path(image_root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"no image folder {root}")
+    for item in stream_cc3m_captions(tsv, counts=counts):
+        image = root / name_of_row(item.row)
+        if image.is_file():
+            yield Record(f"cc3m-{item.row:09d}", image, (item.caption,))
+        else:
+            counts.missing += 1
+
+
+def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSample]:
+    """Yield the samples of webdataset tar files, one at a time, in their order.
+
+    A sample is a run of members that share a name up to its first dot: an image and a `.txt` with
+    its caption. One without an image counts as missing, one without a caption as blank.
+    """
+    for path in map(Path, tars):
+        if not path.is_file():
+            raise FileNotFoundError(f"no tar file at {path}")
+        for key, members in _groups(path):
+            counts.read += 1
+            image = next((m for suffix, m in members.items() if suffix in IMAGE_SUFFIXES), None)
+            caption = one_line(members.get(".txt", b"").decode("utf-8"))
+            if image is None:
+                counts.missing += 1
+            elif not caption:
+                counts.blank += 1
+            else:
+                yield TarSample(f"{path.stem}/{key}", image, caption)
+
+
+def _groups(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield each run of members of one name: suffix -> bytes, only images and captions read."""
+    key, members = "", {}
+    try:
+        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
+            for member in tar:
+                name, suffix = _name_and_suffix(member.name)
+                if name != key and members:
+                    yield key, members
+                    members = {}
+                key = name
+                wanted = member.isfile() and (suffix == ".txt" or suffix in IMAGE_SUFFIXES)
+                members[suffix] = tar.extractfile(member).read() if wanted else b""
+                tar.members = []  # or else the header of every member is kept
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{path} is not a whole tar file: {error}. Fetch it again.") from error
+    if members:
+        yield key, members
+
+
+def _name_and_suffix(member: str) -> tuple[str, str]:
+    path = PurePosixPath(member)
+    stem, _, ending = path.name.partition(".")
+    return (path.parent / stem).as_posix(), f".{ending.lower()}"
