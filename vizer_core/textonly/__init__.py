@@ -1,1 +1,44 @@
-"""Training a captioner on text alone: noise, adaptor, training, sampling and filtering."""
+"""Training a captioner on text alone: noise, adaptor, training, sampling and filtering.
+
+- `noise`: Gaussian, uniform, a ball, none; each knows the angle it turns a text by
+- `regions`: a text feature as a set of noised tokens; `inference`: a picture as such a set
+- `adaptor`: learned queries or an MLP, from CLIP tokens to a prefix
+- `loss`, `schedule`, `presets`: what is minimised, how fast, and with which settings
+- `pairs`, `train`, `run_state`, `update`: the training loop and what it stands on
+- `filtering`: S captions an image in one call, the one that CLIP likes best
+- `adaptor_store`: adaptors on disk, bound to their CLIP and language model
+"""
+
+from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder, MLPConfig, SingleTokenMLP
+from vizer_core.textonly.adaptor_store import load_adaptor, save_adaptor
+from vizer_core.textonly.filtering import Candidates, PrefixWriter, sample_and_filter
+from vizer_core.textonly.inference import average_mix, sum_mix
+from vizer_core.textonly.noise import GaussianNoise, NoNoise, UniformBall, UniformNoise
+from vizer_core.textonly.pairs import TrainingPairs
+from vizer_core.textonly.presets import TextOnlyConfig
+from vizer_core.textonly.regions import region_noise
+from vizer_core.textonly.run_state import Checkpoint
+from vizer_core.textonly.train import fit_text_only
+
+__all__ = [
+    "AdaptorConfig",
+    "AdaptorDecoder",
+    "Candidates",
+    "Checkpoint",
+    "GaussianNoise",
+    "MLPConfig",
+    "NoNoise",
+    "PrefixWriter",
+    "SingleTokenMLP",
+    "TextOnlyConfig",
+    "TrainingPairs",
+    "UniformBall",
+    "UniformNoise",
+    "average_mix",
+    "fit_text_only",
+    "load_adaptor",
+    "region_noise",
+    "sample_and_filter",
+    "save_adaptor",
+    "sum_mix",
+]

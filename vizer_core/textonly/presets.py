@@ -1,0 +1,90 @@
+"""Training settings: what MacCap's paper prints, what its release runs, and ours for micro models.
+
+A setting that paper and release disagree on is two presets, never a silent choice. Where the
+paper gives no value (epochs, schedule, weight decay) `MACCAP_PAPER` takes the release's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from vizer_core.textonly.adaptor import AdaptorConfig, MLPConfig
+from vizer_core.textonly.loss import CaptionLoss, caption_loss, release_loss
+from vizer_core.textonly.noise import MACCAP_VARIANCE, GaussianNoise, Noise, NoNoise
+from vizer_core.textonly.regions import MACCAP_TOKENS
+from vizer_core.textonly.schedule import ReleaseSchedule, Schedule
+
+
+@dataclass(frozen=True)
+class TextOnlyConfig:
+    """How to train an adaptor on text: the input's noise, the loss, and the optimiser.
+
+    `max_tokens` counts BOS and EOS. `pad_to_longest` cuts padding to each batch's longest caption;
+    `release_loss` needs it off, since padding is among its targets. `standardise` sets the
+    adaptor's input shift and scale from noised training features before the first step.
+    """
+
+    tokens: int = MACCAP_TOKENS
+    noise: Noise = GaussianNoise(MACCAP_VARIANCE)  # noqa: RUF009  frozen
+    loss: CaptionLoss = caption_loss
+    schedule: Schedule = ReleaseSchedule()  # noqa: RUF009  frozen
+    batch_size: int = 128
+    learning_rate: float = 4e-4
+    epochs: int = 8
+    weight_decay: float = 0.01
+    max_tokens: int = 25
+    pad_to_longest: bool = True
+    standardise: bool = False
+    train_language_model: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.tokens, self.batch_size, self.epochs) < 1 or self.max_tokens < 3:
+            raise ValueError(
+                "wanted tokens, batch_size and epochs of at least 1 and max_tokens of at least 3 "
+                f"(BOS, a word, EOS), got {self}"
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}: wanted more than 0")
+        if self.loss is release_loss and self.pad_to_longest:
+            raise ValueError(
+                "release_loss counts padding, so its mean must not depend on who shares a batch: "
+                "set pad_to_longest=False"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, for a manifest.
+
+        >>> MACCAP_PAPER.to_dict()["noise"]
+        {'kind': 'GaussianNoise', 'variance': 0.016}
+        """
+        named = {
+            key: {"kind": type(value).__name__} | asdict(value)
+            for key, value in (("noise", self.noise), ("schedule", self.schedule))
+        }
+        plain = {key: value for key, value in vars(self).items() if key not in (*named, "loss")}
+        return plain | named | {"loss": getattr(self.loss, "__name__", repr(self.loss))}
+
+
+# Section 5.1: "batch size of 128 and a learning rate of 4e-4", N_cr = 10, noise variance .016;
+# captions of at most 15 words. Epochs, schedule and weight decay are the release's (D8, D11).
+MACCAP_PAPER = TextOnlyConfig()
+
+# The release's COCO script: 2 GPUs x 16 captions, 1e-4, 8 epochs, text padded to 25 tokens, every
+# text position a target.
+MACCAP_RELEASE = replace(
+    MACCAP_PAPER,
+    loss=release_loss,
+    pad_to_longest=False,
+    batch_size=32,
+    learning_rate=1e-4,
+)
+MACCAP_RELEASE_CC3M = replace(MACCAP_RELEASE, epochs=4)
+
+# The frozen-LM rows of tables 2 and 3: one token; noise for CapDec only, and in training only.
+CAPDEC_DAGGER = replace(MACCAP_PAPER, tokens=1)
+DECAP_DAGGER = replace(MACCAP_PAPER, tokens=1, noise=NoNoise())
+BASELINE = DECAP_DAGGER  # "trained in the same way as DeCap": only inference differs
+
+MACCAP_ADAPTOR = AdaptorConfig(clip_width=512, lm_width=2048)  # ViT-B/32 and OPT-1.3b
+SINGLE_TOKEN_ADAPTOR = MLPConfig(clip_width=512, lm_width=2048)

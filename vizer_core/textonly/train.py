@@ -1,0 +1,194 @@
+"""Train an adaptor on text alone: reconstruct each caption from its own noised CLIP feature.
+
+MacCap section 4.2, equation 9: minimise -1/|t| sum_i log P(w_i | w_<i, E) over the adaptor, with
+CLIP and the language model frozen. CLIP is not even here: its text features come in, made once.
+
+A run's state is its step number, the weights and Adam's moments. Order, noise and dropout of step
+s are drawn from a seed that depends on s, so a stopped run goes on to bit-equal weights.
+
+Where we differ from the release: dropout stays on in every epoch (there it ends at the first
+validation), gradients are clipped after unscaling, all processes share one order and split it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vizer_core.language.protocol import PrefixLanguageModel, TokenBatch
+from vizer_core.runtime import seeded
+from vizer_core.shapes import unit_norm
+from vizer_core.textonly.adaptor import Adaptor
+from vizer_core.textonly.pairs import TrainingPairs, epoch_batches, part_of_process
+from vizer_core.textonly.presets import TextOnlyConfig
+from vizer_core.textonly.regions import region_noise
+from vizer_core.textonly.run_state import Checkpoint, RunState
+from vizer_core.textonly.update import apply_gradients, precision_of, process_rank
+
+logger = logging.getLogger(__name__)
+STATISTICS_SAMPLE = 4096  # features that `standardise` is measured on
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run recorded: one loss, rate and gradient norm (before clipping) a step."""
+
+    loss: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+    gradient_norm: tuple[float, ...]
+    steps_per_epoch: int
+    seconds: float
+    captions_per_second: float
+
+    def mean_loss(self, last: int = 100) -> float:
+        """Return the mean loss of the last steps."""
+        tail = self.loss[-last:]
+        return sum(tail) / len(tail)
+
+
+def prefix_logits(
+    adaptor: Adaptor, language_model: PrefixLanguageModel, inputs: Tensor, tokens: TokenBatch
+) -> Tensor:
+    """Return the language model's logits [b, q + t, v] over prefix and caption (equations 5 to 9).
+
+    `inputs` are CLIP tokens [b, r, d]; the caption's padding is masked as attention key.
+    """
+    prefix = adaptor(inputs)
+    words = language_model.embed(tokens.ids)
+    seen = tokens.mask.new_ones(prefix.shape[:2])
+    return language_model.logits(
+        torch.cat([prefix.to(words.dtype), words], dim=1), torch.cat([seen, tokens.mask], dim=1)
+    )
+
+
+def fit_text_only(
+    adaptor: Adaptor,
+    language_model: PrefixLanguageModel,
+    pairs: TrainingPairs,
+    config: TextOnlyConfig,
+    *,
+    generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
+    progress: bool = False,
+) -> History:
+    """Train `adaptor` in place to say each caption from its noised feature (MacCap equation 9).
+
+    With `config.train_language_model` the language model is trained in place as well: pass a copy
+    if others use it. With a `checkpoint` the run saves itself, and goes on when called again with
+    an equally seeded generator. Both models are left frozen or trained as asked, in eval mode.
+    """
+    device, model = language_model.device, language_model.model
+    rank, world = process_rank()
+    seed = int(torch.randint(2**62, (), generator=generator))
+    # 1 tokenise once; features and ids stay on the device
+    tokens = language_model.tokenize(pairs.captions, max_tokens=config.max_tokens)
+    tokens = _widened(tokens, language_model.pad_id, config)
+    ids, mask, lengths = tokens.ids.to(device), tokens.mask.to(device), tokens.mask.sum(1).cpu()
+    features = unit_norm(pairs.features).to(device)
+    # 2 what is trained, and in which precision
+    adaptor.to(device)
+    model.requires_grad_(config.train_language_model)
+    autocast, scaler = precision_of(_dtype_trained(model, config), device)
+    trained = nn.ModuleList([adaptor, *([model] if config.train_language_model else [])])
+    optimizer = torch.optim.AdamW(
+        [p for p in trained.parameters() if p.requires_grad],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+    )
+    state = RunState(trained, optimizer, scaler)
+    identity = {"config": config.to_dict(), "adaptor": vars(adaptor.config), "seed": seed,
+                "pairs": pairs.digest}  # fmt: skip
+    start = state.resume(checkpoint, identity) if checkpoint else 0
+    steps_per_epoch = -(-len(pairs) // config.batch_size)
+    total, clock, seen = steps_per_epoch * config.epochs, time.perf_counter(), 0
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if config.standardise and start == 0:
+            _standardise(adaptor, features, config, seeded(seed))
+        for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
+            # 3 the epoch's batches, the same in every process, and this process's part
+            epoch, place = divmod(step, steps_per_epoch)
+            if place == 0 or step == start:
+                batches = epoch_batches(lengths, config.batch_size, generator=seeded(seed + epoch))
+                adaptor.train()
+                model.train(config.train_language_model)
+            part = part_of_process(batches[place], rank, world)
+            chosen = part if len(part) else batches[place]
+            # 4 noise, adaptor, language model, loss; the step's own seed feeds noise and dropout
+            torch.manual_seed((seed + 7919 * (step * world + rank + 1)) % 2**63)
+            longest = int(lengths[chosen].max()) if config.pad_to_longest else ids.shape[1]
+            batch = TokenBatch(ids[chosen, :longest], mask[chosen, :longest])
+            inputs = region_noise(
+                features[chosen], config.tokens, noise=config.noise,
+                generator=torch.default_generator,
+            )  # fmt: skip
+            with autocast:
+                loss = config.loss(prefix_logits(adaptor, language_model, inputs, batch), batch)
+            # 5 learning rate, gradients, step
+            rate = config.learning_rate * config.schedule.factor(
+                step, steps_per_epoch=steps_per_epoch, epochs=config.epochs
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            norm = apply_gradients(loss, optimizer, scaler)
+            state.record(loss.detach(), rate, norm)
+            seen += len(part)
+            # 6 save
+            if checkpoint and rank == 0 and checkpoint.is_due(step + 1, total):
+                state.save(checkpoint, identity)
+    adaptor.eval()
+    model.requires_grad_(False).eval()
+    return _history(state, steps_per_epoch, time.perf_counter() - clock, seen)
+
+
+def _widened(tokens: TokenBatch, pad_id: int, config: TextOnlyConfig) -> TokenBatch:
+    """Pad on to `max_tokens` where the loss wants a fixed length."""
+    missing = config.max_tokens - tokens.ids.shape[1]
+    if config.pad_to_longest or missing <= 0:
+        return tokens
+    pad = nn.functional.pad
+    return TokenBatch(
+        pad(tokens.ids, (0, missing), value=pad_id), pad(tokens.mask, (0, missing), value=False)
+    )
+
+
+def _dtype_trained(model: nn.Module, config: TextOnlyConfig) -> torch.dtype:
+    dtype = next(model.parameters()).dtype
+    if config.train_language_model and dtype != torch.float32:
+        raise ValueError(
+            f"the language model is in {dtype} and is to be trained: load it in float32, or set "
+            "train_language_model=False"
+        )
+    return dtype
+
+
+def _standardise(
+    adaptor: Adaptor, features: Tensor, config: TextOnlyConfig, generator: torch.Generator
+) -> None:
+    chosen = torch.randperm(len(features), generator=generator)[:STATISTICS_SAMPLE]
+    adaptor.standardise_on(
+        region_noise(features[chosen], config.tokens, noise=config.noise, generator=generator)
+    )
+
+
+def _history(state: RunState, steps_per_epoch: int, seconds: float, seen: int) -> History:
+    losses = state.losses()
+    if not torch.isfinite(torch.tensor(losses)).all():
+        first = next(i for i, loss in enumerate(losses) if not abs(loss) < float("inf"))
+        raise ValueError(
+            f"the loss is {losses[first]} at step {first} of {len(losses)}: the adaptor is "
+            "spoilt. Lower learning_rate, or load the language model in float32."
+        )
+    logger.info("trained %d steps in %.1f s", len(losses), seconds)
+    return History(
+        loss=tuple(losses),
+        learning_rate=tuple(state.rates),
+        gradient_norm=tuple(state.gradient_norms()),
+        steps_per_epoch=steps_per_epoch,
+        seconds=seconds,
+        captions_per_second=seen / seconds if seen else 0.0,
+    )
