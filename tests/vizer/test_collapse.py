@@ -66,6 +66,8 @@ def test_a_mapper_that_knows_the_images_is_not():
     order = torch.randperm(300, generator=seeded(5))
     shuffled = measure_collapse(targets[order], targets[order])
     assert shuffled.effective_rank == pytest.approx(report.target_effective_rank, rel=1e-6)
+    assert shuffled.retrieval_r1 == 1.0
+    assert measure_collapse(targets[order], targets).retrieval_r1 < 0.05
 
 
 def test_errors_by_message():
