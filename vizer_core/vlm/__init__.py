@@ -1,1 +1,33 @@
-"""Vision-language models behind one protocol: frozen vision, cached features, LoRA on the LM."""
+"""Vision-language models behind one protocol: frozen vision, cached features, LoRA on the LM.
+
+- `protocol`: `VisionLanguageModel`, the seam, with `VisionBatch` and `CaptionBatch`
+- `smolvlm`: `SmolVlm`, for Idefics3 and SmolVLM checkpoints and the micro models
+- `language_side`, `captioning`: what adapters share; states, and captions from cached features
+- `writing`, `tokens`: one token after the other over a key-value cache; ids and words
+- `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
+"""
+
+from vizer_core.vlm.pooling import global_tile_mean, mean_patches, post_connector_mean
+from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
+from vizer_core.vlm.smolvlm import SmolVlm
+from vizer_core.vlm.targets import (
+    ALL_PROJECTIONS,
+    ATTENTION_PROJECTIONS,
+    FEED_FORWARD_PROJECTIONS,
+    language_targets,
+)
+
+__all__ = [
+    "ALL_PROJECTIONS",
+    "ATTENTION_PROJECTIONS",
+    "FEED_FORWARD_PROJECTIONS",
+    "CaptionBatch",
+    "Prompt",
+    "SmolVlm",
+    "VisionBatch",
+    "VisionLanguageModel",
+    "global_tile_mean",
+    "language_targets",
+    "mean_patches",
+    "post_connector_mean",
+]

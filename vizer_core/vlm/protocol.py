@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,6 +23,8 @@ from PIL import Image
 from torch import Tensor
 
 from vizer_core.decoding import Decoding
+
+Prompt: TypeAlias = str | Sequence[str] | None  # one for all, one an image, or the default
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +117,15 @@ class VisionLanguageModel(Protocol):
         """Where the model is."""
 
     @property
+    def fingerprint(self) -> str:
+        """Hash of the base weights; LoRA does not change it."""
+
+    @property
     def lora_targets(self) -> str:
         """Regex of the language model's linear layers; never matches the vision side."""
+
+    def lora_targets_for(self, projections: Sequence[str]) -> str:
+        """Return the regex of some projections only, such as `("q_proj", "v_proj")`."""
 
     def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
         """Run the frozen vision side once, without gradient."""
@@ -127,16 +136,19 @@ class VisionLanguageModel(Protocol):
         *,
         decoding: Decoding,
         samples: int = 1,
-        prompt: str | None = None,
+        prompt: Prompt = None,
         banned: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
         """Write `samples` captions an image, order A, A, B, B; `banned` words never come first."""
 
     def caption_states(
-        self, vision: VisionBatch, captions: CaptionBatch, *, prompt: str | None = None
+        self, vision: VisionBatch, captions: CaptionBatch, *, prompt: Prompt = None
     ) -> Float[Tensor, "b t1 h"]:
-        """Return post-norm LM states [b, t + 1, h] of captions with their image in context."""
+        """Return post-norm LM states [b, t + 1, h] of captions with their image in context.
+
+        k captions an image (order A, A, B, B) share the run over their prompt, with gradient.
+        """
 
     def text_states(self, captions: CaptionBatch) -> Float[Tensor, "b t1 h"]:
         """Return the states of captions read as text alone, after BOS."""

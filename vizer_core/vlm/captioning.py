@@ -1,0 +1,130 @@
+"""Writing captions from cached vision features: greedy, sampled, or by beam search."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from vizer_core.decoding import Beam, Decoding, Greedy, Sample
+from vizer_core.vlm.language_side import LanguageSide
+from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
+from vizer_core.vlm.writing import TokenLimits, uniform_numbers, write
+
+ROWS_AT_ONCE = 128  # captions written in one batch
+
+
+class CaptionWriter(LanguageSide):
+    """A language side that writes. The vision tower is never called by `generate`."""
+
+    @abstractmethod
+    def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
+        """Run the frozen vision side once, without gradient."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        vision: VisionBatch,
+        *,
+        decoding: Decoding,
+        samples: int = 1,
+        prompt: Prompt = None,
+        banned: Sequence[str] = (),
+        generator: torch.Generator | None = None,
+    ) -> CaptionBatch:
+        """Write `samples` captions an image, order A, A, B, B; `banned` words never come first.
+
+        Sampling reads `generator` once, for all captions: batches and devices do not change them.
+        """
+        if samples < 1 or len(vision) == 0:
+            raise ValueError(f"samples={samples} for {len(vision)} images: wanted at least 1 each")
+        prompts = self.prompts_for(vision, prompt)
+        limits = TokenLimits(
+            eos=self.tokens.eos_ids,
+            pad=self.tokens.pad,
+            suppressed=(self.image_token_id,),
+            banned_first=self.tokens.first_ids(banned),
+        )
+        if isinstance(decoding, Beam):
+            if samples > 1:
+                raise ValueError("beam search gives one caption an image: use Sample() for more")
+            return self.tokens.written([self._search(vision, prompts, decoding, limits)])
+        uniform = uniform_numbers(samples * len(vision), decoding, generator)
+        images = max(1, ROWS_AT_ONCE // samples)
+        parts = []
+        for first in range(0, len(vision), images):
+            last = min(first + images, len(vision))
+            some, their_prompts = vision.select(range(first, last)), prompts[first:last]
+            numbers = uniform[first * samples : last * samples]
+            parts.append(self._write(some, their_prompts, decoding, limits, numbers))
+        return self.tokens.written(parts)
+
+    def caption(
+        self,
+        images: Sequence[Image.Image],
+        *,
+        decoding: Decoding | None = None,
+        prompt: Prompt = None,
+        batch_size: int = 32,
+        generator: torch.Generator | None = None,
+    ) -> list[str]:
+        """Caption pictures: encode, then write, greedily unless told otherwise."""
+        vision = self.encode_image(images, batch_size=batch_size)
+        rule = decoding or Greedy()
+        return list(self.generate(vision, decoding=rule, prompt=prompt, generator=generator).texts)
+
+    def _write(
+        self,
+        vision: VisionBatch,
+        prompts: list[str],
+        rule: Greedy | Sample,
+        limits: TokenLimits,
+        uniform: Float[Tensor, "rows t"],
+    ) -> Int[Tensor, "rows written"]:
+        return write(
+            self._text_pass,
+            self.token_logits,
+            prefix=self.prefix(vision, prompt=prompts),
+            cache=self.new_cache(),
+            rule=rule,
+            limits=limits,
+            uniform=uniform,
+        )
+
+    def _text_pass(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
+        embeddings = tokens if tokens.is_floating_point() else self.embed(tokens)
+        return self.run_text(embeddings, mask, positions, cache)
+
+    def _search(
+        self, vision: VisionBatch, prompts: list[str], rule: Beam, limits: TokenLimits
+    ) -> Int[Tensor, "b t"]:
+        """Search by beam with transformers' own `generate`, from the cached features."""
+        inputs = self.transformers_inputs(vision, prompt=prompts)
+        options = rule.generate_options() | {
+            "eos_token_id": list(limits.eos),
+            "pad_token_id": limits.pad,
+            "suppress_tokens": list(limits.suppressed),
+            "repetition_penalty": 1.0,  # checkpoints bring their own
+        }
+        if limits.banned_first:
+            options["begin_suppress_tokens"] = list(limits.banned_first)
+        written = self.base.generate(**inputs, **options)
+        return written[:, inputs["input_ids"].shape[1] :]
+
+    def transformers_inputs(self, vision: VisionBatch, *, prompt: Prompt = None) -> dict[str, Any]:
+        """Return what transformers' own `forward` and `generate` take in the place of pixels."""
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        ids, mask = self.prompt_batch(vision, prompt=prompt)
+        cached = [each.to(self.embedding_table) for each in vision.image_embeddings]
+        image = BaseModelOutputWithPooling(pooler_output=cached)
+        return {
+            "input_ids": ids,
+            "attention_mask": mask.long(),
+            "mm_encoder_outputs": {"image": image},
+        }

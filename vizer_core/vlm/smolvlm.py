@@ -1,0 +1,180 @@
+"""SmolVLM-Base, -256M, -500M and SmolVLM2, and every other Idefics3: one adapter.
+
+Published SmolVLM checkpoints carry the class Idefics3ForConditionalGeneration, SmolVLM2's the class
+SmolVLMForConditionalGeneration; their modules are the same. The tower is SigLIP without class token
+and without attention head; the connector is a pixel shuffle and one linear layer without bias.
+
+Image splitting cuts a picture into tiles of the tower's size, row by row, and adds the whole
+picture as the last tile. `grid` holds (tiles, rows, columns); rows and columns are 0 without it.
+
+Trap: Idefics3 takes a tile whose pixels are all exactly 0 for padding and drops it. Real tiles are
+therefore passed one by one and counted, and a dropped one is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+from torch import Tensor, nn
+
+from vizer_core.vlm.captioning import CaptionWriter
+from vizer_core.vlm.pooling import Pooling, global_tile_mean
+from vizer_core.vlm.protocol import VisionBatch
+
+IMAGE_MARK = "<image>"
+IMAGE_ALONE = IMAGE_MARK  # the prompt P of a base model: nothing but the image
+
+
+class SmolVlm(CaptionWriter):
+    """An Idefics3 or SmolVLM model behind `VisionLanguageModel`; frozen, in evaluation mode.
+
+    A prompt names the image's place with `<image>`; without the mark the image comes first.
+    `pooling` makes F_I of a picture's patches.
+    """
+
+    lora_stem = "text_model"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        processor: Any,
+        name: str,
+        *,
+        image_splitting: bool = False,
+        pooling: Pooling = global_tile_mean,
+        default_prompt: str = IMAGE_ALONE,
+    ) -> None:
+        super().__init__(model, processor, name, default_prompt=default_prompt)
+        if self.base.config.model_type not in ("idefics3", "smolvlm"):
+            raise ValueError(
+                f"{name} is a {type(self.base).__name__}: wanted Idefics3ForConditionalGeneration "
+                "or SmolVLMForConditionalGeneration"
+            )
+        self.image_splitting = image_splitting
+        self.pooling = pooling
+
+    @classmethod
+    def from_model(
+        cls,
+        model: nn.Module,
+        processor: Any,
+        name: str,
+        *,
+        image_splitting: bool = False,
+        pooling: Pooling = global_tile_mean,
+        default_prompt: str = IMAGE_ALONE,
+    ) -> SmolVlm:
+        """Wrap a model and its processor as they are; the model is frozen by it."""
+        return cls(
+            model,
+            processor,
+            name,
+            image_splitting=image_splitting,
+            pooling=pooling,
+            default_prompt=default_prompt,
+        )
+
+    @property
+    def text_model(self) -> nn.Module:
+        """The language model without its head."""
+        return self.base.model.text_model
+
+    @property
+    def vision_width(self) -> int:
+        """Width dv of the vision tower."""
+        return int(self.base.config.vision_config.hidden_size)
+
+    @torch.no_grad()
+    def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
+        """Run the frozen vision side once: F_I before the connector, what the LM reads after it."""
+        parts = []
+        for first in range(0, len(images), batch_size):
+            pixels, grid = self.preprocess(images[first : first + batch_size])
+            parts.append(self.encode_pixels(pixels, grid))
+        return VisionBatch.concatenate(parts)
+
+    @torch.no_grad()
+    def encode_pixels(
+        self, pixels: Float[Tensor, "tiles 3 height width"], grid: Int[Tensor, "b 3"]
+    ) -> VisionBatch:
+        """Encode tiles that are already preprocessed, image after image as `grid` counts them."""
+        patches, embeddings = self._run_tower(pixels, grid)
+        tiles = grid[:, 0].tolist()
+        return VisionBatch(
+            torch.stack([self.pooling(each) for each in patches.split(tiles)]),
+            tuple(each.flatten(0, 1) for each in embeddings.split(tiles)),
+            grid.to(self.device),
+        )
+
+    @torch.no_grad()
+    def encode_patches(
+        self, images: Sequence[Image.Image], *, batch_size: int = 32
+    ) -> tuple[Float[Tensor, "_ p dv"], ...]:
+        """Return the patches of each image before the connector, [tiles, p, dv], row by row."""
+        found: list[Tensor] = []
+        for first in range(0, len(images), batch_size):
+            pixels, grid = self.preprocess(images[first : first + batch_size])
+            found.extend(self._run_tower(pixels, grid)[0].split(grid[:, 0].tolist()))
+        return tuple(found)
+
+    def preprocess(
+        self, images: Sequence[Image.Image]
+    ) -> tuple[Float[Tensor, "tiles 3 height width"], Int[Tensor, "b 3"]]:
+        """Turn pictures into the tower's tiles, padding tiles left out, and their grid."""
+        if not images:
+            raise ValueError("no images to encode: got an empty list")
+        made = self.processor.image_processor(
+            [[image.convert("RGB")] for image in images],
+            do_image_splitting=self.image_splitting,
+            return_row_col_info=True,
+            return_tensors="pt",
+        )
+        rows = torch.tensor([row for (row,) in made["rows"]])
+        columns = torch.tensor([column for (column,) in made["cols"]])
+        tiles = rows * columns + 1
+        real = torch.arange(made["pixel_values"].shape[1]) < tiles[:, None]
+        if "pixel_attention_mask" in made and not bool(made["pixel_attention_mask"][real].all()):
+            raise ValueError(
+                "tiles of several sizes reached the tower: the processor must resize "
+                "(do_resize=True), or the patches of padding enter the image's feature"
+            )
+        return made["pixel_values"][real], torch.stack([tiles, rows, columns], dim=1)
+
+    def _run_tower(
+        self, pixels: Float[Tensor, "tiles 3 height width"], grid: Int[Tensor, "b 3"]
+    ) -> tuple[Float[Tensor, "tiles p dv"], Float[Tensor, "tiles s h"]]:
+        if int(grid[:, 0].sum()) != len(pixels):
+            raise ValueError(
+                f"got {len(pixels)} tiles, wanted the {int(grid[:, 0].sum())} that grid counts"
+            )
+        seen = self.base.model.get_image_features(
+            pixel_values=pixels.to(self.device, self.embedding_table.dtype).unsqueeze(1),
+            return_dict=True,
+        )
+        missing = [place for place, each in enumerate(seen.pooler_output) if not len(each)]
+        if missing:
+            raise ValueError(
+                f"tiles {missing} of this batch are exactly 0 after preprocessing, and the model "
+                "drops such tiles as padding. Normalise pixels with a mean that no image has, as "
+                "SmolVLM's own processor does."
+            )
+        return seen.last_hidden_state, torch.stack(list(seen.pooler_output))
+
+    def prompt_ids(self, grid: tuple[int, ...], prompt: str) -> list[int]:
+        """Tokenise a prompt as the processor does, image tokens and tile marks written out."""
+        text = prompt if IMAGE_MARK in prompt else IMAGE_MARK + prompt
+        if text.count(IMAGE_MARK) > 1:
+            raise ValueError(f"prompt {prompt!r} names {IMAGE_MARK} more than once: wanted one")
+        _, rows, columns = grid
+        shown = self.processor.replace_image_token({"rows": [[rows]], "cols": [[columns]]}, 0)
+        return list(self.processor.tokenizer(text.replace(IMAGE_MARK, shown))["input_ids"])
+
+    def prompt_positions(
+        self, ids: Int[Tensor, "b s"], mask: Bool[Tensor, "b s"], grid: Int[Tensor, "b 3"]
+    ) -> Int[Tensor, "b s"]:
+        """Count positions from each prompt's first real token."""
+        return (mask.long().cumsum(dim=1) - 1).clamp_min(0)
