@@ -1,1 +1,31 @@
-"""Frozen causal language models fed by prefix embeddings."""
+"""Frozen causal language models fed by prefix embeddings.
+
+- `protocol`: `PrefixLanguageModel`, the seam; `causal_lm`: `CausalLM` behind it, over any
+  transformers model; `loading`: from a folder, the hub's cache or the hub
+- `prefix`: a prefix in front of texts, as embeddings with a mask
+- `scoring`: log-probabilities of given texts
+- `stepper`: one token at a time, with the attention cache in the open
+"""
+
+from vizer_core.language.causal_lm import CausalLM
+from vizer_core.language.prefix import PrefixedBatch, no_prefix, prefixed
+from vizer_core.language.protocol import Generated, PrefixLanguageModel, TokenBatch
+from vizer_core.language.scoring import nats_per_token, sequence_log_probs, token_log_probs
+from vizer_core.language.stepper import StepState, pick, start, step
+
+__all__ = [
+    "CausalLM",
+    "Generated",
+    "PrefixLanguageModel",
+    "PrefixedBatch",
+    "StepState",
+    "TokenBatch",
+    "nats_per_token",
+    "no_prefix",
+    "pick",
+    "prefixed",
+    "sequence_log_probs",
+    "start",
+    "step",
+    "token_log_probs",
+]

@@ -59,6 +59,9 @@ class PrefixLanguageModel(Protocol):
     def fingerprint(self) -> str:
         """Hash of weights and architecture."""
 
+    def unfreeze(self) -> None:
+        """Let training reach the weights. Train or eval mode is then the caller's to set."""
+
     def tokenize(self, texts: Sequence[str], *, max_tokens: int | None = None) -> TokenBatch:
         """Encode texts; one longer than `max_tokens` (BOS and EOS counted) loses words, not EOS."""
 
@@ -71,7 +74,12 @@ class PrefixLanguageModel(Protocol):
     def logits(
         self, embeddings: Float[Tensor, "b t h"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b t v"]:
-        """Return next-token logits at every position; gradients reach `embeddings`."""
+        """Return next-token logits at every position, float32; gradients reach `embeddings`."""
+
+    def hidden_states(
+        self, embeddings: Float[Tensor, "b t h"], mask: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, "b t h"]:
+        """Return the last layer's states, after its norm: what the output layer reads."""
 
     def generate(
         self,

@@ -1,0 +1,90 @@
+"""Read a causal language model and its tokenizer from a folder, the hub's cache, or the hub.
+
+What goes wrong on the way is said in this package's words: no such model and no network, a model
+of another kind, weights that are not all there. Nothing is ever filled in with random weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizer_core.runtime import require
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+WHY = "a causal language model"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A transformers model with its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load_causal_lm(
+    name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> LoadedModel:
+    """Load model and tokenizer from a folder or by a hub name such as `facebook/opt-1.3b`.
+
+    Raises `FileNotFoundError` when nothing is there under that name, or the hub cannot be asked,
+    and `ValueError` when it is no causal language model or lacks some of its weights.
+    """
+    transformers = require("transformers", extra="language", why=WHY)
+    _require_config(name)
+    config = _read(transformers.AutoConfig, name)
+    _require_causal(config, name)
+    tokenizer = _read(transformers.AutoTokenizer, name)
+    model, report = _read(
+        transformers.AutoModelForCausalLM, name, dtype=dtype, output_loading_info=True
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"{name} lacks {len(missing)} of the weights that {type(model).__name__} needs, "
+            f"{missing[0]} first. Get the whole checkpoint: missing weights would be random ones."
+        )
+    return LoadedModel(model.to(device), tokenizer)
+
+
+def _require_config(name: str | Path) -> None:
+    """Say what is wrong with a path before the hub takes it for a model's name."""
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{folder} has no config.json: wanted a folder that transformers' "
+                "`save_pretrained` wrote."
+            )
+    elif isinstance(name, Path) or str(name).startswith((".", "/", "~")):
+        raise FileNotFoundError(f"no such folder: {name}. A hub name looks like facebook/opt-125m.")
+
+
+def _read(auto_class: type, name: str | Path, **options: Any) -> Any:
+    try:
+        return auto_class.from_pretrained(str(name), **options)
+    except OSError as error:
+        first = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(
+            f"cannot read {auto_class.__name__} of {str(name)!r}: {first} "
+            "Wanted a folder written by `save_pretrained`, or a hub name. Without a network, "
+            "download it once with `hf download NAME` where there is one, and give its folder."
+        ) from error
+
+
+def _require_causal(config: Any, name: str | Path) -> None:
+    """Refuse encoders and sequence-to-sequence models, which can look like causal ones."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as NAMES
+
+    wanted, found = NAMES.get(config.model_type), config.architectures or ["no architecture"]
+    if wanted is None or wanted not in found:
+        raise ValueError(
+            f"{name} holds {', '.join(found)}, a model of type {config.model_type!r}: wanted a "
+            "causal language model such as OPTForCausalLM, GPT2LMHeadModel or LlamaForCausalLM."
+        )
