@@ -1,0 +1,153 @@
+"""Caption corpora: the text that text-only captioners train on and fill their memories with.
+
+A corpus remembers what was done to it. Each filter leaves a `Step` that says how many captions
+went, because papers state a filter and a count that do not fit each other: MacCap drops captions
+of more than fifteen words, and reports 566,747, which is the number *before* that filter; on COCO
+val2014 the filter takes 6,708 of 202,654.
+
+Words are counted between spaces, as the captions are written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from vizer_core.data.coco import coco2014
+from vizer_core.data.karpathy import one_line
+from vizer_core.data.records import Record
+from vizer_core.store import read_json
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing done to a corpus: how many captions stayed, and how many went."""
+
+    what: str
+    kept: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class CaptionCorpus:
+    """Captions with a name; `image_ids` says which image each describes, or is empty if unknown.
+
+    >>> corpus = CaptionCorpus("cats", ("a cat", "a small black cat", "a cat"))
+    >>> corpus.filter(max_words=3).steps[-1]
+    Step(what='max_words=3', kept=2, removed=1)
+    """
+
+    name: str
+    captions: tuple[str, ...]
+    image_ids: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.captions:
+            raise ValueError(f"corpus {self.name!r} holds no captions: wanted at least one")
+        if self.image_ids and len(self.image_ids) != len(self.captions):
+            raise ValueError(
+                f"corpus {self.name!r}: {len(self.image_ids)} image ids for {len(self.captions)} "
+                "captions; wanted one each, or none at all"
+            )
+        odd = [text for text in self.captions if not text or text != one_line(text)]
+        if odd:
+            raise ValueError(
+                f"corpus {self.name!r}: {len(odd)} captions are blank or not on one line, first "
+                f"{odd[0]!r:.60}. Make it with corpus_of_captions, which tidies them."
+            )
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the captions in their order, for manifests; name and ids do not enter."""
+        return hashlib.sha256("\n".join(self.captions).encode()).hexdigest()
+
+    def filter(self, *, max_words: int | None = None, min_words: int = 1) -> CaptionCorpus:
+        """Keep captions of `min_words` to `max_words` words, and note how many went."""
+        if min_words < 1 or (max_words is not None and max_words < min_words):
+            raise ValueError(
+                f"got min_words={min_words}, max_words={max_words}: wanted 1 <= min <= max"
+            )
+        most = float("inf") if max_words is None else max_words
+        places = [
+            place
+            for place, text in enumerate(self.captions)
+            if min_words <= text.count(" ") + 1 <= most
+        ]
+        limits = {"min_words": min_words if min_words > 1 else None, "max_words": max_words}
+        what = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit is not None)
+        return self._keep(places, what or "no word limit")
+
+    def deduplicate(self) -> CaptionCorpus:
+        """Keep the first of captions that are written alike."""
+        first: dict[str, int] = {}
+        for place, text in enumerate(self.captions):
+            first.setdefault(text, place)
+        return self._keep(list(first.values()), "duplicates")
+
+    def sample(self, n: int, *, generator: torch.Generator) -> CaptionCorpus:
+        """Draw `n` captions without replacement; they keep the corpus's order."""
+        if not 1 <= n <= len(self):
+            raise ValueError(f"cannot draw {n} of the {len(self)} captions in {self.name!r}")
+        drawn = torch.randperm(len(self), generator=generator)[:n]
+        return self._keep(sorted(drawn.tolist()), f"sample of {n}")
+
+    def _keep(self, places: Sequence[int], what: str) -> CaptionCorpus:
+        if not places:
+            raise ValueError(f"corpus {self.name!r}: {what!r} would leave none of {len(self)}")
+        step = Step(what, len(places), len(self) - len(places))
+        ids = tuple(self.image_ids[place] for place in places) if self.image_ids else ()
+        captions = tuple(self.captions[place] for place in places)
+        return CaptionCorpus(self.name, captions, ids, (*self.steps, step))
+
+
+def corpus_of_captions(name: str, captions: Iterable[str]) -> CaptionCorpus:
+    r"""Gather captions from anywhere, a stream included; each is put on one line, blanks go.
+
+    >>> corpus_of_captions("two", ["a cat\n", " ", "a  dog"]).captions
+    ('a cat', 'a dog')
+    """
+    kept, blank = [], 0
+    for text in captions:
+        line = one_line(text)
+        blank += not line
+        if line:
+            kept.append(line)
+    steps = (Step("blank captions", len(kept), blank),) if blank else ()
+    return CaptionCorpus(name, tuple(kept), (), steps)
+
+
+def corpus_of_records(name: str, records: Sequence[Record]) -> CaptionCorpus:
+    """Gather all captions of the records, and remember which image each is of."""
+    pairs = [(record.id, one_line(text)) for record in records for text in record.captions]
+    return CaptionCorpus(name, tuple(text for _, text in pairs), tuple(image for image, _ in pairs))
+
+
+def read_corpus(path: Path) -> CaptionCorpus:
+    """Read a JSON list of captions, or a text file with one a line; the file's name names it."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no corpus at {path}")
+    if path.suffix.lower() != ".json":
+        with path.open(encoding="utf-8") as stream:
+            return corpus_of_captions(path.stem, stream)
+    content = read_json(path)
+    if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
+        raise ValueError(f'{path} is no list of captions: wanted ["a cat", "a dog", ...]')
+    return corpus_of_captions(path.stem, content)
+
+
+def coco2014_corpus(split: str) -> CaptionCorpus:
+    """Return the real captions of COCO 2014, `train` or `val`, with no download; see `data.coco`.
+
+    This is the official split, not Karpathy's: `val` holds his validation and test images.
+    """
+    return corpus_of_records(f"coco2014-{split}", coco2014(split))
