@@ -1,0 +1,276 @@
+"""Rewards for captions: what a policy gradient raises, none of which needs a reference caption.
+
+====================  ===========================================================================
+ClipReward            cos(CLIP text, CLIP image), CLIPScore without its scale (Hessel et al. 2021,
+                      section 3); how Cho et al. (2205.13115) train captioners. Its encoder saw
+                      image-text pairs: label-free for the captioner only
+ReadBackReward        cos(F_I, M(f_psi(text))): the FROZEN base model reads the caption without
+                      the image, ViZer's mapper maps it. Nothing but the words can raise it, and
+                      nobody wrote a label
+SelfRetrievalReward   log-softmax of the own image among the batch's, by either of the two
+                      (Dessi et al. 2304.01662, section 3): a caption that fits all images is poor
+====================  ===========================================================================
+
+Captions come k an image, in the order A, A, B, B. What a reward compares with travels with the
+images, as their `image_features`: F_I for the read-back, CLIP features after `with_targets`. So
+`targets.shuffled` of any source is the control of any reward.
+
+Guards are rewards around rewards, each with its price named: `LengthWindow`, `RepetitionPenalty`,
+`UnfinishedPenalty`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from vizer_core.clip.protocol import ImageTextEncoder
+from vizer_core.metrics.diversity import caption_lengths, distinct_n
+from vizer_core.metrics.tokenize import tokenize_captions
+from vizer_core.shapes import require_unit_norm
+from vizer_core.vizer.mapper import FittedMapper
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """Scores captions, higher is better. `name` goes into results and manifests."""
+
+    @property
+    def name(self) -> str:
+        """What the reward is called."""
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score m = b k captions of b images."""
+
+
+@runtime_checkable
+class PairReward(Reward, Protocol):
+    """A reward that is the cosine of a caption's vector with its image's."""
+
+    def caption_vectors(self, captions: CaptionBatch) -> Float[Tensor, "m d"]:
+        """Turn captions into vectors."""
+
+    def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
+        """Return what each image's captions are compared with."""
+
+
+def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
+    """Return k, or say that the captions do not divide over the images."""
+    k = len(captions) // max(len(vision), 1)
+    if not k or k * len(vision) != len(captions):
+        raise ValueError(
+            f"{len(captions)} captions for {len(vision)} images: wanted as many for each image, "
+            "in the order A, A, B, B"
+        )
+    return k
+
+
+def _cosines(reward: PairReward, vision: VisionBatch, captions: CaptionBatch) -> Tensor:
+    k = captions_an_image(vision, captions)
+    images = reward.image_vectors(vision).repeat_interleave(k, dim=0)
+    return functional.cosine_similarity(reward.caption_vectors(captions), images, dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipReward:
+    """Cosine of caption and image in a frozen CLIP. Judge the result with another encoder."""
+
+    encoder: ImageTextEncoder
+
+    @property
+    def name(self) -> str:
+        """`clip:` and the encoder's name."""
+        return f"clip:{self.encoder.name}"
+
+    def caption_vectors(self, captions: CaptionBatch) -> Float[Tensor, "m d"]:
+        """Encode captions, each different text once."""
+        texts = list(dict.fromkeys(captions.texts))
+        rows = {text: row for row, text in enumerate(texts)}
+        return self.encoder.encode_text(texts)[[rows[text] for text in captions.texts]]
+
+    def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
+        """Return the CLIP features that `with_targets` put into the batch."""
+        features = vision.image_features
+        if features.shape[1] != self.encoder.embed_dim:
+            raise ValueError(
+                f"image_features are {features.shape[1]} wide, {self.name} has "
+                f"{self.encoder.embed_dim}: wrap the source in "
+                "with_targets(source, encoder.encode_image(images))"
+            )
+        require_unit_norm(features, "image_features")
+        return features.to(self.encoder.device)
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions by their cosine."""
+        return _cosines(self, vision, captions)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadBackReward:
+    """ViZer's score of a caption's words alone: frozen base model, no image, frozen mapper."""
+
+    vlm: VisionLanguageModel
+    fitted: FittedMapper
+
+    @property
+    def name(self) -> str:
+        """`read_back`."""
+        return "read_back"
+
+    @torch.no_grad()
+    def caption_vectors(self, captions: CaptionBatch) -> Float[Tensor, "m d"]:
+        """Read captions with the adapter off and map them."""
+        with self.vlm.adapter_off():
+            states = self.vlm.text_states(captions)
+        return self.fitted.mapper.read(states, captions.mask)
+
+    def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
+        """Bring F_I into the space that the mapper answers in."""
+        return self.fitted.targets(vision.image_features)
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions by their cosine."""
+        return _cosines(self, vision, captions)
+
+
+@dataclass(frozen=True, eq=False)
+class SelfRetrievalReward:
+    """Log-probability of the own image among the batch's; 0 is best, -ln b is chance.
+
+    `scale` multiplies cosines before the softmax: 100 is where CLIP ends, and a read-back wants
+    less. The reward depends on the batch's size: keep it fixed in comparisons.
+    """
+
+    pair: PairReward
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"scale is {self.scale}: wanted more than 0")
+
+    @property
+    def name(self) -> str:
+        """`self_retrieval:` and the inner reward's name."""
+        return f"self_retrieval:{self.pair.name}"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions by how well they single out their image."""
+        k = captions_an_image(vision, captions)
+        if len(vision) < 2:
+            raise ValueError("self-retrieval among 1 image: wanted at least 2 in the batch")
+        texts = functional.normalize(self.pair.caption_vectors(captions), dim=-1)
+        images = functional.normalize(self.pair.image_vectors(vision), dim=-1)
+        scores = (self.scale * texts @ images.T).log_softmax(dim=-1)
+        own = torch.arange(len(images), device=scores.device).repeat_interleave(k)
+        return scores.gather(1, own[:, None])[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class LengthWindow:
+    """Takes `price` from the reward for each word short of `low` or beyond `high`."""
+
+    reward: Reward
+    low: int
+    high: int
+    price: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high or self.price < 0:
+            raise ValueError(f"wanted 0 <= low <= high and price >= 0, got {self}")
+
+    @property
+    def name(self) -> str:
+        """The inner reward's name and the window."""
+        return f"{self.reward.name}+length({self.low}-{self.high})"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions, those of a length outside the window lower."""
+        scores = self.reward(vision, captions)
+        lengths = torch.from_numpy(caption_lengths(tokenize_captions(captions.texts))).to(scores)
+        outside = (self.low - lengths).clamp(min=0) + (lengths - self.high).clamp(min=0)
+        return scores - self.price * outside
+
+
+@dataclass(frozen=True, eq=False)
+class RepetitionPenalty:
+    """Takes `price` times the share of a caption's n-grams that it has said before."""
+
+    reward: Reward
+    price: float
+    n: int = 2
+
+    @property
+    def name(self) -> str:
+        """The inner reward's name and the order."""
+        return f"{self.reward.name}+repetition({self.n})"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions, those that repeat themselves lower."""
+        scores = self.reward(vision, captions)
+        said = [repeated_share(text, n=self.n) for text in tokenize_captions(captions.texts)]
+        return scores - self.price * torch.tensor(said).to(scores)
+
+
+def repeated_share(tokens: str, *, n: int) -> float:
+    """Return the share of a tokenised caption's n-grams that stand earlier in it too.
+
+    >>> repeated_share("a cat a cat a cat", n=2)
+    0.6
+    >>> repeated_share("cat", n=2)
+    0.0
+    """
+    long_enough = len(tokens.split()) >= n
+    return round(1 - distinct_n([tokens], n=n), 12) if long_enough else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class UnfinishedPenalty:
+    """Takes `price` from captions that ran into the token limit without an end mark.
+
+    `eos_ids` are all ids that end a caption: `vlm.tokens.eos_ids` of the adapters.
+    """
+
+    reward: Reward
+    eos_ids: tuple[int, ...]
+    price: float
+
+    @property
+    def name(self) -> str:
+        """The inner reward's name and `eos`."""
+        return f"{self.reward.name}+eos"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions, unfinished ones lower."""
+        scores = self.reward(vision, captions)
+        ends = torch.isin(captions.ids, torch.tensor(self.eos_ids, device=captions.ids.device))
+        finished = (ends & captions.mask).any(dim=1)
+        return scores - self.price * (~finished).to(scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Retargeted:
+    """A source whose images carry features of another encoder; see `with_targets`."""
+
+    source: VisionSource
+    targets: Float[Tensor, "n d"]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def select(self, places: list[int]) -> VisionBatch:
+        """Return the images at `places` with their new features."""
+        return replace(self.source.select(places), image_features=self.targets[list(places)])
+
+
+def with_targets(source: VisionSource, targets: Float[Tensor, "n d"]) -> Retargeted:
+    """Let a source's images carry `targets`, one row an image, in the place of F_I."""
+    if len(targets) != len(source):
+        raise ValueError(f"{len(targets)} targets for {len(source)} images: wanted one an image")
+    return Retargeted(source, targets)
