@@ -1,1 +1,40 @@
-"""ViZer: a mapper from language states to visual features, and training without labels."""
+"""ViZer: a mapper from text states to image features, and LoRA trained without a label.
+
+- `text_states`, `pooling`: what a mapper reads: human captions, or the model's own, with or
+  without their image
+- `targets`: F_I centred, whitened or as it is; `shuffled`, the control
+- `mapper`, `train_mapper`: phase 1, `fit_mapper`
+- `objectives`, `readings`: the losses as formulas, and three readings of the paper's
+- `lora`, `train_zero_label`: phase 2 on unlabelled images
+- `checkpoint`: mappers on disk; runs that survive a kill
+- `rewards`, `advantages`, `train_rl`, `best_of_n`: the same score as a reward, and CLIP's
+- `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
+"""
+
+from vizer_core.vizer.checkpoint import load_mapper, save_mapper
+from vizer_core.vizer.lora import LoraSettings, add_lora, load_adapter, save_adapter
+from vizer_core.vizer.mapper import MapperConfig
+from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.targets import shuffled
+from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
+from vizer_core.vizer.train_mapper import fit_mapper
+from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
+
+__all__ = [
+    "ImageContext",
+    "LoraSettings",
+    "MapperConfig",
+    "StraightThrough",
+    "ZeroLabelConfig",
+    "add_lora",
+    "fit_mapper",
+    "generated_states",
+    "ground_truth_states",
+    "load_adapter",
+    "load_mapper",
+    "read_back_states",
+    "save_adapter",
+    "save_mapper",
+    "shuffled",
+    "train_zero_label",
+]

@@ -16,7 +16,8 @@ states is mapped, which lets a mapper train on one cached vector a caption.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from math import sqrt
 from typing import Any
@@ -124,7 +125,8 @@ class FittedMapper:
 
     mapper: Mapper
     space: TargetSpace
-    history: MapperHistory
+    history: MapperHistory = field(default_factory=MapperHistory)
+    made_by: Mapping[str, Any] = field(default_factory=dict)
 
     def targets(self, image_features: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """Bring F_I into the space that the mapper was trained to answer in."""
@@ -132,7 +134,7 @@ class FittedMapper:
 
     def to(self, device: torch.device | str) -> FittedMapper:
         """Move the mapper; targets follow the device of the features."""
-        return FittedMapper(self.mapper.to(device), self.space, self.history)
+        return replace(self, mapper=self.mapper.to(device))
 
     def cosines(
         self,
@@ -150,4 +152,4 @@ def random_mapper(
 ) -> FittedMapper:
     """Return a mapper that learned nothing: the control for "any frozen MLP would do"."""
     mapper = Mapper(config, generator=generator).eval().requires_grad_(False)
-    return FittedMapper(mapper, space, MapperHistory())
+    return FittedMapper(mapper, space, made_by={"shape": config.to_dict(), "trained": False})

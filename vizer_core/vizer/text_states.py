@@ -1,0 +1,204 @@
+"""What a mapper is trained on: states of captions, one vector a caption, by the frozen base.
+
+ViZer section 3 has two forms, and they differ in what the language model sees.
+
+==============================  ==================================================================
+ground_truth_states             ViZer_GT, M(E_phi(x)): a human caption, read without its image
+ground_truth_states_in_context  the same caption read after image and prompt, as phase 2 reads it
+generated_states                ViZer_G, M(f_psi(V(I) o E_phi(P))_{t+1:}): the model's own caption,
+                                its image in context; no labels
+read_back_states                the model's own caption, read as text alone; no labels (ours)
+==============================  ==================================================================
+
+The model is frozen in this phase, so states are computed once and a mapper trains on the cache.
+An adapter, where there is one, is switched off: all of these are the base model's.
+
+With the image in context a caption's states must carry the image to predict the next word, so F_I
+can be read from them whatever the words are. Text alone has only the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from vizer_core.decoding import Decoding, Greedy, Sample
+from vizer_core.vizer.pooling import mean_read
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
+
+Pool = Callable[[Tensor, Tensor], Tensor]
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """Pictures that are encoded when asked for; the frozen vision side runs once an epoch."""
+
+    vlm: VisionLanguageModel
+    images: Sequence[Image.Image]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, places: list[int]) -> VisionBatch:
+        """Encode the pictures at `places`, in that order."""
+        return self.vlm.encode_image([self.images[i] for i in places])
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionStates:
+    """Captions, their pooled states and the F_I of their images: what a mapper trains on."""
+
+    states: Float[Tensor, "n h"]
+    image_features: Float[Tensor, "n d"]
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStates:
+    """States of every token of n captions, for a mapper that maps tokens before it averages."""
+
+    states: Float[Tensor, "n t1 h"]
+    mask: Bool[Tensor, "n t"]
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+
+def ground_truth_states(
+    vlm: VisionLanguageModel,
+    texts: Sequence[str],
+    *,
+    pool: Pool = mean_read,
+    progress: bool = False,
+) -> Float[Tensor, "n h"]:
+    """Read captions as text alone and pool: f_psi(E_phi(x)), no image anywhere."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths, little padding
+    rows: list[Tensor] = [torch.empty(0)] * len(texts)
+    with torch.no_grad(), vlm.adapter_off():
+        for places in _batches(order, "reading captions", progress):
+            captions = vlm.tokenize([texts[i] for i in places])
+            pooled = pool(vlm.text_states(captions).float(), captions.mask)
+            for place, row in zip(places, pooled, strict=True):
+                rows[place] = row
+    return torch.stack(rows)
+
+
+def token_states(vlm: VisionLanguageModel, texts: Sequence[str]) -> TokenStates:
+    """Read captions as text alone and keep the states of every token, padding as zeros."""
+    captions = vlm.tokenize(list(texts))
+    parts = []
+    with torch.no_grad(), vlm.adapter_off():
+        for places in _batches(range(len(texts)), "reading captions", False):
+            parts.append(vlm.text_states(captions.select(places)).float())
+    states = torch.cat(parts)
+    states[:, 1:][~captions.mask] = 0.0
+    return TokenStates(states, captions.mask)
+
+
+def ground_truth_states_in_context(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    texts: Sequence[str],
+    *,
+    prompt: str | None = None,
+    pool: Pool = mean_read,
+    progress: bool = False,
+) -> CaptionStates:
+    """Read each caption after its image and the prompt, and pool.
+
+    Give another image's captions to see whether the states follow the words or the image.
+    """
+    if len(texts) != len(source):
+        raise ValueError(f"{len(texts)} captions for {len(source)} images: wanted one an image")
+
+    def given(places: list[int], vision: VisionBatch) -> CaptionBatch:
+        return vlm.tokenize([texts[i] for i in places])
+
+    return _states_in_context(vlm, source, given, (prompt, pool, progress))
+
+
+def generated_states(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    *,
+    decoding: Decoding | None = None,
+    prompt: str | None = None,
+    pool: Pool = mean_read,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> CaptionStates:
+    """Let the model caption its images and pool the states that its own words had.
+
+    How the paper decodes here is not known; greedy unless told otherwise.
+    """
+    rule = decoding or Greedy()
+
+    def written(places: list[int], vision: VisionBatch) -> CaptionBatch:
+        return vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
+
+    return _states_in_context(vlm, source, written, (prompt, pool, progress))
+
+
+def read_back_states(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    *,
+    decoding: Decoding | None = None,
+    prompt: str | None = None,
+    pool: Pool = mean_read,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> CaptionStates:
+    """Let the model caption its images, then read each caption as text alone and pool.
+
+    Sampled at T = 1 unless told otherwise: a reader trained on greedy captions has never seen the
+    words that greedy decoding leaves out, and cannot reward them later.
+    """
+    rule = decoding or Sample()
+    states, features, texts = [], [], []
+    with torch.no_grad(), vlm.adapter_off():
+        for places in _batches(range(len(source)), "writing captions", progress):
+            vision = source.select(places)
+            written = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
+            states.append(pool(vlm.text_states(written).float(), written.mask))
+            features.append(vision.image_features.float())
+            texts += written.texts
+    return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
+
+
+def _states_in_context(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    captions_of: Callable[[list[int], VisionBatch], CaptionBatch],
+    options: tuple[str | None, Pool, bool],
+) -> CaptionStates:
+    prompt, pool, progress = options
+    states, features, texts = [], [], []
+    with torch.no_grad(), vlm.adapter_off():
+        for places in _batches(range(len(source)), "reading captions", progress):
+            vision = source.select(places)
+            captions = captions_of(places, vision)
+            read = vlm.caption_states(vision, captions, prompt=prompt).float()
+            states.append(pool(read, captions.mask))
+            features.append(vision.image_features.float())
+            texts += captions.texts
+    return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
+
+
+def _batches(places: Sequence[int], label: str, progress: bool) -> Iterator[list[int]]:
+    if not len(places):
+        raise ValueError("nothing to read: got no captions and no images")
+    starts = range(0, len(places), BATCH)
+    for start in tqdm(starts, desc=label, disable=not progress):
+        yield list(places[start : start + BATCH])
