@@ -107,3 +107,53 @@ def noise_images(count: int, seed: int = 0, size: tuple[int, int] = (20, 20)) ->
     """Make small RGB images of random pixels, (height, width)."""
     pixels = np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
     return [Image.fromarray(frame) for frame in pixels]
+
+
+def tiny_qwen_processor() -> Any:
+    """Make a Qwen2-VL processor with patches of 4 pixels."""
+    from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+
+    images = Qwen2VLImageProcessor(
+        patch_size=4, size={"shortest_edge": 16 * 16, "longest_edge": 32 * 32}
+    )
+    return Qwen2VLProcessor(images, tiny_tokenizer(), Qwen2VLVideoProcessor())
+
+
+def tiny_qwen_model(family: str = "Qwen2VL", seed: int = 0) -> torch.nn.Module:
+    """Build a random Qwen2-VL or Qwen2.5-VL model of width 32."""
+    import transformers
+
+    tower = {"num_heads": 2, "patch_size": 4, "depth": 2, "spatial_merge_size": 2}
+    if family == "Qwen2VL":
+        tower |= {"embed_dim": 16, "hidden_size": 32, "mlp_ratio": 2}
+    else:
+        tower |= {"hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 24}
+        tower |= {"window_size": 16, "fullatt_block_indexes": [1]}
+    config = getattr(transformers, f"{family}Config")(
+        vision_config=tower,
+        text_config={
+            **TEXT,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [1, 1, 2],
+            },
+        },
+        image_token_id=VOCABULARY.index("<|image_pad|>"),
+        video_token_id=VOCABULARY.index("<|video_pad|>"),
+        vision_start_token_id=VOCABULARY.index("<|vision_start|>"),
+        vision_end_token_id=VOCABULARY.index("<|vision_end|>"),
+        tie_word_embeddings=True,
+    )
+    name = f"{family}ForConditionalGeneration"
+    return _random(getattr(transformers, name), config, seed)
+
+
+def tiny_qwen(family: str = "Qwen2VL", seed: int = 0, **options: Any):
+    """Wrap a tiny model in its adapter."""
+    from vizer_core.vlm.qwen2vl import Qwen2Vl
+
+    settings = {"max_pixels": 32 * 32, "default_prompt": "a photo of"} | options
+    return Qwen2Vl.from_model(
+        tiny_qwen_model(family, seed), tiny_qwen_processor(), f"tiny-{family}", **settings
+    )

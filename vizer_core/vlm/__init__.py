@@ -2,13 +2,17 @@
 
 - `protocol`: `VisionLanguageModel`, the seam, with `VisionBatch` and `CaptionBatch`
 - `smolvlm`: `SmolVlm`, for Idefics3 and SmolVLM checkpoints and the micro models
+- `qwen2vl`: `Qwen2Vl`, for Qwen2-VL and Qwen2.5-VL; `loading`: `load_vlm` chooses between them
+- `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - `language_side`, `captioning`: what adapters share; states, and captions from cached features
 - `writing`, `tokens`: one token after the other over a key-value cache; ids and words
 - `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
 """
 
+from vizer_core.vlm.loading import load_vlm
 from vizer_core.vlm.pooling import global_tile_mean, mean_patches, post_connector_mean
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
+from vizer_core.vlm.qwen2vl import Qwen2Vl
 from vizer_core.vlm.smolvlm import SmolVlm
 from vizer_core.vlm.targets import (
     ALL_PROJECTIONS,
@@ -23,11 +27,13 @@ __all__ = [
     "FEED_FORWARD_PROJECTIONS",
     "CaptionBatch",
     "Prompt",
+    "Qwen2Vl",
     "SmolVlm",
     "VisionBatch",
     "VisionLanguageModel",
     "global_tile_mean",
     "language_targets",
+    "load_vlm",
     "mean_patches",
     "post_connector_mean",
 ]
