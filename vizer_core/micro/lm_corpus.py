@@ -11,7 +11,7 @@ questions  `< caption . question : is there a dog ? answer : yes >`, now and the
 The tags teach a habit that a large model has from its own training: what stands before the start
 mark says what comes after it. That is where a captioner's prefix will stand. This is pre-training
 for prefixes in form, on words only; what it contributes was not measured apart.
-Even documents come from the `train` split in its describing style, odd ones from `away_train`.
+Half of the documents come from the `train` split in its describing style, half from `away_train`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from vizer_core.micro.tokenizer import MicroTokenizer, split_words
 from vizer_core.micro.world import Scene, make_scene
 
 CORPUS_SEED = 40961
-KINDS, KIND_SHARES = ("captions", "tags", "questions"), (0.25, 0.5, 0.25)
-NO_CAPTION_SHARE = 0.15  # of the questions
-TAG_COUNTS = range(2, 9)
+KINDS, KIND_SHARES = ("captions", "tags", "questions"), (0.25, 0.55, 0.2)
+NO_CAPTION_SHARE = 0.1  # of the questions
+TAG_COUNTS = range(1, 13)
 ROW_SCENES = 24  # numbers kept for one row's documents; 96 tokens never need as many
 PLAIN_WORDS = frozenset(
     """a an and with there is are some few of photo picture view bunch things here my our look
@@ -94,16 +94,20 @@ def make_row(number: int, length: int, tokenizer: MicroTokenizer) -> list[int]:
     for k in range(number * ROW_SCENES, (number + 1) * ROW_SCENES):
         if len(ids) >= length:
             break
-        ids += document(make_scene("away_train" if k % 2 else "train", k), rng, tokenizer)
+        split = "away_train" if (k + number) % 2 else "train"  # rows start with either in turn
+        ids += document(make_scene(split, k), rng, tokenizer)
     return ids[:length]
 
 
 def make_rows(start: int, count: int, length: int) -> Rows:
     """Write rows `start` to `start + count`, each from its own seed.
 
-    Start marks are given, never predicted: what writes after a prefix always gets one.
+    A token is predicted from after a start mark up to the end mark: tags are context only, and
+    the start mark itself is always given.
     """
     tokenizer = MicroTokenizer()
     rows = [make_row(number, length, tokenizer) for number in range(start, start + count)]
     ids = torch.tensor(rows)
-    return Rows(ids=ids, predicted=ids != tokenizer.start_token_id)
+    starts, ends = ids == tokenizer.start_token_id, ids == tokenizer.eot_token_id
+    open_marks = starts.long().cumsum(dim=1) - (ends.long().cumsum(dim=1) - ends.long())
+    return Rows(ids=ids, predicted=(open_marks > 0) & ~starts)
