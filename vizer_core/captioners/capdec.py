@@ -19,8 +19,9 @@ from typing import ClassVar
 
 import torch
 
-from vizer_core.captioners.prefix_writer import PrefixWriter
 from vizer_core.captioners.protocol import Images, image_features_of
+from vizer_core.captioners.single_token import write_features
+from vizer_core.textonly.filtering import PrefixWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,4 +34,5 @@ class CapDec:
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
         """Write from the image feature alone."""
-        return self.writer.write_features(image_features_of(images), self.name, generator=generator)
+        features = image_features_of(images)
+        return write_features(self.writer, features, self.name, generator=generator)

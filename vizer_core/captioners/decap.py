@@ -18,8 +18,9 @@ from typing import ClassVar
 import torch
 
 from vizer_core.captioners.memory_bank import DECAP_TEMPERATURE, MemoryBank
-from vizer_core.captioners.prefix_writer import PrefixWriter
 from vizer_core.captioners.protocol import Images, image_features_of, require_width
+from vizer_core.captioners.single_token import write_features
+from vizer_core.textonly.filtering import PrefixWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,4 +38,4 @@ class DeCap:
         features = image_features_of(images)
         require_width(features, self.memory.width, self.name)
         projected = self.memory.project(features, temperature=self.temperature)
-        return self.writer.write_features(projected, self.name, generator=generator)
+        return write_features(self.writer, projected, self.name, generator=generator)

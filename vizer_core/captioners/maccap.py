@@ -28,14 +28,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.captioners.prefix_writer import PrefixWriter
 from vizer_core.captioners.protocol import Images, image_features_of, require_width, states_of
-from vizer_core.clip import MACCAP_REGIONS, ImageStates, regions_paper
+from vizer_core.clip import MACCAP_REGIONS, ImageStates, ImageTextEncoder, regions_paper
+from vizer_core.textonly.filtering import (
+    MACCAP_SAMPLES,
+    Candidates,
+    PrefixWriter,
+    sample_and_filter,
+)
 from vizer_core.textonly.inference import global_tokens, noised, sum_mix
 from vizer_core.textonly.noise import MACCAP_VARIANCE, GaussianNoise, Noise
 
 MACCAP_NOISE = GaussianNoise(MACCAP_VARIANCE)
-MACCAP_SAMPLES = 20  # "the sampling number S in inference is set to 20"
 MACCAP_RELEASE_SAMPLES = 4  # the release's default, where sampling is switched on
 
 RegionReading = Callable[[ImageStates, int], Float[Tensor, "n r d"]]
@@ -95,8 +99,44 @@ class MacCap:
         """Whether the token reading needs image states."""
         return self.tokens.reads_patches
 
+    def mixed_tokens(self, images: Images) -> Float[Tensor, "n r d"]:
+        """Return what the noise is added to, checked for the adaptor's width."""
+        width = self.writer.adaptor.config.clip_width
+        require_width(image_features_of(images), width, self.name)
+        return self.tokens(images)
+
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
         """Write one caption an image from noisy tokens."""
-        require_width(image_features_of(images), self.writer.width, self.name)
-        tokens = noised(self.tokens(images), noise=self.noise, generator=generator)
-        return self.writer.write(tokens, generator=generator)
+        tokens = noised(self.mixed_tokens(images), noise=self.noise, generator=generator)
+        return list(self.writer.write(tokens, generator=generator))
+
+
+@dataclass(frozen=True, eq=False)
+class SampledMacCap:
+    """`samples` noisy passes of a `MacCap`, and CLIP's choice among their captions."""
+
+    inner: MacCap
+    encoder: ImageTextEncoder
+    samples: int = MACCAP_SAMPLES
+    name: str = "maccap_sampled"
+
+    @property
+    def reads_patches(self) -> bool:
+        """Whether the token reading needs image states."""
+        return self.inner.reads_patches
+
+    def candidates(self, images: Images, *, generator: torch.Generator) -> Candidates:
+        """Return every image's sampled captions with their cosines, for a gallery."""
+        return sample_and_filter(
+            self.inner.writer,
+            self.encoder,
+            self.inner.mixed_tokens(images),
+            image_features_of(images),
+            noise=self.inner.noise,
+            samples=self.samples,
+            generator=generator,
+        )
+
+    def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
+        """Return each image's candidate with the greatest cosine."""
+        return self.candidates(images, generator=generator).best

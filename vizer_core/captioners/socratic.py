@@ -1,0 +1,151 @@
+"""Socratic Models: CLIP names what it sees, a language model writes it up, CLIP picks the best.
+
+Zeng et al. 2022 (Socratic Models), section 4.1:
+
+    words = CLIP's best of every list;  texts = 10 completions of prompt(words), temperature .9;
+    caption = the text with the greatest cosine to the image.
+
+Two ways to hand the words to a language model, and neither is the paper's own wording:
+
+==============  ==========================================================================
+NotesPrompt     a few words of English after BOS, for a general language model
+TagPrefix       the bare words in front of BOS, which is how the micro LM has read tags
+==============  ==========================================================================
+
+Where we differ: the paper asks GPT-3 over the network; here the language model is a local one, and
+usually far smaller, so this row shows the recipe and not the paper's quality. Kinds of image and
+numbers of people are lists like any other, if they are passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vizer_core.captioners.protocol import Images, image_features_of, require_width
+from vizer_core.captioners.socratic_words import Finding, WordList, find_words
+from vizer_core.clip import ImageTextEncoder
+from vizer_core.decoding import Decoding, Sample
+from vizer_core.language.prefix import no_prefix
+from vizer_core.language.protocol import PrefixLanguageModel
+from vizer_core.textonly.filtering import Candidates, clip_scores
+
+SOCRATIC_COMPLETIONS = 10
+SOCRATIC_DECODING = Sample(temperature=0.9, max_tokens=20)
+
+
+@runtime_checkable
+class Prompting(Protocol):
+    """How findings reach the language model: as a prefix, as prompts, or both."""
+
+    def prefix(
+        self, findings: Sequence[tuple[Finding, ...]], lm: PrefixLanguageModel
+    ) -> Float[Tensor, "b q h"]:
+        """Return what stands in front of BOS."""
+
+    def prompts(self, findings: Sequence[tuple[Finding, ...]]) -> list[str]:
+        """Return what stands behind BOS."""
+
+
+@dataclass(frozen=True)
+class NotesPrompt:
+    """Findings as short notes in English, then the request for a caption."""
+
+    opening: str = "Notes on a picture."
+    request: str = "A short caption:"
+
+    def prefix(
+        self, findings: Sequence[tuple[Finding, ...]], lm: PrefixLanguageModel
+    ) -> Float[Tensor, "b q h"]:
+        """Return prefixes of length 0."""
+        return no_prefix(lm, len(findings))
+
+    def prompts(self, findings: Sequence[tuple[Finding, ...]]) -> list[str]:
+        """Write the notes of every image.
+
+        >>> NotesPrompt().prompts([(Finding("place", ("beach",)), Finding("objects", ("a", "b")))])
+        ['Notes on a picture. Place: beach. Objects: a, b. A short caption:']
+        """
+        notes = [
+            " ".join(f"{f.name.capitalize()}: {', '.join(f.words)}." for f in row)
+            for row in findings
+        ]
+        return [f"{self.opening} {note} {self.request}" for note in notes]
+
+
+@dataclass(frozen=True)
+class TagPrefix:
+    """Findings as `length` bare tokens in front of BOS, over again where there are fewer."""
+
+    length: int = 6
+
+    def prefix(
+        self, findings: Sequence[tuple[Finding, ...]], lm: PrefixLanguageModel
+    ) -> Float[Tensor, "b q h"]:
+        """Return the embeddings of each image's words, cut or repeated to one length."""
+        texts = [" ".join(word for f in row for word in f.words) for row in findings]
+        tokens = lm.tokenize(texts)
+        rows = []
+        for ids, mask in zip(tokens.ids, tokens.mask):
+            words = ids[mask][1:-1]
+            rows.append(words.repeat(-(-self.length // len(words)))[: self.length])
+        return lm.embed(torch.stack(rows))
+
+    def prompts(self, findings: Sequence[tuple[Finding, ...]]) -> list[str]:
+        """Return empty prompts: the caption starts at BOS."""
+        return [""] * len(findings)
+
+
+@dataclass(frozen=True, eq=False)
+class Socratic:
+    """Names, writes and picks, with models that were never trained together."""
+
+    encoder: ImageTextEncoder
+    language_model: PrefixLanguageModel
+    lists: tuple[WordList, ...]
+    prompting: Prompting = NotesPrompt()
+    completions: int = SOCRATIC_COMPLETIONS
+    decoding: Decoding = SOCRATIC_DECODING
+    batch_size: int = 16
+    name: str = "socratic"
+    reads_patches: ClassVar[bool] = False
+
+    def candidates(self, images: Images, *, generator: torch.Generator) -> Candidates:
+        """Return every image's completions with their cosines."""
+        features = image_features_of(images)
+        require_width(features, self.encoder.embed_dim, self.name)
+        found = find_words(features, self.lists, self.encoder)
+        written: list[str] = []
+        for first in range(0, len(found), self.batch_size):
+            batch = found[first : first + self.batch_size]
+            rows = [row for row in batch for _ in range(self.completions)]
+            written += self.language_model.generate(
+                self.prompting.prefix(rows, self.language_model),
+                prompts=self.prompting.prompts(rows),
+                decoding=self.decoding,
+                generator=generator,
+            ).texts
+        sentences = [first_sentence(text) for text in written]
+        starts = range(0, len(sentences), self.completions)
+        texts = tuple(tuple(sentences[i : i + self.completions]) for i in starts)
+        return Candidates(texts, clip_scores(texts, features, self.encoder))
+
+    def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
+        """Return each image's completion with the greatest cosine."""
+        return self.candidates(images, generator=generator).best
+
+
+def first_sentence(text: str) -> str:
+    """Cut a completion at its first line break or sentence end: a base model writes on.
+
+    >>> first_sentence("A dog on a beach. It is warm.")
+    'A dog on a beach.'
+    """
+    line = (text.strip().splitlines() or [""])[0]
+    end = line.find(". ")
+    return line[: end + 1] if end >= 0 else line

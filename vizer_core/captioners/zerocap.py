@@ -1,0 +1,268 @@
+"""ZeroCap: at every word, bend the language model's memory towards what CLIP sees. No training.
+
+Tewel et al. 2022 (ZeroCap), section 3. For each word, the keys and values of the words before it
+get an offset, found by 5 gradient steps (`zerocap_steps`); the offset is dropped again once the
+word is chosen. Beams are compared by log-probability over length, and of the finished beams CLIP
+takes the caption nearest to the image.
+
+Where we differ: images are batched, beams and all; CLIP reads the candidates once a word; the list
+of words that the release holds back is not copied; a caption ends at the language model's own end
+mark as well as at a full stop, because a model adapted to captions writes no full stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vizer_core.captioners.magic import continuation_features
+from vizer_core.captioners.protocol import Images, image_features_of, require_width
+from vizer_core.captioners.zerocap_steps import clip_target, fuse, offset_step, zerocap_loss
+from vizer_core.clip import ImageTextEncoder
+from vizer_core.language.causal_lm import CausalLM
+from vizer_core.language.prefix import no_prefix
+from vizer_core.language.stepper import StepState, pick, start, step
+from vizer_core.textonly.filtering import Candidates, clip_scores
+
+
+@dataclass(frozen=True)
+class ZeroCapConfig:
+    """ZeroCap's numbers: the gradient steps, the fusion, and the search."""
+
+    steps: int = 5
+    step_size: float = 0.3
+    norm_power: float = 0.9
+    fluency: float = 0.2
+    clip_temperature: float = 0.01
+    candidates: int = 512
+    fusion: float = 0.99
+    end_factor: float = 1.01
+    first_end_factor: float = 1.6
+    beams: int = 5
+    max_tokens: int = 15
+
+    def __post_init__(self) -> None:
+        if min(self.candidates, self.beams, self.max_tokens) < 1 or self.steps < 0:
+            raise ValueError(
+                f"wanted at least 1 candidate, beam and token, and 0 steps or more, got {self}"
+            )
+        if not 0 <= self.fusion <= 1 or not self.clip_temperature > 0:
+            raise ValueError(f"wanted 0 <= fusion <= 1 and clip_temperature > 0, got {self}")
+
+
+# The release's defaults, for GPT-2 medium after "Image of a".
+ZEROCAP = ZeroCapConfig()
+# MAGIC's rerun, which MacCap's table 3 quotes: a language model tuned on COCO captions, one beam.
+ZEROCAP_ADAPTED = replace(ZEROCAP, beams=1, max_tokens=16)
+ZEROCAP_PROMPT = "Image of a"
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """`beams` captions of each image so far, image by image.
+
+    `before` has read everything but the last token, which `last` holds: the offsets go between.
+    """
+
+    before: StepState
+    last: Int[Tensor, " rows"]
+    written: Int[Tensor, "rows t"]
+    scores: Float[Tensor, " rows"]
+    lengths: Int[Tensor, " rows"]
+    done: Bool[Tensor, " rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroCap:
+    """Writes by gradient steps on cached keys and values."""
+
+    language_model: CausalLM
+    encoder: ImageTextEncoder
+    config: ZeroCapConfig = ZEROCAP
+    prompt: str = ZEROCAP_PROMPT
+    batch_size: int = 8
+    name: str = "zerocap"
+    reads_patches: ClassVar[bool] = False
+
+    def candidates(self, images: Images) -> Candidates:
+        """Return every image's beams, best first by the language model, with CLIP's cosines."""
+        features = image_features_of(images)
+        require_width(features, self.encoder.embed_dim, self.name)
+        texts: list[tuple[str, ...]] = []
+        for rows in features.split(self.batch_size):
+            search = self._search(rows)
+            written = self.language_model.decode(search.written)
+            texts += [
+                tuple(written[i * self.config.beams : (i + 1) * self.config.beams])
+                for i in range(len(rows))
+            ]
+        return Candidates(tuple(texts), clip_scores(texts, features, self.encoder))
+
+    def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
+        """Return the beam that CLIP likes best, without the prompt; nothing is drawn."""
+        return self.candidates(images).best
+
+    def _search(self, image_features: Float[Tensor, "b d"]) -> Search:
+        search = open_search(self.language_model, self.prompt, len(image_features))
+        stops = stop_ids(self.language_model)
+        for _ in range(self.config.max_tokens):
+            features = image_features.repeat_interleave(
+                len(search.last) // len(image_features), dim=0
+            )
+            plain, log_p = self._next_word(search, features, stops)
+            search = advance(search, plain, log_p, beams=self.config.beams, stops=stops)
+            if bool(search.done.all()):
+                break
+        return search
+
+    def _next_word(
+        self, search: Search, image_features: Float[Tensor, "rows d"], stops: tuple[int, ...]
+    ) -> tuple[StepState, Float[Tensor, "rows v"]]:
+        """Return the plain state after the last word, and log p of the next, bent towards CLIP."""
+        lm, config = self.language_model, self.config
+        with torch.no_grad():
+            plain = step(lm, search.before, search.last)
+            count = min(config.candidates, plain.logits.shape[1])
+            likeliest = plain.logits.topk(count).indices
+            texts = continuation_features(lm, self.encoder, self._said(search), likeliest)
+            cosines = (texts * image_features[:, None].to(texts.device)).sum(dim=-1)
+            target = clip_target(
+                cosines.to(lm.device),
+                likeliest,
+                vocabulary=plain.logits.shape[1],
+                temperature=config.clip_temperature,
+            )
+        logits = bent_logits(lm, search, plain.logits, target, config=config)
+        factor = 1 / config.first_end_factor if not search.written.shape[1] else config.end_factor
+        return plain, fuse(
+            scale_ends(logits, stops, factor=factor), plain.logits, fusion=config.fusion
+        )
+
+    def _said(self, search: Search) -> Int[Tensor, "rows t"]:
+        """Return prompt and words so far: what CLIP reads in front of each candidate."""
+        prompt = _prompt_ids(self.language_model, self.prompt)[1:]
+        return torch.cat([prompt.expand(len(search.last), -1), search.written], dim=1)
+
+
+def bent_logits(
+    lm: CausalLM,
+    search: Search,
+    plain_logits: Float[Tensor, "rows v"],
+    target: Float[Tensor, "rows v"],
+    *,
+    config: ZeroCapConfig,
+) -> Float[Tensor, "rows v"]:
+    """Return the next word's logits after gradient steps on the cached keys and values.
+
+    ZeroCap section 3, equation 6. With 0 steps they are `plain_logits`.
+    """
+    if config.steps == 0:
+        return plain_logits
+    flat = [tensor for pair in search.before.cache for tensor in pair]
+    offsets = [torch.zeros_like(tensor) for tensor in flat]
+    for _ in range(config.steps):
+        offsets = [offset.detach().requires_grad_() for offset in offsets]
+        logits = _shifted_logits(lm, search, flat, offsets)
+        loss = zerocap_loss(logits, plain_logits, target, fluency=config.fluency).sum()
+        gradients = torch.autograd.grad(loss, offsets)
+        offsets = [
+            offset - offset_step(g, size=config.step_size, norm_power=config.norm_power)
+            for offset, g in zip(offsets, gradients)
+        ]
+    with torch.no_grad():
+        return _shifted_logits(lm, search, flat, offsets)
+
+
+def scale_ends(
+    logits: Float[Tensor, "rows v"], stops: Sequence[int], *, factor: float
+) -> Float[Tensor, "rows v"]:
+    """Make the end marks more likely (factor above 1) or less, whatever their logits' sign.
+
+    >>> scale_ends(torch.tensor([[2.0, -2.0, 1.0]]), (0, 1), factor=2.0)
+    tensor([[ 4., -1.,  1.]])
+    """
+    ends = logits[:, list(stops)]
+    scaled = torch.where(ends > 0, ends * factor, ends / factor)
+    return logits.index_copy(1, torch.tensor(list(stops), device=logits.device), scaled)
+
+
+def stop_ids(lm: CausalLM) -> tuple[int, ...]:
+    """Return the ids that end a caption: the model's end mark and a full stop, if it is one id."""
+    full_stop = lm.tokenize(["."]).ids[0, 1:-1].tolist()
+    unknown = lm.tokenizer.unk_token_id
+    known = full_stop if len(full_stop) == 1 and full_stop[0] != unknown else []
+    return tuple(dict.fromkeys([lm.eos_id, *known]))
+
+
+def open_search(lm: CausalLM, prompt: str, images: int) -> Search:
+    """Start one beam an image: BOS and the prompt, its last token not yet read."""
+    with torch.no_grad():
+        read = start(lm, no_prefix(lm, images), [prompt] * images)
+    before = replace(
+        read,
+        cache=tuple((keys[:, :, :-1], values[:, :, :-1]) for keys, values in read.cache),
+        mask=read.mask[:, :-1],
+        hidden=read.hidden[:, :-1],
+    )
+    return Search(
+        before=before,
+        last=_prompt_ids(lm, prompt)[-1:].expand(images),
+        written=torch.zeros(images, 0, dtype=torch.long, device=lm.device),
+        scores=torch.zeros(images, device=lm.device),
+        lengths=torch.zeros(images, dtype=torch.long, device=lm.device),
+        done=torch.zeros(images, dtype=torch.bool, device=lm.device),
+    )
+
+
+def advance(
+    search: Search,
+    plain: StepState,
+    log_p: Float[Tensor, "rows v"],
+    *,
+    beams: int,
+    stops: tuple[int, ...],
+) -> Search:
+    """Take the `beams` best continuations of each image by mean log-probability.
+
+    The first call widens one beam an image to `beams`; a finished beam goes on with the end mark,
+    at no cost and without growing.
+    """
+    vocabulary, now = log_p.shape[1], search.written.shape[1]
+    width = 1 if now == 0 else beams
+    finished = torch.full_like(log_p, -torch.inf)
+    finished[:, stops[0]] = 0.0
+    log_p = torch.where(search.done[:, None], finished, log_p)
+    lengths = search.lengths + (~search.done).long()
+    totals = search.scores[:, None] + log_p
+    means = rearrange(totals / lengths[:, None], "(n w) v -> n (w v)", w=width)
+    _, places = means.topk(beams, dim=1)
+    first = torch.arange(len(means), device=places.device)[:, None] * width
+    rows, words = (first + places // vocabulary).flatten(), (places % vocabulary).flatten()
+    ended = torch.isin(words, torch.tensor(stops, device=words.device))
+    return Search(
+        before=pick(plain, rows),
+        last=words,
+        written=torch.cat([search.written[rows], words[:, None]], dim=1),
+        scores=totals[rows, words],
+        lengths=lengths[rows],
+        done=search.done[rows] | ended,
+    )
+
+
+def _shifted_logits(
+    lm: CausalLM, search: Search, flat: list[Tensor], offsets: list[Tensor]
+) -> Float[Tensor, "rows v"]:
+    shifted = [tensor + offset for tensor, offset in zip(flat, offsets)]
+    cache = tuple(zip(shifted[::2], shifted[1::2]))
+    return step(lm, replace(search.before, cache=cache), search.last).logits
+
+
+def _prompt_ids(lm: CausalLM, prompt: str) -> Int[Tensor, " t"]:
+    """Return BOS and the prompt's words."""
+    return lm.tokenize([prompt]).ids[0, :-1]
