@@ -106,7 +106,8 @@ def write(
     """Write captions after `prefix`; several rows of `uniform` an image share its prefill.
 
     `text_pass(tokens_or_embeddings, mask, positions, cache)` returns states, `head` maps states to
-    logits. Rows keep `limits.pad` after their first EOS.
+    logits. Rows keep `limits.pad` after their first EOS; once half of a batch has ended, the rest
+    goes on as a smaller batch.
     """
     samples = uniform.shape[0] // prefix.mask.shape[0]
     logits = head(text_pass(prefix.embeddings, prefix.mask, prefix.positions, cache)[:, -1])
@@ -115,20 +116,27 @@ def write(
     logits = logits.repeat_interleave(samples, dim=0)
     if samples > 1:
         cache.batch_repeat_interleave(samples)
+    numbers = uniform.to(logits.device)
     eos = torch.tensor(limits.eos, device=logits.device)
-    done = torch.zeros(len(mask), dtype=torch.bool, device=logits.device)
-    written: list[Tensor] = []
-    for place, numbers in enumerate(uniform.to(logits.device).unbind(dim=1)):
+    written = torch.full(uniform.shape, limits.pad, dtype=torch.long, device=logits.device)
+    rows = torch.arange(len(written), device=logits.device)  # those still in the batch
+    done = torch.zeros_like(rows, dtype=torch.bool)
+    for place in range(rule.max_tokens):
         limited = _limit(logits.float(), limits, first=place == 0)
-        chosen = _choose(limited, rule, numbers).masked_fill(done, limits.pad)
-        written.append(chosen)
+        chosen = _choose(limited, rule, numbers[rows, place]).masked_fill(done, limits.pad)
+        written[rows, place] = chosen
         done = done | torch.isin(chosen, eos)
-        if place == rule.max_tokens - 1 or bool(done.all()):
-            break
+        going = int((~done).sum())
+        if going == 0 or place == rule.max_tokens - 1:
+            return written[:, : place + 1]
+        if 2 * going <= len(rows):
+            kept = (~done).nonzero().squeeze(1)
+            cache.batch_select_indices(kept)
+            rows, done, chosen, mask = rows[kept], done[kept], chosen[kept], mask[kept]
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        states = text_pass(chosen[:, None], mask, positions[:, place : place + 1], cache)
-        logits = head(states[:, -1])
-    return torch.stack(written, dim=1)
+        now = positions[rows, place : place + 1]
+        logits = head(text_pass(chosen[:, None], mask, now, cache)[:, -1])
+    return written
 
 
 def _limit(logits: Tensor, limits: TokenLimits, *, first: bool) -> Tensor:
