@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vizer_core.vizer.collapse import Collapse
-from vizer_core.vizer.pooling import POOLS, PoolName
+from vizer_core.vizer.pooling import POOLS
 from vizer_core.vizer.targets import TargetSpace
 
 
@@ -40,7 +40,7 @@ class MapperConfig:
     width: int = 256  # "width is variable (optimal at 256)" in the digest of section 4
     depth: int = 2  # "fixed at 2 MLP layers"
     layer_norm: bool = False
-    pool: PoolName = "mean_read"
+    pool: str = "mean_read"  # a name in vizer_core.vizer.pooling.POOLS
     per_token: bool = False
 
     def __post_init__(self) -> None:

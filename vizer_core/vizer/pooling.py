@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from einops import rearrange
@@ -26,8 +25,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vizer_core.vlm.protocol import CaptionBatch
-
-PoolName = Literal["mean_read", "mean_emitting", "last_read"]
 
 
 def mean_read(states: Float[Tensor, "b t1 h"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b h"]:
@@ -67,7 +64,7 @@ def last_read(states: Float[Tensor, "b t1 h"], mask: Bool[Tensor, "b t"]) -> Flo
     return states[torch.arange(len(states), device=states.device), last]
 
 
-POOLS: dict[PoolName, Callable[[Tensor, Tensor], Tensor]] = {
+POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean_read": mean_read,
     "mean_emitting": mean_emitting,
     "last_read": last_read,
