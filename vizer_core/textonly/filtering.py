@@ -108,7 +108,7 @@ def filter_samples(
     writer: PrefixWriter,
     encoder: ImageTextEncoder,
     inputs: Float[Tensor, "n k r d"],
-    image_features: Float[Tensor, "n d"],
+    image_features: Float[Tensor, "m d"],
     *,
     generator: torch.Generator | None = None,
 ) -> Candidates:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizer_core.language.protocol import PrefixLanguageModel, TokenBatch
+from vizer_core.language import PrefixLanguageModel, TokenBatch, prefixed
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.textonly.adaptor import Adaptor
@@ -58,12 +58,8 @@ def prefix_logits(
 
     `inputs` are CLIP tokens [b, r, d]; the caption's padding is masked as attention key.
     """
-    prefix = adaptor(inputs)
-    words = language_model.embed(tokens.ids)
-    seen = tokens.mask.new_ones(prefix.shape[:2])
-    return language_model.logits(
-        torch.cat([prefix.to(words.dtype), words], dim=1), torch.cat([seen, tokens.mask], dim=1)
-    )
+    batch = prefixed(language_model, adaptor(inputs), tokens)
+    return language_model.logits(batch.embeddings, batch.mask)
 
 
 def fit_text_only(
@@ -92,7 +88,9 @@ def fit_text_only(
     features = unit_norm(pairs.features).to(device)
     # 2 what is trained, and in which precision
     adaptor.to(device)
-    model.requires_grad_(config.train_language_model)
+    model.requires_grad_(False)
+    if config.train_language_model:
+        language_model.unfreeze()
     autocast, scaler = precision_of(_dtype_trained(model, config), device)
     trained = nn.ModuleList([adaptor, *([model] if config.train_language_model else [])])
     optimizer = torch.optim.AdamW(

@@ -1,0 +1,92 @@
+"""Adaptors: exact sizes, and a set read as a set (pitfalls 9 and 10)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vizer_core.runtime import seeded
+from vizer_core.textonly.adaptor import (
+    AdaptorConfig,
+    AdaptorDecoder,
+    MLPConfig,
+    SingleTokenMLP,
+    trainable_parameters,
+)
+from vizer_core.textonly.presets import MACCAP_ADAPTOR, SINGLE_TOKEN_ADAPTOR
+
+SMALL = AdaptorConfig(clip_width=16, lm_width=12, queries=3, heads=4, feedforward=32)
+
+
+def tokens(n: int = 5, r: int = 10, d: int = 16) -> torch.Tensor:
+    return torch.randn(n, r, d, generator=seeded(0))
+
+
+def small_adaptor(**changes) -> AdaptorDecoder:
+    torch.manual_seed(0)
+    return AdaptorDecoder(AdaptorConfig(**vars(SMALL) | changes)).eval()
+
+
+@pytest.mark.parametrize(
+    ("width", "wanted"), [(2048, 5_797_376), (768, 5_140_736), (1024, 5_272_064), (2560, 6_060_032)]
+)
+def test_the_decoder_has_the_papers_size(width, wanted):
+    adaptor = AdaptorDecoder(AdaptorConfig(clip_width=512, lm_width=width))
+    assert trainable_parameters(adaptor) == wanted
+
+
+def test_the_presets_have_the_papers_sizes():
+    assert trainable_parameters(AdaptorDecoder(MACCAP_ADAPTOR)) == 5_797_376
+    assert trainable_parameters(SingleTokenMLP(SINGLE_TOKEN_ADAPTOR)) == 1_575_936
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_the_order_of_the_tokens_does_not_matter(norm_first):
+    adaptor, given = small_adaptor(norm_first=norm_first), tokens()
+    shuffled = given[:, torch.randperm(10, generator=seeded(1))]
+    assert torch.allclose(adaptor(given), adaptor(shuffled), atol=1e-5)
+    assert not torch.allclose(adaptor(given), adaptor(given + 0.1), atol=1e-3)
+
+
+def test_equal_tokens_read_as_one():
+    adaptor, one = small_adaptor(), tokens(r=1)
+    assert torch.allclose(adaptor(one), adaptor(one.expand(-1, 7, -1)), atol=1e-5)
+
+
+def test_the_prefix_has_a_place_a_query():
+    assert small_adaptor()(tokens()).shape == (5, 3, 12) == (5, small_adaptor().prefix_length, 12)
+    mlp = SingleTokenMLP(MLPConfig(16, 12))
+    assert mlp(tokens(r=1)).shape == (5, mlp.prefix_length, 12)
+
+
+@pytest.mark.parametrize("adaptor", [small_adaptor(), SingleTokenMLP(MLPConfig(16, 12)).eval()])
+def test_standardising_undoes_a_shift_and_a_scale_of_the_space(adaptor):
+    given, shift = tokens(n=50, r=1), torch.linspace(-3, 3, 16)
+    adaptor.standardise_on(given)
+    plain = adaptor(given)
+    adaptor.standardise_on(given * 0.1 + shift)
+    assert torch.allclose(adaptor(given * 0.1 + shift), plain, atol=1e-4)
+    statistics = {k for k in adaptor.state_dict() if k.startswith("input_scale")}
+    assert statistics == {"input_scale.mean", "input_scale.scale"}
+
+
+def test_an_adaptor_reads_its_input_as_it_is_until_told_otherwise():
+    assert small_adaptor().input_scale(tokens()).equal(tokens())
+
+
+def test_statistics_need_tokens_that_differ():
+    with pytest.raises(ValueError, match="16 coordinates are the same in all 5 tokens"):
+        small_adaptor().standardise_on(torch.ones(5, 1, 16))
+    with pytest.raises(ValueError, match="got 1 token: wanted at least 2"):
+        small_adaptor().standardise_on(torch.ones(1, 1, 16))
+
+
+def test_wrong_widths_and_counts_are_named():
+    with pytest.raises(ValueError, match="tokens of width 8, but this adaptor was made for 16"):
+        small_adaptor()(tokens(d=8))
+    with pytest.raises(ValueError, match="reads 1 token an item, got 10"):
+        SingleTokenMLP(MLPConfig(16, 12))(tokens())
+    with pytest.raises(ValueError, match="clip_width 16 cannot be cut into 3 heads"):
+        AdaptorConfig(16, 12, heads=3)
+    with pytest.raises(ValueError, match="every size must be at least 1"):
+        MLPConfig(16, 0)
