@@ -31,8 +31,6 @@ def caption_images(
     starts = range(0, len(images), batch_size)
     for first in tqdm(starts, disable=not progress, desc=captioner.name):
         batch = images[first : first + batch_size]
-        seen = (
-            encoder.image_states(batch) if captioner.reads_patches else encoder.encode_image(batch)
-        )
+        read = encoder.image_states if captioner.reads_patches else encoder.encode_image
         captions += captioner.caption(read(batch), generator=generator)
     return captions

@@ -13,6 +13,7 @@ only change against the baseline is what it was trained on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +21,9 @@ import torch
 
 from vizer_core.captioners.protocol import Images, image_features_of
 from vizer_core.captioners.single_token import write_features
+from vizer_core.clip import PairedFeatures
 from vizer_core.textonly.filtering import PrefixWriter
+from vizer_core.textonly.pairs import TrainingPairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,3 +38,11 @@ class ClipCap:
         """Write from the image feature alone."""
         features = image_features_of(images)
         return write_features(self.writer, features, self.name, generator=generator)
+
+
+def supervised_pairs(features: PairedFeatures, captions: Sequence[str]) -> TrainingPairs:
+    """Pair each caption with its image's feature, for `fit_text_only` with no noise.
+
+    `captions` are the texts that `features.text_features` were made from, in that order.
+    """
+    return TrainingPairs(features.pair_image_features, captions)
