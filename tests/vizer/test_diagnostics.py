@@ -73,7 +73,14 @@ def test_a_loss_that_falls_over_unchanged_captions_is_called_by_name():
     (said,) = warnings_of((0.170, 0.106), measure_drift(OLD, OLD[:39] + NEW[39:]))
     assert said.startswith("loss fell 38% (0.170 to 0.106) while 2% of captions changed")
     assert warnings_of((0.170, 0.165), measure_drift(OLD, OLD)) == ()
-    assert warnings_of((0.170, 0.106), measure_drift(OLD, NEW)) == ()
+    assert warnings_of((0.170, 0.106), measure_drift(OLD, NEW, kl=1.0)) == ()
+
+
+def test_a_reader_that_agrees_says_nothing_and_one_that_does_not_needs_changed_captions():
+    moved, still = measure_drift(OLD, NEW), measure_drift(OLD, OLD)
+    assert warnings_of((1.0, 0.9), moved, reader=Reader(0.1, 0.2)) == ()
+    assert len(warnings_of((1.0, 0.9), moved, reader=Reader(0.2, 0.1))) == 1
+    assert warnings_of((1.0, 0.95), still, reader=Reader(0.2, 0.1)) == ()
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,16 @@ def scaled_by_batch(advantages: Rewards) -> Rewards:
     return advantages / (advantages.std() + EPSILON)
 
 
+def rloo_scaled(rewards: Rewards) -> Rewards:
+    """Return leave-one-out advantages over their batch's spread: our default for training.
+
+    >>> import torch
+    >>> rloo_scaled(torch.tensor([[1.0, 2.0, 3.0]])).round(decimals=2)
+    tensor([[-1.,  0.,  1.]])
+    """
+    return scaled_by_batch(rloo(rewards))
+
+
 def _checked(log_probs: Tensor, mask: Tensor, advantages: Tensor) -> Tensor:
     """Return the masked log-probabilities; padding may hold anything, NaN included."""
     if log_probs.shape != mask.shape or len(advantages) != len(mask):

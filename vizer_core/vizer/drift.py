@@ -9,7 +9,7 @@ captions that repeat themselves under a reward).
 changed                 share of images whose caption is not, word for word, the base model's
 token_edit_rate         word insertions, deletions and substitutions, over the base's words
 top1                    share of the commonest caption: near 1 in a collapsed model
-kl                      mean KL(new || base) of a caption token, in nats, where it was measured
+kl                      mean KL(base || new) of a caption token, in nats, where it was measured
 ======================  =========================================================================
 """
 

@@ -1,0 +1,275 @@
+"""Train a vision-language model's LoRA by policy gradient on a reward that needs no caption.
+
+ViZer's baseline "RL" uses a reward model; algorithm, reward and settings are not stated. Here the
+reward is an argument (`vizer_core.vizer.rewards`), the advantage too (`advantages`), and the rest
+is as in phase 2: LoRA on the language model, AdamW, weight decay 0.01, one pass over the images.
+
+A step, with what it costs:
+
+1  vision, frozen, once; the model writes k captions an image at T = 1, without gradient, the
+   prompt run once an image
+2  rewards, then advantages; for scst one greedy caption an image more
+3  the same tokens go through the model again, with gradient, the k captions of an image reading
+   one run over its prompt; the LM head is applied at caption tokens only
+4  -mean of advantage times log-probability; KL(base || now) is watched at every step, and joins
+   the loss where `kl_weight` says so
+5  clip, warm up, step
+
+Unlike `train_zero_label` this tells the model WHICH words were good. With `rewards.ReadBackReward`
+it is the policy-gradient peer of ViZer: the same score, another gradient. The control of any run
+is the same call on `targets.shuffled(source, generator=...)`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from vizer_core.decoding import Greedy, Sample
+from vizer_core.vizer.advantages import rloo_scaled, scst, sequence_loss
+from vizer_core.vizer.checkpoint import Run, load_run, save_run
+from vizer_core.vizer.lora import lora_parameters
+from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.rewards import Reward
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
+
+logger = logging.getLogger(__name__)
+Advantage = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class RlConfig:
+    """How a policy is trained; the number of steps is that of the images over `images_per_step`.
+
+    `advantage` is a function of `advantages`; given `scst`, a greedy caption is the baseline.
+    """
+
+    learning_rate: float = 2e-4
+    images_per_step: int = 32
+    samples: int = 4
+    advantage: Advantage = rloo_scaled
+    weight_decay: float = 0.01
+    warmup_steps: int = 5
+    clip_norm: float = 1.0
+    decoding: Sample = field(default_factory=Sample)
+    prompt: str | None = None
+    kl_weight: float = 0.0
+    max_kl: float = float("inf")  # stop when KL(base || now) passes this
+    save_every: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.images_per_step, self.samples, self.save_every) < 1 or self.warmup_steps < 0:
+            raise ValueError(f"wanted at least 1 image, 1 sample and no negative count, got {self}")
+        if not self.learning_rate > 0 or not self.clip_norm > 0 or self.kl_weight < 0:
+            raise ValueError(f"wanted a positive rate and clip, kl_weight >= 0, got {self}")
+        if self.decoding.top_p < 1:
+            raise ValueError(
+                f"top_p is {self.decoding.top_p}: captions would not be drawn from the policy "
+                "whose gradient is taken; use Sample(top_p=1.0)"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON values, for a manifest; the advantage by name."""
+        limit = self.max_kl if self.max_kl < float("inf") else None
+        rule = {"rule": type(self.decoding).__name__} | asdict(self.decoding)
+        return asdict(self) | {
+            "advantage": self.advantage.__name__,
+            "decoding": rule,
+            "max_kl": limit,
+        }
+
+
+@dataclass
+class RlHistory:
+    """What happened, one entry a step; `stopped` says why a run ended before its last image.
+
+    `spread` is the mean standard deviation of rewards within an image: without it there is
+    nothing to learn from. `top1` is the share of the step's commonest caption.
+    """
+
+    reward: list[float] = field(default_factory=list)
+    spread: list[float] = field(default_factory=list)
+    kl: list[float] = field(default_factory=list)
+    gradient_norm: list[float] = field(default_factory=list)
+    length: list[float] = field(default_factory=list)
+    top1: list[float] = field(default_factory=list)
+    stopped: str | None = None
+
+
+def train_rl(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    reward: Reward,
+    config: RlConfig,
+    *,
+    generator: torch.Generator,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+) -> RlHistory:
+    """Train the adapter that `vlm` carries on the images of `source`; return what happened.
+
+    With a `checkpoint` the run saves itself every `save_every` steps and, called again with the
+    same seed, goes on to the same end.
+    """
+    parameters = lora_parameters(vlm)
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    batches = _batches(len(source), config, generator)
+    history = RlHistory()
+    made_by = _identity(vlm, source, reward, config, batches)
+    run = load_run(checkpoint, made_by) if checkpoint else None
+    if run:
+        run.restore(parameters, optimizer, generator=generator)
+        history = RlHistory(**run.record["history"])
+    vlm.model.eval()  # no dropout: the caption that is scored must be the one that was written
+    done = len(history.reward)
+    todo = [] if history.stopped else batches[done:]
+    bar = tqdm(todo, initial=done, total=len(batches), disable=not progress)
+    for step, places in enumerate(bar, start=done):
+        # 1 vision once, k captions an image
+        with torch.no_grad():
+            vision = source.select(places)
+            captions = write_samples(vlm, vision, config, generator=generator)
+            # 2 rewards and advantages
+            rewards = group_rewards(reward, vision, captions).to(vlm.device)
+            advantages = _advantages(rewards, vlm, vision, reward, config)
+        # 3 read again with gradient
+        rollout = Rollout(vlm, vision, captions, config.prompt)
+        log_probs = caption_log_probs(rollout, temperature=config.decoding.temperature)
+        # 4 loss; the distance from the base is watched, or is part of it
+        loss = sequence_loss(log_probs, captions.mask, advantages.flatten())
+        with torch.set_grad_enabled(config.kl_weight > 0):
+            kl = rollout.kl_from_base()
+        optimizer.zero_grad(set_to_none=True)
+        (loss + config.kl_weight * kl).backward()
+        # 5 clip, warm up, step
+        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
+        _write_down(history, rewards, captions, kl=kl, norm=norm)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, (step + 1) / (config.warmup_steps + 1))
+        optimizer.step()
+        bar.set_postfix(reward=f"{history.reward[-1]:.3f}", kl=f"{history.kl[-1]:.2f}")
+        if history.kl[-1] > config.max_kl:
+            history.stopped = f"KL {history.kl[-1]:.2f} > {config.max_kl:g} after step {step + 1}"
+            logger.warning("stopped early: %s", history.stopped)
+        last = step + 1 == len(batches) or history.stopped is not None
+        if checkpoint and (last or (step + 1) % config.save_every == 0):
+            record = {"made_by": made_by, "history": asdict(history)}
+            save_run(checkpoint, Run.capture(parameters, optimizer, record, generator=generator))
+        if history.stopped is not None:
+            break
+    return history
+
+
+def write_samples(
+    vlm: VisionLanguageModel,
+    vision: VisionBatch,
+    config: RlConfig,
+    *,
+    generator: torch.Generator,
+) -> CaptionBatch:
+    """Draw k captions an image from the policy, in the order A, A, B, B."""
+    return vlm.generate(
+        vision,
+        decoding=config.decoding,
+        samples=config.samples,
+        prompt=config.prompt,
+        generator=generator,
+    )
+
+
+def group_rewards(
+    reward: Reward, vision: VisionBatch, captions: CaptionBatch
+) -> Float[Tensor, "b k"]:
+    """Score captions and lay them out one row an image; NaN and inf are refused."""
+    scores = reward(vision, captions)
+    if scores.shape != (len(captions),) or not bool(torch.isfinite(scores).all()):
+        raise ValueError(
+            f"{reward.name} gave scores {tuple(scores.shape)}, "
+            f"{int(torch.isfinite(scores).sum())} of them finite, for {len(captions)} captions: "
+            "wanted one finite number a caption"
+        )
+    return scores.reshape(len(vision), -1)
+
+
+def caption_log_probs(rollout: Rollout, *, temperature: float = 1.0) -> Float[Tensor, "m t"]:
+    """Return the log-probability of each caption token, 0 at padding; gradient reaches LoRA.
+
+    Only caption tokens pass the LM head. Divide by the temperature that they were drawn at.
+    """
+    captions = rollout.captions
+    chosen = captions.ids[captions.mask]
+    logits = rollout.logits.float() / temperature
+    picked = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
+    return torch.zeros(captions.mask.shape, device=picked.device).masked_scatter(
+        captions.mask, picked
+    )
+
+
+def _advantages(
+    rewards: Tensor,
+    vlm: VisionLanguageModel,
+    vision: VisionBatch,
+    reward: Reward,
+    config: RlConfig,
+) -> Tensor:
+    if config.advantage is not scst:
+        return config.advantage(rewards)
+    rule = Greedy(max_tokens=config.decoding.max_tokens)
+    greedy = vlm.generate(vision, decoding=rule, prompt=config.prompt)
+    return scst(rewards, group_rewards(reward, vision, greedy)[:, 0].to(rewards))
+
+
+def _write_down(
+    history: RlHistory, rewards: Tensor, captions: CaptionBatch, *, kl: Tensor, norm: Tensor
+) -> None:
+    if not bool(torch.isfinite(norm)):
+        raise ValueError(
+            f"step {len(history.reward) + 1}: gradient norm {float(norm)}. Lower the learning rate."
+        )
+    history.reward.append(float(rewards.mean()))
+    history.spread.append(float(rewards.std(dim=1, correction=0).mean()))
+    history.kl.append(float(kl.detach()))
+    history.gradient_norm.append(float(norm))
+    history.length.append(float(captions.mask.sum(dim=1).float().mean()))
+    commonest = Counter(captions.texts).most_common(1)[0][1]
+    history.top1.append(commonest / len(captions))
+
+
+def _batches(count: int, config: RlConfig, generator: torch.Generator) -> list[list[int]]:
+    """Deal the images into steps before anything else is drawn."""
+    if not count:
+        raise ValueError("the source holds no image: there is nothing to train on")
+    dealt = torch.randperm(count, generator=generator)
+    return [part.tolist() for part in dealt.split(config.images_per_step)]
+
+
+def _identity(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    reward: Reward,
+    config: RlConfig,
+    batches: list[list[int]],
+) -> dict[str, Any]:
+    """Say which run this is, so that a checkpoint of another one is refused."""
+    adapter = vlm.model.peft_config["default"]
+    return {
+        "vlm": vlm.fingerprint,
+        "source": type(source).__name__,
+        "reward": reward.name,
+        "config": config.to_dict(),
+        "lora": {"rank": adapter.r, "alpha": adapter.lora_alpha},
+        "order": sha256(str(batches).encode()).hexdigest()[:16],
+    }
