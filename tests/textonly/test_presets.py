@@ -1,0 +1,53 @@
+"""Presets and the table of readings: the printed values, and names that exist."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import replace
+
+import pytest
+
+from vizer_core.textonly.loss import caption_loss, release_loss
+from vizer_core.textonly.noise import GaussianNoise, NoNoise
+from vizer_core.textonly.presets import (
+    BASELINE,
+    CAPDEC_DAGGER,
+    DECAP_DAGGER,
+    MACCAP_PAPER,
+    MACCAP_RELEASE,
+    MACCAP_RELEASE_CC3M,
+)
+from vizer_core.textonly.readings import READINGS
+
+
+def test_paper_and_release_have_their_values():
+    assert (MACCAP_PAPER.batch_size, MACCAP_PAPER.learning_rate) == (128, 4e-4)
+    assert (MACCAP_RELEASE.batch_size, MACCAP_RELEASE.learning_rate) == (32, 1e-4)
+    assert (MACCAP_RELEASE.epochs, MACCAP_RELEASE_CC3M.epochs) == (8, 4)
+    assert MACCAP_PAPER.loss is caption_loss and MACCAP_RELEASE.loss is release_loss
+    assert MACCAP_PAPER.tokens == 10 and MACCAP_RELEASE.max_tokens == 25
+    assert MACCAP_PAPER.noise == MACCAP_RELEASE.noise == GaussianNoise(0.016)
+
+
+def test_the_dagger_rows_read_one_token_and_only_capdec_has_noise():
+    assert replace(MACCAP_PAPER, tokens=1) == CAPDEC_DAGGER
+    assert DECAP_DAGGER == BASELINE == replace(MACCAP_PAPER, tokens=1, noise=NoNoise())
+
+
+def test_settings_can_be_written_down_and_told_apart():
+    found = [json.dumps(c.to_dict(), sort_keys=True) for c in (MACCAP_PAPER, MACCAP_RELEASE)]
+    assert found[0] != found[1] and '"loss": "release_loss"' in found[1]
+    assert set(MACCAP_PAPER.to_dict()) == set(vars(MACCAP_PAPER))
+
+
+def test_there_are_24_readings_in_order():
+    assert [reading.id for reading in READINGS] == [f"D{i}" for i in range(1, 25)]
+    for reading in READINGS:
+        assert all((reading.what, reading.paper, reading.release, reading.ours)), reading.id
+
+
+@pytest.mark.parametrize("name", [name for reading in READINGS for name in reading.names])
+def test_every_name_in_the_readings_exists(name):
+    module, _, attribute = f"vizer_core.{name}".rpartition(".")
+    assert hasattr(importlib.import_module(module), attribute)
