@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 _NUMBERS = "none zero one two three four five six seven eight nine ten".split()  # noqa: SIM905
 _DIGITS = dict(zip(_NUMBERS, (0, *range(11)), strict=True))
@@ -38,6 +39,7 @@ _PERIOD = re.compile(r"(?<!\d)\.|\.(?!\d)")
 _MARKS = re.compile(r"[^\w\s':.]|_")
 
 
+@lru_cache(maxsize=1 << 16)  # VQAv2 repeats few answers many times
 def plain_answer(answer: str) -> str:
     """Write an answer in the form in which answers are compared.
 
