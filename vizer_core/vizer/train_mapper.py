@@ -62,7 +62,7 @@ MAPPER_FIT = FitConfig()
 
 def fit_mapper(
     states: Float[Tensor, "n h"] | TokenStates,
-    image_features: Float[Tensor, "n d"],
+    image_features: Float[Tensor, "m d"],
     *,
     shape: MapperConfig,
     config: FitConfig = MAPPER_FIT,
