@@ -157,7 +157,7 @@ def _explained(name: str | Path, error: Exception) -> Exception:
     if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
         return FileNotFoundError(f"the hub has no model {name!r}, or it is private: {error}")
     if isinstance(error, OSError):
-        where = "a folder" if Path(name).is_dir() else "in the local cache"
+        where = "in its folder" if Path(name).is_dir() else "in the local cache"
         hub = "" if reachable(name) else " The hub is out of reach here."
         return FileNotFoundError(
             f"{name} was not found {where}.{hub} Run this once where the hub can be reached, copy "

@@ -102,7 +102,7 @@ def write(
     rule: Greedy | Sample,
     limits: TokenLimits,
     uniform: Float[Tensor, "rows t"],
-) -> Int[Tensor, "rows t"]:
+) -> Int[Tensor, "rows written"]:
     """Write captions after `prefix`; several rows of `uniform` an image share its prefill.
 
     `text_pass(tokens_or_embeddings, mask, positions, cache)` returns states, `head` maps states to

@@ -1,0 +1,171 @@
+"""Checkpoints on disk load offline; everything that can be wrong with one is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from tiny_vlm import (
+    noise_images,
+    tiny_qwen,
+    tiny_qwen_processor,
+    tiny_smol,
+    tiny_smol_processor,
+)
+
+from vizer_core.decoding import Greedy
+from vizer_core.vlm import Qwen2Vl, SmolVlm, load_vlm, pretrained
+
+NOWHERE = "nobody/no-such-model"
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch):
+    """Make the hub unreachable the way an offline machine does."""
+    monkeypatch.setattr(pretrained, "reachable", lambda name: False)
+
+
+def saved(folder, vlm, processor):
+    vlm.base.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["Idefics3", "SmolVLM"])
+def test_a_saved_smolvlm_loads_and_captions_as_before(family, tmp_path):
+    vlm = tiny_smol(family)
+    folder = saved(tmp_path, vlm, tiny_smol_processor())
+    loaded = load_vlm(folder, device="cpu", image_splitting=True)
+    assert isinstance(loaded, SmolVlm) and loaded.image_splitting
+    assert type(loaded.base) is type(vlm.base) and loaded.fingerprint == vlm.fingerprint
+    images = noise_images(2)
+    loaded.image_splitting = False
+    assert loaded.caption(images, decoding=Greedy(5)) == vlm.caption(images, decoding=Greedy(5))
+
+
+def test_a_saved_qwen_loads_and_captions_as_before(tmp_path):
+    vlm = tiny_qwen()
+    folder = saved(tmp_path, vlm, tiny_qwen_processor())
+    loaded = load_vlm(folder, device="cpu")
+    assert isinstance(loaded, Qwen2Vl) and loaded.max_pixels == 448 * 448
+    images, rule = noise_images(2, size=(32, 32)), Greedy(5)
+    loaded.max_pixels = vlm.max_pixels
+    assert loaded.caption(images, decoding=rule, prompt="a photo of") == vlm.caption(
+        images, decoding=rule
+    )
+
+
+def test_the_dtype_can_be_chosen(tmp_path):
+    folder = saved(tmp_path, tiny_smol(), tiny_smol_processor())
+    assert load_vlm(folder, device="cpu").embedding_table.dtype == torch.float32
+    half = load_vlm(folder, device="cpu", dtype=torch.bfloat16)
+    assert half.embedding_table.dtype == torch.bfloat16
+    assert half.caption(noise_images(1), decoding=Greedy(3))
+
+
+def test_a_name_that_is_not_cached_says_that_the_hub_is_out_of_reach():
+    with pytest.raises(FileNotFoundError, match="The hub is out of reach here"):
+        load_vlm(NOWHERE)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+        load_vlm(tmp_path)
+
+
+def test_a_lora_folder_is_not_a_model(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds a LoRA adapter, not a model"):
+        load_vlm(tmp_path)
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ValueError, match=r"is a 'bert': wanted one of \['idefics3'"):
+        load_vlm(tmp_path)
+    with pytest.raises(ValueError, match="SmolVlm wants one of"):
+        SmolVlm.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="Qwen2Vl wants one of"):
+        Qwen2Vl.from_pretrained(tmp_path)
+
+
+def test_qwen_has_no_image_splitting(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2_vl"}))
+    with pytest.raises(ValueError, match="it has no image splitting"):
+        load_vlm(tmp_path, image_splitting=True)
+
+
+def test_missing_weights_are_an_error_and_not_random(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = saved(tmp_path, tiny_smol(), tiny_smol_processor())
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.connector.modality_projection.proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"1 weights are missing .* first model\.connector"):
+        load_vlm(folder, device="cpu")
+
+
+def test_a_folder_without_weights_is_an_error(tmp_path):
+    folder = saved(tmp_path, tiny_smol(), tiny_smol_processor())
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="was not found in its folder"):
+        load_vlm(folder, device="cpu")
+
+
+def test_a_folder_without_a_processor_is_an_error(tmp_path):
+    tiny_smol().base.save_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match="has no processor that loads"):
+        load_vlm(tmp_path, device="cpu")
+
+
+def test_a_model_larger_than_the_memory_is_not_tried(tmp_path, monkeypatch):
+    folder = saved(tmp_path, tiny_smol(), tiny_smol_processor())
+    monkeypatch.setattr(pretrained, "free_bytes", lambda device: 1000)
+    with pytest.raises(ValueError, match="the weights alone need"):
+        load_vlm(folder, device="cpu")
+
+
+def test_free_memory_is_read_or_unknown(tmp_path, monkeypatch):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 8 kB\nMemAvailable:  3 kB\n")
+    monkeypatch.setattr(pretrained, "MEMORY_FILE", meminfo)
+    assert pretrained.free_bytes(torch.device("cpu")) == 3 * 1024
+    monkeypatch.setattr(pretrained, "MEMORY_FILE", tmp_path / "none")
+    assert pretrained.free_bytes(torch.device("cpu")) is None
+
+
+def test_a_gated_model_asks_for_a_login(monkeypatch):
+    import httpx
+    import transformers
+    from huggingface_hub.errors import GatedRepoError
+
+    def refuse(name, **_):
+        answer = httpx.Response(403, request=httpx.Request("GET", "https://example.org"))
+        raise OSError("gated") from GatedRepoError("gated", response=answer)
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)
+    with pytest.raises(ValueError, match="is gated: accept its licence"):
+        load_vlm(NOWHERE)
+
+
+def test_a_model_the_hub_does_not_know_is_named(monkeypatch):
+    import httpx
+    import transformers
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    def refuse(name, **_):
+        answer = httpx.Response(404, request=httpx.Request("GET", "https://example.org"))
+        raise OSError("404") from RepositoryNotFoundError("404", response=answer)
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)
+    with pytest.raises(FileNotFoundError, match="the hub has no model 'nobody/no-such-model'"):
+        load_vlm(NOWHERE)
+
+
+def test_the_hub_is_not_asked_for_folders_nor_when_offline(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    assert not pretrained.reachable(tmp_path)
+    monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
+    assert not pretrained.reachable(NOWHERE)
