@@ -199,7 +199,7 @@ def test_one_batch_is_learned(vision, fitted):
     config = replace(CONFIG, epochs=80, decoding=Greedy(4), kl_every=0)
     history = run(model(), four, config, ImageContext(fitted))
     assert len(history.loss) == 80 and history.kl == [None] * 80
-    assert history.loss[-1] < 0.6 * history.loss[0] and min(history.loss[:5]) > 0.8
+    assert history.loss[-1] < 0.5 * history.loss[0]
 
 
 def test_a_shuffled_run_aims_elsewhere(vision, fitted):
