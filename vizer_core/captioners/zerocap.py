@@ -202,6 +202,12 @@ def stop_ids(lm: CausalLM) -> tuple[int, ...]:
 
 def open_search(lm: CausalLM, prompt: str, images: int) -> Search:
     """Start one beam an image: BOS and the prompt, its last token not yet read."""
+    tokens = _prompt_ids(lm, prompt)
+    if len(tokens) < 2:
+        raise ValueError(
+            f"the prompt {prompt!r} holds no words: ZeroCap bends the keys and values of what "
+            'stands before a word. Pass a prompt such as "Image of a".'
+        )
     with torch.no_grad():
         read = start(lm, no_prefix(lm, images), [prompt] * images)
     before = replace(
@@ -212,7 +218,7 @@ def open_search(lm: CausalLM, prompt: str, images: int) -> Search:
     )
     return Search(
         before=before,
-        last=_prompt_ids(lm, prompt)[-1:].expand(images),
+        last=tokens[-1:].expand(images),
         written=torch.zeros(images, 0, dtype=torch.long, device=lm.device),
         scores=torch.zeros(images, device=lm.device),
         lengths=torch.zeros(images, dtype=torch.long, device=lm.device),
