@@ -9,6 +9,7 @@ import transformers
 from tokenizers.processors import TemplateProcessing
 
 from vizer_core.language import CausalLM
+from vizer_core.micro.lm_lab import load_micro_lm
 
 TEXTS = ["a small dog on a lawn", "two dogs and a cat", "the cat sleeps near the old red house"]
 FAMILIES = ("opt", "gpt2", "llama")
@@ -81,9 +82,7 @@ def llama_parts():
         eos_token_id=1,
         pad_token_id=1,
     )
-    return transformers.LlamaForCausalLM(config), fast(
-        bpe, bos_token="<begin>", eos_token="<end>"
-    )
+    return transformers.LlamaForCausalLM(config), fast(bpe, bos_token="<begin>", eos_token="<end>")
 
 
 PARTS = {"opt": opt_parts, "gpt2": gpt2_parts, "llama": llama_parts}
@@ -100,9 +99,15 @@ def make_lm(family: str) -> CausalLM:
     return CausalLM.from_model(model, tokenizer, f"tiny-{family}")
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=[*FAMILIES, "micro"])
 def lm(request: pytest.FixtureRequest) -> CausalLM:
-    return make_lm(request.param)
+    """Every implementation that the contract is checked on, one after another."""
+    return load_micro_lm() if request.param == "micro" else make_lm(request.param)
+
+
+@pytest.fixture
+def llama() -> CausalLM:
+    return make_lm("llama")
 
 
 @pytest.fixture
