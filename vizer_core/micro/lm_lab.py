@@ -124,7 +124,7 @@ def build_micro_lm_weights(
         "recipe": recipe.to_dict(),
         "tokens": recipe.tokens,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "scores": score_micro_lm(lm_from_state(name, recipe.model, state, device)),
+        "scores": score_micro_lm(lm_from_state(name, recipe.model, state, device), HELD_OUT),
         "loss": _thinned(losses),
         "hardware": hardware() if device != "cpu" else f"CPU, torch {torch.__version__}",
         "commit": git_commit(),
@@ -162,7 +162,7 @@ def check_lms(names: Sequence[str], folder: Path = WEIGHTS) -> dict[str, dict[st
     found = {}
     for name in names:
         state, manifest = load_tensors(lm_weights_path(name, folder))
-        scores = score_micro_lm(lm_from_state(name, LM_RECIPES[name].model, state))
+        scores = score_micro_lm(lm_from_state(name, LM_RECIPES[name].model, state), HELD_OUT)
         for metric, stored in manifest["scores"].items():
             if abs(scores[metric] - stored) > CHECK_TOLERANCE:
                 raise ValueError(
