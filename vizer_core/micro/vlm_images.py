@@ -1,0 +1,41 @@
+"""Pictures of the micro world straight to the micro VLM's pixel values, past the processor.
+
+`Idefics3ImageProcessor` takes each picture through PIL and a resize that changes nothing at the
+micro size. This is the same arithmetic on the whole array: pixels to -1..1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vizer_core.vlm import SmolVlm, VisionBatch
+
+
+def pixel_values_of(images: UInt8[np.ndarray, "b s s 3"]) -> Float[Tensor, "b 1 3 s s"]:
+    """Turn pictures into `pixel_values`, one image a sample, as the processor does.
+
+    >>> pixel_values_of(np.full((1, 2, 2, 3), 255, np.uint8)).unique()
+    tensor([1.])
+    """
+    planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return ((planes.float() / 255 - 0.5) / 0.5)[:, None]
+
+
+def encode_pictures(
+    vlm: SmolVlm, images: UInt8[np.ndarray, "b s s 3"], *, batch_size: int = 256
+) -> VisionBatch:
+    """Run a micro VLM's frozen vision side on pictures as the micro world draws them."""
+    size = int(vlm.base.config.vision_config.image_size)
+    if images.shape[1] != size:
+        raise ValueError(
+            f"pictures are {images.shape[1]} px wide, and {vlm.name} sees {size}: draw them so, "
+            "or give encode_image PIL pictures, which it resizes"
+        )
+    parts = []
+    for first in range(0, len(images), batch_size):
+        pixels = pixel_values_of(images[first : first + batch_size])[:, 0]
+        parts.append(vlm.encode_pixels(pixels, torch.tensor([[1, 0, 0]] * len(pixels))))
+    return VisionBatch.concatenate(parts)
