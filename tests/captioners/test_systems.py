@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiny_captioners import all_captioners
 
-from vizer_core.captioners import SYSTEMS, TRAINED_ROWS
+from vizer_core.captioners.systems import SYSTEMS, TRAINED_ROWS
 from vizer_core.textonly import NoNoise
 
 

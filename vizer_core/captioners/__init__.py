@@ -18,18 +18,16 @@ from vizer_core.captioners.clipcap import ClipCap
 from vizer_core.captioners.clipre import ClipRe
 from vizer_core.captioners.decap import DeCap
 from vizer_core.captioners.maccap import GlobalTokens, MacCap, RegionTokens, SampledMacCap
-from vizer_core.captioners.magic import Magic
+from vizer_core.captioners.magic import Magic, MagicConfig
 from vizer_core.captioners.mean_shift import MeanShift
 from vizer_core.captioners.memory_bank import MemoryBank
 from vizer_core.captioners.oracle import OracleText
 from vizer_core.captioners.protocol import Captioner
 from vizer_core.captioners.socratic import Socratic
-from vizer_core.captioners.systems import SYSTEMS, TRAINED_ROWS
+from vizer_core.captioners.socratic_words import WordList
 from vizer_core.captioners.zerocap import ZeroCap
 
 __all__ = [
-    "SYSTEMS",
-    "TRAINED_ROWS",
     "Baseline",
     "Blind",
     "CapDec",
@@ -40,12 +38,14 @@ __all__ = [
     "GlobalTokens",
     "MacCap",
     "Magic",
+    "MagicConfig",
     "MeanShift",
     "MemoryBank",
     "OracleText",
     "RegionTokens",
     "SampledMacCap",
     "Socratic",
+    "WordList",
     "ZeroCap",
     "caption_images",
 ]

@@ -61,9 +61,9 @@ Draw = Callable[[], float]
 class WebMix:
     """Shares of the sorts of web caption; what they leave of 1 is decent."""
 
-    generic: float = 0.30
-    partial: float = 0.28
-    wrong: float = 0.22
+    generic: float
+    partial: float
+    wrong: float
 
     def __post_init__(self) -> None:
         shares = (self.generic, self.partial, self.wrong)
