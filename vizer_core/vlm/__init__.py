@@ -6,13 +6,18 @@
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - `language_side`, `captioning`: what adapters share; states, and captions from cached features
 - `writing`, `tokens`: one token after the other over a key-value cache; ids and words
+- `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
+  `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
 - `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
 """
 
+from vizer_core.vlm.budget import StepPlan, least_seconds, step_flops
 from vizer_core.vlm.loading import load_vlm
+from vizer_core.vlm.memory import step_memory
 from vizer_core.vlm.pooling import global_tile_mean, mean_patches, post_connector_mean
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
 from vizer_core.vlm.qwen2vl import Qwen2Vl
+from vizer_core.vlm.sizes import size_of
 from vizer_core.vlm.smolvlm import SmolVlm
 from vizer_core.vlm.targets import (
     ALL_PROJECTIONS,
@@ -29,11 +34,16 @@ __all__ = [
     "Prompt",
     "Qwen2Vl",
     "SmolVlm",
+    "StepPlan",
     "VisionBatch",
     "VisionLanguageModel",
     "global_tile_mean",
     "language_targets",
+    "least_seconds",
     "load_vlm",
     "mean_patches",
     "post_connector_mean",
+    "size_of",
+    "step_flops",
+    "step_memory",
 ]
