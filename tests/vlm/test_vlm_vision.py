@@ -24,6 +24,17 @@ def test_tiles_go_back_to_their_images(family):
     torch.testing.assert_close(vision.image_features[1], alone.image_features[0])
 
 
+def test_positions_count_from_the_first_real_token():
+    vlm = tiny_smol(image_splitting=True)
+    prefix = vlm.prefix(vlm.encode_image([WIDE, SQUARE]))
+    for mask, positions, follow in zip(
+        prefix.mask, prefix.positions, prefix.next_positions(2), strict=True
+    ):
+        assert positions[mask].tolist() == list(range(int(mask.sum())))
+        assert follow.tolist() == [int(mask.sum()), int(mask.sum()) + 1]
+    assert not prefix.mask.all()  # one prompt is shorter
+
+
 def test_without_splitting_an_image_is_one_tile():
     vision = tiny_smol().encode_image([WIDE, SQUARE])
     assert vision.grid.tolist() == [[1, 0, 0], [1, 0, 0]]
@@ -35,6 +46,7 @@ def test_features_are_the_pooled_patches_of_the_tower():
     patches = vlm.encode_patches([WIDE, SQUARE], batch_size=1)
     assert [tuple(each.shape) for each in patches] == [(3, 16, 24), (5, 16, 24)]
     features = vlm.encode_image([WIDE, SQUARE]).image_features
+    torch.testing.assert_close(features[0], patches[0][-1].mean(0))
     torch.testing.assert_close(features[0], global_tile_mean(patches[0]))
     pooled = SmolVlm.from_model(
         vlm.base, vlm.processor, "mean", image_splitting=True, pooling=mean_patches
