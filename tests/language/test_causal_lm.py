@@ -166,13 +166,15 @@ def test_a_generator_decides_the_sample_and_the_global_stream_stays(lm):
     assert second.shape != first.shape or not torch.equal(second, first)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize("temperature", [1.0, 0.2])
 def test_samples_come_as_often_as_the_model_says(opt, temperature):
     prefix = random_prefix(opt, 1).expand(4000, -1, -1)
     rule = Sample(temperature=temperature, max_tokens=1)
     drawn = opt.generate(prefix, decoding=rule, generator=seeded(3)).ids[:, 0]
     opening = opt.opening(prefix[:1])
     wanted = (opt.logits(opening.embeddings, opening.mask)[0, -1] / temperature).softmax(-1)
+    if temperature < 1:  # otherwise this tiny model's words are all about as likely
+        assert float(wanted.max()) > 0.1
     shares = torch.bincount(drawn, minlength=len(wanted)) / 4000
     assert float((shares - wanted).abs().max()) < 0.03
 

@@ -47,6 +47,18 @@ def test_a_run_repeats_and_another_seed_does_not():
     assert not first.training
 
 
+def test_every_step_reads_rows_of_its_own(monkeypatch):
+    asked = []
+
+    def watched(start: int, count: int, length: int):
+        asked.append((start, count, length))
+        return make_rows(start, count, length)
+
+    monkeypatch.setattr("vizer_core.micro.lm_train.make_rows", watched)
+    train_micro_lm(replace(TINY, first_row=7))
+    assert asked == [(7 + 2 * step, 2, 96) for step in range(6)]
+
+
 @pytest.mark.parametrize("stop_at", [1, 2, 5])
 def test_a_killed_run_goes_on_to_the_same_end(stop_at: int, tmp_path: Path, monkeypatch):
     whole, losses = train_micro_lm(TINY)
