@@ -101,7 +101,7 @@ def test_dense_labels_of_a_known_scene() -> None:
     scene = Scene(
         "test",
         0,
-        (SceneObject("dog", 0.25, 0.25, 0.5, False), SceneObject("cat", 0.75, 0.75, 0.25, True)),
+        (SceneObject("dog", 0.25, 0.25, 0.4, False), SceneObject("cat", 0.75, 0.75, 0.25, True)),
         "beach",
         0,
     )

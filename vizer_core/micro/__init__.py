@@ -4,6 +4,9 @@
 - `sprites`, `backgrounds`, `render`: pictures; `captions`, `questions`: words about them
 - `data`: splits with pictures and captions; the stream without captions
 - `tokenizer`, `clip_model`, `clip_recipe`, `train_clip`, `clip_checkpoint`: the micro CLIP
+- `vlm_model`, `vlm_processor`, `vlm_images`: the micro VLM, an Idefics3; `vlm_web`: its captions
+- `vlm_warm`, `vlm_vision`, `vlm_train`, on `vlm_recipe`, `vlm_run`: its tower, its two diets
+- `vlm_scores`, `vlm_lab`: what its captions are worth, and the shipped models
 - `corpora`, `vqa_items`: captions to train text-only captioners on; questions in VQAv2's form
 - `lab`: the shipped models, and how to make them again
 - `edits`, `rewording` (on `phrases`): captions changed in one known way, with and without a fault
@@ -18,6 +21,7 @@ from vizer_core.micro.lab import RECIPES, load_micro_clip, score_micro_clip
 from vizer_core.micro.lexicon import micro_lexicon
 from vizer_core.micro.questions import questions_of
 from vizer_core.micro.render import render_scene, render_scenes
+from vizer_core.micro.vlm_lab import load_micro_vlm
 from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
 from vizer_core.micro.world import Scene, make_scene
 
@@ -27,6 +31,7 @@ __all__ = [
     "Scene",
     "captions_of",
     "load_micro_clip",
+    "load_micro_vlm",
     "make_scene",
     "micro_answer_list",
     "micro_corpus",
