@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import threading
 import zlib
@@ -13,6 +14,7 @@ from PIL import Image
 from vizer_core.data.images import (
     CorruptImage,
     DecompressionBomb,
+    decode_image,
     open_image,
     prefetch,
     to_rgb,
@@ -122,6 +124,58 @@ def test_broken_files_are_named_with_the_reason(tmp_path):
         open_image(tmp_path / "page.jpg")
     with pytest.raises(FileNotFoundError, match="no image file at"):
         open_image(tmp_path / "absent.jpg")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
+def test_orientation_is_applied_in_every_format(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (32, 16), RED).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert open_image(tmp_path / f"a.{suffix}").size == (16, 32)
+
+
+def test_an_orientation_that_is_none_of_the_eight_changes_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    Image.new("RGB", (32, 16), RED).save(tmp_path / "a.jpg", exif=exif)
+    assert open_image(tmp_path / "a.jpg").size == (32, 16)
+
+
+@pytest.mark.filterwarnings("default")
+def test_whole_pixels_with_damaged_exif_are_opened_as_they_lie(tmp_path):
+    damaged = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff"
+    Image.new("RGB", (32, 16), RED).save(tmp_path / "a.jpg", exif=damaged)
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"):
+        assert open_image(tmp_path / "a.jpg").size == (32, 16)
+
+
+def test_grey_files_keep_their_levels(tmp_path):
+    Image.new("L", (8, 8), 77).save(tmp_path / "grey.jpg")
+    assert open_image(tmp_path / "grey.jpg").getpixel((3, 3)) == (77, 77, 77)
+    Image.new("1", (8, 8), 1).save(tmp_path / "bit.png")
+    assert open_image(tmp_path / "bit.png").getpixel((3, 3)) == WHITE
+
+
+@pytest.mark.parametrize("kind", ["CMYK", "progressive", "one byte", "checksum"])
+def test_damage_is_found_in_every_kind_of_file(kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    image, stream = Image.fromarray(pixels), io.BytesIO()
+    if kind == "CMYK":
+        image.convert("CMYK").save(stream, "jpeg")
+    else:
+        image.save(stream, "png" if kind == "checksum" else "jpeg", progressive=kind[0] == "p")
+    content = bytearray(stream.getvalue())
+    if kind == "checksum":
+        content[60] ^= 255
+    cut = -1 if kind == "one byte" else len(content) if kind == "checksum" else len(content) // 2
+    with pytest.raises(CorruptImage, match="cannot read damaged as an image: "):
+        decode_image(bytes(content[:cut]), "damaged")
+
+
+def test_bytes_behind_the_image_do_no_harm():
+    stream = io.BytesIO()
+    Image.new("RGB", (6, 4), RED).save(stream, "jpeg")
+    assert decode_image(stream.getvalue() + b"more", "a").size == (6, 4)
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -95,6 +95,13 @@ def test_wrong_captions_files_are_refused(folder, tmp_path, content, name, messa
         read_folder(folder, written(tmp_path, content, name))
 
 
+def test_a_line_separator_inside_a_caption_is_no_new_line(folder, tmp_path):
+    """JSON allows U+2028 and U+0085 unescaped; only a line feed ends a line of JSONL."""
+    line = json.dumps({"file_name": "b.jpg", "caption": "a\u2028dog\x85"}, ensure_ascii=False)
+    captions = read_captions(written(tmp_path, line + "\r\n", "c.jsonl"))
+    assert captions == {"b.jpg": ["a\u2028dog\x85"]}
+
+
 def test_missing_things_are_named(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"captions for 1 files that are not in .*gone.jpg"):
         read_folder(folder, written(tmp_path, {"gone.jpg": "x", "b.jpg": "y"}))

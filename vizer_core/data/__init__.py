@@ -2,8 +2,8 @@
 
 - `records`: one image with its captions
 - `folder`: a plain folder of images, with a captions file or without, as records
-- `karpathy`, `flickr30k`, `cc3m`, `coco`: the data sets of the papers, each with its licence, its
-  size and how to get it
+- `karpathy`, `flickr30k`, `cc3m`, `coco`, `openimages`: the data sets of the papers, each with its
+  licence, its size and how to get it; `tars`: tar files of images, as streams
 - `corpus`: captions to train on, with filters that count; `leakage`: none of them may be tested on
 - `vqav2`: questions with everyone's answers, and the candidate list
 - `images`: open any ordinary image as upright 8-bit RGB, or say why not
@@ -22,6 +22,7 @@ from vizer_core.data.images import (
 )
 from vizer_core.data.karpathy import read_karpathy
 from vizer_core.data.leakage import check_leakage, require_no_leakage
+from vizer_core.data.openimages import read_openimages
 from vizer_core.data.records import Record, require_images, require_unique_ids
 from vizer_core.data.shards import Shard, plan_shards, shards_of_process
 
@@ -41,6 +42,7 @@ __all__ = [
     "read_flickr30k",
     "read_folder",
     "read_karpathy",
+    "read_openimages",
     "require_images",
     "require_no_leakage",
     "require_unique_ids",

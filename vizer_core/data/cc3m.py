@@ -15,14 +15,14 @@ to be named as the source; the images belong to their owners.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vizer_core.data.images import IMAGE_SUFFIXES
 from vizer_core.data.karpathy import one_line
 from vizer_core.data.records import Record
+from vizer_core.data.tars import stream_tar
 
 _ADDRESS = ("http://", "https://")
 
@@ -120,41 +120,13 @@ def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSa
     its caption. One without an image counts as missing, one without a caption as blank.
     """
     for path in map(Path, tars):
-        if not path.is_file():
-            raise FileNotFoundError(f"no tar file at {path}")
-        for key, members in _groups(path):
+        for group in stream_tar(path, read={".txt", *IMAGE_SUFFIXES}):
             counts.read += 1
-            image = next((m for suffix, m in members.items() if suffix in IMAGE_SUFFIXES), None)
-            caption = one_line(members.get(".txt", b"").decode("utf-8"))
+            image = group.first(IMAGE_SUFFIXES)
+            caption = one_line(group.members.get(".txt", b"").decode("utf-8"))
             if image is None:
                 counts.missing += 1
             elif not caption:
                 counts.blank += 1
             else:
-                yield TarSample(f"{path.stem}/{key}", image, caption)
-
-
-def _groups(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield each run of members of one name: suffix -> bytes, only images and captions read."""
-    key, members = "", {}
-    try:
-        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
-            for member in tar:
-                name, suffix = _name_and_suffix(member.name)
-                if name != key and members:
-                    yield key, members
-                    members = {}
-                key = name
-                wanted = member.isfile() and (suffix == ".txt" or suffix in IMAGE_SUFFIXES)
-                members[suffix] = tar.extractfile(member).read() if wanted else b""
-                tar.members = []  # or else the header of every member is kept
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{path} is not a whole tar file: {error}. Fetch it again.") from error
-    if members:
-        yield key, members
-
-
-def _name_and_suffix(member: str) -> tuple[str, str]:
-    path = PurePosixPath(member)
-    stem, _, ending = path.name.partition(".")
-    return (path.parent / stem).as_posix(), f".{ending.lower()}"
+                yield TarSample(f"{path.stem}/{group.name}", image, caption)

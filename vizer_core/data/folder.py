@@ -116,7 +116,7 @@ def _from_mapping(path: Path) -> Captions:
 
 def _from_lines(path: Path) -> Captions:
     captions: Captions = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
