@@ -53,6 +53,8 @@ def test_decap_reads_the_projection_on_its_memory():
     features = states().image_features
     found = DeCap(writer(), memory()).caption(states(), generator=seeded(0))
     assert found == from_feature(memory().project(features))
+    warm = DeCap(writer(), memory(), temperature=1.0).caption(states(), generator=seeded(0))
+    assert warm == from_feature(memory().project(features, temperature=1.0)) != found
 
 
 def test_decap_at_a_low_temperature_reads_clipres_choice():
@@ -75,6 +77,11 @@ def test_a_mean_shift_moves_the_means_together():
     torch.testing.assert_close(inner.shown[0], unit_norm(pairs.image_features + gap))
     before = (pairs.text_features.mean(0) - pairs.image_features.mean(0)).norm()
     assert (pairs.text_features.mean(0) - inner.shown[0].mean(0)).norm() < before
+    unpaired = MeanShift.measured(inner, pairs.image_features[:2], pairs.text_features)
+    expected = pairs.text_features.mean(0) - pairs.image_features[:2].mean(0)
+    torch.testing.assert_close(unpaired.gap, expected)
+    with pytest.raises(ValueError, match="images of width 16 and texts of width 8"):
+        MeanShift.measured(inner, pairs.image_features, unit_norm(torch.ones(3, 8)))
     MeanShift(inner, torch.zeros(16)).caption(states(), generator=seeded(0))
     torch.testing.assert_close(inner.shown[1], states().image_features)
 

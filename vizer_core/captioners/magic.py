@@ -49,6 +49,8 @@ class MagicConfig:
 # start token, so one less is written.
 MAGIC_COCO = MagicConfig(candidates=45, max_tokens=15)
 MAGIC_FLICKR = MagicConfig(candidates=25, max_tokens=19)
+# For the micro world's language model, whose captions are shorter.
+MAGIC_MICRO = MagicConfig(candidates=45, max_tokens=14)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,7 @@ from vizer_core.captioners.protocol import (
     require_features_only,
     require_width,
 )
-from vizer_core.gap.stats import gap_vector
-from vizer_core.shapes import unit_norm
+from vizer_core.shapes import require_unit_norm, unit_norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,15 @@ class MeanShift:
         text_features: Float[Tensor, "m e"],
     ) -> MeanShift:
         """Measure the gap on training features; images and texts need not be paired."""
-        return cls(inner, gap_vector(image_features, text_features).float())
+        require_unit_norm(image_features, "image_features")
+        require_unit_norm(text_features, "text_features")
+        if image_features.shape[1] != text_features.shape[1]:
+            raise ValueError(
+                f"got images of width {image_features.shape[1]} and texts of width "
+                f"{text_features.shape[1]}: wanted one encoder for both"
+            )
+        gap = text_features.double().mean(dim=0) - image_features.double().mean(dim=0)
+        return cls(inner, gap.float())
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
         """Shift, scale to length 1 again, and caption."""

@@ -61,6 +61,10 @@ ZEROCAP = ZeroCapConfig()
 # MAGIC's rerun, which MacCap's table 3 quotes: a language model tuned on COCO captions, one beam.
 ZEROCAP_ADAPTED = replace(ZEROCAP, beams=1, max_tokens=16)
 ZEROCAP_PROMPT = "Image of a"
+# For the micro world's language model, chosen on validation scenes. All 300 words as candidates
+# hand the steps words that the model would never write here, and the captions fall apart.
+ZEROCAP_MICRO = replace(ZEROCAP_ADAPTED, candidates=100, max_tokens=14)
+ZEROCAP_MICRO_PROMPT = "a photo of a"
 
 
 @dataclass(frozen=True, eq=False)
