@@ -8,6 +8,7 @@
 - `lora`, `train_zero_label`: phase 2 on unlabelled images
 - `checkpoint`: mappers on disk; runs that survive a kill
 - `rewards`, `advantages`, `train_rl`, `best_of_n`: the same score as a reward, and CLIP's
+- `write_captions`: whole sets captioned; what decoding alone can change
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
 
@@ -15,15 +16,20 @@ from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.lora import LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.mapper import MapperConfig
 from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
 from vizer_core.vizer.train_mapper import fit_mapper
+from vizer_core.vizer.train_rl import RlConfig, train_rl
 from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
 
 __all__ = [
+    "ClipReward",
     "ImageContext",
     "LoraSettings",
     "MapperConfig",
+    "ReadBackReward",
+    "RlConfig",
     "StraightThrough",
     "ZeroLabelConfig",
     "add_lora",
@@ -36,5 +42,6 @@ __all__ = [
     "save_adapter",
     "save_mapper",
     "shuffled",
+    "train_rl",
     "train_zero_label",
 ]
