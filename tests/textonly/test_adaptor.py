@@ -74,6 +74,30 @@ def test_an_adaptor_reads_its_input_as_it_is_until_told_otherwise():
     assert small_adaptor().input_scale(tokens()).equal(tokens())
 
 
+@pytest.mark.parametrize(
+    "adaptor", [AdaptorDecoder(SMALL).eval(), SingleTokenMLP(MLPConfig(16, 12)).eval()]
+)
+def test_an_untrained_prefix_can_start_where_the_words_are(adaptor):
+    spread = torch.linspace(0.1, 2.0, 12)
+    words = torch.randn(400, 12, generator=seeded(2)) * spread + 5
+    adaptor.start_near_words(words, generator=seeded(0))
+    prefix = adaptor(tokens(n=2000, r=1)).flatten(0, 1).detach()
+    assert torch.allclose(prefix.mean(0), words.mean(0), atol=1.5 * float(spread.max()))
+    assert 0.4 < float(prefix.sub(5).square().mean() / words.sub(5).square().mean()) < 2.5
+    along = (prefix - 5).square().mean(0)
+    assert (
+        along[8:].mean() > 4 * along[:4].mean()
+    )  # wide where words are, narrow where they are not
+    again = adaptor.mlp[-1].weight.clone()
+    adaptor.start_near_words(words, generator=seeded(0))
+    assert adaptor.mlp[-1].weight.equal(again)
+
+
+def test_words_of_another_width_are_refused():
+    with pytest.raises(ValueError, match=r"got embeddings \(5, 9\): wanted .* of the width 12"):
+        small_adaptor().start_near_words(torch.randn(5, 9), generator=seeded(0))
+
+
 def test_statistics_need_tokens_that_differ():
     with pytest.raises(ValueError, match="16 coordinates are the same in all 5 tokens"):
         small_adaptor().standardise_on(torch.ones(5, 1, 16))

@@ -72,3 +72,6 @@ class ConfiguredLinear(torch.nn.Linear):
 
     def standardise_on(self, tokens: torch.Tensor) -> None:
         """Do nothing."""
+
+    def start_near_words(self, words: torch.Tensor, *, generator: torch.Generator) -> None:
+        """Do nothing."""

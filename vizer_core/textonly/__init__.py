@@ -10,36 +10,41 @@
 - `readings`: where paper and release differ, and which name here is which
 """
 
-from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder, MLPConfig, SingleTokenMLP
+from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder, SingleTokenMLP
 from vizer_core.textonly.adaptor_store import load_adaptor, save_adaptor
-from vizer_core.textonly.filtering import Candidates, PrefixWriter, sample_and_filter
-from vizer_core.textonly.inference import average_mix, sum_mix
-from vizer_core.textonly.noise import GaussianNoise, NoNoise, UniformBall, UniformNoise
+from vizer_core.textonly.filtering import (
+    PrefixWriter,
+    draw_noise,
+    filter_samples,
+    sample_and_filter,
+)
+from vizer_core.textonly.inference import average_mix
+from vizer_core.textonly.noise import GaussianNoise, Noise, NoNoise
 from vizer_core.textonly.pairs import TrainingPairs
-from vizer_core.textonly.presets import TextOnlyConfig
+from vizer_core.textonly.presets import MICRO_ADAPTOR, MICRO_MACCAP, TextOnlyConfig
 from vizer_core.textonly.regions import region_noise
 from vizer_core.textonly.run_state import Checkpoint
 from vizer_core.textonly.train import fit_text_only
 
 __all__ = [
+    "MICRO_ADAPTOR",
+    "MICRO_MACCAP",
     "AdaptorConfig",
     "AdaptorDecoder",
-    "Candidates",
     "Checkpoint",
     "GaussianNoise",
-    "MLPConfig",
     "NoNoise",
+    "Noise",
     "PrefixWriter",
     "SingleTokenMLP",
     "TextOnlyConfig",
     "TrainingPairs",
-    "UniformBall",
-    "UniformNoise",
     "average_mix",
+    "draw_noise",
+    "filter_samples",
     "fit_text_only",
     "load_adaptor",
     "region_noise",
     "sample_and_filter",
     "save_adaptor",
-    "sum_mix",
 ]

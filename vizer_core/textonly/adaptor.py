@@ -12,10 +12,12 @@ frozen language model): one CLIP vector in, one prefix position out.
 At D = 512 and a language model of width 2048 they have 5,797,376 and 1,575,936 parameters, the
 paper's "5.7M" and "1.5M". symbol -> name: N_q -> queries; D -> clip_width; D_l -> lm_width.
 
-Where we differ: both can shift and scale their input by stored statistics (`standardise_on`), and
-the decoder can normalise before each sub-layer (`norm_first`). At the paper's size both are off. On
-the micro models they decide whether a minute of training is enough: the features of a CLIP at
-logit scale 100 share one large constant vector, and what tells texts apart is small beside it.
+Where we differ: each end can be set to the scale of what it meets, before training. The input is
+shifted and scaled by stored statistics (`standardise_on`): features of a CLIP at logit scale 100
+share one large constant vector, and what tells texts apart is small beside it. The output starts
+out spread like the language model's own words (`start_near_words`), not at some point that no text
+ever was. The decoder can normalise before each sub-layer (`norm_first`). At the paper's size all
+three are off; on the micro models they shorten training.
 """
 
 from __future__ import annotations
@@ -85,6 +87,9 @@ class Adaptor(Protocol):
     def standardise_on(self, tokens: Float[Tensor, "n r d"]) -> None:
         """Set the input's shift and scale to these tokens' mean and deviation."""
 
+    def start_near_words(self, words: Float[Tensor, "v h"], *, generator: torch.Generator) -> None:
+        """Draw the MLP's weights so that an untrained prefix is spread like these embeddings."""
+
 
 class InputScale(nn.Module):
     """Shift and scale each coordinate by stored numbers: nothing is learned, nothing by default."""
@@ -142,6 +147,10 @@ class AdaptorDecoder(nn.Module):
         """Set the input's shift and scale to these tokens' mean and deviation."""
         self.input_scale.set_from(tokens)
 
+    def start_near_words(self, words: Float[Tensor, "v h"], *, generator: torch.Generator) -> None:
+        """Draw the MLP's weights so that an untrained prefix is spread like these embeddings."""
+        _spread_like(self.mlp, words, generator)
+
     def forward(self, tokens: Float[Tensor, "b r d"]) -> Float[Tensor, "b q h"]:
         """Turn a set of r tokens into a prefix of q embeddings; the tokens' order is ignored."""
         _require_width(tokens, self.config.clip_width)
@@ -168,6 +177,10 @@ class SingleTokenMLP(nn.Module):
         """Set the input's shift and scale to these tokens' mean and deviation."""
         self.input_scale.set_from(tokens)
 
+    def start_near_words(self, words: Float[Tensor, "v h"], *, generator: torch.Generator) -> None:
+        """Draw the MLP's weights so that an untrained prefix is spread like these embeddings."""
+        _spread_like(self.mlp, words, generator)
+
     def forward(self, tokens: Float[Tensor, "b r d"]) -> Float[Tensor, "b q h"]:
         """Turn one token into one embedding."""
         _require_width(tokens, self.config.clip_width)
@@ -193,6 +206,28 @@ def trainable_parameters(module: nn.Module) -> int:
 def _mlp(width: int, out: int, layers: int) -> nn.Sequential:
     hidden = [part for _ in range(layers - 1) for part in (nn.Linear(width, width), nn.ReLU())]
     return nn.Sequential(*hidden, nn.Linear(width, out))
+
+
+@torch.no_grad()
+def _spread_like(mlp: nn.Sequential, words: Tensor, generator: torch.Generator) -> None:
+    """Keep unit variance up to the last layer (He et al. 2015, section 2.2); end like the words."""
+    linear = [part for part in mlp if isinstance(part, nn.Linear)]
+    if words.shape[0] < 2 or words.shape[1] != linear[-1].out_features:
+        raise ValueError(
+            f"got embeddings {tuple(words.shape)}: wanted at least 2, of the width "
+            f"{linear[-1].out_features} that this adaptor was made for"
+        )
+    for layer in linear[:-1]:
+        drawn = torch.randn(layer.weight.shape, generator=generator)
+        layer.weight.copy_(drawn * (2 / layer.in_features) ** 0.5)
+        layer.bias.zero_()
+    words = words.float().cpu()
+    mean = words.mean(dim=0)
+    _, lengths, axes = torch.linalg.svd(words - mean, full_matrices=False)
+    width = linear[-1].in_features
+    drawn = torch.randn(len(lengths), width, generator=generator) / width**0.5
+    linear[-1].weight.copy_(axes.T @ (drawn * (lengths / len(words) ** 0.5)[:, None]))
+    linear[-1].bias.copy_(mean)
 
 
 def _require_width(tokens: Tensor, width: int) -> None:

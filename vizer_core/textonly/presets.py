@@ -13,7 +13,7 @@ from vizer_core.textonly.adaptor import AdaptorConfig, MLPConfig
 from vizer_core.textonly.loss import CaptionLoss, caption_loss, release_loss
 from vizer_core.textonly.noise import MACCAP_VARIANCE, GaussianNoise, Noise, NoNoise
 from vizer_core.textonly.regions import MACCAP_TOKENS
-from vizer_core.textonly.schedule import ReleaseSchedule, Schedule
+from vizer_core.textonly.schedule import ReleaseSchedule, Schedule, WarmupCosine
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class TextOnlyConfig:
     """How to train an adaptor on text: the input's noise, the loss, and the optimiser.
 
     `max_tokens` counts BOS and EOS. `pad_to_longest` cuts padding to each batch's longest caption;
-    `release_loss` needs it off, since padding is among its targets. `standardise` sets the
-    adaptor's input shift and scale from noised training features before the first step.
+    `release_loss` needs it off, since padding is among its targets. `standardise` sets both ends
+    of the adaptor to the scale of what they meet before the first step: its input to the noised
+    training features, its output to the embeddings of the captions' words.
     """
 
     tokens: int = MACCAP_TOKENS
@@ -88,3 +89,20 @@ BASELINE = DECAP_DAGGER  # "trained in the same way as DeCap": only inference di
 
 MACCAP_ADAPTOR = AdaptorConfig(clip_width=512, lm_width=2048)  # ViT-B/32 and OPT-1.3b
 SINGLE_TOKEN_ADAPTOR = MLPConfig(clip_width=512, lm_width=2048)
+
+# The micro models: features and words of width 128, a prefix of 4, a minute or so of one core.
+MICRO_ADAPTOR = AdaptorConfig(
+    clip_width=128, lm_width=128, queries=4, feedforward=512, dropout=0.0, norm_first=True
+)
+# A third of the variance that matches the angle of micro-clip-100's pairs; see `gap.noise_scale`.
+MICRO_VARIANCE = 0.01
+MICRO_MACCAP = TextOnlyConfig(
+    noise=GaussianNoise(MICRO_VARIANCE),
+    schedule=WarmupCosine(100),
+    batch_size=32,
+    learning_rate=1.5e-3,
+    epochs=3,
+    standardise=True,
+)
+MICRO_CAPDEC = replace(MICRO_MACCAP, tokens=1)
+MICRO_DECAP = replace(MICRO_MACCAP, tokens=1, noise=NoNoise())
