@@ -107,7 +107,7 @@ def fit_text_only(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if config.standardise and start == 0:
             _standardise(adaptor, features, config, seeded(seed))
-            words = language_model.embed(ids[mask].unique()).detach()
+            words = language_model.embed(ids[mask].unique()[None])[0].detach()
             adaptor.start_near_words(words, generator=seeded(seed + 1))
         for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
             # 3 the epoch's batches, the same in every process, and this process's part
