@@ -267,7 +267,7 @@ def time_mapper(pairs: int) -> dict[str, float]:
     width, target = SMOLVLM_BASE
     states = torch.randn(pairs, width, generator=seeded(0))
     features = torch.randn(pairs, target, generator=seeded(1))
-    start, cpu = time.perf_counter(), time.process_time()
+    start = time.process_time()
     fit_mapper(
         states,
         features,
@@ -275,9 +275,9 @@ def time_mapper(pairs: int) -> dict[str, float]:
         config=FitConfig(),
         generator=seeded(2),
     )
-    seconds, used = time.perf_counter() - start, time.process_time() - cpu
-    note(f"a mapper on {pairs} pairs: {seconds:.1f} s, {used:.1f} CPU s")
-    return {"mapper_pairs": pairs, "mapper_seconds": seconds, "mapper_cpu_seconds": used}
+    seconds = time.process_time() - start
+    note(f"a mapper on {pairs} pairs: {seconds:.1f} CPU s")
+    return {"mapper_pairs": pairs, "mapper_seconds": seconds}
 
 
 def claims(figures: dict[str, float]) -> list[dict[str, str]]:
@@ -285,7 +285,7 @@ def claims(figures: dict[str, float]) -> list[dict[str, str]]:
     bars = (
         ("a zero-label step at least twice as fast as the naive one", "step_speedup", 2, True),
         ("the same at SmolVLM-256M's size", "step_speedup_256m", 2, True),
-        ("a mapper on 40,000 pairs within 10 seconds", "mapper_seconds", 10, False),
+        ("a mapper on 40,000 pairs within 10 seconds of one core", "mapper_seconds", 10, False),
         ("the same loss as the naive step", "loss_difference", 1e-5, False),
         ("the same gradient as the naive step", "gradient_difference", 1e-3, False),
     )
@@ -309,8 +309,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "vizer_benchmark.json")
     options = parser.parse_args()
     start = time.perf_counter()
-    figures = time_mapper(4_000 if options.quick else PAIRS)  # with all threads there are
     torch.set_num_threads(1)
+    figures = time_mapper(4_000 if options.quick else PAIRS)
     figures |= time_steps(micro_bench(images=32), repeats=3 if options.quick else 7)
     if not options.quick:
         large = time_steps(large_bench(images=2), repeats=2)
