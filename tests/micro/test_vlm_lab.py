@@ -11,6 +11,7 @@ import torch
 from vizer_core.decoding import Greedy
 from vizer_core.micro import vlm_lab
 from vizer_core.micro.data import MicroSplit
+from vizer_core.micro.lab import SCORE_TOLERANCE
 from vizer_core.micro.vlm_images import encode_pictures
 from vizer_core.micro.vlm_lab import (
     TOWER_KEYS,
@@ -153,3 +154,17 @@ def test_unknown_names_are_refused_and_costs_are_said() -> None:
         load_micro_vlm("clip")
     both = vlm_build_cost(NAMES)
     assert "micro-vlm, micro-vlm-hard: 275,200 pictures" in both and "minutes" in both
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", ["micro-vlm-hard", "micro-vlm"])  # the parent first
+def test_retraining_reaches_the_shipped_scores(name: str, tmp_path: Path) -> None:
+    parent = VLM_RECIPES[name].parent
+    for suffix in (".safetensors", ".json") if parent else ():
+        source = vlm_weights_path(parent).with_suffix(suffix)
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    remade = build_micro_vlm_weights(name, folder=tmp_path)["scores"]
+    shipped = load_manifest(vlm_weights_path(name))["scores"]
+    for metric in ("object_f1", "sampled_object_f1", "banned_object_f1", "sampled_vague"):
+        assert remade[metric] == pytest.approx(shipped[metric], abs=SCORE_TOLERANCE), metric
