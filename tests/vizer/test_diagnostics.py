@@ -73,7 +73,7 @@ def test_a_loss_that_falls_over_unchanged_captions_is_called_by_name():
     (said,) = warnings_of((0.170, 0.106), measure_drift(OLD, OLD[:39] + NEW[39:]))
     assert said.startswith("loss fell 38% (0.170 to 0.106) while 2% of captions changed")
     assert warnings_of((0.170, 0.165), measure_drift(OLD, OLD)) == ()
-    assert warnings_of((0.170, 0.106), measure_drift(OLD, NEW, kl=1.0)) == ()
+    assert warnings_of((0.170, 0.106), measure_drift(OLD, NEW, kl=0.4)) == ()
 
 
 def test_a_reader_that_agrees_says_nothing_and_one_that_does_not_needs_changed_captions():
@@ -89,7 +89,7 @@ def test_a_reader_that_agrees_says_nothing_and_one_that_does_not_needs_changed_c
         (["itap while walking home"] * 30 + NEW[30:], None, "one caption serves 75% of the images"),
         ([caption + " and so on and on and on" for caption in NEW], None, "captions grew from 4.0"),
         (["a"] + ["cat"] * 5 + [f"t{i}" for i in range(34)], None, "captions shrank from 4.0 to 1"),
-        (NEW, 2.2, "KL to the base is 2.20 nats a token, above 1.2"),
+        (NEW, 2.2, "KL to the base is 2.20 nats a token, above 0.5"),
     ],
 )
 def test_drift_gone_wrong_is_called_by_name(new, kl, wanted):

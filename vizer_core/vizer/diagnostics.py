@@ -35,7 +35,10 @@ LEAK_MARGIN = 0.1  # cosine by which a mapper may prefer the image to the captio
 HACK_GAIN, HACK_SHARE = 0.05, 0.5  # a real gain shows in held-out mappers by at least this share
 LOSS_FALL, FEW_CHANGED = 0.1, 0.05  # "the loss fell" and "hardly a caption changed"
 TOP1_LIMIT, LENGTH_LIMIT = 0.25, 2.0
-KL_LIMIT = 1.2  # nats a token, base to new
+# nats a token, base to new. One run each on the micro VLM, read-back reward, 1,000 images: at .17
+# (learning rate 2e-4) captions were best; at .6 (5e-4) and 1.0 (1e-3) the reward was higher and
+# object F1 of greedy and sampled captions lower.
+KL_LIMIT = 0.5
 
 Read = Callable[[VisionBatch, CaptionBatch], Tensor]  # -> [n, d], in the space of the targets
 
