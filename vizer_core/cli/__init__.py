@@ -3,10 +3,11 @@
 Exit status: 0 done, 1 failed (the message says why), 2 wrong use of the command line.
 
 - `scores`: evaluate, compare; `gap`: gap; `lab`: lab
-- `app`, `encoders`: what the commands share
+- `caption`: train-captioner, caption; `enhance`: fit-mapper, enhance
+- `app`, `encoders`, `models`: what the commands share
 """
 
-from vizer_core.cli import gap, lab, scores
+from vizer_core.cli import caption, enhance, gap, lab, scores
 from vizer_core.cli.app import app
 
-__all__ = ["app", "gap", "lab", "scores"]
+__all__ = ["app", "caption", "enhance", "gap", "lab", "scores"]

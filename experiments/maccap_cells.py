@@ -1,0 +1,288 @@
+"""The cells of the captioning study: train one adaptor, or caption one domain's pictures.
+
+An adaptor is named by its recipe, the domain of its texts and its seed. The recipes cross what
+MacCap's Table 5 crosses, tokens and noise; two train the language model as well, one reads images.
+
+=====================  =======  =====  ==============================================
+recipe                 tokens   noise  systems that read it
+=====================  =======  =====  ==============================================
+single_clean           1        no     baseline, decap, mean_shift, blind, oracle_text
+single_noise           1        yes    capdec
+multi_clean            10       no     ablation
+multi_noise            10       yes    every maccap row
+supervised             1        no     clipcap: image features, the upper bound
+single_clean_tuned     1        no     decap_tuned (language model trained too)
+single_noise_tuned     1        yes    capdec_tuned
+=====================  =======  =====  ==============================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments import maccap_world as world
+from vizer_core.captioners import (
+    Baseline,
+    Blind,
+    CapDec,
+    Captioner,
+    ClipCap,
+    ClipRe,
+    DeCap,
+    GlobalTokens,
+    MacCap,
+    Magic,
+    MeanShift,
+    MemoryBank,
+    OracleText,
+    RegionTokens,
+    SampledMacCap,
+    Socratic,
+    WordList,
+    ZeroCap,
+)
+from vizer_core.captioners.magic import MAGIC_MICRO
+from vizer_core.captioners.socratic import TagPrefix
+from vizer_core.captioners.zerocap import ZEROCAP_MICRO, ZEROCAP_MICRO_PROMPT
+from vizer_core.clip import (
+    ImageStates,
+    OpenClipEncoder,
+    PairedFeatures,
+    regions_counterfactual,
+    regions_mean,
+    regions_paper,
+    regions_random,
+    regions_release,
+)
+from vizer_core.language import CausalLM
+from vizer_core.micro import load_micro_clip
+from vizer_core.micro.lexicon import HOME_PLACES, OBJECTS
+from vizer_core.micro.lm_lab import load_micro_lm
+from vizer_core.runtime import seeded
+from vizer_core.store import load_tensors, save_tensors
+from vizer_core.textonly import (
+    MICRO_ADAPTOR,
+    MICRO_MACCAP,
+    AdaptorDecoder,
+    GaussianNoise,
+    Noise,
+    NoNoise,
+    PrefixWriter,
+    TextOnlyConfig,
+    TrainingPairs,
+    average_mix,
+    fit_text_only,
+    load_adaptor,
+    save_adaptor,
+)
+
+MEMORY = 20_000
+SAMPLES = 20
+TUNED = ("single_clean_tuned", "single_noise_tuned")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a cell finds its adaptor, texts and pictures."""
+
+    runs: str
+    clip: str = world.CLIP
+    texts: str = "home"
+    pictures: str = "home"
+    part: str = "test"
+    n: int = 500
+    scenes: int = world.FIRST_TRAINING_SCENES
+    seed: int = 0
+    variance: float = 0.0
+
+    @property
+    def noise(self) -> Noise:
+        """The noise of the recipes that have one."""
+        return GaussianNoise(self.variance)
+
+    def adaptor_path(self, recipe: str) -> Path:
+        """Where a trained adaptor lies; its variance is in its name where it has noise."""
+        noisy = f"-{self.variance:.5f}" if "noise" in recipe else ""
+        name = f"{self.clip}-{self.texts}-{recipe}{noisy}-{self.seed}.safetensors"
+        return Path(self.runs) / "adaptors" / name
+
+    @property
+    def encoder(self) -> OpenClipEncoder:
+        """The CLIP of every method in this cell."""
+        return load_micro_clip(self.clip)
+
+    @property
+    def corpus(self) -> TrainingPairs:
+        """The captions of the cell's text domain, with their features."""
+        return world.text_pairs(self.runs, self.clip, self.texts, self.scenes)
+
+    def states(self, part: str) -> ImageStates:
+        """The encoded pictures of the cell's picture domain."""
+        return world.states(self.runs, self.clip, self.pictures, part, self.n)
+
+
+def config_of(recipe: str, noise: Noise) -> TextOnlyConfig:
+    """Return a recipe's training settings: MicroMacCap's, with tokens and noise changed."""
+    tokens = 10 if recipe.startswith("multi") else 1
+    return replace(
+        MICRO_MACCAP,
+        tokens=tokens,
+        noise=noise if "noise" in recipe else NoNoise(),
+        train_language_model=recipe in TUNED,
+    )
+
+
+def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
+    """Train one adaptor and store it; return what the run recorded."""
+    run = Run(**where)
+    pairs, config = run.corpus, config_of(recipe, run.noise)
+    if recipe == "supervised":
+        pairs = world.image_pairs(run.runs, run.clip, run.texts, run.scenes)
+    language_model = load_micro_lm()
+    torch.manual_seed(run.seed)  # the adaptor's first weights
+    adaptor = AdaptorDecoder(MICRO_ADAPTOR)
+    history = fit_text_only(adaptor, language_model, pairs, config, generator=seeded(run.seed))
+    path = run.adaptor_path(recipe)
+    if recipe in TUNED:
+        tuned = dict(language_model.model.state_dict())
+        save_tensors(_tuned_path(path), tuned, {"recipe": recipe, "seed": run.seed})
+    save_adaptor(
+        path,
+        adaptor,
+        encoder=run.encoder,
+        language_model=language_model,
+        made_by={"recipe": recipe, "config": config.to_dict(), "seed": run.seed,
+                 "pairs": pairs.digest},
+    )  # fmt: skip
+    return {
+        "loss": round(history.mean_loss(), 4),
+        "steps": len(history.loss),
+        "captions_per_second": round(history.captions_per_second),
+    }
+
+
+def _tuned_path(path: Path) -> Path:
+    return path.with_name(path.stem + "-lm.safetensors")
+
+
+def _language_model(run: Run, recipe: str) -> CausalLM:
+    lm = load_micro_lm()
+    if recipe in TUNED:
+        tensors, _ = load_tensors(_tuned_path(run.adaptor_path(recipe)))
+        lm.model.load_state_dict(tensors)
+        lm = CausalLM.from_model(lm.model, lm.tokenizer, lm.name)
+    return lm
+
+
+def _writer(run: Run, recipe: str) -> PrefixWriter:
+    lm = _language_model(run, recipe)
+    adaptor = load_adaptor(run.adaptor_path(recipe), encoder=run.encoder, language_model=lm)
+    return PrefixWriter(adaptor, lm)
+
+
+def _memory(run: Run) -> MemoryBank:
+    pairs = run.corpus
+    chosen = torch.randperm(len(pairs), generator=seeded(run.seed))[:MEMORY]
+    texts = tuple(pairs.captions[i] for i in chosen.tolist())
+    return MemoryBank(texts, pairs.features[chosen], run.encoder.fingerprint)
+
+
+def _maccap(run: Run, tokens: Any, *, noise: Noise | None = None, recipe: str = "multi_noise"):
+    return MacCap(_writer(run, recipe), tokens, run.noise if noise is None else noise)
+
+
+def _sampled(run: Run, tokens: Any) -> Captioner:
+    return SampledMacCap(_maccap(run, tokens), run.encoder, samples=SAMPLES)
+
+
+def _shifted(run: Run, inner: Captioner) -> Captioner:
+    images = run.states("validation").image_features
+    return MeanShift.measured(inner, images, run.corpus.features)
+
+
+def _blind(run: Run) -> Captioner:
+    texts = run.corpus.features
+    return Blind.mean_of(Baseline(_writer(run, "single_clean")), texts)
+
+
+def _oracle(run: Run) -> Captioner:
+    split = world.split_of(run.pictures, run.part, run.n)
+    pairs = PairedFeatures(
+        ids=split.ids,
+        image_features=run.states(run.part).image_features,
+        text_features=run.encoder.encode_text([texts[0] for texts in split.captions]),
+        image_index=torch.arange(run.n),
+    )
+    return OracleText(Baseline(_writer(run, "single_clean")), pairs)
+
+
+def _socratic(run: Run) -> Captioner:
+    lists = (
+        WordList.from_template("objects", [kind.name for kind in OBJECTS], "a {}", top=2),
+        WordList.from_template("place", [place.name for place in HOME_PLACES], "a photo of {}"),
+    )
+    return Socratic(run.encoder, load_micro_lm(), lists, prompting=TagPrefix())
+
+
+def _random_regions(run: Run) -> Any:
+    return RegionTokens(partial(regions_random, generator=seeded(run.seed)))
+
+
+SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
+    "clipre": lambda run: ClipRe(_memory(run)),
+    "magic": lambda run: Magic(load_micro_lm(), run.encoder, MAGIC_MICRO),
+    "zerocap": lambda run: ZeroCap(
+        load_micro_lm(), run.encoder, ZEROCAP_MICRO, prompt=ZEROCAP_MICRO_PROMPT
+    ),
+    "socratic": _socratic,
+    "baseline": lambda run: Baseline(_writer(run, "single_clean")),
+    "capdec": lambda run: CapDec(_writer(run, "single_noise")),
+    "decap": lambda run: DeCap(_writer(run, "single_clean"), _memory(run)),
+    "capdec_tuned": lambda run: CapDec(_writer(run, "single_noise_tuned")),
+    "decap_tuned": lambda run: DeCap(_writer(run, "single_clean_tuned"), _memory(run)),
+    "mean_shift": lambda run: _shifted(run, Baseline(_writer(run, "single_clean"))),
+    "mean_shift_noise": lambda run: _shifted(run, CapDec(_writer(run, "single_noise"))),
+    "blind": _blind,
+    "oracle_text": _oracle,
+    "clipcap": lambda run: ClipCap(_writer(run, "supervised")),
+    # MacCap: one noisy pass, by what is read of the picture
+    "maccap_pass": lambda run: _maccap(run, RegionTokens()),
+    "maccap_pass_still": lambda run: _maccap(run, RegionTokens(), noise=NoNoise()),
+    "maccap_pass_average": lambda run: _maccap(run, RegionTokens(mixing=average_mix)),
+    "maccap_pass_global": lambda run: _maccap(run, GlobalTokens()),
+    "maccap_pass_global_still": lambda run: _maccap(run, GlobalTokens(), noise=NoNoise()),
+    "maccap_pass_release": lambda run: _maccap(run, RegionTokens(regions_release)),
+    "maccap_pass_mean": lambda run: _maccap(run, RegionTokens(regions_mean)),
+    "maccap_pass_counterfactual": lambda run: _maccap(run, RegionTokens(regions_counterfactual)),
+    "maccap_pass_random": lambda run: _maccap(run, _random_regions(run)),
+    # and S samples, the best by CLIP: MacCap as published, and its controls
+    "maccap": lambda run: _sampled(run, RegionTokens()),
+    "maccap_global": lambda run: _sampled(run, GlobalTokens()),
+    "maccap_global_shifted": lambda run: _shifted(run, _sampled(run, GlobalTokens())),
+    "maccap_random": lambda run: _sampled(run, _random_regions(run)),
+    "maccap_counterfactual": lambda run: _sampled(run, RegionTokens(regions_counterfactual)),
+    # Table 5, the training rows; and N patches of Figure 5
+    "multi_clean": lambda run: _maccap(run, GlobalTokens(), noise=NoNoise(), recipe="multi_clean"),
+    "multi_clean_regions": lambda run: _maccap(
+        run, RegionTokens(), noise=NoNoise(), recipe="multi_clean"
+    ),
+} | {
+    f"patches_{count}": partial(
+        lambda run, count: _maccap(run, RegionTokens(regions_paper, count)), count=count
+    )
+    for count in (1, 5, 20, 49)
+}
+MEMORIES = ("clipre", "decap", "decap_tuned")
+
+
+def caption_cell(system: str, **where: Any) -> list[str]:
+    """Caption the pictures of a domain with one system."""
+    run = Run(**where)
+    images = run.states(run.part)
+    return SYSTEMS[system](run).caption(images, generator=seeded(run.seed))

@@ -1,0 +1,78 @@
+"""The part of the captioning study that asks questions: MacCap's Table 4 on the micro world.
+
+Each system's captions of the test pictures stand in for the pictures; a frozen language model
+answers, and the answer is ranked among all candidates. Besides the paper's rows: the question
+alone, chance, two priors, and the scene's own first caption, as much as a caption can give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from experiments.maccap_cells import Run
+from experiments.scoring import difference_rows, score_rows
+from vizer_core.metrics.stats import Statistics
+from vizer_core.micro import MicroSplit
+from vizer_core.micro.lm_corpus import question_text
+from vizer_core.micro.lm_lab import load_micro_lm
+from vizer_core.micro.vqa_items import micro_answer_list, micro_vqa_items
+from vizer_core.vqa import VqaProtocol, evaluate_vqa
+
+if TYPE_CHECKING:
+    from experiments.maccap_micro import Study
+
+PREFIX, HUMAN = "vqa:", "human_caption"
+CAPTIONED = (
+    *("baseline", "capdec", "decap", "capdec_tuned", "decap_tuned", "maccap", "maccap_global"),
+    *("clipre", "blind", "clipcap"),
+)
+METRICS = ("top1", "top5", "top10")
+TRAINING_SCENES = 2000  # scenes whose questions give the priors
+PAIRS = (
+    *(("maccap", other) for other in ("question_only", "capdec", "decap", "clipre", "blind")),
+    *(("maccap", other) for other in ("prior", "type_prior", "maccap_global")),
+    ("capdec", "question_only"),
+    ("decap", "question_only"),
+    ("baseline", "question_only"),
+    ("capdec_tuned", "capdec"),
+    ("decap_tuned", "decap"),
+    ("human_caption", "maccap"),
+)
+
+
+def micro_prompt(caption: str, question: str) -> str:
+    """Write the paper's prompt in the words and marks that the micro LM has read."""
+    return question_text(question, caption or None)
+
+
+def question_rows(job: Study, run: Run) -> tuple[list[dict], list[dict]]:
+    """Return score and difference rows of every captioned system, by seed."""
+    split = MicroSplit("test", run.n)
+    items = micro_vqa_items("test", run.n)
+    training = micro_vqa_items("train", min(TRAINING_SCENES, run.scenes))
+    protocol = VqaProtocol(
+        load_micro_lm(), run.encoder, micro_answer_list(), prompt=micro_prompt, batch_size=256
+    )
+    found: dict[str, list[dict[str, Statistics]]] = {}
+    for seed in range(job.seeds):
+        captions = {
+            system: dict(zip(split.ids, job.captions(replace(run, seed=seed), system)))
+            for system in CAPTIONED
+        }
+        if seed == 0:
+            captions[HUMAN] = {scene: texts[0] for scene, texts in zip(split.ids, split.captions)}
+        report = evaluate_vqa(items, captions, protocol, training=training)
+        for system, statistics in report.statistics.items():
+            if system in CAPTIONED or seed == 0:
+                kept = {name: statistics[name] for name in METRICS}
+                found.setdefault(system, []).append(kept)
+    return score_rows(found, prefix=PREFIX), _differences(found, PAIRS)
+
+
+def _differences(
+    found: dict[str, list[dict[str, Statistics]]], pairs: Sequence[tuple[str, str]]
+) -> list[dict]:
+    present = [(a, b) for a, b in pairs if a in found and b in found]
+    return difference_rows(found, present, prefix=PREFIX)

@@ -1,0 +1,116 @@
+"""What the captioning study works on: two domains, their texts and pictures, encoded once.
+
+========  ==========================  =======================================
+domain    texts                       pictures
+========  ==========================  =======================================
+home      describing captions         ten places
+away      captions of web posts       six other places
+========  ==========================  =======================================
+
+In-domain is home texts for home pictures; across domains one of the two comes from away. CLIP is
+micro-clip-100, and once more micro-clip-avg, whose patches are trained; the judge of CLIPScore is
+the other one, which was trained apart. Encodings lie in the run's folder, so that every cell of the
+grid reads them and none computes them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vizer_core.clip import ImageStates, OpenClipEncoder
+from vizer_core.data.corpus import corpus_of_captions
+from vizer_core.micro import MicroSplit, load_micro_clip
+from vizer_core.micro.lab import pixels_of
+from vizer_core.store import load_tensors, read_json, save_tensors, write_json
+from vizer_core.textonly import TrainingPairs
+
+CLIP, TRAINED_PATCHES = "micro-clip-100", "micro-clip-avg"
+JUDGES = {CLIP: TRAINED_PATCHES, TRAINED_PATCHES: CLIP}
+TEXTS = {"home": "train", "away": "away_train"}
+PICTURES = {
+    ("home", "validation"): "validation",
+    ("home", "test"): "test",
+    ("away", "validation"): "away_validation",
+    ("away", "test"): "away_test",
+}
+FIRST_TRAINING_SCENES = 8000  # scenes whose captions make a corpus: about 30,000 different ones
+
+
+def split_of(domain: str, part: str, n: int) -> MicroSplit:
+    """Return the first n scenes of a domain's validation or test pictures."""
+    return MicroSplit(PICTURES[domain, part], n)
+
+
+def _states_path(runs: str, clip: str, domain: str, part: str, n: int) -> Path:
+    return Path(runs) / "encoded" / f"{clip}-{domain}-{part}-{n}.safetensors"
+
+
+def _corpus_path(runs: str, clip: str, domain: str, scenes: int) -> Path:
+    return Path(runs) / "encoded" / f"{clip}-{domain}-texts-{scenes}.safetensors"
+
+
+def encode(runs: str, clip: str, *, n: int, scenes: int) -> None:
+    """Encode pictures and corpora that are not there yet."""
+    encoder = load_micro_clip(clip)
+    for domain, part in PICTURES:
+        path = _states_path(runs, clip, domain, part, n)
+        if not path.is_file():
+            states = encoder.image_states(pixels_of(split_of(domain, part, n).images))
+            states.save(path, {"model": clip})
+    for domain in TEXTS:
+        path = _corpus_path(runs, clip, domain, scenes)
+        if not path.is_file():
+            _encode_corpus(encoder, domain, scenes, path)
+
+
+def _encode_corpus(encoder: OpenClipEncoder, domain: str, scenes: int, path: Path) -> None:
+    """Encode the different captions of a domain, and the pictures they were written for."""
+    split = _training_split(domain, scenes)
+    images = encoder.encode_image(pixels_of(split.images))
+    shown = [(text, place) for place, texts in enumerate(split.captions) for text in texts]
+    corpus = corpus_of_captions(domain, [text for text, _ in shown]).deduplicate()
+    first = {text: place for text, place in reversed(shown)}
+    rows = torch.tensor([first[text] for text in corpus.captions])
+    write_json(path.with_suffix(".captions.json"), list(corpus.captions))
+    save_tensors(
+        path,
+        {"texts": encoder.encode_text(list(corpus.captions)), "images": images[rows]},
+        {"model": encoder.name, "domain": domain, "scenes": scenes, "corpus": corpus.sha256},
+    )
+
+
+@cache
+def _training_split(domain: str, scenes: int) -> MicroSplit:
+    return MicroSplit(TEXTS[domain], scenes)
+
+
+@cache
+def states(runs: str, clip: str, domain: str, part: str, n: int) -> ImageStates:
+    """Return the encoded pictures of a domain."""
+    return ImageStates.load(_states_path(runs, clip, domain, part, n))
+
+
+@cache
+def _corpus(
+    runs: str, clip: str, domain: str, scenes: int
+) -> tuple[tuple[str, ...], Tensor, Tensor]:
+    path = _corpus_path(runs, clip, domain, scenes)
+    tensors, _ = load_tensors(path)
+    captions = read_json(path.with_suffix(".captions.json"))
+    return tuple(captions), tensors["texts"], tensors["images"]
+
+
+def text_pairs(runs: str, clip: str, domain: str, scenes: int) -> TrainingPairs:
+    """Return a domain's captions with their own text features: what text-only training reads."""
+    captions, texts, _ = _corpus(runs, clip, domain, scenes)
+    return TrainingPairs(texts, captions)
+
+
+def image_pairs(runs: str, clip: str, domain: str, scenes: int) -> TrainingPairs:
+    """Return the same captions with their picture's feature: what the supervised bound reads."""
+    captions, _, images = _corpus(runs, clip, domain, scenes)
+    return TrainingPairs(images, captions)

@@ -1,0 +1,213 @@
+"""The cells of the ViZer study: train one variant on one base with one seed, and caption the test.
+
+=================  =========================  ==================================================
+variant            the mapper was trained on  phase 2
+=================  =========================  ==================================================
+vizer_gt           human captions, no image   1 - cos on states with the image in context
+vizer_gt_context   human captions, image      the same
+vizer_g            own captions, image        the same: the paper's reading of "zero-label"
+vizer_g_text       own captions, no image     the same
+straight_through   own captions, no image     1 - cos of the words, read back by the frozen base
+read_back          own captions, no image     RLOO on the read-back cosine: our recommendation
+read_back_gt       human captions, no image   the same
+rl_clip            -                          RLOO on a CLIP's cosine
+rl_clip_cautious   -                          the same, learning rate 1e-5
+=================  =========================  ==================================================
+
+With `shuffled`, phase 2 gives every picture the features of another; nothing else changes. With
+`random_mapper`, the mapper learned nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments import vizer_world as world
+from vizer_core.micro import load_micro_clip
+from vizer_core.micro.lab import pixels_of
+from vizer_core.micro.vlm_lab import load_micro_vlm
+from vizer_core.micro.vlm_processor import PROMPT
+from vizer_core.micro.vlm_scores import GENERIC_FIRST
+from vizer_core.runtime import seeded
+from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_zero_label
+from vizer_core.vizer.best_of_n import best_of_n
+from vizer_core.vizer.drift import measure_drift
+from vizer_core.vizer.mapper import FittedMapper, random_mapper
+from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.rewards import ClipReward, ReadBackReward, with_targets
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.train_rl import RlConfig, train_rl
+from vizer_core.vizer.train_zero_label import VIZER_MICRO
+from vizer_core.vizer.write_captions import first_token_mass, write_captions
+from vizer_core.vlm import SmolVlm, VisionBatch
+
+READERS = {
+    "vizer_gt": "gt",
+    "vizer_gt_context": "gt_context",
+    "vizer_g": "own_context",
+    "vizer_g_text": "own",
+    "straight_through": "own",
+    "read_back": "own",
+    "read_back_gt": "gt",
+}
+LOSSES: dict[str, Callable] = {
+    "vizer_gt": ImageContext,
+    "vizer_gt_context": ImageContext,
+    "vizer_g": ImageContext,
+    "vizer_g_text": ImageContext,
+    "straight_through": StraightThrough,
+}
+RL_RATES = {"read_back": 2e-4, "read_back_gt": 2e-4, "rl_clip": 2e-4, "rl_clip_cautious": 1e-5}
+VARIANTS = (*READERS, "rl_clip", "rl_clip_cautious")
+MAX_KL = 1.2
+CANDIDATES = 8  # of best-of-n
+PRIMED = "a"  # the prompt-only baseline: the caption's first word is given
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant on one base: what it is trained on, how, and on what it is tested."""
+
+    runs: str
+    variant: str
+    base: str = "micro-vlm"
+    seed: int = 0
+    shuffled: bool = False
+    random_mapper: bool = False
+    states: int = 16_000  # stored, of which the mapper reads the first `mapper_images`
+    mapper_images: int = 10_000
+    width: int = 256
+    images: int = 2000
+    rl_images: int = 1000
+    learning_rate: float = 0.0  # 0: the variant's own
+    part: str = "test"
+    n: int = 1000
+    samples: int = 2
+
+    @property
+    def by_reward(self) -> bool:
+        """Whether phase 2 is a policy gradient."""
+        return self.variant in RL_RATES
+
+
+def mapper_of(trial: Trial) -> FittedMapper:
+    """Fit the variant's mapper on the first `mapper_images` of the stored states."""
+    states, features = world.states(trial.runs, trial.base, READERS[trial.variant], trial.states, 0)
+    states, features = states[: trial.mapper_images], features[: trial.mapper_images]
+    shape = MapperConfig(states.shape[1], features.shape[1], width=trial.width, layer_norm=True)
+    generator = seeded(1000 + trial.seed)
+    if trial.random_mapper:
+        trained = fit_mapper(states, features, shape=shape, generator=seeded(0))
+        return random_mapper(shape, trained.space, generator=generator)
+    return fit_mapper(states, features, shape=shape, generator=generator)
+
+
+def _source(trial: Trial, stored: int) -> VisionSource:
+    count = trial.rl_images if trial.by_reward else trial.images
+    everything = world.vision(trial.runs, trial.base, "stream", stored)
+    # each seed has its own pictures, and none that a mapper was trained on
+    first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
+    return everything.select(range(first, first + count))
+
+
+def _clip_targets(trial: Trial, source: VisionBatch, stored: int) -> VisionSource:
+    first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
+    pictures = world.pictures_of("stream", first + len(source))[first:]
+    features = load_micro_clip(world.REWARD_CLIP).encode_image(pixels_of(pictures))
+    return with_targets(source, features)
+
+
+def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
+    """Put LoRA on a base and run phase 2; return what the run recorded."""
+    add_lora(vlm, generator=seeded(2000 + trial.seed))
+    source, found = _source(trial, stored), {}
+    if trial.variant in READERS:
+        fitted = mapper_of(trial)
+        if fitted.history.held_out:
+            look = fitted.history.held_out[-1]
+            found["mapper"] = {"cosine": look.cosine, "constant": look.constant_cosine}
+    else:
+        source = _clip_targets(trial, source, stored)
+    if trial.shuffled:
+        source = shuffled(source, generator=seeded(3000 + trial.seed))
+    generator = seeded(4000 + trial.seed)
+    if trial.by_reward:
+        rate = trial.learning_rate or RL_RATES[trial.variant]
+        reward = (
+            ReadBackReward(vlm, fitted)
+            if trial.variant in READERS
+            else ClipReward(load_micro_clip(world.REWARD_CLIP))
+        )
+        config = RlConfig(learning_rate=rate, decoding=world.SAMPLED, max_kl=MAX_KL)
+        history = train_rl(vlm, source, reward, config, generator=generator)
+        curve, kl = history.reward, history.kl
+    else:
+        config = replace(VIZER_MICRO, decoding=world.SAMPLED)
+        if trial.learning_rate:
+            config = replace(config, learning_rate=trial.learning_rate)
+        objective = LOSSES[trial.variant](fitted)
+        history = train_zero_label(vlm, source, config, objective=objective, generator=generator)
+        curve, kl = history.loss, [value for value in history.kl if value is not None]
+    return found | {
+        "curve": [round(value, 5) for value in curve],
+        "kl": [round(value, 5) for value in kl],
+        "stopped": history.stopped,
+    }
+
+
+def write(
+    vlm: SmolVlm, vision: VisionBatch, *, samples: int, **how: Any
+) -> dict[str, list[list[str]] | list[str]]:
+    """Return greedy captions, and `samples` drawn ones, of every picture."""
+    drawn = [
+        write_captions(vlm, vision, decoding=world.SAMPLED, generator=seeded(5000 + k), **how)
+        for k in range(samples)
+    ]
+    greedy = write_captions(vlm, vision, decoding=world.GREEDY, **how)
+    return {"greedy": list(greedy), "sampled": [list(texts) for texts in drawn]}
+
+
+def trial_cell(stored: int, **what: Any) -> dict[str, Any]:
+    """Train a variant and caption the test pictures with it."""
+    trial = Trial(**what)
+    vlm = load_micro_vlm(trial.base)
+    record = train_trial(trial, vlm, stored)
+    vision = world.vision(trial.runs, trial.base, trial.part, trial.n)
+    captions = write(vlm, vision, samples=trial.samples)
+    before = write(load_micro_vlm(trial.base), vision, samples=0)["greedy"]
+    drift = measure_drift(before, captions["greedy"])
+    return captions | {"record": record | {"changed": drift.changed, "longer": drift.longer}}
+
+
+def baseline_cell(system: str, stored: int, **what: Any) -> dict[str, Any]:
+    """Caption the test pictures with an untrained base: as it is, banned, primed, best of n."""
+    trial = Trial(**what)
+    vlm, samples = load_micro_vlm(trial.base), trial.samples
+    vision = world.vision(trial.runs, trial.base, trial.part, trial.n)
+    if system == "base":
+        mass = first_token_mass(vlm, vision)
+        return write(vlm, vision, samples=samples) | {"record": {"first_words": mass}}
+    if system == "base_banned":
+        return write(vlm, vision, samples=samples, banned=(GENERIC_FIRST,))
+    if system == "base_primed":
+        found = write(vlm, vision, samples=samples, prompt=f"{PROMPT} {PRIMED}")
+        primed = [[f"{PRIMED} {text}" for text in texts] for texts in found["sampled"]]
+        return {"greedy": [f"{PRIMED} {t}" for t in found["greedy"]], "sampled": primed}
+    if system == "best_of_8_read_back":
+        reward, source = ReadBackReward(vlm, mapper_of(trial)), vision
+    elif system == "best_of_8_clip":
+        clip = load_micro_clip(world.REWARD_CLIP)
+        reward = ClipReward(clip)
+        source = with_targets(
+            vision, clip.encode_image(pixels_of(world.pictures_of(trial.part, trial.n)))
+        )
+    else:
+        raise ValueError(f"no baseline {system!r}")
+    drawn = []
+    for seed in range(samples):
+        found = best_of_n(vlm, source, reward, n=CANDIDATES, generator=seeded(6000 + seed),
+                          decoding=world.SAMPLED)  # fmt: skip
+        drawn.append(list(found.best()))
+    return {"greedy": drawn[0], "sampled": drawn}

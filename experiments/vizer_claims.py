@@ -1,0 +1,182 @@
+"""ViZer's claims, each with its rule and the rows that it reads.
+
+A claim that a system improves captions holds when its paired difference from the base lies above
+zero in every metric of the rule, and so does its difference from the shuffled control: what a run
+gains when each picture's target is another's was not learned from the pictures. Rules read the
+rounded numbers of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BEST = "read_back"  # the recommended label-free system, chosen on validation scenes
+PAPER_METRICS = ("bleu1", "cider", "clipscore")
+SAMPLED = ("sampled_object_f1",)
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement and the differences that must lie above zero, or must hold zero."""
+
+    claim: str
+    source: str
+    above: tuple[Key, ...]
+    around: tuple[Key, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        parts = []
+        if self.above:
+            parts.append("these differences lie above zero")
+        if self.around:
+            parts.append("these hold zero")
+        return "; ".join(parts)
+
+
+def _gain(system: str, metrics: Sequence[str], *, control: bool = True) -> tuple[Key, ...]:
+    others = ("base", f"{system}_shuffled") if control else ("base",)
+    return tuple((system, other, metric) for other in others for metric in metrics)
+
+
+CLAIMS = (
+    Claim(
+        "ViZer_GT improves BLEU-1, CIDEr and CLIPScore over the base",
+        "ViZer, COCO table", _gain("vizer_gt", PAPER_METRICS),
+    ),
+    Claim(
+        "ViZer_G improves BLEU-1, CIDEr and CLIPScore without labels",
+        "ViZer, COCO table", _gain("vizer_g", PAPER_METRICS),
+    ),
+    Claim(
+        "CLIPScore rises for every variant of ViZer",
+        "ViZer, COCO and CC3M tables",
+        tuple((s, "base", "clipscore") for s in ("vizer_gt", "vizer_gt_context", "vizer_g")),
+    ),
+    Claim(
+        "Reinforcement learning on a CLIP reward changes next to nothing",
+        "ViZer, RL rows", (),
+        tuple(("rl_clip", "base", m) for m in (*PAPER_METRICS, "sampled_object_f1")),
+    ),
+    Claim(
+        "A cautious learning rate makes the same RL change next to nothing",
+        "our test of why the RL rows are flat", (),
+        tuple(("rl_clip_cautious", "base", m) for m in PAPER_METRICS),
+    ),
+    Claim(
+        "A base that writes very poor captions gains less",
+        "ViZer, limitations",
+        tuple(("gain", "hard_gain", m) for m in SAMPLED),
+    ),
+    Claim(
+        "Read-back training improves what sampled captions say, and its control does not",
+        "our label-free variant", _gain("best", SAMPLED),
+    ),
+    Claim(
+        "Read-back training raises the precision and the recall of sampled objects",
+        "our label-free variant",
+        _gain("best", ("sampled_object_precision", "sampled_object_recall")),
+    ),
+)  # fmt: skip
+DATA_CLAIMS = (
+    ("vizer_gt_context", "More mapper data than the middle size does not help ViZer_GT"),
+    ("vizer_g", "More mapper data than the middle size hurts ViZer_G"),
+)
+
+
+def verdicts(scores: Sequence[dict], differences: Sequence[dict]) -> list[dict]:
+    """Judge every claim from the file's rows."""
+    rows = {(r["system"], r["against"], r["metric"]): r for r in differences}
+    rows |= _gains(rows)
+    found = [_verdict(claim, rows) for claim in CLAIMS]
+    found += [_data_verdict(variant, claim, rows) for variant, claim in DATA_CLAIMS]
+    return [*found, _width_verdict(scores)]
+
+
+def _gains(rows: dict[Key, dict]) -> dict[Key, dict]:
+    """Compare the best system's gain on the two bases; the scenes are the same, the models not."""
+    found = {}
+    for metric in SAMPLED:
+        easy, hard = (
+            rows.get((BEST, "base", metric)),
+            rows.get((f"hard:{BEST}", "hard:base", metric)),
+        )
+        if easy and hard:
+            found["gain", "hard_gain", metric] = {
+                "mean": easy["mean"] - hard["mean"],
+                "low": easy["low"] - hard["high"],
+                "high": easy["high"] - hard["low"],
+            }
+    return found
+
+
+def _verdict(claim: Claim, rows: dict[Key, dict]) -> dict:
+    record = {"claim": claim.claim, "source": claim.source}
+    keys = (*claim.above, *claim.around)
+    missing = [key for key in keys if key not in rows]
+    if missing:
+        return record | {
+            "verdict": "not testable here",
+            "evidence": f"not measured: {' - '.join(missing[0][:2])}, {missing[0][2]}",
+        }
+    holds = all(rows[key]["low"] > 0 for key in claim.above)
+    holds &= all(rows[key]["low"] <= 0 <= rows[key]["high"] for key in claim.around)
+    return record | {
+        "rule": claim.rule,
+        "verdict": "holds" if holds else "does not hold",
+        "evidence": "; ".join(_said(key, rows[key]) for key in keys),
+    }
+
+
+def _said(key: Key, row: dict) -> str:
+    system, against, metric = key
+    return (
+        f"{system} - {against}: {metric} {row['mean']:+.3f} "
+        f"({row['low']:+.3f} to {row['high']:+.3f})"
+    )
+
+
+def _data_verdict(variant: str, claim: str, rows: dict[Key, dict]) -> dict:
+    """Read the largest mapper data against the middle size."""
+    record = {"claim": claim, "source": "ViZer, mapper ablation"}
+    prefix = f"ablation:{variant}:m"
+    sizes = sorted(
+        {int(k[0].removeprefix(prefix).split(":")[0]) for k in rows if k[0].startswith(prefix)}
+    )
+    largest = f"{prefix}{sizes[-1]}:w256" if sizes else ""
+    keys = [key for key in rows if key[0] == largest and key[2] in PAPER_METRICS]
+    if not keys:
+        return record | {"verdict": "not testable here", "evidence": "no ablation was run"}
+    falls = "hurts" in claim
+    met = [rows[k]["high"] < 0 if falls else rows[k]["low"] <= 0 for k in keys]
+    return record | {
+        "rule": "all differences below zero" if falls else "no difference above zero",
+        "verdict": "holds" if all(met) else "does not hold",
+        "evidence": "; ".join(_said(key, rows[key]) for key in keys),
+    }
+
+
+def _width_verdict(scores: Sequence[dict]) -> dict:
+    """Width 256 has to lead in every metric of the paper, for both variants."""
+    record = {"claim": "A mapper of width 256 is the best", "source": "ViZer, mapper ablation"}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in scores:
+        if row["system"].startswith("ablation:") and row["metric"] in PAPER_METRICS:
+            _, variant, size, width = row["system"].split(":")
+            found.setdefault((f"{variant}:{size}", row["metric"]), {})[width] = row["mean"]
+    found = {key: widths for key, widths in found.items() if len(widths) > 1}
+    if not found:
+        return record | {"verdict": "not testable here", "evidence": "no ablation was run"}
+    holds = all(max(widths, key=widths.__getitem__) == "w256" for widths in found.values())
+    shown = "; ".join(
+        f"{name} {metric} " + ", ".join(f"{w}: {value:.3f}" for w, value in sorted(widths.items()))
+        for (name, metric), widths in found.items()
+    )
+    return record | {
+        "rule": "256 leads in every metric (means over seeds)",
+        "verdict": "holds" if holds else "does not hold",
+        "evidence": shown,
+    }

@@ -1,0 +1,86 @@
+"""The commands that train and caption, as a user types them, on the micro models and a folder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from vizer_core.cli import app
+from vizer_core.micro import unlabelled_stream
+
+RUNNER = CliRunner()
+PICTURES = 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures")
+    for image in unlabelled_stream(PICTURES, start=60_000):
+        Image.fromarray(image.pixels).save(path / f"{image.id}.png")
+    (path / "broken.png").write_bytes(b"no picture")
+    return path
+
+
+def run(*words):
+    return RUNNER.invoke(app, [str(word) for word in words])
+
+
+def test_a_captioner_is_trained_and_then_captions_a_folder(folder, tmp_path):
+    adaptor, out = tmp_path / "maccap.safetensors", tmp_path / "out.json"
+    done = run("train-captioner", "--captions", 64, "--epochs", 1, "--out", adaptor)
+    assert done.exit_code == 0, done.output
+    assert adaptor.is_file() and not adaptor.with_suffix(".run.safetensors").exists()
+    done = run("caption", folder, "--method", "maccap_pass", "--adaptor", adaptor, "--json", out)
+    assert done.exit_code == 0, done.output
+    assert "skipped 1 of 25 files" in done.output
+    assert len(json.loads(out.read_text())) == PICTURES
+
+
+def test_one_picture_without_training(folder):
+    done = run("caption", folder / "stream-60000.png", "--method", "clipre", "--memory", 200)
+    assert done.exit_code == 0 and done.output.startswith("stream-60000.png\t")
+
+
+def test_mapper_then_adapter_then_captions(folder, tmp_path):
+    mapper, adapter = tmp_path / "mapper.safetensors", tmp_path / "adapter"
+    done = run("fit-mapper", "--images", folder, "--out", mapper)
+    assert done.exit_code == 0 and "held-out cosine" in done.output
+    done = run("enhance", "--images", folder, "--mapper", mapper, "--out", adapter)
+    assert done.exit_code == 0 and "captions changed" in done.output, done.output
+    assert (adapter / "adapter_model.safetensors").is_file()
+    assert not (adapter / "run.safetensors").exists()
+    done = run("caption", folder, "--model", "micro-vlm", "--adapter", adapter)
+    assert done.exit_code == 0 and "stream-60001.png\t" in done.output
+    wrong = run("caption", folder, "--model", "micro-vlm-hard", "--adapter", adapter)
+    assert wrong.exit_code == 1 and "load that base instead" in wrong.output
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["caption", "x", "--method", "capdec"], 1, "no folder x"),
+        (["caption", "x"], 2, "either --method NAME or --model NAME"),
+        (["caption", "x", "--method", "poetry"], 2, "choose from maccap"),
+        (["enhance", "--images", "x", "--out", "y", "--objective", "luck"], 2, "read_back"),
+        (["lab", "--only", "micro-dog"], 1, "no micro model 'micro-dog'"),
+    ],
+)
+def test_wrong_use_is_said(words, status, said):
+    done = run(*words)
+    assert done.exit_code == status and said in " ".join(done.output.split())
+
+
+def test_a_method_without_its_adaptor_says_how_to_get_one(folder):
+    done = run("caption", folder, "--method", "capdec")
+    assert done.exit_code == 1 and "train-captioner --method capdec" in done.output
+
+
+def test_too_few_pictures_are_no_mapper(folder, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "a.png").write_bytes((folder / "stream-60000.png").read_bytes())
+    done = run("fit-mapper", "--images", few, "--out", tmp_path / "m.safetensors")
+    assert done.exit_code == 1 and "1 pictures are too few" in done.output

@@ -1,0 +1,232 @@
+"""`vizer train-captioner` and `vizer caption`: captions from text-only training, or from a VLM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vizer_core.cli.app import Device, JsonOut, Seed, app, choice, errors_as_exit_status
+from vizer_core.cli.encoders import clip_encoder
+from vizer_core.cli.models import MICRO_LM, language_model_of, read_pictures, vlm_of
+
+TRAINED = ("maccap", "maccap_pass", "baseline", "capdec", "decap")
+UNTRAINED = ("clipre", "magic", "zerocap")
+METHODS = (*TRAINED, *UNTRAINED)
+TRAININGS = ("maccap", "capdec", "decap")
+
+Clip = Annotated[str, typer.Option("--clip", help="open_clip's name of a CLIP, or 'micro'.")]
+Pretrained = Annotated[
+    str | None, typer.Option(help="A tag, such as openai, or a .safetensors or .pt file.")
+]
+LanguageModel = Annotated[str, typer.Option(help="A causal LM: hub id, folder, or 'micro-lm'.")]
+Corpus = Annotated[
+    str,
+    typer.Option(help="Captions, one a line, or a JSON list; 'micro-home' or 'micro-away'."),
+]
+
+
+def corpus_of(name: str, limit: int) -> Any:
+    """Read a corpus of captions, at most `limit` of them."""
+    from vizer_core.data.corpus import read_corpus
+    from vizer_core.micro.corpora import micro_corpus
+    from vizer_core.runtime import seeded
+
+    if name in ("micro-home", "micro-away"):
+        return micro_corpus(name.removeprefix("micro-"), limit)
+    corpus = read_corpus(Path(name)).deduplicate()
+    return corpus if len(corpus) <= limit else corpus.sample(limit, generator=seeded(0))
+
+
+def _settings(method: str, micro: bool, encoder: Any, lm: Any) -> tuple[Any, Any]:
+    """Return the adaptor's sizes and the training settings of a method, at micro or paper size."""
+    from vizer_core.textonly import AdaptorConfig
+    from vizer_core.textonly import presets as t
+
+    if micro:
+        configs = {"maccap": t.MICRO_MACCAP, "capdec": t.MICRO_CAPDEC, "decap": t.MICRO_DECAP}
+        return t.MICRO_ADAPTOR, configs[method]
+    configs = {"maccap": t.MACCAP_PAPER, "capdec": t.CAPDEC_DAGGER, "decap": t.DECAP_DAGGER}
+    return AdaptorConfig(encoder.embed_dim, lm.width), configs[method]
+
+
+@app.command(name="train-captioner")
+def train_captioner_command(
+    out: Annotated[Path, typer.Option(help="Where the adaptor goes: a .safetensors file.")],
+    method: Annotated[str, typer.Option(help="maccap, capdec, or decap (also baseline's).")] = (
+        "maccap"
+    ),
+    corpus: Corpus = "micro-home",
+    captions: Annotated[int, typer.Option(min=2, help="At most so many captions.")] = 20_000,
+    clip: Clip = "micro",
+    pretrained: Pretrained = None,
+    language_model: LanguageModel = MICRO_LM,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the method's own.")] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Train a captioner on text alone: no picture is read.
+
+    CLIP encodes the corpus once; then an adaptor learns to write each caption from its own noised
+    feature through a frozen language model. On the micro models it takes one or two minutes of a
+    CPU core; at the paper's size hours of a GPU. A stopped run goes on when called again: its state
+    lies beside --out until it is done.
+    """
+    choice("--method", method, TRAININGS)
+    with errors_as_exit_status():
+        from dataclasses import replace
+
+        import torch
+
+        from vizer_core.runtime import seeded
+        from vizer_core.textonly import (
+            AdaptorDecoder,
+            Checkpoint,
+            TrainingPairs,
+            fit_text_only,
+            save_adaptor,
+        )
+
+        encoder = clip_encoder(clip, pretrained, device, False)
+        lm = language_model_of(language_model, device)
+        texts = list(corpus_of(corpus, captions).captions)
+        shape, config = _settings(method, clip == "micro", encoder, lm)
+        config = replace(config, epochs=epochs) if epochs else config
+        steps = -(-len(texts) // config.batch_size) * config.epochs
+        typer.echo(
+            f"{len(texts):,} captions, {config.epochs} epochs, {steps:,} steps of "
+            f"{config.batch_size} on {lm.device}", err=True,
+        )  # fmt: skip
+        pairs = TrainingPairs(encoder.encode_text(texts).cpu(), texts)
+        torch.manual_seed(seed)
+        adaptor = AdaptorDecoder(shape)
+        state = out.with_suffix(".run.safetensors")
+        history = fit_text_only(
+            adaptor, lm, pairs, config, generator=seeded(seed),
+            checkpoint=Checkpoint(state, every=200), progress=True,
+        )  # fmt: skip
+        made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest,
+                   "corpus": corpus, "seed": seed}  # fmt: skip
+        save_adaptor(out, adaptor, encoder=encoder, language_model=lm, made_by=made_by)
+        for leftover in (state, state.with_suffix(".json")):
+            leftover.unlink(missing_ok=True)
+        typer.echo(f"{out}: loss {history.mean_loss():.3f} after {steps:,} steps")
+
+
+def _captioner(method: str, encoder: Any, lm: Any, options: dict[str, Any]) -> Any:
+    """Make the captioner that --method names."""
+    from vizer_core import captioners as c
+    from vizer_core.runtime import seeded
+    from vizer_core.textonly import PrefixWriter, load_adaptor
+
+    def memory() -> Any:
+        texts = list(corpus_of(options["corpus"], options["memory"]).captions)
+        return c.MemoryBank.from_captions(
+            encoder, texts, size=len(texts), generator=seeded(options["seed"])
+        )
+
+    if method == "clipre":
+        return c.ClipRe(memory())
+    if method == "magic":
+        from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_MICRO
+
+        return c.Magic(lm, encoder, MAGIC_MICRO if options["micro"] else MAGIC_COCO)
+    if method == "zerocap":
+        from vizer_core.captioners import zerocap as z
+
+        if options["micro"]:
+            return c.ZeroCap(lm, encoder, z.ZEROCAP_MICRO, prompt=z.ZEROCAP_MICRO_PROMPT)
+        return c.ZeroCap(lm, encoder)
+    if options["adaptor"] is None:
+        raise ValueError(
+            f"--method {method} wants --adaptor FILE: train one with vizer train-captioner "
+            f"--method {'decap' if method == 'baseline' else method.removesuffix('_pass')} "
+            "--out FILE"
+        )
+    adaptor = load_adaptor(options["adaptor"], encoder=encoder, language_model=lm)
+    writer = PrefixWriter(adaptor, lm)
+    if method == "decap":
+        return c.DeCap(writer, memory())
+    if method in ("baseline", "capdec"):
+        return {"baseline": c.Baseline, "capdec": c.CapDec}[method](writer)
+    noise = _noise_of(options["adaptor"])
+    inner = c.MacCap(writer, noise=noise)
+    return c.SampledMacCap(inner, encoder) if method == "maccap" else inner
+
+
+def _noise_of(adaptor: Path) -> Any:
+    """Return the noise that an adaptor was trained with, from its manifest."""
+    from vizer_core.store import load_manifest
+    from vizer_core.textonly import GaussianNoise
+
+    noise = load_manifest(adaptor)["config"]["noise"]
+    if noise["kind"] != "GaussianNoise":
+        raise ValueError(f"{adaptor} was trained with {noise['kind']}: MacCap wants GaussianNoise")
+    return GaussianNoise(noise["variance"])
+
+
+@app.command(name="caption")
+def caption_command(
+    images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    method: Annotated[
+        str | None, typer.Option(help=f"A zero-shot captioner: {', '.join(METHODS)}.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Or a vision-language model: hub id, folder, micro-vlm, micro-vlm-hard."),
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="LoRA folder for --model, from vizer enhance.")
+    ] = None,
+    adaptor: Annotated[
+        Path | None, typer.Option(help="Trained file for --method, from vizer train-captioner.")
+    ] = None,
+    clip: Clip = "micro",
+    pretrained: Pretrained = None,
+    language_model: LanguageModel = MICRO_LM,
+    corpus: Corpus = "micro-home",
+    memory: Annotated[int, typer.Option(min=1, help="Captions in the memory.")] = 20_000,
+    json_out: JsonOut = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Caption pictures with a zero-shot method, or with a vision-language model and its adapter.
+
+    Prints a line a picture; --json writes COCO results with file names as ids. A file that is no
+    whole image is named and left out. On the micro models some seconds; otherwise the models come
+    from the local cache or the hub.
+    """
+    if (method is None) == (model is None):
+        raise typer.BadParameter("give either --method NAME or --model NAME")
+    if method is not None:
+        choice("--method", method, METHODS)
+    with errors_as_exit_status():
+        from vizer_core.data.coco import write_results
+        from vizer_core.runtime import seeded
+
+        names, pictures = read_pictures(images)
+        if model is not None:
+            vlm = vlm_of(model, device)
+            if adapter is not None:
+                from vizer_core.vizer import load_adapter
+
+                load_adapter(vlm, adapter)
+            from vizer_core.vizer.text_states import ImageSource
+            from vizer_core.vizer.write_captions import write_captions
+
+            texts = list(write_captions(vlm, ImageSource(vlm, pictures)))
+        else:
+            from vizer_core.captioners import caption_images
+
+            encoder = clip_encoder(clip, pretrained, device, False)
+            options = {"corpus": corpus, "memory": memory, "seed": seed, "adaptor": adaptor,
+                       "micro": clip == "micro"}  # fmt: skip
+            needs_lm = method != "clipre"
+            lm = language_model_of(language_model, device) if needs_lm else None
+            captioner = _captioner(method, encoder, lm, options)
+            texts = caption_images(captioner, encoder, pictures, generator=seeded(seed))
+        for name, text in zip(names, texts):
+            typer.echo(f"{name}\t{text}")
+        if json_out is not None:
+            write_results(json_out, dict(zip(names, texts)))
