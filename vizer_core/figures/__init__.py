@@ -5,7 +5,8 @@
 - `scenes`: pictures with captions, maps over pictures; `rates`: intervals, gap against logit scale
 - `reactions`: what each metric does to each edit of a caption, and how it ranks captions
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
-- `training`: reward and KL by step, loss against changed captions, captions before and after
+- `training`, imported from its file: reward and KL by step, loss against changed captions,
+  captions before and after
 """
 
 from vizer_core.figures.cosines import draw_closer_fraction, draw_cosine_table, draw_pair_cosines
@@ -20,12 +21,10 @@ from vizer_core.figures.rates import draw_gap_axis, draw_intervals, draw_scale_c
 from vizer_core.figures.reactions import draw_agreement, draw_reactions
 from vizer_core.figures.scenes import draw_images, draw_patch_maps
 from vizer_core.figures.style import COLOURS, figure_style, png_bytes
-from vizer_core.figures.training import draw_before_after, draw_loss_against_change, draw_reward
 
 __all__ = [
     "COLOURS",
     "draw_agreement",
-    "draw_before_after",
     "draw_closer_fraction",
     "draw_cosine_table",
     "draw_dimension_means",
@@ -33,12 +32,10 @@ __all__ = [
     "draw_gap_histogram",
     "draw_images",
     "draw_intervals",
-    "draw_loss_against_change",
     "draw_pair_cosines",
     "draw_patch_maps",
     "draw_projections",
     "draw_reactions",
-    "draw_reward",
     "draw_scale_curve",
     "draw_shift_sweep",
     "draw_sphere",
