@@ -106,9 +106,8 @@ def fit_text_only(
     total, clock, seen = steps_per_epoch * config.epochs, time.perf_counter(), 0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if config.standardise and start == 0:
-            _standardise(adaptor, features, config, seeded(seed))
             words = language_model.embed(ids[mask].unique()[None])[0].detach()
-            adaptor.start_near_words(words, generator=seeded(seed + 1))
+            _set_ends(adaptor, features, words, config, seeded(seed))
         for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
             # 3 the epoch's batches, the same in every process, and this process's part
             epoch, place = divmod(step, steps_per_epoch)
@@ -166,13 +165,19 @@ def _dtype_trained(model: nn.Module, config: TextOnlyConfig) -> torch.dtype:
     return dtype
 
 
-def _standardise(
-    adaptor: Adaptor, features: Tensor, config: TextOnlyConfig, generator: torch.Generator
+def _set_ends(
+    adaptor: Adaptor,
+    features: Tensor,
+    words: Tensor,
+    config: TextOnlyConfig,
+    generator: torch.Generator,
 ) -> None:
+    """Set the input to the scale of noised features, the output to that of word embeddings."""
     chosen = torch.randperm(len(features), generator=generator)[:STATISTICS_SAMPLE]
     adaptor.standardise_on(
         region_noise(features[chosen], config.tokens, noise=config.noise, generator=generator)
     )
+    adaptor.start_near_words(words, generator=generator)
 
 
 def _history(state: RunState, steps_per_epoch: int, seconds: float, seen: int) -> History:
