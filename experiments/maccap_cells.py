@@ -150,7 +150,8 @@ def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
     history = fit_text_only(adaptor, language_model, pairs, config, generator=seeded(run.seed))
     path = run.adaptor_path(recipe)
     if recipe in TUNED:
-        tuned = dict(language_model.model.state_dict())
+        # clones: input and output embeddings are one tensor, which safetensors refuses
+        tuned = {k: v.clone() for k, v in language_model.model.state_dict().items()}
         save_tensors(_tuned_path(path), tuned, {"recipe": recipe, "seed": run.seed})
     save_adaptor(
         path,

@@ -106,7 +106,8 @@ def train_cells(run: Run, recipes: Sequence[str], seeds: int) -> list[Cell]:
     cells = []
     for recipe in recipes:
         for seed in range(seeds):
-            place = replace(run, seed=seed)
+            # training reads texts alone: the same for whatever pictures are captioned later
+            place = replace(run, seed=seed, pictures="home", part="validation", n=0)
             arguments = {"recipe": recipe} | asdict(place)
             name = f"train/{place.adaptor_path(recipe).stem}"
             cells.append(Cell(name, train_cell, arguments, SECONDS["train"]))

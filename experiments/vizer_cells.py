@@ -61,7 +61,7 @@ LOSSES: dict[str, Callable] = {
 }
 RL_RATES = {"read_back": 2e-4, "read_back_gt": 2e-4, "rl_clip": 2e-4, "rl_clip_cautious": 1e-5}
 VARIANTS = (*READERS, "rl_clip", "rl_clip_cautious")
-MAX_KL = 1.2
+MAX_KL = 0.5  # nats a token, as `vizer_core.vizer.diagnostics` warns
 CANDIDATES = 8  # of best-of-n
 PRIMED = "a"  # the prompt-only baseline: the caption's first word is given
 

@@ -2,10 +2,13 @@
 
 Map, from the ground up (a folder imports only what stands above it in this list):
 
-- `shapes`, `runtime`, `store`: axis names, device and profile, files that survive
+- `shapes`, `runtime`, `store`, `decoding`: axis names, device and profile, files that survive, how
+  the next word is chosen
 - `data`, `metrics`: facts about the world; no neural nets
-- `clip`: image and text features of any open_clip model
-- `micro`, `gap`: the offline world of emoji scenes; the modality-gap analysis
-- `evaluate`, `figures`: scores with intervals; the figures of the book
+- `clip`, `language`, `vlm`: the three frozen things, each behind a protocol
+- `micro`, `gap`, `textonly`: the offline world of emoji scenes and its models; the modality-gap
+  analysis; training a captioner on text alone
+- `captioners`, `vizer`: MacCap and its baselines; ViZer's mapper and zero-label training
+- `vqa`, `evaluate`, `figures`: answers from captions; scores with intervals; the book's figures
 - `cli`: the command `vizer`
 """
