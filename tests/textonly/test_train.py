@@ -89,7 +89,7 @@ def test_equal_seeds_train_equal_adaptors():
     found = []
     for seed in (1, 1, 2):
         adaptor = new_adaptor()
-        torch.manual_seed(9)
+        torch.manual_seed(len(found))  # whatever was drawn before plays no part
         history = fit_text_only(
             adaptor, tiny_language_model(), pairs(), CONFIG, generator=seeded(seed)
         )
