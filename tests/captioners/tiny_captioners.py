@@ -38,11 +38,11 @@ from vizer_core.textonly import (
     AdaptorConfig,
     AdaptorDecoder,
     GaussianNoise,
-    MLPConfig,
     NoNoise,
     PrefixWriter,
     SingleTokenMLP,
 )
+from vizer_core.textonly.adaptor import MLPConfig
 
 IMAGES = 5
 CLIP_WIDTH, LM_WIDTH = 16, 16
