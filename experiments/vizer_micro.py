@@ -88,18 +88,20 @@ class Study:
         print(cost(cells, Path(self.runs), self.workers), file=sys.stderr)
         return run_grid(cells, Path(self.runs), workers=self.workers, progress=True)
 
-    def prepare(self, base: str) -> None:
+    def prepare(self, base: str, variants: Sequence[str]) -> None:
         """Let the tower see all pictures, and compute the states that mappers read."""
-        world.encode(
-            self.runs, base,
-            {"stream": self.stored, "train": self.most, self.trial.part: self.trial.n},
-        )  # fmt: skip
+        wanted = [*variants, BEST, *(ABLATED if self.ablation else ())]
+        readers = sorted({READERS[variant] for variant in wanted if variant in READERS})
+        sizes = {"stream": self.stored, self.trial.part: self.trial.n}
+        if any(reader.startswith("gt") for reader in readers):
+            sizes["train"] = self.most
+        world.encode(self.runs, base, sizes)
         self.grid([
             Cell(f"states/{base}-{reader}-{self.most}", world.states_cell,
                  {"runs": self.runs, "base": base, "reader": reader, "count": self.most,
                   "stored": self.stored, "seed": 0},
                  SECONDS["states"])
-            for reader in sorted(set(READERS.values()))
+            for reader in readers
         ])  # fmt: skip
 
     def cell(self, trial: Trial) -> Cell:
@@ -214,8 +216,9 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     began, job = time.monotonic(), Study(options)
     for base in options.bases:
         first = base == world.BASES[0]
-        job.prepare(base)
-        job.settle(base, VARIANTS if first else HARD, "" if first else "hard:")
+        variants = [v for v in (VARIANTS if first else HARD) if v in options.variants]
+        job.prepare(base, variants)
+        job.settle(base, variants, "" if first else "hard:")
     if job.ablation:
         job.ablate()
     return {
@@ -247,6 +250,7 @@ def main() -> None:
     parser.add_argument("--rl-images", type=int, default=1000, help="unlabelled, of a reward run")
     parser.add_argument("--ablation", type=int, nargs="*", default=[1_000, 4_000, 16_000],
                         help="mapper data sizes; none leaves the ablation out")  # fmt: skip
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--bases", nargs="+", choices=world.BASES, default=world.BASES)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=RUNS, help="where finished cells lie")
