@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-BEST = "read_back"  # the recommended label-free system, chosen on validation scenes
+BEST = "read_back"  # the recommended label-free system, named before any test scene was scored
 PAPER_METRICS = ("bleu1", "cider", "clipscore")
 SAMPLED = ("sampled_object_f1",)
 Key = tuple[str, str, str]

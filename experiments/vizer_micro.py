@@ -37,7 +37,7 @@ from experiments.vizer_claims import BEST, verdicts
 from vizer_core.metrics.stats import Statistics
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import write_json
+from vizer_core.store import read_json, write_json
 from vizer_core.vizer.sampled import pool_draws
 
 OUT, RUNS = Path("results/vizer_micro.json"), Path(".cache/vizer")
@@ -206,7 +206,14 @@ def pairs_of(found: Found) -> list[tuple[str, str]]:
     """Return every system against the base, and against its shuffled control."""
     pairs = [(system, "base") for system in found if system != "base"]
     pairs += [(system, f"{system}_shuffled") for system in found if f"{system}_shuffled" in found]
-    others = ("base_banned", "best_of_8_read_back", "rl_clip", f"{BEST}_random_mapper")
+    others = (
+        "base_banned",
+        "base_primed",
+        "vizer_g",
+        "best_of_8_read_back",
+        "rl_clip",
+        f"{BEST}_random_mapper",
+    )
     pairs += [("best", other) for other in others if "best" in found and other in found]
     return pairs
 
@@ -226,7 +233,11 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "command": f"python -m experiments.vizer_micro {' '.join(sys.argv[1:])}".strip(),
         "commit": git_commit(),
         "hardware": hardware(),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - began, 1),  # of this call; finished cells are not redone
+        "cpu_seconds_of_cells": round(sum(
+            read_json(path)["cpu_seconds"] for path in Path(job.runs).glob("*/*.json")
+            if path.parent.name in ("states", "baseline", "trial") and "cell" in read_json(path)
+        ), 1),
         "interval": "95% bootstrap over scenes and seeds; differences are paired",
         "settings": {
             "mapper_images": job.mapper_images, "images": job.trial.images,
