@@ -233,7 +233,8 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "command": f"python -m experiments.vizer_micro {' '.join(sys.argv[1:])}".strip(),
         "commit": git_commit(),
         "hardware": hardware(),
-        "seconds": round(time.monotonic() - began, 1),  # of this call; finished cells are not redone
+        # of this call: finished cells are not done again
+        "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds_of_cells": round(sum(
             read_json(path)["cpu_seconds"] for path in Path(job.runs).glob("*/*.json")
             if path.parent.name in ("states", "baseline", "trial") and "cell" in read_json(path)
