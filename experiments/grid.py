@@ -75,6 +75,13 @@ def cost(cells: Sequence[Cell], folder: Path, workers: int) -> str:
     )
 
 
+def seconds_spent(folder: Path) -> float:
+    """Return the CPU seconds that all finished cells of a folder took, whenever they were run."""
+    records = [read_json(path) for path in sorted(Path(folder).rglob("*.json"))]
+    cells = [r["cpu_seconds"] for r in records if isinstance(r, dict) and "cpu_seconds" in r]
+    return round(sum(cells), 1)
+
+
 def _one_thread() -> None:
     import torch
 

@@ -86,26 +86,25 @@ CLAIMS = (
 NOISE_CLAIM = "The best noise is the one that turns a text as far as its picture is away"
 
 
-def verdicts(scores: Sequence[dict], differences: Sequence[dict]) -> list[dict]:
-    """Judge every claim from the file's rows."""
+def verdicts(scores: Sequence[dict], differences: Sequence[dict]) -> tuple[list[dict], list[str]]:
+    """Judge the claims whose rows are there; return them, and the claims that were not run."""
     rows = {(r["system"], r["against"], r["metric"]): r for r in differences}
     # rows are named from either side
     rows |= {(b, a, m): _turned(r) for (a, b, m), r in rows.items() if (b, a, m) not in rows}
-    return [*(_verdict(claim, rows) for claim in CLAIMS), _noise_verdict(scores, rows)]
+    found = {claim.claim: _verdict(claim, rows) for claim in CLAIMS}
+    found[NOISE_CLAIM] = _noise_verdict(scores, rows)
+    judged = [record for record in found.values() if record is not None]
+    return judged, [claim for claim, record in found.items() if record is None]
 
 
 def _turned(row: dict) -> dict:
     return row | {"mean": -row["mean"], "low": -row["high"], "high": -row["low"]}
 
 
-def _verdict(claim: Claim, rows: Rows) -> dict:
+def _verdict(claim: Claim, rows: Rows) -> dict | None:
     record = {"claim": claim.claim, "source": claim.source}
-    missing = [key for key in claim.keys if key not in rows]
-    if missing:
-        return record | {
-            "verdict": "not testable here",
-            "evidence": f"not measured: {missing[0][0]} against {missing[0][1]}",
-        }
+    if any(key not in rows for key in claim.keys):
+        return None
     holds = all(rows[key]["low"] > 0 for key in claim.keys)
     return record | {
         "rule": f"differences in {' and '.join(WORDS[m] for m in claim.metrics)} above zero",
@@ -122,7 +121,7 @@ def _said(key: Key, row: dict) -> str:
     )
 
 
-def _noise_verdict(scores: Sequence[dict], rows: Rows) -> dict:
+def _noise_verdict(scores: Sequence[dict], rows: Rows) -> dict | None:
     """The matched variance (multiple 1) has to beat every other one in object F1."""
     means = {
         row["system"].removeprefix("variance_").split(":")[0]: row
@@ -133,7 +132,7 @@ def _noise_verdict(scores: Sequence[dict], rows: Rows) -> dict:
     }
     record = {"claim": NOISE_CLAIM, "source": "MacCap, supplement, Figure 4"}
     if "1" not in means or len(means) < 2:
-        return record | {"verdict": "not testable here", "evidence": "no sweep was run"}
+        return None
     name = max(means, key=lambda multiple: means[multiple]["mean"])
     if name == "1":
         others = [m for m in means if m != "1"]

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from experiments import maccap_world as world
-from experiments.grid import Cell, cost, run_grid
+from experiments.grid import Cell, cost, run_grid, seconds_spent
 from experiments.maccap_cells import SYSTEMS, Run, caption_cell, train_cell
 from experiments.maccap_claims import verdicts
 from experiments.maccap_questions import question_rows
@@ -216,7 +215,7 @@ def matched_variance(run: Run) -> float:
 
 def study(options: argparse.Namespace) -> dict:
     """Run every part and return the file's content."""
-    began, job = time.monotonic(), Study(options)
+    job = Study(options)
     noises: dict[str, float] = {}
     for clip in (world.CLIP, world.TRAINED_PATCHES):
         world.encode(job.runs, clip, n=options.n, scenes=options.scenes)
@@ -232,13 +231,14 @@ def study(options: argparse.Namespace) -> dict:
     scores, differences = question_rows(job, run)
     job.scores += scores
     job.differences += differences
+    claims, not_run = verdicts(job.scores, job.differences)
     return {
         "experiment": "maccap_micro",
         "command": f"python -m experiments.maccap_micro --n {options.n} --seeds {options.seeds} "
         f"--scenes {options.scenes}" + ("" if job.meteor else " --no-meteor"),
         "commit": git_commit(),
         "hardware": hardware(),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": seconds_spent(options.runs),  # of one core, all cells
         "interval": "95% bootstrap over pictures and seeds; differences are paired",
         "noise": {
             clip: {"variance": noise, "matched": round(matched_variance(
@@ -247,7 +247,8 @@ def study(options: argparse.Namespace) -> dict:
         "training": training_record(job),
         "scores": job.scores,
         "differences": job.differences,
-        "claims": verdicts(job.scores, job.differences),
+        "claims": claims,
+        "not_run": not_run,
     }  # fmt: skip
 
 

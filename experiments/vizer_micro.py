@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from experiments import vizer_world as world
-from experiments.grid import Cell, cost, run_grid
+from experiments.grid import Cell, cost, run_grid, seconds_spent
 from experiments.scoring import Exam, changed, difference_rows, score, score_rows
 from experiments.vizer_cells import (
     READERS,
@@ -37,7 +36,7 @@ from experiments.vizer_claims import BEST, verdicts
 from vizer_core.metrics.stats import Statistics
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import read_json, write_json
+from vizer_core.store import write_json
 from vizer_core.vizer.sampled import pool_draws
 
 OUT, RUNS = Path("results/vizer_micro.json"), Path(".cache/vizer")
@@ -220,7 +219,7 @@ def pairs_of(found: Found) -> list[tuple[str, str]]:
 
 def study(options: argparse.Namespace) -> dict[str, Any]:
     """Run every part and return the file's content."""
-    began, job = time.monotonic(), Study(options)
+    job = Study(options)
     for base in options.bases:
         first = base == world.BASES[0]
         variants = [v for v in (VARIANTS if first else HARD) if v in options.variants]
@@ -228,17 +227,13 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         job.settle(base, variants, "" if first else "hard:")
     if job.ablation:
         job.ablate()
+    claims, not_run = verdicts(job.scores, job.differences)
     return {
         "experiment": "vizer_micro",
         "command": f"python -m experiments.vizer_micro {' '.join(sys.argv[1:])}".strip(),
         "commit": git_commit(),
         "hardware": hardware(),
-        # of this call: finished cells are not done again
-        "seconds": round(time.monotonic() - began, 1),
-        "cpu_seconds_of_cells": round(sum(
-            read_json(path)["cpu_seconds"] for path in Path(job.runs).glob("*/*.json")
-            if path.parent.name in ("states", "baseline", "trial") and "cell" in read_json(path)
-        ), 1),
+        "seconds": seconds_spent(options.runs),  # of one core, all cells
         "interval": "95% bootstrap over scenes and seeds; differences are paired",
         "settings": {
             "mapper_images": job.mapper_images, "images": job.trial.images,
@@ -247,7 +242,8 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "runs": job.runs_record,
         "scores": job.scores,
         "differences": job.differences,
-        "claims": verdicts(job.scores, job.differences),
+        "claims": claims,
+        "not_run": not_run,
     }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ def result_markdown(name: str, result: dict[str, Any]) -> str:
         f"Intervals: {cell(result['interval'])}." if "interval" in result else "",
         table(["measured", "value"], figures) if figures else "",
         claims_markdown(result.get("claims", [])),
+        not_run_markdown(result.get("not_run", [])),
         differences_markdown(result.get("differences", [])),
         scores_markdown(result.get("scores", [])),
     ]
@@ -50,6 +51,17 @@ def claims_markdown(claims: list[dict[str, Any]]) -> str:
     return f"{table(['', 'claim', 'verdict'], rows)}\n\n" + folded(
         "What decided each claim", "\n".join(reasons)
     )
+
+
+def not_run_markdown(claims: list[str]) -> str:
+    """Return the claims that this run of a study left out: nothing is said about them.
+
+    >>> not_run_markdown(["Less is more"])
+    'Not run yet, and so without a verdict: Less is more.'
+    """
+    if not claims:
+        return ""
+    return f"Not run yet, and so without a verdict: {'; '.join(cell(c) for c in claims)}."
 
 
 def differences_markdown(differences: list[dict[str, Any]]) -> str:

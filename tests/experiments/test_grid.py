@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
-from experiments.grid import Cell, answer_of, cost, open_cells, run_grid
+from experiments.grid import Cell, answer_of, cost, open_cells, run_grid, seconds_spent
 
 
 def square(x: int) -> dict[str, int]:
@@ -58,6 +59,18 @@ def test_longest_first_and_the_cost_says_what_is_left(tmp_path):
     assert "0 of 3 cells are done; the other 3 take about 3 minutes" in cost(cells(), tmp_path, 2)
     run_grid(cells(count=1), tmp_path, workers=1)
     assert "1 of 3 cells are done; the other 2" in cost(cells(), tmp_path, 2)
+
+
+def test_what_finished_cells_took_is_added_up_whatever_else_lies_there(tmp_path):
+    (tmp_path / "made").mkdir()
+    for name, record in {
+        "a": {"cell": {}, "cpu_seconds": 1.5, "answer": None},
+        "made/b": {"cell": {}, "cpu_seconds": 2.0, "answer": None},
+        "manifest": {"sha256": "x"},
+        "captions": ["a cat"],
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    assert seconds_spent(tmp_path) == 3.5
 
 
 def test_names_are_unique_and_workers_positive(tmp_path):

@@ -39,12 +39,18 @@ def _fit(vlm: Any, source: Any, objective: str, seed: int) -> Any:
 
 
 def _say(fitted: Any) -> None:
-    """Print the held-out cosine beside what a constant answer scores."""
+    """Print the held-out cosine beside a constant answer's, and warn where it is no more."""
     look = fitted.history.held_out[-1]
     typer.echo(
         f"mapper: held-out cosine {look.cosine:.3f}, a constant answer {look.constant_cosine:.3f} "
         f"({look.n} pictures)"
     )
+    if look.cosine <= look.constant_cosine:
+        typer.echo(
+            "warning: on pictures it has not seen, the mapper does no better than a constant: its "
+            "targets may teach nothing. Give more pictures (the micro VLM wants 8,000 or so).",
+            err=True,
+        )
 
 
 @app.command(name="fit-mapper")
