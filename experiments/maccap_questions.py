@@ -15,9 +15,8 @@ from experiments.maccap_cells import Run
 from experiments.scoring import difference_rows, score_rows
 from vizer_core.metrics.stats import Statistics
 from vizer_core.micro import MicroSplit
-from vizer_core.micro.lm_corpus import question_text
 from vizer_core.micro.lm_lab import load_micro_lm
-from vizer_core.micro.vqa_items import micro_answer_list, micro_vqa_items
+from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
 from vizer_core.vqa import VqaProtocol, evaluate_vqa
 
 if TYPE_CHECKING:
@@ -40,11 +39,6 @@ PAIRS = (
     ("decap_tuned", "decap"),
     ("human_caption", "maccap"),
 )
-
-
-def micro_prompt(caption: str, question: str) -> str:
-    """Write the paper's prompt in the words and marks that the micro LM has read."""
-    return question_text(question, caption or None)
 
 
 def question_rows(job: Study, run: Run) -> tuple[list[dict], list[dict]]:
