@@ -14,6 +14,9 @@ supervised             1        no     clipcap: image features, the upper bound
 single_clean_tuned     1        no     decap_tuned (language model trained too)
 single_noise_tuned     1        yes    capdec_tuned
 =====================  =======  =====  ==============================================
+
+A recipe with `_long` at its end is trained twice as long: whoever compares noise with no noise has
+to know that both had learned what they could.
 """
 
 from __future__ import annotations
@@ -85,6 +88,7 @@ from vizer_core.textonly import (
 MEMORY = 20_000
 SAMPLES = 20
 TUNED = ("single_clean_tuned", "single_noise_tuned")
+LONG = "_long"
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ def config_of(recipe: str, noise: Noise) -> TextOnlyConfig:
         tokens=tokens,
         noise=noise if "noise" in recipe else NoNoise(),
         train_language_model=recipe in TUNED,
+        epochs=MICRO_MACCAP.epochs * (2 if recipe.endswith(LONG) else 1),
     )
 
 
@@ -272,6 +277,14 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
     "multi_clean": lambda run: _maccap(run, GlobalTokens(), noise=NoNoise(), recipe="multi_clean"),
     "multi_clean_regions": lambda run: _maccap(
         run, RegionTokens(), noise=NoNoise(), recipe="multi_clean"
+    ),
+    # the same, trained twice as long
+    "baseline_long": lambda run: Baseline(_writer(run, "single_clean_long")),
+    "capdec_long": lambda run: CapDec(_writer(run, "single_noise_long")),
+    "maccap_pass_long": lambda run: _maccap(run, RegionTokens(), recipe="multi_noise_long"),
+    "maccap_pass_global_long": lambda run: _maccap(run, GlobalTokens(), recipe="multi_noise_long"),
+    "multi_clean_long": lambda run: _maccap(
+        run, GlobalTokens(), noise=NoNoise(), recipe="multi_clean_long"
     ),
 } | {
     f"patches_{count}": partial(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from experiments import maccap_world as world
 from experiments.grid import Cell, cost, run_grid, seconds_spent
-from experiments.maccap_cells import SYSTEMS, Run, caption_cell, train_cell
+from experiments.maccap_cells import LONG, SYSTEMS, Run, caption_cell, train_cell
 from experiments.maccap_claims import verdicts
 from experiments.maccap_questions import question_rows
 from experiments.scoring import Exam, add_meteor, difference_rows, score, score_rows
@@ -80,22 +80,30 @@ PAIRS = (
     ("oracle_text", "baseline"),
     ("baseline", "blind"),
     *((f"patches_{count}", "maccap_pass") for count in (1, 5, 20, 49)),
-)
+    # does training twice as long change a system, or an order?
+    *((f"{name}{LONG}", name) for name in
+      ("baseline", "capdec", "multi_clean", "maccap_pass", "maccap_pass_global")),
+    *((f"{a}{LONG}", f"{b}{LONG}") for a, b in
+      (("capdec", "baseline"), ("maccap_pass_global", "multi_clean"),
+       ("maccap_pass_global", "capdec"), ("maccap_pass", "maccap_pass_global"))),
+)  # fmt: skip
 
 
 def recipes_of(systems: Sequence[str]) -> set[str]:
     """Return the trained parts that these systems read."""
     found = set()
     for system in systems:
+        longer = LONG if system.endswith(LONG) else ""
         if system.startswith(("maccap", "patches")):
-            found.add("multi_noise")
+            found.add("multi_noise" + longer)
         elif system.startswith("multi_clean"):
-            found.add("multi_clean")
+            found.add("multi_clean" + longer)
     direct = {
         "baseline": "single_clean", "decap": "single_clean", "mean_shift": "single_clean",
         "blind": "single_clean", "oracle_text": "single_clean", "capdec": "single_noise",
         "mean_shift_noise": "single_noise", "clipcap": "supervised",
         "capdec_tuned": "single_noise_tuned", "decap_tuned": "single_clean_tuned",
+        "baseline_long": "single_clean_long", "capdec_long": "single_noise_long",
     }  # fmt: skip
     return found | {direct[system] for system in systems if system in direct}
 
