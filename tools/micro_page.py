@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from vizer_core.micro.world import Scene, make_scene
 from vizer_core.store import read_json
 
 SHOWN, COLUMNS, PIXELS, GAP = 8, 4, 224, 12  # larger than the 56 pixels that the models see
+DECODINGS = {"": "greedy", "sampled_": "sampled", "banned_": "banned"}
+VLM_SCORES = (
+    *("object_precision", "object_recall", "object_f1", "background_said", "background_accuracy"),
+    *("relation_said", "relation_accuracy", "exact", "vague", "length"),
+)
 
 
 def first_scenes() -> list[Scene]:
@@ -53,11 +59,33 @@ def scene_markdown(scene: Scene) -> str:
 
 
 def models_markdown(weights: Path) -> str:
-    """Return what the shipped models score, from the manifests beside their weights."""
+    """Return what the shipped models score, one table a family of scores, from their manifests."""
     manifests = [read_json(path) for path in sorted(weights.glob("*.json"))]
-    keys = list(dict.fromkeys(key for one in manifests for key in one["scores"]))
-    header = ["score", *(f"`{one['name']}`" for one in manifests)]
-    return table(header, [[f"`{key}`", *(_score(one, key) for one in manifests)] for key in keys])
+    families: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in manifests:
+        families.setdefault(tuple(one["scores"]), []).append(one)
+    return "\n\n".join(
+        _by_decoding(models) if _decoded(keys) else _scores(keys, models)
+        for keys, models in families.items()
+    )
+
+
+def _decoded(keys: Sequence[str]) -> bool:
+    return any(key.startswith("sampled_") for key in keys)
+
+
+def _scores(keys: Sequence[str], models: Sequence[dict[str, Any]]) -> str:
+    header = ["score", *(f"`{one['name']}`" for one in models)]
+    return table(header, [[f"`{key}`", *(_score(one, key) for one in models)] for key in keys])
+
+
+def _by_decoding(models: Sequence[dict[str, Any]]) -> str:
+    """Lay out scores that exist greedy, sampled and with a word banned: a column each."""
+    columns = [(one, prefix) for one in models for prefix in DECODINGS]
+    header = ["score", *(f"`{one['name']}`, {DECODINGS[prefix]}" for one, prefix in columns)]
+    rows = [[f"`{key}`", *(_score(one, prefix + key) for one, prefix in columns)]
+            for key in VLM_SCORES]  # fmt: skip
+    return table(header, rows)
 
 
 def _score(manifest: dict[str, Any], key: str) -> str:

@@ -135,3 +135,14 @@ def test_the_scores_of_the_shipped_models_come_from_their_manifests(tmp_path):
     page = micro_page.models_markdown(tmp_path)
     assert page.splitlines()[0] == "| score | `micro-clip` |"
     assert "| `i2t_r1` | 0.512 |" in page and "| `gap_norm` | 0.400 |" in page
+
+
+def test_scores_of_one_family_share_a_table_and_decodings_stand_side_by_side(tmp_path):
+    greedy = {key: 0.25 for key in micro_page.VLM_SCORES}
+    drawn = {f"sampled_{key}": 0.5 for key in micro_page.VLM_SCORES}
+    for name, scores in {"clip": {"i2t_r1": 0.5}, "vlm": greedy | drawn | {"odd": 1.0}}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({"name": name, "scores": scores}))
+    clip, vlm = micro_page.models_markdown(tmp_path).split("\n\n")
+    assert clip.splitlines()[0] == "| score | `clip` |" and "not run" not in clip
+    assert vlm.splitlines()[0] == "| score | `vlm`, greedy | `vlm`, sampled | `vlm`, banned |"
+    assert "| `exact` | 0.250 | 0.500 | not run |" in vlm and "odd" not in vlm
