@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +35,17 @@ def main(
 
 @contextmanager
 def errors_as_exit_status() -> Iterator[None]:
-    """Turn the package's own errors into one line on stderr and exit status 1."""
+    """Turn the package's own errors into one line on stderr and exit status 1.
+
+    A closed pipe, as in `vizer caption FOLDER --method clipre | head -3`, ends the command without
+    a word: whoever closed it has what they wanted.
+    """
     try:
         yield
+    except BrokenPipeError as error:
+        # what is still buffered goes nowhere, else Python complains of it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from error
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         if logging.getLogger().isEnabledFor(logging.INFO):
             raise

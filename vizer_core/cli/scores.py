@@ -99,9 +99,9 @@ def evaluate_command(
     settings, draws = _settings(missing, tokenizer, df), {"resamples": resamples, "seed": seed}
     with errors_as_exit_status():
         result = _evaluations([captions], references, metrics, settings, draws)[0]
-        typer.echo(result.table())
         if json_out is not None:
             result.write(json_out)
+        typer.echo(result.table())
     if result.failed:
         raise typer.Exit(1)
 
@@ -132,8 +132,8 @@ def compare_command(
 
         first, second = _evaluations([captions, against], references, metrics, settings, draws)
         result = compare(first, second, **draws)
-        typer.echo(result.table())
         if json_out is not None:
             write_json(json_out, result.as_dict())
+        typer.echo(result.table())
     if first.failed or second.failed:
         raise typer.Exit(1)
