@@ -159,12 +159,28 @@ def recorded_scores(experiment: str, metric: str, *, folder: Path = RESULTS) -> 
     return found
 
 
+def recorded_differences(
+    experiment: str, metric: str, *, folder: Path = RESULTS
+) -> dict[tuple[str, str], Interval]:
+    """Return a metric's paired differences by (system, against), as the results file holds them.
+
+    Pairs that were not compared are absent.
+    """
+    path = Path(folder) / f"{experiment}.json"
+    recorded_scores(experiment, metric, folder=folder)  # says what is missing
+    return {
+        (row["system"], row["against"]): Interval(row["mean"], row["low"], row["high"])
+        for row in read_json(path)["differences"]
+        if row["metric"] == metric
+    }
+
+
 def _open_full(model: str, n: int) -> Study:
     wanted = FULL_MODELS[0] if model in RECIPES else model
     name, slash, tag = wanted.partition("/")
     if not (name and slash and tag):
         raise ValueError(f"model is {model!r}: wanted name/tag, for instance {FULL_MODELS[0]!r}")
-    folder = _coco_folder()
+    folder = coco_folder()
     records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions][:n]
     if len(records) < n:
         raise ValueError(f"{folder} has {len(records)} images with captions, wanted n = {n}")
@@ -177,7 +193,8 @@ def _open_full(model: str, n: int) -> Study:
     )
 
 
-def _coco_folder() -> Path:
+def coco_folder() -> Path:
+    """Return the folder that `VIZER_DATA` names, checked to hold COCO val2017 as it unzips."""
     named = os.environ.get("VIZER_DATA", "")
     if not named:
         raise FileNotFoundError(
