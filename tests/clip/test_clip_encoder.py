@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_clip import CONFIG, config_with, noise_images, tiny_encoder, tiny_model, tiny_tokenizer
+from tiny_clip import (
+    CONFIG,
+    END,
+    WORDS,
+    config_with,
+    noise_images,
+    tiny_encoder,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.loading import preprocess_for
@@ -290,3 +300,63 @@ def test_broken_weights_raise_instead_of_giving_nan():
         encoder.model.visual.proj[0, 0] = torch.nan
     with pytest.raises(ValueError, match="hold NaN or inf"):
         encoder.encode_image(noise_images(2))
+
+
+def saved_folder(folder, config, tokenizer=None):
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    model = tiny_model(config)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    settings = {"model_cfg": config, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    (folder / "open_clip_config.json").write_text(json.dumps(settings))
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    return model
+
+
+def test_a_folder_as_on_the_hub_loads_with_clips_own_words(tmp_path):
+    import open_clip
+
+    config = config_with(text={"context_length": 77, "vocab_size": 49408})
+    model = saved_folder(tmp_path / "clip", config)
+    loaded = OpenClipEncoder.from_folder(tmp_path / "clip")
+    texts = ["a cat", "two dogs on a red sofa"]
+    with torch.no_grad():
+        wanted = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(texts), normalize=True)
+    torch.testing.assert_close(loaded.encode_text(texts), wanted)
+    assert loaded.preprocess(noise_images(1)[0]).abs().max() <= 1  # mean and std of the folder
+
+
+def test_a_folder_brings_its_own_tokenizer(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: place + 1 for place, word in enumerate(WORDS)} | {"<pad>": 0, "<s>": 38}
+    core = Tokenizer(models.WordLevel(words | {"</s>": END}, unk_token="<pad>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    core.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 38), ("</s>", END)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+    config = config_with(text={"hf_tokenizer_name": "somebody/words"})
+    saved_folder(tmp_path / "clip", config, tokenizer)
+    loaded = OpenClipEncoder.from_folder(tmp_path / "clip")
+    texts = ["w1 w2", "w3"]
+    torch.testing.assert_close(loaded.encode_text(texts), tiny_encoder().encode_text(texts))
+
+
+def test_what_a_folder_lacks_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no open_clip_config\.json"):
+        OpenClipEncoder.from_folder(tmp_path)
+    (tmp_path / "open_clip_config.json").write_text('{"embed_dim": 16}')
+    with pytest.raises(ValueError, match='has no "model_cfg"'):
+        OpenClipEncoder.from_folder(tmp_path)
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}))
+    with pytest.raises(FileNotFoundError, match=r"no weights: wanted open_clip_model\.safetens"):
+        OpenClipEncoder.from_folder(tmp_path)
+    saved_folder(tmp_path / "clip", CONFIG)
+    with pytest.raises(ValueError, match="has 40 token ids, not CLIP's own 49408"):
+        OpenClipEncoder.from_folder(tmp_path / "clip")

@@ -16,7 +16,9 @@ UNTRAINED = ("clipre", "magic", "zerocap")
 METHODS = (*TRAINED, *UNTRAINED)
 TRAININGS = ("maccap", "capdec", "decap")
 
-Clip = Annotated[str, typer.Option("--clip", help="open_clip's name of a CLIP, or 'micro'.")]
+Clip = Annotated[
+    str, typer.Option("--clip", help="open_clip's name of a CLIP, its folder, or 'micro'.")
+]
 Pretrained = Annotated[
     str | None, typer.Option(help="A tag, such as openai, or a .safetensors or .pt file.")
 ]

@@ -26,7 +26,7 @@ def gap_command(
         Path | None, typer.Option(help="JSON, JSON lines or COCO annotations that name the images.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="open_clip's name of the model, such as ViT-B-32, or 'micro'.")
+        str, typer.Option(help="open_clip's name, such as ViT-B-32, its folder, or 'micro'.")
     ] = "micro",
     pretrained: Annotated[
         str | None, typer.Option(help="A tag, such as openai, or a .safetensors or .pt file.")
@@ -50,7 +50,8 @@ def gap_command(
         raise typer.BadParameter("give either --features FILE or --images FOLDER --captions FILE")
     if images is not None and captions is None:
         raise typer.BadParameter("--images wants --captions FILE: a gap is measured on pairs")
-    if images is not None and model != "micro" and pretrained is None:
+    named = model != "micro" and not Path(model).is_dir()
+    if images is not None and named and pretrained is None:
         raise typer.BadParameter(f"--model {model} wants --pretrained TAG or a file of weights")
     with errors_as_exit_status():
         from vizer_core.gap import bootstrap_gap, measure_gap

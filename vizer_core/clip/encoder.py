@@ -36,7 +36,7 @@ class OpenClipEncoder:
     """Any open_clip model behind `ImageTextEncoder`; frozen, in evaluation mode.
 
     `images` are RGB images, preprocessed here, or a `[b, 3, height, width]` tensor of pixels
-    that already went through `preprocess`. Use one of the three constructors below.
+    that already went through `preprocess`. Use one of the constructors below.
     """
 
     def __init__(
@@ -97,6 +97,29 @@ class OpenClipEncoder:
             preprocess=loading.preprocess_for(model, full.get("preprocess_cfg", {})),
             tokenizer=tokenizer,
             name=f"{config if named else 'custom'}/{Path(path).name}",
+        )
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | Path, *, quick_gelu: bool = False, device: str | torch.device = "cpu"
+    ) -> OpenClipEncoder:
+        """Load a folder as open_clip's models have on the hub, without any network.
+
+        It holds `open_clip_config.json`, weights, and the tokenizer where that is not CLIP's own.
+        The configuration says which activation; `quick_gelu=True` overrules one that does not.
+        """
+        folder = Path(folder)
+        full = loading.folder_config(folder)
+        settings = dict(full["model_cfg"])
+        settings["quick_gelu"] = quick_gelu or settings.get("quick_gelu", False)
+        path = loading.folder_weights(folder)
+        model = loading.build_model(settings)
+        loading.load_weights(model, path)
+        return cls(
+            model.to(device),
+            preprocess=loading.preprocess_for(model, full.get("preprocess_cfg", {})),
+            tokenizer=loading.bundled_tokenizer(f"local-dir:{folder}", model),
+            name=str(folder),
         )
 
     @classmethod

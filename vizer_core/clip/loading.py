@@ -25,10 +25,13 @@ from torch import Tensor, nn
 
 from vizer_core.clip.protocol import Tokenizer
 from vizer_core.clip.text_tower import causal_tower
+from vizer_core.store import read_json
 
 Preprocess = Callable[[Image.Image], Tensor]
 
 OPENAI_VOCABULARY = 49408  # size of CLIP's own byte-pair vocabulary, which open_clip ships
+FOLDER_CONFIG = "open_clip_config.json"
+FOLDER_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def model_config(name: str) -> dict[str, Any]:
@@ -59,6 +62,30 @@ def tag_config(name: str, tag: str) -> dict[str, Any]:
             "For weights in a file use OpenClipEncoder.from_checkpoint."
         )
     return config
+
+
+def folder_config(folder: Path) -> dict[str, Any]:
+    """Read `open_clip_config.json`: the model's configuration, and its preprocessing."""
+    folder = Path(folder)
+    path = folder / FOLDER_CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {FOLDER_CONFIG}: wanted a folder as open_clip's models have on the "
+            f"hub, with {FOLDER_CONFIG} and {FOLDER_WEIGHTS[0]}. transformers' own CLIP folders "
+            "are another format."
+        )
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("model_cfg"), dict):
+        raise ValueError(f'{path} has no "model_cfg": wanted open_clip\'s {{"model_cfg": {{...}}}}')
+    return content
+
+
+def folder_weights(folder: Path) -> Path:
+    """Return the file of weights in a folder, safetensors first."""
+    found = [Path(folder) / name for name in FOLDER_WEIGHTS if (Path(folder) / name).is_file()]
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no weights: wanted {' or '.join(FOLDER_WEIGHTS)}")
+    return found[0]
 
 
 def fetch_weights(name: str, tag: str) -> Path:
@@ -169,11 +196,17 @@ def _cached(hub_entry: str) -> Path | None:
 def bundled_tokenizer(name: str, model: nn.Module) -> Tokenizer:
     """Return the tokenizer that belongs to a named model, one position wider than its context.
 
-    The spare position is how an over-long caption shows: its end token lands there.
+    The spare position is how an over-long caption shows: its end token lands there. Of a folder,
+    named `local-dir:FOLDER` as open_clip has it, the tokenizer is the one that its configuration
+    asks for.
     """
     import open_clip
 
-    config = open_clip.get_model_config(name) if name else None
+    if name.startswith("local-dir:"):
+        settings = folder_config(Path(name.removeprefix("local-dir:")))["model_cfg"]
+        config = settings if settings.get("text_cfg", {}).get("hf_tokenizer_name") else None
+    else:
+        config = open_clip.get_model_config(name) if name else None
     vocabulary = int(model.vocab_size)
     if config is None and vocabulary != OPENAI_VOCABULARY:
         raise ValueError(

@@ -134,7 +134,11 @@ def reachable(name: str | Path) -> bool:
 
 def _require_model_folder(name: str | Path) -> None:
     folder = Path(name)
-    if not folder.is_dir() or (folder / "config.json").is_file():
+    if not folder.is_dir():
+        if isinstance(name, Path) or name.startswith((".", "/", "~")):
+            raise FileNotFoundError(f"no such folder: {name}. A hub name looks like owner/model.")
+        return
+    if (folder / "config.json").is_file():
         return
     if (folder / "adapter_config.json").is_file():
         raise ValueError(

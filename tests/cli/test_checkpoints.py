@@ -1,0 +1,116 @@
+"""Every command on checkpoints that lie on the disk, as a user types it, with the hub off."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+PICTURES = 24
+
+
+def test_gap_of_a_captioned_folder(vizer, disk, tmp_path):
+    out = tmp_path / "gap.json"
+    done = vizer(
+        "gap", "--images", disk.pictures, "--captions", disk.captions, "--model", disk.clip,
+        "--resamples", 50, "--json", out,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "24 pairs, d = 32" in done.stdout
+    assert json.loads(out.read_text())["n"] == PICTURES
+
+
+@pytest.mark.parametrize("method", ["maccap", "capdec", "decap"])
+def test_a_captioner_is_trained_on_text_and_captions_pictures(method, vizer, disk, tmp_path):
+    adaptor, out = tmp_path / f"{method}.safetensors", tmp_path / "out.json"
+    models = ["--clip", disk.clip, "--language-model", disk.opt]
+    done = vizer(
+        "train-captioner", "--method", method, "--corpus", disk.corpus, "--epochs", 2,
+        "--out", adaptor, *models,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "after 2 steps" in done.stdout
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for name in ("photo 00.jpg", "photo 01.jpg"):
+        (folder / name).write_bytes((disk.pictures / name).read_bytes())
+    done = vizer(
+        "caption", folder, "--method", method, "--adaptor", adaptor, "--corpus", disk.corpus,
+        "--json", out, *models,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert [row["image_id"] for row in json.loads(out.read_text())] == sorted(
+        ["photo 00.jpg", "photo 01.jpg"]
+    )
+
+
+@pytest.mark.parametrize("method", ["clipre", "magic"])
+def test_untrained_methods_caption_a_picture(method, vizer, disk):
+    done = vizer(
+        "caption", disk.pictures / "photo 03.jpg", "--method", method, "--corpus", disk.corpus,
+        "--clip", disk.clip, "--language-model", disk.opt,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("photo 03.jpg\t")
+
+
+@pytest.mark.parametrize("name", ["smolvlm", "qwen"])
+def test_a_model_captions_is_scored_trained_and_compared(name, vizer, disk, tmp_path):
+    model = getattr(disk, name)
+    before, after, scores = (tmp_path / f"{n}.json" for n in ("before", "after", "scores"))
+    done = vizer("caption", disk.pictures, "--model", model, "--json", before)
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(before.read_text())) == PICTURES
+    mapper, adapter = tmp_path / "mapper.safetensors", tmp_path / "adapter"
+    done = vizer("fit-mapper", "--images", disk.pictures, "--model", model, "--out", mapper)
+    assert done.exit_code == 0, done.output
+    done = vizer(
+        "enhance", "--images", disk.pictures, "--model", model, "--mapper", mapper,
+        "--out", adapter, "--learning-rate", 0.01,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "captions changed" in done.stdout
+    done = vizer("caption", disk.pictures, "--model", model, "--adapter", adapter, "--json", after)
+    assert done.exit_code == 0, done.output
+    judged = ["--references", disk.references, "--metrics", "bleu,cider,length"]
+    judged += ["--missing", "empty"]  # a random model may end a caption at once
+    done = vizer("evaluate", "--captions", before, "--json", scores, "--resamples", 50, *judged)
+    assert done.exit_code == 0, done.output
+    assert json.loads(scores.read_text())["scores"]["cider"]["n"] == PICTURES
+    done = vizer("compare", "--captions", after, "--against", before, "--resamples", 50, *judged)
+    assert done.exit_code == 0, done.output
+    assert "cider" in done.stdout
+
+
+@pytest.mark.parametrize("objective", ["straight_through", "image_context"])
+def test_the_other_objectives_train_too(objective, vizer, disk, tmp_path):
+    done = vizer(
+        "enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--out", tmp_path / "a",
+        "--objective", objective,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gap", "--images", "{pictures}", "--captions", "{captions}", "--model", "{opt}"],
+         "holds no open_clip_config.json"),
+        (["caption", "{pictures}", "--method", "clipre", "--clip", "ViT-B-32"],
+         "wants --pretrained TAG"),
+        (["caption", "{pictures}", "--method", "clipre", "--clip", "./nowhere"],
+         "no such folder: ./nowhere"),
+        (["caption", "{pictures}", "--method", "clipre", "--clip", "{clip}", "--pretrained", "x"],
+         "a folder with weights of its own"),
+        (["caption", "{pictures}", "--model", "{opt}"], "is a 'opt': wanted one of"),
+        (["caption", "{pictures}", "--model", "org/model"], "The hub is out of reach here"),
+        (["caption", "{pictures}", "--model", "./nowhere"], "no such folder: ./nowhere"),
+        (["caption", "{pictures}", "--method", "magic", "--clip", "{clip}",
+          "--language-model", "{qwen}"], "wanted a causal language model"),
+    ],
+)  # fmt: skip
+def test_wrong_models_are_said_in_one_line(words, said, vizer, disk):
+    done = vizer(*[word.format(**vars(disk)) for word in words])
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
+    assert said in done.stderr and done.stderr.startswith("error: ")
