@@ -102,6 +102,16 @@ def test_each_text_is_encoded_once():
     assert scores[1, 2] == pytest.approx(float(encoder.encode_text(["the tree"])[0] @ images()[1]))
 
 
+def test_long_texts_are_judged_to_their_end():
+    """MacCap's release shows CLIP the first 80 characters of each text."""
+    long = "a dog and " * 9  # 90 characters
+    texts = [[f"{long}a cat", f"{long}a tree"]]
+    scores = clip_scores(texts, images()[:1], HashEncoder())
+    whole = HashEncoder().encode_text(texts[0]) @ images()[0]
+    assert scores[0].tolist() == pytest.approx(whole.tolist(), abs=1e-6)
+    assert scores[0, 0] != scores[0, 1]
+
+
 def test_without_noise_all_samples_are_one():
     found = sample_and_filter(
         writer(), HashEncoder(), mixed(), images(),

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from vizer_core.data.vqav2 import VqaItem
 from vizer_core.metrics.stats import (
     Difference,
@@ -24,6 +26,7 @@ from vizer_core.metrics.stats import (
 from vizer_core.vqa.answering import VqaProtocol, retrieve_answers, write_answers
 from vizer_core.vqa.scoring import (
     prior_ranking,
+    score_by_type,
     score_chance,
     score_coverage,
     score_ranking,
@@ -40,7 +43,8 @@ Captions = Mapping[str, str]  # image id -> caption
 class VqaReport:
     """Scores with 95% intervals over images, by system and metric; floors are systems too.
 
-    `written` and `retrieved` hold each system's answers in the order of the questions.
+    `written` holds each system's texts in the order of the questions, `retrieved` the candidate
+    that came first; the two priors are in `retrieved` as well.
     """
 
     scores: Mapping[str, Mapping[str, Interval]]
@@ -65,6 +69,16 @@ class VqaReport:
         a, b = self.statistics[system], self.statistics[against]
         both = [metric for metric in a if metric in b]
         return paired_bootstraps({m: a[m] for m in both}, {m: b[m] for m in both})
+
+    def by_type(self, items: Sequence[VqaItem]) -> dict[str, dict[str, Interval]]:
+        """Return top-1 by system and question type; `items` are the report's own questions."""
+        return {
+            system: {
+                kind: bootstrap(statistics)
+                for kind, statistics in score_by_type(items, answers).items()
+            }
+            for system, answers in self.retrieved.items()
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the scores as rows of a results file, without seeds."""
@@ -91,18 +105,19 @@ def evaluate_vqa(
     _require(items, captions, training)
     features = protocol.encoder.encode_text(protocol.candidates.answers)
     written: dict[str, tuple[str, ...]] = {}
-    retrieved: dict[str, tuple[str, ...]] = {}
+    rankings: dict[str, Tensor] = {}
     found: dict[str, dict[str, Statistics]] = {}
     nothing = dict.fromkeys((item.image_id for item in items), "")
     for system, texts in {QUESTION_ONLY: nothing, **captions}.items():
         prompts = [protocol.prompt(texts[item.image_id], item.question) for item in items]
         written[system] = write_answers(protocol, prompts, progress=progress)
-        ranked = retrieve_answers(protocol, written[system], features)
-        names = (*protocol.candidates.answers, "")  # place -1 is the empty answer
-        retrieved[system] = tuple(names[place] for place in ranked[:, 0].tolist())
-        found[system] = score_ranking(items, ranked, protocol.candidates)
+        rankings[system] = retrieve_answers(protocol, written[system], features)
+        found[system] = score_ranking(items, rankings[system], protocol.candidates)
         found[system] |= score_written(items, written[system])
-    found |= _floors(items, training, protocol)
+    priors = _priors(items, training, protocol)
+    found[CHANCE] = score_chance(items, protocol.candidates)
+    found |= {name: score_ranking(items, r, protocol.candidates) for name, r in priors.items()}
+    names = (*protocol.candidates.answers, "")  # place -1 is the empty answer
     return VqaReport(
         scores={system: bootstrap_many(metrics) for system, metrics in found.items()},
         statistics=found,
@@ -111,20 +126,20 @@ def evaluate_vqa(
         candidates=len(protocol.candidates),
         candidates_sha256=protocol.candidates.sha256,
         written=written,
-        retrieved=retrieved,
+        retrieved={
+            system: tuple(names[place] for place in ranked[:, 0].tolist())
+            for system, ranked in (rankings | priors).items()
+        },
     )
 
 
-def _floors(
+def _priors(
     items: Sequence[VqaItem], training: Sequence[VqaItem], protocol: VqaProtocol
-) -> dict[str, dict[str, Statistics]]:
+) -> dict[str, Tensor]:
     candidates, top = protocol.candidates, protocol.top
-    prior = prior_ranking(items, training, candidates, top=top)
-    by_type = type_prior_ranking(items, training, candidates, top=top)
     return {
-        CHANCE: score_chance(items, candidates),
-        PRIOR: score_ranking(items, prior, candidates),
-        TYPE_PRIOR: score_ranking(items, by_type, candidates),
+        PRIOR: prior_ranking(items, training, candidates, top=top),
+        TYPE_PRIOR: type_prior_ranking(items, training, candidates, top=top),
     }
 
 

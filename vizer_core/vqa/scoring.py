@@ -7,6 +7,8 @@ soft           VQAv2's soft accuracy of the first candidate
 written_soft   the same of the text as written, before it was looked up
 =============  ===================================================================================
 
+`score_by_type` splits top-1 by question type: a total hides which questions it comes from.
+
 An agreed answer that is not in the candidate list counts as wrong; `coverage` says how often.
 Floors: chance (a random order of the candidates: its exact expectation), the prior (training
 answers by frequency, the same for every question) and the prior by question type. VQAv2's most
@@ -51,6 +53,25 @@ def score_written(items: Sequence[VqaItem], answers: Sequence[str]) -> dict[str,
         raise ValueError(f"{len(answers)} written answers for {len(items)} questions")
     soft = [soft_accuracy(text, item.answers) for text, item in zip(answers, items)]
     return {"written_soft": per_image(items, soft)}
+
+
+def score_by_type(items: Sequence[VqaItem], answers: Sequence[str]) -> dict[str, Statistics]:
+    """Score each question's first candidate, apart for every question type.
+
+    >>> ask = lambda kind, answer: VqaItem(kind, kind, "what ?", answer, (answer,) * 2, kind)
+    >>> found = score_by_type([ask("is", "yes"), ask("how", "two")], ["yes", "one"])
+    >>> {kind: statistics.score for kind, statistics in found.items()}
+    {'is': 1.0, 'how': 0.0}
+    """
+    if len(items) != len(answers):
+        raise ValueError(f"{len(answers)} retrieved answers for {len(items)} questions")
+    rows: dict[str, list[int]] = {}
+    for row, item in enumerate(items):
+        rows.setdefault(item.question_type, []).append(row)
+    return {
+        kind: per_image([items[r] for r in of], [float(answers[r] == items[r].answer) for r in of])
+        for kind, of in rows.items()
+    }
 
 
 def score_chance(items: Sequence[VqaItem], candidates: AnswerList) -> dict[str, Statistics]:
