@@ -22,6 +22,7 @@ from vizer_core.study import (
     model_names,
     open_micro,
     open_study,
+    recorded_differences,
     recorded_scores,
 )
 
@@ -169,3 +170,13 @@ def test_recorded_scores_are_read_by_system_and_unknown_ones_are_named(tmp_path)
         recorded_scores("gap", "gap", folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="from a clone"):
         recorded_scores("none", "gap", folder=tmp_path)
+
+
+def test_recorded_differences_are_read_by_pair(tmp_path):
+    row = {"system": "x", "metric": "f1", "mean": 0.1, "low": 0.0, "high": 0.2}
+    rows = [row | {"against": "base"}, row | {"against": "base", "metric": "cider"}]
+    write_json(tmp_path / "run.json", {"scores": [row], "differences": rows})
+    found = recorded_differences("run", "f1", folder=tmp_path)
+    assert found == {("x", "base"): Interval(0.1, 0.0, 0.2)}
+    with pytest.raises(ValueError, match=r"run\.json has no metric 'bleu'"):
+        recorded_differences("run", "bleu", folder=tmp_path)

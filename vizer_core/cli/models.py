@@ -28,6 +28,20 @@ def vlm_of(model: str, device: str) -> Any:
     return load_vlm(model, device=str(place))
 
 
+def adapter_of(name: str) -> Path:
+    """Return the folder of a LoRA adapter: a path, or the name of a shipped one."""
+    from vizer_core.vizer.shipped import ADAPTER_RECIPES, shipped_adapter
+
+    if name in ADAPTER_RECIPES and not Path(name).is_dir():
+        return shipped_adapter(name)
+    if not Path(name).is_dir():
+        raise FileNotFoundError(
+            f"no adapter folder {name}: train one with vizer enhance --out FOLDER, or name a "
+            f"shipped one: {', '.join(sorted(ADAPTER_RECIPES))}"
+        )
+    return Path(name)
+
+
 def language_model_of(model: str, device: str) -> Any:
     """Load a causal language model: the micro one by name, others by hub id or folder."""
     from vizer_core.runtime import pick_device

@@ -45,11 +45,16 @@ def running_mean(values: Sequence[float], *, width: int = SMOOTH) -> np.ndarray:
 
 
 def draw_reward(
-    runs: Mapping[str, Sequence[float]], kl: Mapping[str, Sequence[float]], *, limit: float
+    runs: Mapping[str, Sequence[float]],
+    kl: Mapping[str, Sequence[float]],
+    *,
+    limit: float,
+    label: str = "reward",
 ) -> Figure:
-    """Draw each run's reward by step above its KL to the base; the dashed line is the KL's limit.
+    """Draw each run's reward by step above its KL to the base; the dotted line is the KL's limit.
 
-    Names with the word "shuffled" are controls: grey and dashed. Thin lines are single steps.
+    Names with the word "shuffled" are controls: grey and dashed. Thin lines are single steps. Give
+    `label` where the curve is a loss.
     """
     if not runs or runs.keys() != kl.keys():
         raise ValueError(
@@ -71,7 +76,7 @@ def draw_reward(
             ha="right",
             fontsize=9,
         )
-        top.set_ylabel("reward")
+        top.set_ylabel(label)
         bottom.set_ylabel("KL, nats a token")
         bottom.set_ylim(0, 1.15 * max(limit, *(max(values) for values in kl.values())))
         bottom.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")

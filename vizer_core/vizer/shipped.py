@@ -1,0 +1,182 @@
+"""The shipped adapter: how read-back training made it, where it lies, and how to make it again.
+
+===================  =============================================================================
+micro-vlm-read-back  RLOO on ViZer's own read-back score (`rewards.ReadBackReward`), on pictures
+                     without captions: the study's variant `read_back`, seed 0
+===================  =============================================================================
+
+Its folder is a plain PEFT folder, `vizer.json` with recipe and scores, and `mapper.safetensors`,
+the mapper that gave the rewards. No caption written by a person took part: the mapper read the
+model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vizer_core.decoding import Sample
+from vizer_core.micro.data import unlabelled_stream
+from vizer_core.micro.lab import CHECK_TOLERANCE
+from vizer_core.micro.vlm_images import encode_pictures
+from vizer_core.micro.vlm_lab import load_micro_vlm
+from vizer_core.micro.vlm_scores import MAX_TOKENS, score_micro_vlm
+from vizer_core.runtime import git_commit, hardware, seeded
+from vizer_core.store import read_json
+from vizer_core.vizer.checkpoint import load_mapper, save_mapper
+from vizer_core.vizer.lora import MANIFEST, LoraSettings, add_lora, load_adapter, save_adapter
+from vizer_core.vizer.lora import settings_dict as lora_dict
+from vizer_core.vizer.mapper import FittedMapper, MapperConfig
+from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.text_states import read_back_states
+from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
+from vizer_core.vizer.train_rl import RlConfig, train_rl
+from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
+
+FOLDER = Path(__file__).parent / "weights"
+MAPPER = "mapper.safetensors"
+READ_BACK_RL = RlConfig(decoding=Sample(max_tokens=MAX_TOKENS), max_kl=0.5)
+CPU_SECONDS = 90  # of one core: 11,000 pictures drawn and seen, 10,000 captions, 32 steps, scores
+
+
+@dataclass(frozen=True)
+class AdapterRecipe:
+    """What an adapter is trained on, and how; pictures come from the stream without captions."""
+
+    base: str = "micro-vlm"
+    captions: int = 10_000  # the model's own, drawn at T = 1, that the mapper reads
+    pictures: int = 1_000  # the next ones of the stream, for phase 2
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    rl: RlConfig = READ_BACK_RL
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, for a manifest."""
+        return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
+
+
+ADAPTER_RECIPES = {"micro-vlm-read-back": AdapterRecipe()}
+
+
+def shipped_adapter(name: str, folder: Path = FOLDER) -> Path:
+    """Return the folder of a shipped adapter.
+
+    >>> shipped_adapter("micro-vlm-read-back").name
+    'micro-vlm-read-back'
+    """
+    if name not in ADAPTER_RECIPES:
+        raise ValueError(f"no shipped adapter {name!r}: wanted one of {sorted(ADAPTER_RECIPES)}")
+    return Path(folder) / name
+
+
+def shipped_mapper(name: str, vlm: VisionLanguageModel, folder: Path = FOLDER) -> FittedMapper:
+    """Load the mapper whose score a shipped adapter was trained on; `vlm` is its base."""
+    return load_mapper(shipped_adapter(name, folder) / MAPPER, vlm)
+
+
+def adapter_cost(names: Sequence[str]) -> str:
+    """Say what training these adapters will cost, before it starts.
+
+    >>> adapter_cost(["micro-vlm-read-back"]).split(":")[0]
+    'micro-vlm-read-back'
+    """
+    minutes = len(names) * CPU_SECONDS / 60
+    return f"{', '.join(names)}: about {minutes:.0f} minutes of one CPU core, 2 GiB of memory."
+
+
+def build_adapter(name: str, *, folder: Path = FOLDER, progress: bool = False) -> dict[str, Any]:
+    """Train one shipped adapter by its recipe, score it on test scenes, and write its folder.
+
+    Where the folder holds a whole adapter it is replaced. Returns the manifest.
+    """
+    recipe, place = ADAPTER_RECIPES[name], shipped_adapter(name, folder)
+    vlm = load_micro_vlm(recipe.base)
+    seen = _stream(vlm, recipe.captions + recipe.pictures)
+    # phase 1: a mapper that reads the model's own captions, as text alone
+    rule = recipe.rl.decoding
+    found = read_back_states(
+        vlm, seen.select(range(recipe.captions)), decoding=rule, generator=seeded(recipe.seed),
+        progress=progress,
+    )  # fmt: skip
+    shape = MapperConfig(found.states.shape[1], found.image_features.shape[1], layer_norm=True)
+    fitted = fit_mapper(
+        found.states, found.image_features, shape=shape, generator=seeded(1000 + recipe.seed)
+    )
+    # phase 2: its cosine is the reward
+    add_lora(vlm, recipe.lora, generator=seeded(2000 + recipe.seed))
+    source = seen.select(range(recipe.captions, recipe.captions + recipe.pictures))
+    history = train_rl(
+        vlm, source, ReadBackReward(vlm, fitted), recipe.rl,
+        generator=seeded(4000 + recipe.seed), progress=progress,
+    )  # fmt: skip
+    made_by = {
+        "command": f"vizer lab --rebuild --only {name}",
+        "recipe": recipe.to_dict(),
+        "scores": score_micro_vlm(vlm),
+        "reward": [round(value, 4) for value in history.reward],
+        "kl": [round(value, 4) for value in history.kl],
+        "commit": git_commit(),
+        "hardware": hardware(),
+    }
+    save_mapper(place / MAPPER, fitted, vlm)
+    save_adapter(vlm, place, made_by=made_by)
+    return read_json(place / MANIFEST)
+
+
+def check_adapters(names: Sequence[str], folder: Path = FOLDER) -> dict[str, dict[str, float]]:
+    """Score shipped adapters again and compare with their manifests.
+
+    Raises `ValueError` naming the adapter and the score when one is off by more than rounding.
+    """
+    found = {}
+    for name in names:
+        vlm = load_micro_vlm(ADAPTER_RECIPES[name].base)
+        stored = load_adapter(vlm, shipped_adapter(name, folder))["made_by"]["scores"]
+        scores = score_micro_vlm(vlm)
+        for metric, value in stored.items():
+            if abs(scores[metric] - value) > CHECK_TOLERANCE * (10 if "length" in metric else 1):
+                raise ValueError(
+                    f"{name}: {metric} is {scores[metric]:.4f} here, but {value:.4f} in its "
+                    "manifest. Its base, the drawings or a library changed: train it again with "
+                    f"vizer lab --rebuild --only {name}"
+                )
+        found[name] = scores
+    return found
+
+
+def _stream(vlm: Any, count: int) -> VisionBatch:
+    """Let the frozen tower see the first pictures of the stream."""
+    parts, pixels = [], []
+    for image in unlabelled_stream(count):
+        pixels.append(image.pixels)
+        if len(pixels) == 1000:
+            parts.append(encode_pictures(vlm, np.stack(pixels)))
+            pixels = []
+    return VisionBatch.concatenate(
+        parts + ([encode_pictures(vlm, np.stack(pixels))] if pixels else [])
+    )
+
+
+def read_back_mapper(
+    vlm: VisionLanguageModel, source: VisionSource, *, generator: torch.Generator
+) -> FittedMapper:
+    """Return a mapper that reads captions as text alone: the shipped one of this base, if any.
+
+    For other models it is fitted on their own captions of the pictures of `source`, the last fifth
+    of them held out.
+    """
+    for name, recipe in ADAPTER_RECIPES.items():
+        if recipe.base == vlm.name:
+            return shipped_mapper(name, vlm)
+    found = read_back_states(vlm, source, generator=generator)
+    shape = MapperConfig(found.states.shape[1], found.image_features.shape[1], layer_norm=True)
+    config = replace(MAPPER_FIT, held_out=max(2, len(found) // 5))
+    return fit_mapper(
+        found.states, found.image_features, shape=shape, config=config, generator=generator
+    )
