@@ -7,6 +7,7 @@
 - `objectives`, `readings`: the losses as formulas, and three readings of the paper's
 - `lora`, `train_zero_label`: phase 2 on unlabelled images
 - `checkpoint`: mappers on disk; runs that survive a kill
+- `adapter_run`: what every training of an adapter does alike: steps, warm-up, saving, going on
 - `rewards`, `advantages`, `train_rl`, `best_of_n`: the same score as a reward, and CLIP's
 - `write_captions`: whole sets captioned; what decoding alone can change
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did

@@ -22,29 +22,24 @@ is the same call on `targets.shuffled(source, generator=...)`.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from vizer_core.decoding import Greedy, Sample
+from vizer_core.vizer.adapter_run import AdapterRun, deal_images
 from vizer_core.vizer.advantages import rloo_scaled, scst, sequence_loss
-from vizer_core.vizer.checkpoint import Run, load_run, save_run
-from vizer_core.vizer.lora import lora_parameters
 from vizer_core.vizer.readings import Rollout
 from vizer_core.vizer.rewards import Reward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
-logger = logging.getLogger(__name__)
 Advantage = Callable[..., Tensor]
 
 
@@ -122,22 +117,22 @@ def train_rl(
     With a `checkpoint` the run saves itself every `save_every` steps and, called again with the
     same seed, goes on to the same end.
     """
-    parameters = lora_parameters(vlm)
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+    batches = deal_images(len(source), config.images_per_step, generator=generator)
+    facts = {
+        "source": type(source).__name__,
+        "reward": reward.name,
+        "config": config.to_dict(),
+    }
+    run = AdapterRun.open(
+        vlm,
+        config,
+        RlHistory(),
+        facts=facts,
+        batches=batches,
+        generator=generator,
+        checkpoint=checkpoint,
     )
-    batches = _batches(len(source), config, generator)
-    history = RlHistory()
-    made_by = _identity(vlm, source, reward, config, batches)
-    run = load_run(checkpoint, made_by) if checkpoint else None
-    if run:
-        run.restore(parameters, optimizer, generator=generator)
-        history = RlHistory(**run.record["history"])
-    vlm.model.eval()  # no dropout: the caption that is scored must be the one that was written
-    done = len(history.reward)
-    todo = [] if history.stopped else batches[done:]
-    bar = tqdm(todo, initial=done, total=len(batches), disable=not progress)
-    for step, places in enumerate(bar, start=done):
+    for step, places in run.steps(progress=progress):
         # 1 vision once, k captions an image
         with torch.no_grad():
             vision = source.select(places)
@@ -152,25 +147,12 @@ def train_rl(
         loss = sequence_loss(log_probs, captions.mask, advantages.flatten())
         with torch.set_grad_enabled(config.kl_weight > 0):
             kl = rollout.kl_from_base()
-        optimizer.zero_grad(set_to_none=True)
-        (loss + config.kl_weight * kl).backward()
         # 5 clip, warm up, step
-        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
-        _write_down(history, rewards, captions, kl=kl, norm=norm)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (step + 1) / (config.warmup_steps + 1))
-        optimizer.step()
-        bar.set_postfix(reward=f"{history.reward[-1]:.3f}", kl=f"{history.kl[-1]:.2f}")
-        if history.kl[-1] > config.max_kl:
-            history.stopped = f"KL {history.kl[-1]:.2f} > {config.max_kl:g} after step {step + 1}"
-            logger.warning("stopped early: %s", history.stopped)
-        last = step + 1 == len(batches) or history.stopped is not None
-        if checkpoint and (last or (step + 1) % config.save_every == 0):
-            record = {"made_by": made_by, "history": asdict(history)}
-            save_run(checkpoint, Run.capture(parameters, optimizer, record, generator=generator))
-        if history.stopped is not None:
-            break
-    return history
+        norm = run.descend(loss + config.kl_weight * kl, step)
+        _write_down(run.history, rewards, captions, kl=float(kl.detach()), norm=norm)
+        run.shown.update(reward=f"{run.history.reward[-1]:.3f}", kl=f"{run.history.kl[-1]:.2f}")
+        run.close_step(step, kl=run.history.kl[-1])
+    return run.history
 
 
 def write_samples(
@@ -233,43 +215,12 @@ def _advantages(
 
 
 def _write_down(
-    history: RlHistory, rewards: Tensor, captions: CaptionBatch, *, kl: Tensor, norm: Tensor
+    history: RlHistory, rewards: Tensor, captions: CaptionBatch, *, kl: float, norm: float
 ) -> None:
-    if not bool(torch.isfinite(norm)):
-        raise ValueError(
-            f"step {len(history.reward) + 1}: gradient norm {float(norm)}. Lower the learning rate."
-        )
     history.reward.append(float(rewards.mean()))
     history.spread.append(float(rewards.std(dim=1, correction=0).mean()))
-    history.kl.append(float(kl.detach()))
-    history.gradient_norm.append(float(norm))
+    history.kl.append(kl)
+    history.gradient_norm.append(norm)
     history.length.append(float(captions.mask.sum(dim=1).float().mean()))
     commonest = Counter(captions.texts).most_common(1)[0][1]
     history.top1.append(commonest / len(captions))
-
-
-def _batches(count: int, config: RlConfig, generator: torch.Generator) -> list[list[int]]:
-    """Deal the images into steps before anything else is drawn."""
-    if not count:
-        raise ValueError("the source holds no image: there is nothing to train on")
-    dealt = torch.randperm(count, generator=generator)
-    return [part.tolist() for part in dealt.split(config.images_per_step)]
-
-
-def _identity(
-    vlm: VisionLanguageModel,
-    source: VisionSource,
-    reward: Reward,
-    config: RlConfig,
-    batches: list[list[int]],
-) -> dict[str, Any]:
-    """Say which run this is, so that a checkpoint of another one is refused."""
-    adapter = vlm.model.peft_config["default"]
-    return {
-        "vlm": vlm.fingerprint,
-        "source": type(source).__name__,
-        "reward": reward.name,
-        "config": config.to_dict(),
-        "lora": {"rank": adapter.r, "alpha": adapter.lora_alpha},
-        "order": sha256(str(batches).encode()).hexdigest()[:16],
-    }

@@ -18,25 +18,18 @@ KL(base || now) is ours and off in both settings. The control of any result is t
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Sample
-from vizer_core.vizer.checkpoint import Run, load_run, save_run
-from vizer_core.vizer.lora import lora_parameters
+from vizer_core.vizer.adapter_run import AdapterRun, deal_images
 from vizer_core.vizer.readings import Objective, Rollout
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import VisionLanguageModel
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,22 +103,24 @@ def train_zero_label(
     its turn comes; both give the same run. With a `checkpoint` the run saves itself every
     `save_every` steps and, called again with the same seed, goes on to the same end.
     """
-    parameters = lora_parameters(vlm)
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+    batches = deal_images(
+        len(source), config.images_per_step, epochs=config.epochs, generator=generator
     )
-    batches = _batches(len(source), config, generator)
-    history = ZeroLabelHistory()
-    made_by = _identity(vlm, config, objective, batches)
-    run = load_run(checkpoint, made_by) if checkpoint else None
-    if run:
-        run.restore(parameters, optimizer, generator=generator)
-        history = ZeroLabelHistory(**run.record["history"])
-    vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
-    done = len(history.loss)
-    todo = [] if history.stopped else batches[done:]
-    bar = tqdm(todo, initial=done, total=len(batches), disable=not progress)
-    for step, places in enumerate(bar, start=done):
+    facts = {
+        "config": config.to_dict(),
+        "objective": type(objective).__name__,
+        "mapper": dict(objective.fitted.made_by),
+    }
+    run = AdapterRun.open(
+        vlm,
+        config,
+        ZeroLabelHistory(),
+        facts=facts,
+        batches=batches,
+        generator=generator,
+        checkpoint=checkpoint,
+    )
+    for step, places in run.steps(progress=progress):
         # 1 vision once, 2 write without gradient
         with torch.no_grad():
             vision = source.select(places)
@@ -137,24 +132,11 @@ def train_zero_label(
         loss = objective(rollout)
         total, kl = _anchored(loss, rollout, config, step)
         # 5 clip, warm up, step
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (step + 1) / (config.warmup_steps + 1))
-        optimizer.step()
-        _write_down(history, loss=loss, kl=kl, norm=norm, mask=captions.mask)
-        bar.set_postfix(loss=f"{history.loss[-1]:.3f}")
-        if kl is not None and kl > config.max_kl:
-            history.stopped = f"KL {kl:.2f} > {config.max_kl:g} after step {step + 1}"
-            logger.warning("stopped early: %s", history.stopped)
-        last = step + 1 == len(batches) or history.stopped is not None
-        if checkpoint and (last or (step + 1) % config.save_every == 0):
-            record = {"made_by": made_by, "history": asdict(history)}
-            save_run(checkpoint, Run.capture(parameters, optimizer, record, generator=generator))
-        if history.stopped is not None:
-            break
-    return history
+        norm = run.descend(total, step)
+        _write_down(run.history, loss=loss, kl=kl, norm=norm, mask=captions.mask)
+        run.shown["loss"] = f"{run.history.loss[-1]:.3f}"
+        run.close_step(step, kl=kl)
+    return run.history
 
 
 def _anchored(
@@ -171,43 +153,9 @@ def _anchored(
 
 
 def _write_down(
-    history: ZeroLabelHistory, *, loss: Tensor, kl: float | None, norm: Tensor, mask: Tensor
+    history: ZeroLabelHistory, *, loss: Tensor, kl: float | None, norm: float, mask: Tensor
 ) -> None:
-    if not bool(torch.isfinite(norm)):
-        raise ValueError(
-            f"step {len(history.loss) + 1}: loss {float(loss.detach())}, gradient norm "
-            f"{float(norm)}. Lower the learning rate, or look for NaN in the image features."
-        )
     history.loss.append(float(loss.detach()))
     history.kl.append(kl)
-    history.gradient_norm.append(float(norm))
+    history.gradient_norm.append(norm)
     history.length.append(float(mask.sum(dim=1).float().mean()))
-
-
-def _batches(count: int, config: ZeroLabelConfig, generator: torch.Generator) -> list[list[int]]:
-    """Deal the images into steps, anew each epoch, before anything else is drawn."""
-    if not count:
-        raise ValueError("the source holds no image: there is nothing to train on")
-    batches: list[list[int]] = []
-    for _ in range(config.epochs):
-        dealt: Int[Tensor, " n"] = torch.randperm(count, generator=generator)
-        batches += [part.tolist() for part in dealt.split(config.images_per_step)]
-    return batches
-
-
-def _identity(
-    vlm: VisionLanguageModel,
-    config: ZeroLabelConfig,
-    objective: Objective,
-    batches: list[list[int]],
-) -> dict[str, Any]:
-    """Say which run this is, so that a checkpoint of another one is refused."""
-    adapter = vlm.model.peft_config["default"]
-    return {
-        "vlm": vlm.fingerprint,
-        "config": config.to_dict(),
-        "objective": type(objective).__name__,
-        "mapper": dict(objective.fitted.made_by),
-        "lora": {"rank": adapter.r, "alpha": adapter.lora_alpha},
-        "order": sha256(str(batches).encode()).hexdigest()[:16],
-    }

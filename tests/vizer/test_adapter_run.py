@@ -1,0 +1,107 @@
+"""What every training of an adapter does alike: dealing, warming up, stopping, saving, going on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+import torch
+from tiny_vlm import tiny_smol
+
+from vizer_core.runtime import seeded
+from vizer_core.vizer.adapter_run import AdapterRun, deal_images
+from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
+from vizer_core.vizer.train_zero_label import ZeroLabelConfig, ZeroLabelHistory
+
+CONFIG = ZeroLabelConfig(learning_rate=0.1, warmup_steps=1, clip_norm=1.0, save_every=1)
+
+
+def ready(path=None, *, config=CONFIG, steps=3, **facts):
+    vlm = tiny_smol()
+    add_lora(vlm, LoraSettings(2, 4), generator=seeded(0))
+    run = AdapterRun.open(
+        vlm,
+        config,
+        ZeroLabelHistory(),
+        facts=facts,
+        batches=[[place] for place in range(steps)],
+        generator=seeded(1),
+        checkpoint=path,
+    )
+    return vlm, run
+
+
+def squares(run) -> torch.Tensor:
+    return sum(value.square().sum() for value in run.parameters.values())
+
+
+def go(run, *, scale=1.0, kl=None) -> list[int]:
+    """Train on a loss whose gradient is known, and say which steps were taken."""
+    taken = []
+    for step, _ in run.steps():
+        run.history.gradient_norm.append(run.descend(scale * squares(run), step))
+        run.close_step(step, kl=kl)
+        taken.append(step)
+    return taken
+
+
+def test_every_image_is_dealt_once_an_epoch_in_a_new_order():
+    batches = deal_images(7, 3, epochs=2, generator=seeded(0))
+    assert [len(step) for step in batches] == [3, 3, 1, 3, 3, 1]
+    first, second = (list(chain(*batches[i : i + 3])) for i in (0, 3))
+    assert sorted(first) == sorted(second) == list(range(7)) and first != second
+    assert batches == deal_images(7, 3, epochs=2, generator=seeded(0))
+    with pytest.raises(ValueError, match="source holds no image"):
+        deal_images(0, 3, generator=seeded(0))
+
+
+def test_a_step_reports_the_norm_before_clipping_and_warms_up():
+    _, run = ready()
+    wanted = 2 * float(squares(run).detach().sqrt())  # the gradient of a sum of squares is 2 w
+    assert run.descend(squares(run), 0) == pytest.approx(wanted, rel=1e-5)
+    clipped = sum(float(p.grad.square().sum()) for p in run.parameters.values()) ** 0.5
+    assert clipped == pytest.approx(min(1.0, wanted), rel=1e-4)
+    rates = [run.optimizer.param_groups[0]["lr"]]
+    run.descend(squares(run), 1)
+    assert [*rates, run.optimizer.param_groups[0]["lr"]] == pytest.approx([0.05, 0.1])
+
+
+def test_a_run_goes_on_after_its_last_saved_step(tmp_path):
+    path = tmp_path / "run.safetensors"
+    whole, run = ready()
+    assert go(run) == [0, 1, 2]
+    _, part = ready(path)
+    next(steps := part.steps())
+    part.history.gradient_norm.append(part.descend(squares(part), 0))
+    part.close_step(0, kl=None)
+    steps.close()
+    resumed, rest = ready(path)
+    assert go(rest) == [1, 2] and rest.history == run.history
+    ours, theirs = lora_parameters(resumed), lora_parameters(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    with pytest.raises(ValueError, match="belongs to another run: reward differ"):
+        ready(path, reward="another")
+
+
+def test_a_run_too_far_from_its_base_stops_and_stays_stopped(tmp_path):
+    path, config = tmp_path / "run.safetensors", replace(CONFIG, max_kl=0.5, kl_every=1)
+    _, run = ready(path, config=config)
+    assert go(run, kl=0.6) == [0] and run.history.stopped == "KL 0.60 > 0.5 after step 1"
+    _, again = ready(path, config=config)
+    assert go(again) == [] and again.history == run.history
+
+
+def test_a_gradient_that_is_not_a_number_is_refused_before_it_is_used():
+    vlm, run = ready()
+    before = {name: value.detach().clone() for name, value in lora_parameters(vlm).items()}
+    with pytest.raises(ValueError, match="step 1: loss nan, gradient norm nan"):
+        go(run, scale=float("nan"))
+    assert all(torch.equal(before[name], value) for name, value in lora_parameters(vlm).items())
+
+
+def test_a_model_without_an_adapter_is_refused():
+    with pytest.raises(ValueError, match="carries no LoRA: call add_lora"):
+        AdapterRun.open(
+            tiny_smol(), CONFIG, ZeroLabelHistory(), facts={}, batches=[[0]], generator=seeded(0)
+        )

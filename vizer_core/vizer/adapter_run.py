@@ -1,0 +1,160 @@
+"""A run that trains an adapter: what `train_zero_label` and `train_rl` do alike, in one place.
+
+Both deal their images into steps before anything else is drawn, take AdamW steps with a warm-up
+and a clipped gradient, watch the distance from the base, and save what the rest of the run depends
+on. A run that is opened on a checkpoint goes on from there to the same end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from vizer_core.vizer.checkpoint import Run, load_run, save_run
+from vizer_core.vizer.lora import lora_parameters
+from vizer_core.vlm.protocol import VisionLanguageModel
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class StepConfig(Protocol):
+    """The settings that both ways of training have."""
+
+    learning_rate: float
+    images_per_step: int
+    weight_decay: float
+    warmup_steps: int
+    clip_norm: float
+    max_kl: float
+    save_every: int
+
+
+@runtime_checkable
+class RunHistory(Protocol):
+    """What both histories write down, one entry a step; a dataclass of plain values."""
+
+    gradient_norm: list[float]
+    stopped: str | None
+
+
+History = TypeVar("History", bound=RunHistory)
+
+
+def deal_images(
+    count: int, images_per_step: int, *, epochs: int = 1, generator: torch.Generator
+) -> list[list[int]]:
+    """Deal images into steps, anew each epoch.
+
+    >>> [len(step) for step in deal_images(5, 2, generator=torch.Generator())]
+    [2, 2, 1]
+    """
+    if not count:
+        raise ValueError("the source holds no image: there is nothing to train on")
+    batches: list[list[int]] = []
+    for _ in range(epochs):
+        dealt = torch.randperm(count, generator=generator)
+        batches += [part.tolist() for part in dealt.split(images_per_step)]
+    return batches
+
+
+@dataclass(eq=False)
+class AdapterRun(Generic[History]):
+    """An adapter in training: its optimizer, its steps, and where it saves itself."""
+
+    config: StepConfig
+    parameters: dict[str, nn.Parameter]
+    optimizer: torch.optim.AdamW
+    batches: list[list[int]]
+    history: History
+    generator: torch.Generator
+    made_by: dict[str, Any]
+    checkpoint: Path | None = None
+    shown: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls,
+        vlm: VisionLanguageModel,
+        config: StepConfig,
+        history: History,
+        *,
+        facts: Mapping[str, Any],
+        batches: list[list[int]],
+        generator: torch.Generator,
+        checkpoint: Path | None = None,
+    ) -> AdapterRun[History]:
+        """Start a run on the adapter that `vlm` carries, or go on with the one at `checkpoint`.
+
+        A checkpoint is refused where the model, the images' order, the adapter's size or one of
+        `facts` (plain JSON values) is another than when it was written.
+        """
+        parameters = lora_parameters(vlm)
+        made_by = _identity(vlm, facts, batches)
+        optimizer = torch.optim.AdamW(
+            parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        kept = load_run(checkpoint, made_by) if checkpoint else None
+        if kept:
+            kept.restore(parameters, optimizer, generator=generator)
+            history = replace(history, **kept.record["history"])
+        vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
+        return cls(config, parameters, optimizer, batches, history, generator, made_by, checkpoint)
+
+    def steps(self, *, progress: bool = False) -> Iterator[tuple[int, list[int]]]:
+        """Yield the steps that are left, with the places of their images; end when stopped."""
+        done = len(self.history.gradient_norm)
+        todo = [] if self.history.stopped else self.batches[done:]
+        bar = tqdm(todo, initial=done, total=len(self.batches), disable=not progress)
+        for step, places in enumerate(bar, start=done):
+            yield step, places
+            bar.set_postfix(self.shown)
+            if self.history.stopped:
+                return
+
+    def descend(self, loss: Tensor, step: int) -> float:
+        """Take one AdamW step, its rate warmed up, its gradient clipped; return its norm before."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
+        if not bool(torch.isfinite(norm)):
+            raise ValueError(
+                f"step {step + 1}: loss {float(loss.detach())}, gradient norm {float(norm)}. "
+                "Lower the learning rate, or look for NaN in the image features."
+            )
+        for group in self.optimizer.param_groups:
+            warmth = (step + 1) / (self.config.warmup_steps + 1)
+            group["lr"] = self.config.learning_rate * min(1.0, warmth)
+        self.optimizer.step()
+        return float(norm)
+
+    def close_step(self, step: int, *, kl: float | None) -> None:
+        """Stop if the model is too far from its base; save when it is time."""
+        if kl is not None and kl > self.config.max_kl:
+            self.history.stopped = f"KL {kl:.2f} > {self.config.max_kl:g} after step {step + 1}"
+            logger.warning("stopped early: %s", self.history.stopped)
+        last = step + 1 == len(self.batches) or self.history.stopped is not None
+        if self.checkpoint and (last or (step + 1) % self.config.save_every == 0):
+            record = {"made_by": self.made_by, "history": asdict(self.history)}
+            state = Run.capture(self.parameters, self.optimizer, record, generator=self.generator)
+            save_run(self.checkpoint, state)
+
+
+def _identity(
+    vlm: VisionLanguageModel, facts: Mapping[str, Any], batches: list[list[int]]
+) -> dict[str, Any]:
+    adapter = vlm.model.peft_config["default"]
+    return {
+        "vlm": vlm.fingerprint,
+        **facts,
+        "lora": {"rank": adapter.r, "alpha": adapter.lora_alpha},
+        "order": sha256(str(batches).encode()).hexdigest()[:16],
+    }
