@@ -74,9 +74,20 @@ def test_wrong_use_is_said(words, status, said):
     assert done.exit_code == status and said in " ".join(done.output.split())
 
 
-def test_a_method_without_its_adaptor_says_how_to_get_one(folder):
-    done = run("caption", folder, "--method", "capdec")
-    assert done.exit_code == 1 and "train-captioner --method capdec" in done.output
+@pytest.mark.parametrize("method", ["maccap_pass", "capdec", "baseline"])
+def test_the_micro_models_need_no_training(method, folder):
+    done = run("caption", folder / "stream-60000.png", "--method", method)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("stream-60000.png\t") and len(done.output.split()) > 2
+
+
+@pytest.mark.parametrize("method", ["baseline", "capdec"])
+def test_other_models_never_get_the_shipped_adaptor(method, folder):
+    done = run("caption", folder, "--method", method, "--pretrained", "micro-clip-avg")
+    said = " ".join(done.output.split())
+    training = {"baseline": "decap"}.get(method, method)
+    assert done.exit_code == 1 and "the shipped one is for micro-clip-100 and micro-lm." in said
+    assert f"Train one with vizer train-captioner --method {training}" in said
 
 
 def test_too_few_pictures_are_no_mapper(folder, tmp_path):

@@ -9,12 +9,19 @@ import typer
 
 from vizer_core.cli.app import Device, JsonOut, Seed, app, choice, errors_as_exit_status
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.models import MICRO_LM, language_model_of, read_pictures, vlm_of
+from vizer_core.cli.models import (
+    MICRO_LM,
+    adapter_of,
+    language_model_of,
+    read_pictures,
+    vlm_of,
+)
 
 TRAINED = ("maccap", "maccap_pass", "baseline", "capdec", "decap")
 UNTRAINED = ("clipre", "magic", "zerocap")
 METHODS = (*TRAINED, *UNTRAINED)
 TRAININGS = ("maccap", "capdec", "decap")
+TRAINING_OF = {name: name for name in TRAININGS} | {"maccap_pass": "maccap", "baseline": "decap"}
 
 Clip = Annotated[
     str, typer.Option("--clip", help="open_clip's name of a CLIP, its folder, or 'micro'.")
@@ -140,21 +147,35 @@ def _captioner(method: str, encoder: Any, lm: Any, options: dict[str, Any]) -> A
         if options["micro"]:
             return c.ZeroCap(lm, encoder, z.ZEROCAP_MICRO, prompt=z.ZEROCAP_MICRO_PROMPT)
         return c.ZeroCap(lm, encoder)
-    if options["adaptor"] is None:
-        raise ValueError(
-            f"--method {method} wants --adaptor FILE: train one with vizer train-captioner "
-            f"--method {'decap' if method == 'baseline' else method.removesuffix('_pass')} "
-            "--out FILE"
-        )
-    adaptor = load_adaptor(options["adaptor"], encoder=encoder, language_model=lm)
+    path = options["adaptor"] or _shipped_adaptor(method, encoder, lm)
+    adaptor = load_adaptor(path, encoder=encoder, language_model=lm)
     writer = PrefixWriter(adaptor, lm)
     if method == "decap":
         return c.DeCap(writer, memory())
     if method in ("baseline", "capdec"):
         return {"baseline": c.Baseline, "capdec": c.CapDec}[method](writer)
-    noise = _noise_of(options["adaptor"])
+    noise = _noise_of(path)
     inner = c.MacCap(writer, noise=noise)
     return c.SampledMacCap(inner, encoder) if method == "maccap" else inner
+
+
+def _shipped_adaptor(method: str, encoder: Any, lm: Any) -> Path:
+    """Return the shipped adaptor of a method, if it was made for these models."""
+    from vizer_core.captioners.micro_adaptor import micro_adaptor_path
+    from vizer_core.store import load_manifest
+
+    path = micro_adaptor_path(f"micro-{TRAINING_OF[method]}")
+    made_for = load_manifest(path)
+    fits = (made_for["clip"]["fingerprint"], made_for["language_model"]["fingerprint"])
+    if (encoder.fingerprint, lm.fingerprint) != fits:
+        raise ValueError(
+            f"--method {method} with {encoder.name} and {lm.name} wants --adaptor FILE: the "
+            f"shipped one is for {made_for['clip']['name']} and "
+            f"{made_for['language_model']['name']}. "
+            f"Train one with vizer train-captioner --method {TRAINING_OF[method]} --out FILE and "
+            "the same --clip, --pretrained and --language-model"
+        )
+    return path
 
 
 def _noise_of(adaptor: Path) -> Any:
@@ -179,10 +200,17 @@ def caption_command(
         typer.Option(help="Or a vision-language model: hub id, folder, micro-vlm, micro-vlm-hard."),
     ] = None,
     adapter: Annotated[
-        Path | None, typer.Option(help="LoRA folder for --model, from vizer enhance.")
+        str | None,
+        typer.Option(
+            help="LoRA for --model: a folder from vizer enhance, or micro-vlm-read-back (shipped)."
+        ),
     ] = None,
     adaptor: Annotated[
-        Path | None, typer.Option(help="Trained file for --method, from vizer train-captioner.")
+        Path | None,
+        typer.Option(
+            help="Trained file for --method, from vizer train-captioner. Default on the micro "
+            "models: the shipped one."
+        ),
     ] = None,
     clip: Clip = "micro",
     pretrained: Pretrained = None,
@@ -196,8 +224,8 @@ def caption_command(
     """Caption pictures with a zero-shot method, or with a vision-language model and its adapter.
 
     Prints a line a picture; --json writes COCO results with file names as ids. A file that is no
-    whole image is named and left out. On the micro models some seconds; otherwise the models come
-    from the local cache or the hub.
+    whole image is named and left out. On the micro models nothing has to be trained, and it takes
+    some seconds; otherwise the models come from the local cache or the hub.
     """
     if (method is None) == (model is None):
         raise typer.BadParameter("give either --method NAME or --model NAME")
@@ -213,7 +241,7 @@ def caption_command(
             if adapter is not None:
                 from vizer_core.vizer import load_adapter
 
-                load_adapter(vlm, adapter)
+                load_adapter(vlm, adapter_of(adapter))
             from vizer_core.vizer.text_states import ImageSource
             from vizer_core.vizer.write_captions import write_captions
 
@@ -228,7 +256,7 @@ def caption_command(
             lm = language_model_of(language_model, device) if needs_lm else None
             captioner = _captioner(method, encoder, lm, options)
             texts = caption_images(captioner, encoder, pictures, generator=seeded(seed))
+        if json_out is not None:  # first: the reader of the lines may go away
+            write_results(json_out, dict(zip(names, texts)))
         for name, text in zip(names, texts):
             typer.echo(f"{name}\t{text}")
-        if json_out is not None:
-            write_results(json_out, dict(zip(names, texts)))

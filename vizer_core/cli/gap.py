@@ -75,7 +75,7 @@ def gap_command(
                 generator=seeded(seed),
                 resamples=resamples,
             )
-        typer.echo(gap_table(report, intervals))
         if json_out is not None:
             spans = {name: interval.to_dict() for name, interval in intervals.items()}
             write_json(json_out, report.to_dict() | {"intervals": spans})
+        typer.echo(gap_table(report, intervals))

@@ -20,12 +20,14 @@ class Family:
     cost: Callable[[Sequence[str]], str]
     build: Callable[..., Any]
     check: Callable[[Sequence[str], Path], dict[str, dict[str, float]]]
+    folder: Path
 
 
 def families(device: str) -> list[Family]:
-    """Return the CLIPs, the language model and the vision-language models, in building order."""
+    """Return CLIPs, language model, vision-language models, adaptors, in building order."""
     from functools import partial
 
+    from vizer_core.captioners import micro_adaptor
     from vizer_core.micro import lab, lm_lab, vlm_lab
 
     return [
@@ -34,20 +36,34 @@ def families(device: str) -> list[Family]:
             lab.build_cost,
             partial(lab.build_micro_clip_weights, device=device),
             lab.check_lab,
+            lab.WEIGHTS,
         ),
         Family(
             tuple(lm_lab.LM_RECIPES),
             lm_lab.lm_build_cost,
             partial(lm_lab.build_micro_lm_weights, device=device),
             lm_lab.check_lms,
+            lm_lab.WEIGHTS,
         ),
         Family(
             tuple(vlm_lab.VLM_RECIPES),
             vlm_lab.vlm_build_cost,
             vlm_lab.build_micro_vlm_weights,
             vlm_lab.check_vlm_lab,
+            lab.WEIGHTS,
+        ),
+        Family(
+            tuple(micro_adaptor.RECIPES),
+            micro_adaptor.adaptor_build_cost,
+            partial(micro_adaptor.build_micro_adaptor, device=device),
+            micro_adaptor.check_micro_adaptors,
+            micro_adaptor.WEIGHTS,
         ),
     ]
+
+
+def _checked(family: Family, names: Sequence[str], out: Path | None) -> dict[str, dict]:
+    return family.check(names, out or family.folder) if names else {}
 
 
 @app.command(name="lab")
@@ -70,11 +86,10 @@ def lab_command(
     again. The micro VLMs are always trained on the CPU.
     """
     with errors_as_exit_status():
-        from vizer_core.micro.lab import WEIGHTS
         from vizer_core.runtime import pick_device
 
         place = str(pick_device(device)) if rebuild else "cpu"
-        kinds, folder = families(place), out or WEIGHTS
+        kinds = families(place)
         known = [name for family in kinds for name in family.names]
         if unknown := sorted(set(only or ()) - set(known)):
             raise ValueError(f"no micro model {unknown[0]!r}: wanted one of {sorted(known)}")
@@ -83,8 +98,8 @@ def lab_command(
             if rebuild and names:
                 typer.echo(family.cost(names), err=True)
                 for name in names:
-                    family.build(name, folder=folder, progress=True)
+                    family.build(name, folder=out or family.folder, progress=True)
         for family, names in wanted:
-            for name, scores in (family.check(names, folder) if names else {}).items():
+            for name, scores in _checked(family, names, out).items():
                 shown = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
-                typer.echo(f"{name:<16} {shown}")
+                typer.echo(f"{name:<19} {shown}")
