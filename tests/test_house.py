@@ -18,13 +18,13 @@ from tools import readme
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vizer_core"
 RANKS = {
-    "shapes": 0, "runtime": 0, "store": 0, "decoding": 0,
+    "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0,
     "data": 1, "metrics": 1,
     "clip": 2, "language": 2, "vlm": 2,
     "micro": 3, "gap": 3, "textonly": 3,
     "captioners": 4, "vizer": 4,
     "vqa": 5, "evaluate": 5, "figures": 5, "study": 5,
-    "vlm_study": 6, "cli": 6,
+    "vlm_study": 6, "caption_study": 6, "cli": 6,
     "__main__": 7, "__init__": 7,
 }  # fmt: skip
 VAGUE_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "base_utils"}
