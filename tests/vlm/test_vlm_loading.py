@@ -14,8 +14,9 @@ from tiny_vlm import (
     tiny_smol_processor,
 )
 
+from vizer_core import hub
 from vizer_core.decoding import Greedy
-from vizer_core.vlm import Qwen2Vl, SmolVlm, load_vlm, pretrained
+from vizer_core.vlm import Qwen2Vl, SmolVlm, load_vlm
 
 NOWHERE = "nobody/no-such-model"
 
@@ -23,7 +24,7 @@ NOWHERE = "nobody/no-such-model"
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch):
     """Make the hub unreachable the way an offline machine does."""
-    monkeypatch.setattr(pretrained, "reachable", lambda name: False)
+    monkeypatch.setattr(hub, "reachable", lambda name: False)
 
 
 def saved(folder, vlm, processor):
@@ -122,7 +123,7 @@ def test_a_folder_without_a_processor_is_an_error(tmp_path):
 
 def test_a_model_larger_than_the_memory_is_not_tried(tmp_path, monkeypatch):
     folder = saved(tmp_path, tiny_smol(), tiny_smol_processor())
-    monkeypatch.setattr(pretrained, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(hub, "free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match="the weights alone need"):
         load_vlm(folder, device="cpu")
 
@@ -130,10 +131,10 @@ def test_a_model_larger_than_the_memory_is_not_tried(tmp_path, monkeypatch):
 def test_free_memory_is_read_or_unknown(tmp_path, monkeypatch):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 8 kB\nMemAvailable:  3 kB\n")
-    monkeypatch.setattr(pretrained, "MEMORY_FILE", meminfo)
-    assert pretrained.free_bytes(torch.device("cpu")) == 3 * 1024
-    monkeypatch.setattr(pretrained, "MEMORY_FILE", tmp_path / "none")
-    assert pretrained.free_bytes(torch.device("cpu")) is None
+    monkeypatch.setattr(hub, "MEMORY_FILE", meminfo)
+    assert hub.free_bytes(torch.device("cpu")) == 3 * 1024
+    monkeypatch.setattr(hub, "MEMORY_FILE", tmp_path / "none")
+    assert hub.free_bytes(torch.device("cpu")) is None
 
 
 def test_a_gated_model_asks_for_a_login(monkeypatch):
@@ -166,6 +167,6 @@ def test_a_model_the_hub_does_not_know_is_named(monkeypatch):
 
 def test_the_hub_is_not_asked_for_folders_nor_when_offline(tmp_path, monkeypatch):
     monkeypatch.undo()
-    assert not pretrained.reachable(tmp_path)
+    assert not hub.reachable(tmp_path)
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
-    assert not pretrained.reachable(NOWHERE)
+    assert not hub.reachable(NOWHERE)

@@ -27,7 +27,13 @@ from vizer_core.vlm.budget import (
     step_flops,
     tower_flops,
 )
-from vizer_core.vlm.memory import kept_bytes, layer_bytes, step_memory
+from vizer_core.vlm.memory import (
+    kept_bytes,
+    largest_batch,
+    layer_bytes,
+    require_step_memory,
+    step_memory,
+)
 from vizer_core.vlm.sizes import size_of
 
 BASE = size_of(published.smolvlm_base_config())
@@ -211,6 +217,25 @@ def test_memory_of_a_step_grows_as_it_must():
     for change in ({"batch": 16}, {"samples": 4}, {"tiles": 13}, {"caption_tokens": 48}):
         assert step_memory(BASE, dataclasses.replace(plan, **change)).peak > memory.peak
     assert kept_bytes(BASE, StepPlan(adapter_bytes=2)) < 0.7 * kept_bytes(BASE, plan)
+
+
+def test_the_largest_batch_fits_and_one_more_does_not():
+    plan, free = StepPlan(samples=4), int(18e9)
+    best = largest_batch(BASE, plan, free)
+    assert step_memory(BASE, dataclasses.replace(plan, batch=best)).beside_weights <= free
+    assert step_memory(BASE, dataclasses.replace(plan, batch=best + 1)).beside_weights > free
+    assert largest_batch(BASE, dataclasses.replace(plan, checkpointing=True), free) > 2 * best
+    assert largest_batch(BASE, plan, 0) == 0
+
+
+def test_a_step_that_does_not_fit_says_what_would():
+    plan = StepPlan(batch=32, samples=4)
+    require_step_memory(BASE, plan, int(200e9))
+    best = largest_batch(BASE, plan, int(18e9))
+    with pytest.raises(ValueError, match=rf" 16\.8 GiB are free\. At most {best} images"):
+        require_step_memory(BASE, plan, int(18e9))
+    with pytest.raises(ValueError, match="Not even one image fits: take fewer captions"):
+        require_step_memory(BASE, plan, 1000)
 
 
 def test_a_step_cannot_be_faster_than_arithmetic_nor_than_memory():

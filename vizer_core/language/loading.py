@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vizer_core import hub
 from vizer_core.runtime import require
 
 if TYPE_CHECKING:
@@ -34,12 +35,16 @@ def load_causal_lm(
     """Load model and tokenizer from a folder or by a hub name such as `facebook/opt-1.3b`.
 
     Raises `FileNotFoundError` when nothing is there under that name, or the hub cannot be asked,
-    and `ValueError` when it is no causal language model or lacks some of its weights.
+    and `ValueError` when it is gated, is no causal language model, lacks some of its weights, or
+    does not fit into memory.
     """
     transformers = require("transformers", extra="language", why=WHY)
     _require_config(name)
     config = _read(transformers.AutoConfig, name)
     _require_causal(config, name)
+    device = torch.device(device)
+    model_class = transformers.AutoModelForCausalLM._model_mapping[type(config)]
+    hub.require_memory(config, model_class, device=device, dtype=dtype)
     tokenizer = _read(transformers.AutoTokenizer, name)
     model, report = _read(
         transformers.AutoModelForCausalLM, name, dtype=dtype, output_loading_info=True
@@ -68,14 +73,11 @@ def _require_config(name: str | Path) -> None:
 
 def _read(auto_class: type, name: str | Path, **options: Any) -> Any:
     try:
-        return auto_class.from_pretrained(str(name), **options)
-    except OSError as error:
-        first = str(error).strip().splitlines()[0]
-        raise FileNotFoundError(
-            f"cannot read {auto_class.__name__} of {str(name)!r}: {first} "
-            "Wanted a folder written by `save_pretrained`, or a hub name. Without a network, "
-            "download it once with `hf download NAME` where there is one, and give its folder."
-        ) from error
+        return auto_class.from_pretrained(
+            str(name), local_files_only=not hub.reachable(name), **options
+        )
+    except (OSError, ValueError) as error:
+        raise hub.explained(name, error) from error
 
 
 def _require_causal(config: Any, name: str | Path) -> None:

@@ -18,7 +18,7 @@ Not counted: fragmentation, the framework's context (about 0.6 GB on CUDA), the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vizer_core.vlm.budget import StepPlan, kv_bytes
 from vizer_core.vlm.sizes import VlmSize
@@ -41,7 +41,12 @@ class StepMemory:
     @property
     def peak(self) -> int:
         """The most that is held at once: phases follow one another."""
-        return self.weights + self.adapter + max(self.vision, self.writing, self.training)
+        return self.weights + self.beside_weights
+
+    @property
+    def beside_weights(self) -> int:
+        """The most that is held beside the model's own weights."""
+        return self.adapter + max(self.vision, self.writing, self.training)
 
 
 def step_memory(size: VlmSize, plan: StepPlan) -> StepMemory:
@@ -85,3 +90,37 @@ def layer_bytes(size: VlmSize, plan: StepPlan) -> int:
     same = a == s
     inputs = 2 * text.width * s if same else a * (5 * text.width + text.query_width)
     return norms + attention + feed_forward + inputs + len(ALL_PROJECTIONS) * plan.rank * a
+
+
+def largest_batch(size: VlmSize, plan: StepPlan, free: int) -> int:
+    """Return how many images a step may hold in `free` bytes beside the weights; 0 if not one."""
+    low, high = 0, 4096
+    while low < high:
+        middle = (low + high + 1) // 2
+        memory = step_memory(size, replace(plan, batch=middle))
+        low, high = (middle, high) if memory.beside_weights <= free else (low, middle - 1)
+    return low
+
+
+def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
+    """Raise `ValueError` if a step does not fit into `free` bytes, the weights already loaded.
+
+    The message holds what it needs, what is there, and the batch that fits. An estimate: what is
+    not counted (the head of this file) makes a step near the limit fail all the same.
+    """
+    memory = step_memory(size, plan)
+    if memory.beside_weights <= free:
+        return
+    plain = largest_batch(size, replace(plan, checkpointing=False), free)
+    saving = largest_batch(size, replace(plan, checkpointing=True), free)
+    phases = ", ".join(
+        f"{name} {getattr(memory, name) / 2**30:.1f}" for name in ("vision", "writing", "training")
+    )
+    advice = f"At most {plain} images at once fit, {saving} with gradient checkpointing"
+    if not saving:
+        advice = "Not even one image fits: take fewer captions an image or a smaller model"
+    raise ValueError(
+        f"a step of {plan.batch} images with {plan.samples} captions each needs about "
+        f"{memory.beside_weights / 2**30:.1f} GiB beside the weights ({phases}, adapter "
+        f"{memory.adapter / 2**30:.1f}), and {free / 2**30:.1f} GiB are free. {advice}."
+    )
