@@ -54,11 +54,11 @@ from vizer_core.textonly import (
     region_noise,
     save_adaptor,
 )
-from vizer_core.textonly.presets import MICRO_CAPDEC, MICRO_DECAP, MICRO_VARIANCE
+from vizer_core.textonly.presets import MICRO_CAPDEC, MICRO_DECAP
 
 WEIGHTS = Path(__file__).parent / "weights"
 CORPUS, CAPTIONS, SEED = "home", 28_500, 0  # about all captions of 8,000 training scenes
-# turns a text as far as its picture is away: `gap.noise_scale` at micro-clip-100's mean cosine, .426
+# turns a text as far as its picture is away: `gap.noise_scale` at the mean cosine of pairs, .426
 MATCHED_VARIANCE = 0.035
 HELD_OUT = 100  # test scenes that a score is taken on
 CHECK_TOLERANCE = 0.03  # three of 100 captions: a tie in the beam falls otherwise elsewhere
