@@ -21,12 +21,14 @@ from vizer_core.vqa import (
     VqaItem,
     VqaProtocol,
     answer_prompt,
+    borrowed_captions,
     evaluate_vqa,
     first_line,
     prior_ranking,
     rank_candidates,
     release_prompt,
     retrieve_answers,
+    score_by_type,
     score_chance,
     score_ranking,
     type_prior_ranking,
@@ -177,6 +179,42 @@ def test_depths_of_a_ranking():
     ranked = torch.tensor([[5, *row[1:]], [*row[:4], 5, *row[5:]], [*row[:9], 5], row])
     scores = score_ranking(items, ranked, CANDIDATES)
     assert [scores[f"top{k}"].score for k in (1, 5, 10)] == [0.25, 0.5, 0.75]
+
+
+def test_types_are_scored_apart_and_add_up_to_the_whole():
+    items = [ask(i, f"answer {i}", kind="is" if i < 3 else "how") for i in range(9)]
+    said = ["answer 0", "answer 1", "", *["answer 3"] * 6]
+    found = score_by_type(items, said)
+    assert {kind: round(s.score, 3) for kind, s in found.items()} == {"is": 0.667, "how": 0.167}
+    assert [len(s) for s in found.values()] == [3, 6]
+    with pytest.raises(ValueError, match="8 retrieved answers for 9 questions"):
+        score_by_type(items, said[1:])
+
+
+def test_a_report_splits_every_row_but_chance_by_type():
+    items = [ask(i, f"answer {i % 2}", kind="is" if i < 8 else "how") for i in range(20)]
+    table = table_of(items, lambda item: item.answer if item.question_type == "is" else "answer 9")
+    training = [ask(i, "answer 1", image=f"train {i}", kind="how") for i in range(5)]
+    report = evaluate_vqa(items, {"x": CAPTIONS}, protocol_saying(table), training=training)
+    found = report.by_type(items)
+    assert set(found) == {"question_only", "x", "prior", "type_prior"}
+    assert (found["x"]["is"].mean, found["x"]["how"].mean) == (1.0, 0.0)
+    assert found["prior"]["how"].mean == 0.5 and found["prior"]["how"].n == 12
+    total = sum(value.mean * value.n for value in found["prior"].values()) / len(items)
+    assert total == pytest.approx(report.scores["prior"]["top1"].mean)
+    with pytest.raises(ValueError, match="20 retrieved answers for 19 questions"):
+        report.by_type(items[1:])
+
+
+def test_borrowed_captions_are_all_there_and_none_is_at_home():
+    own = {f"image {i}": f"caption {i}" for i in range(30)}
+    dealt = borrowed_captions(own, generator=seeded(0))
+    assert list(dealt) == list(own) and sorted(dealt.values()) == sorted(own.values())
+    assert all(dealt[image] != own[image] for image in own)
+    assert dealt == borrowed_captions(own, generator=seeded(0))
+    assert dealt != borrowed_captions(own, generator=seeded(1))
+    with pytest.raises(ValueError, match="got 1 captions: wanted at least 2"):
+        borrowed_captions({"image": "caption"}, generator=seeded(0))
 
 
 def test_any_of_ten_and_soft_accuracy_of_the_first_candidate():

@@ -2,7 +2,9 @@
 
 - `answering`: prompts, the language model's answer, the candidates nearest to it
 - `scoring`: top-k, any-of-ten and soft accuracy; chance and the priors
-- `report`: all systems and floors in one table, with intervals
+- `report`: all systems and floors in one table, with intervals, and top-1 by question type
+- `borrowed`: the control, captions of another picture
+- `question_study`: what chapter and notebook work on, on either profile
 - questions and the candidate list: `vizer_core.data.vqav2`; the micro world's:
   `vizer_core.micro.vqa_items`
 """
@@ -18,22 +20,34 @@ from vizer_core.vqa.answering import (
     retrieve_answers,
     write_answers,
 )
+from vizer_core.vqa.borrowed import borrowed_captions
+from vizer_core.vqa.question_study import QuestionStudy, open_questions
 from vizer_core.vqa.report import VqaReport, evaluate_vqa
-from vizer_core.vqa.scoring import prior_ranking, score_chance, score_ranking, type_prior_ranking
+from vizer_core.vqa.scoring import (
+    prior_ranking,
+    score_by_type,
+    score_chance,
+    score_ranking,
+    type_prior_ranking,
+)
 
 __all__ = [
     "RELEASE_DECODING",
     "AnswerList",
+    "QuestionStudy",
     "VqaItem",
     "VqaProtocol",
     "VqaReport",
     "answer_prompt",
+    "borrowed_captions",
     "evaluate_vqa",
     "first_line",
+    "open_questions",
     "prior_ranking",
     "rank_candidates",
     "release_prompt",
     "retrieve_answers",
+    "score_by_type",
     "score_chance",
     "score_ranking",
     "type_prior_ranking",
