@@ -130,6 +130,17 @@ def test_the_paper_s_reading_makes_no_logits(vlm, monkeypatch):
         StraightThrough(mapper_of(rollout.vision))(rollout)
 
 
+@pytest.mark.parametrize("reading", ALL)
+def test_keys_and_values_are_not_kept_while_training(vlm, reading):
+    """These models keep them by default, and nobody would read them here."""
+    rollout, kept = rollout_of(vlm), []
+    vlm.text_model.register_forward_pre_hook(
+        lambda _, args, options: kept.append(options["use_cache"]), with_kwargs=True
+    )
+    reading(mapper_of(rollout.vision))(rollout).backward()
+    assert kept and not any(kept)
+
+
 def test_kl_is_zero_without_change_and_its_gradient_reaches_the_adapter():
     fresh = tiny_smol()
     add_lora(fresh, LoraSettings(2, 4), generator=seeded(0))

@@ -156,6 +156,16 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
             train_rl(vlm, source, reward, config, generator=seeded(5), checkpoint=path)
 
 
+def test_dropout_is_off_whatever_mode_the_model_came_in():
+    ends = []
+    for training in (False, True):
+        vlm, vision = tiny_smol(), tiny_smol().encode_image(noise_images(8))
+        add_lora(vlm, LoraSettings(rank=4, alpha=8, dropout=0.5), generator=seeded(0))
+        vlm.model.train(training)
+        ends.append(train_rl(vlm, vision, SaysCat(), FAST, generator=seeded(1)))
+    assert ends[0] == ends[1]
+
+
 def test_the_greedy_baseline_asks_for_a_greedy_caption_an_image():
     vlm, vision = ready()
     reward = SaysCat()

@@ -94,6 +94,17 @@ def test_a_run_repeats_and_another_seed_does_not(vision, fitted):
     assert first == again and first.loss != other.loss
 
 
+def test_dropout_is_off_whatever_mode_the_model_came_in(vision, fitted):
+    """The caption that is read again must meet the model that wrote it."""
+    runs = []
+    for training in (False, True):
+        vlm = tiny_smol()
+        add_lora(vlm, LoraSettings(2, 4, dropout=0.5), generator=seeded(0))
+        vlm.model.train(training)
+        runs.append(run(vlm, vision, CONFIG, ImageContext(fitted)))
+    assert runs[0] == runs[1]
+
+
 def test_pictures_encoded_in_their_turn_give_the_same_run(vision, fitted):
     before = run(model(), vision, CONFIG, ImageContext(fitted))
     vlm = model()
