@@ -18,6 +18,7 @@ from vizer_core.vizer.shipped import (
     adapter_cost,
     build_adapter,
     check_adapters,
+    context_mapper,
     read_back_mapper,
     shipped_adapter,
     shipped_mapper,
@@ -104,6 +105,17 @@ def test_a_model_without_a_shipped_mapper_gets_its_own():
     assert own.made_by["config"]["held_out"] == 4
     again = read_back_mapper(vlm, vision, generator=seeded(0))
     assert own.made_by["data"] == again.made_by["data"] != shipped_one.made_by["data"]
+    in_context = context_mapper(vlm, vision, generator=seeded(0))
+    assert in_context.made_by["data"] != own.made_by["data"]
+
+
+def test_the_mapper_in_context_knows_the_picture():
+    split, vlm = MicroSplit("test", 40), load_micro_vlm()
+    vision = vlm.encode_image([Image.fromarray(pixels) for pixels in split.images])
+    fitted = context_mapper(vlm, vision, generator=seeded(0))
+    captions = vlm.generate(vision, decoding=Greedy(24))
+    states = vlm.caption_states(vision, captions)
+    assert float(fitted.cosines(states, captions.mask, vision.image_features).mean()) > 0.7
 
 
 def test_the_cost_is_said_first():

@@ -5,9 +5,14 @@ micro-vlm-read-back  RLOO on ViZer's own read-back score (`rewards.ReadBackRewar
                      without captions: the study's variant `read_back`, seed 0
 ===================  =============================================================================
 
-Its folder is a plain PEFT folder, `vizer.json` with recipe and scores, and `mapper.safetensors`,
-the mapper that gave the rewards. No caption written by a person took part: the mapper read the
-model's own.
+Its folder is a plain PEFT folder, `vizer.json` with recipe and scores, and two mappers, both from
+the model's own captions of the same pictures; no caption written by a person took part.
+
+===================  =============================================================================
+mapper               reads captions drawn at T = 1 as text alone: it gave the rewards
+context_mapper       reads greedy captions after their picture: the paper's, and the study's
+                     `vizer_g`
+===================  =============================================================================
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vizer_core.decoding import Sample
+from vizer_core.decoding import Greedy, Sample
 from vizer_core.micro.data import unlabelled_stream
 from vizer_core.micro.lab import CHECK_TOLERANCE
 from vizer_core.micro.vlm_images import encode_pictures
@@ -34,15 +39,15 @@ from vizer_core.vizer.lora import settings_dict as lora_dict
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
 from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.text_states import read_back_states
+from vizer_core.vizer.text_states import CaptionStates, generated_states, read_back_states
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
 from vizer_core.vizer.train_rl import RlConfig, train_rl
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 
 FOLDER = Path(__file__).parent / "weights"
-MAPPER = "mapper.safetensors"
+MAPPER, CONTEXT_MAPPER = "mapper.safetensors", "context_mapper.safetensors"
 READ_BACK_RL = RlConfig(decoding=Sample(max_tokens=MAX_TOKENS), max_kl=0.5)
-CPU_SECONDS = 90  # of one core: 11,000 pictures drawn and seen, 10,000 captions, 32 steps, scores
+CPU_SECONDS = 110  # of one core: 11,000 pictures drawn and seen, 20,000 captions, 32 steps
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,28 @@ def shipped_mapper(name: str, vlm: VisionLanguageModel, folder: Path = FOLDER) -
     return load_mapper(shipped_adapter(name, folder) / MAPPER, vlm)
 
 
+def read_back_mapper(
+    vlm: VisionLanguageModel, source: VisionSource, *, generator: torch.Generator
+) -> FittedMapper:
+    """Return a mapper of captions read as text alone: the shipped one of this base, if any.
+
+    For other models it is fitted on their own drawn captions of the pictures of `source`, the last
+    fifth of them held out.
+    """
+    if name := _shipped_for(vlm):
+        return shipped_mapper(name, vlm)
+    return _fit(read_back_states(vlm, source, generator=generator), generator)
+
+
+def context_mapper(
+    vlm: VisionLanguageModel, source: VisionSource, *, generator: torch.Generator
+) -> FittedMapper:
+    """Return a mapper of greedy captions read after their picture, in the same way."""
+    if name := _shipped_for(vlm):
+        return load_mapper(shipped_adapter(name) / CONTEXT_MAPPER, vlm)
+    return _fit(generated_states(vlm, source), generator)
+
+
 def adapter_cost(names: Sequence[str]) -> str:
     """Say what training these adapters will cost, before it starts.
 
@@ -98,15 +125,14 @@ def build_adapter(name: str, *, folder: Path = FOLDER, progress: bool = False) -
     recipe, place = ADAPTER_RECIPES[name], shipped_adapter(name, folder)
     vlm = load_micro_vlm(recipe.base)
     seen = _stream(vlm, recipe.captions + recipe.pictures)
-    # phase 1: a mapper that reads the model's own captions, as text alone
+    # phase 1: mappers that read the model's own captions
     rule = recipe.rl.decoding
-    found = read_back_states(
-        vlm, seen.select(range(recipe.captions)), decoding=rule, generator=seeded(recipe.seed),
-        progress=progress,
-    )  # fmt: skip
-    shape = MapperConfig(found.states.shape[1], found.image_features.shape[1], layer_norm=True)
-    fitted = fit_mapper(
-        found.states, found.image_features, shape=shape, generator=seeded(1000 + recipe.seed)
+    first, seed = seen.select(range(recipe.captions)), seeded(recipe.seed)
+    drawn = read_back_states(vlm, first, decoding=rule, generator=seed, progress=progress)
+    greedy = generated_states(vlm, first, decoding=Greedy(rule.max_tokens), progress=progress)
+    fitted, in_context = (
+        _fit(found, seeded(1000 + recipe.seed), held_out=MAPPER_FIT.held_out)
+        for found in (drawn, greedy)
     )
     # phase 2: its cosine is the reward
     add_lora(vlm, recipe.lora, generator=seeded(2000 + recipe.seed))
@@ -125,6 +151,7 @@ def build_adapter(name: str, *, folder: Path = FOLDER, progress: bool = False) -
         "hardware": hardware(),
     }
     save_mapper(place / MAPPER, fitted, vlm)
+    save_mapper(place / CONTEXT_MAPPER, in_context, vlm)
     save_adapter(vlm, place, made_by=made_by)
     return read_json(place / MANIFEST)
 
@@ -163,20 +190,15 @@ def _stream(vlm: Any, count: int) -> VisionBatch:
     )
 
 
-def read_back_mapper(
-    vlm: VisionLanguageModel, source: VisionSource, *, generator: torch.Generator
-) -> FittedMapper:
-    """Return a mapper that reads captions as text alone: the shipped one of this base, if any.
+def _shipped_for(vlm: VisionLanguageModel) -> str | None:
+    return next((name for name, r in ADAPTER_RECIPES.items() if r.base == vlm.name), None)
 
-    For other models it is fitted on their own captions of the pictures of `source`, the last fifth
-    of them held out.
-    """
-    for name, recipe in ADAPTER_RECIPES.items():
-        if recipe.base == vlm.name:
-            return shipped_mapper(name, vlm)
-    found = read_back_states(vlm, source, generator=generator)
+
+def _fit(
+    found: CaptionStates, generator: torch.Generator, *, held_out: int | None = None
+) -> FittedMapper:
     shape = MapperConfig(found.states.shape[1], found.image_features.shape[1], layer_norm=True)
-    config = replace(MAPPER_FIT, held_out=max(2, len(found) // 5))
+    config = replace(MAPPER_FIT, held_out=held_out or max(2, len(found) // 5))
     return fit_mapper(
         found.states, found.image_features, shape=shape, config=config, generator=generator
     )
