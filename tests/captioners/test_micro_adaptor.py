@@ -31,15 +31,13 @@ def test_the_manifest_says_how_it_was_made(name):
 
 
 def test_shipped_adaptors_are_small():
-    assert sum(micro_adaptor_path(name).stat().st_size for name in RECIPES) < 4e6
+    assert sum(micro_adaptor_path(name).stat().st_size for name in RECIPES) < 4.5e6
 
 
 def test_the_shipped_adaptors_score_what_their_manifests_say():
     found = check_micro_adaptors(["micro-maccap", "micro-decap"])
-    noisy, clean = found["micro-maccap"], found["micro-decap"]
-    # without noise texts come back and pictures do not; with it both are read, texts less exactly
-    assert clean["text_same"] > noisy["text_same"] + 0.2
-    assert noisy["image_recall"] > clean["image_recall"] + 0.1
+    # without noise the things in a text come back; with it far fewer do
+    assert found["micro-decap"]["text_recall"] > 2 * found["micro-maccap"]["text_recall"]
 
 
 def test_it_comes_with_the_settings_it_was_trained_with():
