@@ -17,6 +17,7 @@ from vizer_core.metrics.grounding import (
     check_caption,
     ground_captions,
     grounding_rates,
+    is_exact,
     parse_caption,
     relation_holds,
 )
@@ -250,3 +251,15 @@ def test_another_scenes_captions_are_mostly_false():
     found = grounding_rates(total)
     assert found["object_precision"] < 0.25
     assert found["relation_accuracy"] < 0.1
+
+
+def test_exact_wants_all_objects_nothing_else_and_the_place():
+    right = GroundingCounts(2, 2, 2, 2, background_true=1, background_said=1)
+    assert is_exact(right)
+    for wrong in (
+        GroundingCounts(2, 3, 2, 2, background_true=1, background_said=1),
+        GroundingCounts(1, 1, 1, 2, background_true=1, background_said=1),
+        GroundingCounts(2, 2, 2, 2),
+        GroundingCounts(2, 2, 2, 2, background_true=0, background_said=1),
+    ):
+        assert not is_exact(wrong)

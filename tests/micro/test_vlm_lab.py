@@ -23,9 +23,10 @@ from vizer_core.micro.vlm_lab import (
     vlm_weights_path,
 )
 from vizer_core.micro.vlm_model import MicroVlmConfig
-from vizer_core.micro.vlm_scores import caption_scores, first_word_mass
+from vizer_core.micro.vlm_scores import caption_scores
 from vizer_core.micro.world import Scene, SceneObject
 from vizer_core.store import load_manifest, load_tensors
+from vizer_core.vlm.first_words import first_word_mass
 
 NAMES = sorted(VLM_RECIPES)
 SCENE = Scene(
@@ -81,7 +82,7 @@ def test_each_load_is_a_model_of_its_own() -> None:
 def test_the_default_prompt_is_the_one_it_was_trained_with() -> None:
     vlm, split = load_micro_vlm(), MicroSplit("validation", 40)
     vision = encode_pictures(vlm, split.images)
-    assert first_word_mass(vlm, vision, top=1).keys() == {"itap"}
+    assert first_word_mass(vlm, [vision], top=1).keys() == {"itap"}
     texts = vlm.generate(vision, decoding=Greedy(24)).texts
     assert sum(text.startswith("itap of") for text in texts) > 36
 
@@ -89,8 +90,8 @@ def test_the_default_prompt_is_the_one_it_was_trained_with() -> None:
 def test_first_word_masses_add_up_to_one() -> None:
     vlm = load_micro_vlm("micro-vlm-hard")
     vision = encode_pictures(vlm, MicroSplit("validation", 10).images)
-    assert sum(first_word_mass(vlm, vision, top=10_000).values()) == pytest.approx(1, abs=0.02)
-    assert len(first_word_mass(vlm, vision, top=3)) == 3
+    assert sum(first_word_mass(vlm, [vision], top=10_000).values()) == pytest.approx(1, abs=0.02)
+    assert len(first_word_mass(vlm, [vision], top=3)) == 3
 
 
 def test_shipped_files_are_small() -> None:

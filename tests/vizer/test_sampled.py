@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vizer_core.metrics.grounding import GroundingCounts, ObjectTruth, SceneTruth
+from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
 from vizer_core.metrics.stats import bootstrap, bootstrap_seeds, mean_statistics, rate_statistics
 from vizer_core.micro.lexicon import HOME_PLACES, micro_lexicon
 from vizer_core.vizer.sampled import (
     draws_of,
     grounding_statistics,
-    is_exact,
     pool_draws,
     sampled_grounding,
 )
@@ -75,18 +74,6 @@ def test_sampled_names_go_into_seeds_and_differences():
     f1 = found["sampled_object_f1"]
     gone = bootstrap_seeds([f1, f1], against=[f1, f1], resamples=50)
     assert (gone.mean, gone.low, gone.high, gone.n) == (0, 0, 0, 2)
-
-
-def test_exact_wants_all_objects_nothing_else_and_the_place():
-    right = GroundingCounts(2, 2, 2, 2, background_true=1, background_said=1)
-    assert is_exact(right)
-    for wrong in (
-        GroundingCounts(2, 3, 2, 2, background_true=1, background_said=1),
-        GroundingCounts(1, 1, 1, 2, background_true=1, background_said=1),
-        GroundingCounts(2, 2, 2, 2),
-        GroundingCounts(2, 2, 2, 2, background_true=0, background_said=1),
-    ):
-        assert not is_exact(wrong)
 
 
 def test_pooling_draws_averages_rows_and_keeps_ratios_of_sums():

@@ -218,3 +218,15 @@ def grounding_rates(counts: GroundingCounts) -> dict[str, float]:
     """
     pairs = {name: (getattr(counts, t), getattr(counts, s)) for name, (t, s) in RATES.items()}
     return {name: true / said for name, (true, said) in pairs.items() if said}
+
+
+def is_exact(counts: GroundingCounts) -> bool:
+    """Say whether a caption names all objects of its scene, nothing else, and the place.
+
+    >>> is_exact(GroundingCounts(1, 1, 1, 1, background_true=1, background_said=1))
+    True
+    """
+    objects = counts.object_true == counts.object_said and counts.object_found == (
+        counts.object_there
+    )
+    return objects and counts.background_true == counts.background_said >= 1

@@ -28,11 +28,12 @@ from vizer_core.micro.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_core.micro.vlm_processor import PROMPT, micro_vlm_processor
 from vizer_core.micro.vlm_recipe import VlmRecipe, VlmStage
 from vizer_core.micro.vlm_run import VlmRun, run_stages
-from vizer_core.micro.vlm_scores import first_word_mass, score_micro_vlm
+from vizer_core.micro.vlm_scores import score_micro_vlm
 from vizer_core.micro.vlm_web import WebMix
 from vizer_core.runtime import git_commit
 from vizer_core.store import load_manifest, load_tensors, save_tensors
 from vizer_core.vlm import SmolVlm
+from vizer_core.vlm.first_words import first_word_mass
 
 TOWER_KEYS = "model.vision_model."
 SAMPLES_PER_CPU_SECOND = {"tower": 180, "exact": 280, "web": 320}  # measured
@@ -123,7 +124,8 @@ def _parent_tower(recipe: VlmRecipe, folder: Path) -> dict[str, Tensor]:
 
 def first_words(vlm: SmolVlm, *, split: str = "test", n: int = 500) -> dict[str, float]:
     """Return the likeliest first words of a micro VLM's captions, with their mean probability."""
-    return first_word_mass(vlm, encode_pictures(vlm, MicroSplit(split, n).images))
+    mass = first_word_mass(vlm, [encode_pictures(vlm, MicroSplit(split, n).images)], top=8)
+    return {word: round(value, 4) for word, value in mass.items()}
 
 
 def vlm_build_cost(names: Sequence[str]) -> str:

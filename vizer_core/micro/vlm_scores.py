@@ -17,16 +17,15 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 
-import torch
-
 from vizer_core.decoding import Decoding, Greedy, Sample
-from vizer_core.metrics.grounding import GroundingCounts, ground_captions, grounding_rates
+from vizer_core.metrics.grounding import ground_captions, grounding_rates, is_exact
 from vizer_core.micro.data import MicroSplit
 from vizer_core.micro.lexicon import micro_lexicon
 from vizer_core.micro.vlm_images import encode_pictures
 from vizer_core.micro.world import Scene
 from vizer_core.runtime import seeded
-from vizer_core.vlm import SmolVlm, VisionBatch
+from vizer_core.vlm import SmolVlm
+from vizer_core.vlm.first_words import first_word_mass
 
 GENERIC_FIRST = "itap"
 SCORED_SCENES = 1000
@@ -56,7 +55,7 @@ def caption_scores(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str
         "relation_said": _share(c.relation_said > 0 for c in counts),
         "background_accuracy": rates.get("background_accuracy", 0.0),
         "background_said": _share(c.background_said > 0 for c in counts),
-        "exact": _share(_is_exact(c) for c in counts),
+        "exact": _share(is_exact(c) for c in counts),
         "vague": _share(c.object_said == 0 for c in counts),
         "length": sum(len(text.split()) for text in captions) / len(captions),
         "commonest": max(captions.count(text) for text in set(captions)) / len(captions),
@@ -66,22 +65,6 @@ def caption_scores(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str
 def _share(hits) -> float:
     values = list(hits)
     return sum(values) / len(values)
-
-
-def _is_exact(c: GroundingCounts) -> bool:
-    objects = c.object_said == c.object_true and c.object_found == c.object_there
-    return objects and c.background_said > 0 and c.background_true == c.background_said
-
-
-@torch.no_grad()
-def first_word_mass(vlm: SmolVlm, vision: VisionBatch, *, top: int = 8) -> dict[str, float]:
-    """Return the likeliest first words with their mean probability over the pictures."""
-    nothing = vlm.tokenize([""] * len(vision))
-    states = vlm.caption_states(vision, nothing)[:, 0]
-    mass = vlm.token_logits(states).float().softmax(-1).mean(0)
-    best = mass.topk(min(top, len(mass)))
-    words = vlm.processor.tokenizer.convert_ids_to_tokens(best.indices.tolist())
-    return {word: round(float(p), 4) for word, p in zip(words, best.values)}
 
 
 def score_micro_vlm(
@@ -104,5 +87,5 @@ def score_micro_vlm(
         written = vlm.generate(vision, decoding=rule, banned=banned, generator=generator)
         scores = caption_scores(written.texts, data.scenes)
         found |= {f"{prefix}{name}": round(value, 4) for name, value in scores.items()}
-    mass = first_word_mass(vlm, vision, top=len(vlm.processor.tokenizer))
-    return found | {"first_word_mass_itap": mass[GENERIC_FIRST]}
+    mass = first_word_mass(vlm, [vision], top=len(vlm.processor.tokenizer))
+    return found | {"first_word_mass_itap": round(mass[GENERIC_FIRST], 4)}

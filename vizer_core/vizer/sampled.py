@@ -30,6 +30,7 @@ from vizer_core.metrics.grounding import (
     Lexicon,
     SceneTruth,
     check_caption,
+    is_exact,
     parse_caption,
 )
 from vizer_core.metrics.stats import Statistics, mean_statistics, rate_statistics
@@ -46,18 +47,6 @@ def _f1(sums: np.ndarray) -> np.ndarray:
         recall = np.where(there > 0, found / there, 0.0)
         f1 = 2 * precision * recall / (precision + recall)
     return np.where(precision + recall > 0, f1, 0.0)
-
-
-def is_exact(counts: GroundingCounts) -> bool:
-    """Say whether a caption names all objects, nothing else, and the place.
-
-    >>> is_exact(GroundingCounts(1, 1, 1, 1, background_true=1, background_said=1))
-    True
-    """
-    objects = counts.object_true == counts.object_said and counts.object_found == (
-        counts.object_there
-    )
-    return objects and counts.background_true == counts.background_said >= 1
 
 
 def grounding_statistics(

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Greedy, Sample
 from vizer_core.vizer.targets import VisionSource
+from vizer_core.vlm.first_words import first_word_mass
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 
 BATCH = 64
@@ -83,33 +84,15 @@ def sample_captions(
     return tuple(rows)
 
 
-@torch.no_grad()
 def first_token_mass(
     vlm: VisionLanguageModel, source: VisionSource, *, top: int = 10, prompt: str | None = None
 ) -> dict[str, float]:
     """Return the `top` first words with their mean probability, likeliest first.
 
     A high mass on one word that says nothing predicts that greedy captions will hide what the
-    model can do. Marks without a text, such as the end mark, are left out.
+    model can do.
     """
-    if top < 1:
-        raise ValueError(f"top is {top}: wanted at least 1 word")
-    total: torch.Tensor | None = None
-    for vision in vision_batches(source):
-        empty = vlm.tokenize([""] * len(vision))
-        states = vlm.caption_states(vision, empty, prompt=prompt)[:, 0]
-        mass = vlm.token_logits(states).float().softmax(dim=-1).double().sum(dim=0)
-        total = mass if total is None else total + mass
-    order = total.argsort(descending=True)
-    found: dict[str, float] = {}
-    for start in range(0, len(order), 4 * top):
-        places = order[start : start + 4 * top]
-        for place, word in zip(places.tolist(), vlm.decode(places[:, None]), strict=True):
-            if word and len(found) < top:
-                found[word] = found.get(word, 0.0) + float(total[place]) / len(source)
-        if len(found) >= top:
-            break
-    return found
+    return first_word_mass(vlm, vision_batches(source), top=top, prompt=prompt)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - `language_side`, `captioning`: what adapters share; states, and captions from cached features
 - `writing`, `tokens`: one token after the other over a key-value cache; ids and words
+- `first_words`: how a model begins its captions
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
+- `surprise`, `word_kinds`: nats a token with the right picture, a wrong one and none; which words
 - `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
 """
 

@@ -1,0 +1,44 @@
+"""The mass of first words: the mean of the model's own distribution, whatever the batches."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_vlm import noise_images, tiny_smol
+
+from vizer_core.vlm.first_words import first_word_mass
+
+
+@pytest.fixture(scope="module")
+def model():
+    vlm = tiny_smol()
+    return vlm, vlm.encode_image(noise_images(5))
+
+
+def test_it_is_the_mean_of_what_the_model_says_of_each_picture(model):
+    vlm, vision = model
+    found = first_word_mass(vlm, [vision], top=3)
+    assert list(found.values()) == sorted(found.values(), reverse=True) and len(found) == 3
+    for word, mass in found.items():
+        token = vlm.tokenize([word]).ids[0, 0]
+        each = []
+        for place in range(len(vision)):
+            states = vlm.caption_states(vision.select([place]), vlm.tokenize(["cat"]))
+            each.append(vlm.token_logits(states[0, 0]).detach().softmax(dim=-1)[token])
+        assert mass == pytest.approx(float(torch.stack(each).mean()), abs=1e-6)
+
+
+def test_batches_and_how_many_are_asked_for_change_nothing(model):
+    vlm, vision = model
+    whole = first_word_mass(vlm, [vision], top=8)
+    parts = [vision.select([0, 1, 2]), vision.select([3]), vision.select([4])]
+    assert first_word_mass(vlm, parts, top=8) == pytest.approx(whole, abs=1e-6)
+    assert first_word_mass(vlm, [vision], top=2) == dict(list(whole.items())[:2])
+
+
+def test_errors_by_message(model):
+    vlm, vision = model
+    with pytest.raises(ValueError, match="top is 0: wanted at least 1 word"):
+        first_word_mass(vlm, [vision], top=0)
+    with pytest.raises(ValueError, match="got no image"):
+        first_word_mass(vlm, [], top=1)
