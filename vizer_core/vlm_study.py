@@ -42,10 +42,12 @@ from vizer_core.micro import (
     unlabelled_stream,
 )
 from vizer_core.micro.vlm_lab import VLM_RECIPES
+from vizer_core.micro.word_kinds import micro_word_kind
 from vizer_core.runtime import pick_device, profile
 from vizer_core.study import CAPTIONS, FULL_MODELS, IMAGES, MICRO_NOTE, ImageFiles, coco_folder
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch, load_vlm
+from vizer_core.vlm.word_kinds import plain_word_kind
 
 FULL_VLM = "HuggingFaceTB/SmolVLM-Base"
 MICRO_REWARD, MICRO_JUDGE = "micro-clip-avg", "micro-clip"
@@ -143,6 +145,10 @@ class VlmStudy:
     @cached_property
     def _judged_images(self):
         return self.judge.encode_image(self.test.images)
+
+    def word_kind(self, word: str) -> str:
+        """Sort a word: by the micro world's table, or coarsely where captions are free English."""
+        return micro_word_kind(word) if self.test.scenes else plain_word_kind(word)
 
     def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
         """Score one caption a test picture: by references, by the judge, and exactly if known.

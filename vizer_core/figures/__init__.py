@@ -5,6 +5,7 @@
 - `scenes`: pictures with captions, maps over pictures; `rates`: intervals, gap against logit scale
 - `reactions`: what each metric does to each edit of a caption, and how it ranks captions
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
+- `series`, imported from its file: the same rows read in several ways, with intervals
 - `training`, imported from its file: reward and KL by step, loss against changed captions,
   captions before and after
 """

@@ -9,6 +9,7 @@
 - `vlm_scores`, `vlm_lab`: what its captions are worth, and the shipped models
 - `corpora`, `vqa_items`: captions to train text-only captioners on; questions in VQAv2's form
 - `lab`: the shipped models, and how to make them again
+- `word_kinds`: what a caption's word speaks of
 - `edits`, `rewording` (on `phrases`): captions changed in one known way, with and without a fault
 - `metric_trial`: what every caption metric does to those edits, and how it follows the truth
 - `planted`: features with a known gap, for tests
