@@ -78,7 +78,7 @@ def draw_candidates(
     order = sorted(first, key=lambda text: (-scores[first[text]], first[text]))
     with figure_style():
         figure = new_figure(7.2, max(2.0, 0.9 + 0.27 * len(order)))
-        picture, axes = figure.subplots(1, 2, width_ratios=(1, 3.6))
+        picture, axes = figure.subplots(1, 2, width_ratios=(1.5, 2.6))
         _show(picture, image)
         for place, text in enumerate(order):
             colour = COLOURS["region" if place == 0 else "control"]
