@@ -39,6 +39,15 @@ def test_a_captioner_is_trained_and_then_captions_a_folder(folder, tmp_path):
     assert len(json.loads(out.read_text())) == PICTURES
 
 
+@pytest.mark.parametrize(("variance", "kind"), [("0", "NoNoise"), ("0.02", "GaussianNoise")])
+def test_the_noise_of_a_training_can_be_chosen(variance, kind, tmp_path):
+    out = tmp_path / "x.safetensors"
+    options = ["--captions", 32, "--epochs", 1, "--variance", variance]
+    done = run("train-captioner", *options, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert json.loads(out.with_suffix(".json").read_text())["config"]["noise"]["kind"] == kind
+
+
 def test_one_picture_without_training(folder):
     done = run("caption", folder / "stream-60000.png", "--method", "clipre", "--memory", 200)
     assert done.exit_code == 0 and done.output.startswith("stream-60000.png\t")

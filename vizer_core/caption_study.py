@@ -8,8 +8,8 @@ path serves both:
 ==============  =====================================  ============================================
 CLIP            micro-clip-100                         ViT-B-32/openai
 language model  micro-lm                               OPT-1.3b, or what `VIZER_LM` names
-adaptors        the shipped ones                       `VIZER_ADAPTORS`: maccap, capdec and
-                                                       decap.safetensors of train-captioner
+adaptors        the shipped ones                       `VIZER_ADAPTORS`: maccap.safetensors and
+                                                       so on, of train-captioner
 pictures        the first scenes of the test split     the first of COCO val2017
 corpus          captions of other scenes               COCO 2014 train: none of val2017's pictures
 unpaired        scenes of the validation split         the next pictures of val2017
@@ -57,14 +57,16 @@ from vizer_core.study import FULL_MODELS, Study, open_study
 from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixWriter, load_adaptor
 from vizer_core.vizer.sampled import grounding_statistics
 
-ADAPTORS = ("maccap", "capdec", "decap")
+NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
+ADAPTORS = (*NOISE_LEVELS, "capdec", "decap")
 MICRO_CLIP, MICRO_JUDGE, FULL_LM = "micro-clip-100", "micro-clip-avg", "facebook/opt-1.3b"
 UNPAIRED = 200  # pictures that the mean gap is measured on
 FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
 ADAPTOR_ADVICE = """\
 Train them with `vizer train-captioner --method NAME --clip ViT-B-32 --pretrained openai
 --language-model facebook/opt-1.3b --corpus CAPTIONS.json --out FOLDER/NAME.safetensors`, NAME being
-maccap, capdec and decap (hours of a GPU each), and set VIZER_ADAPTORS to FOLDER."""
+maccap, capdec and decap (hours of a GPU each), and set VIZER_ADAPTORS to FOLDER. maccap-clean,
+-weak and -strong are --method maccap with --variance 0, 0.0016 and 0.05."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,7 @@ class CaptionStudy:
         )
 
     def writer(self, adaptor: str) -> PrefixWriter:
-        """Return a trained adaptor in front of the language model: maccap, capdec or decap."""
+        """Return a trained adaptor, one of `ADAPTORS`, in front of the language model."""
         path = self.path_of(adaptor)
         trained = load_adaptor(path, encoder=self.encoder, language_model=self.language_model)
         return PrefixWriter(trained, self.language_model)
@@ -240,8 +242,8 @@ def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
     """Open n pictures, and a corpus of `memory` captions, on the profile in force.
 
     >>> study = open_caption_study(2, memory=10)
-    >>> study.pictures.ids, len(study.corpus), sorted(study.adaptors)
-    (('test-00000', 'test-00001'), 10, ['capdec', 'decap', 'maccap'])
+    >>> study.pictures.ids, len(study.corpus), len(study.adaptors)
+    (('test-00000', 'test-00001'), 10, 6)
     """
     if n < 1 or memory < 1:
         raise ValueError(f"n={n}, memory={memory}: wanted at least 1 of each")

@@ -72,6 +72,10 @@ def train_captioner_command(
     pretrained: Pretrained = None,
     language_model: LanguageModel = MICRO_LM,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the method's own.")] = None,
+    variance: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Noise in each coordinate; 0: none. Default: the method's own."),
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -92,6 +96,8 @@ def train_captioner_command(
         from vizer_core.textonly import (
             AdaptorDecoder,
             Checkpoint,
+            GaussianNoise,
+            NoNoise,
             TrainingPairs,
             fit_text_only,
             save_adaptor,
@@ -102,6 +108,8 @@ def train_captioner_command(
         texts = list(corpus_of(corpus, captions).captions)
         shape, config = _settings(method, clip == "micro", encoder, lm)
         config = replace(config, epochs=epochs) if epochs else config
+        if variance is not None:
+            config = replace(config, noise=GaussianNoise(variance) if variance else NoNoise())
         steps = -(-len(texts) // config.batch_size) * config.epochs
         typer.echo(
             f"{len(texts):,} captions, {config.epochs} epochs, {steps:,} steps of "

@@ -1,0 +1,140 @@
+"""Make `results/reconstruction_micro.json`: what noise in training costs texts and gives pictures.
+
+    python -m experiments.reconstruction_micro --runs .cache/maccap
+
+Reads the adaptors that `experiments.maccap_micro` trains for its noise sweep, and trains what is
+missing: MacCap's adaptor without noise and at multiples of the variance that turns a text as far as
+its picture is away. Each is read three ways, always with the noise that it was trained with:
+
+==================  ===============================================================
+x0.33:text          the text feature of the picture's first caption: reconstruction
+x0.33:picture       the picture's global feature, N_cr times
+x0.33:another       control: the global feature of another picture
+==================  ===============================================================
+
+`x0` is trained and read without noise. Intervals are 95%, over pictures and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments import maccap_world as world
+from experiments.grid import Cell, run_grid, seconds_spent
+from experiments.maccap_cells import Run
+from experiments.maccap_micro import MULTIPLES, RUNS, matched_variance, train_cells
+from experiments.scoring import Exam, difference_rows, score, score_rows
+from vizer_core.captioners import GlobalTokens, MacCap
+from vizer_core.micro import load_micro_clip
+from vizer_core.micro.lm_lab import load_micro_lm
+from vizer_core.runtime import git_commit, hardware, seeded
+from vizer_core.store import write_json
+from vizer_core.textonly import NoNoise, PrefixWriter, load_adaptor
+
+OUT = Path("results/reconstruction_micro.json")
+READINGS = ("text", "picture", "another")
+SECONDS = 4.0  # one reading of 200 pictures on one core
+
+
+def recipe_of(multiple: float) -> str:
+    """Return the recipe that an adaptor at this multiple of the matched variance is made by."""
+    return "multi_noise" if multiple else "multi_clean"
+
+
+def features_read(run: Run, reading: str, shown: int) -> torch.Tensor:
+    """Return what stands in the picture's place, one feature for each of the first pictures."""
+    images = run.states(run.part).image_features[:shown]
+    if reading == "text":
+        captions = world.split_of(run.pictures, run.part, shown).captions
+        return run.encoder.encode_text([texts[0] for texts in captions])
+    if reading == "another":
+        return images.roll(1, dims=0)
+    return images
+
+
+def read_cell(reading: str, recipe: str, shown: int, **where: Any) -> list[str]:
+    """Caption the first pictures from what a reading puts in their place."""
+    run, lm = Run(**where), load_micro_lm()
+    adaptor = load_adaptor(run.adaptor_path(recipe), encoder=run.encoder, language_model=lm)
+    noise = run.noise if run.variance else NoNoise()
+    captioner = MacCap(PrefixWriter(adaptor, lm), GlobalTokens(), noise)
+    return captioner.caption(features_read(run, reading, shown), generator=seeded(run.seed))
+
+
+def read_cells(run: Run, multiple: float, shown: int, seeds: int) -> list[Cell]:
+    """Return one cell a reading and seed at one multiple."""
+    cells = []
+    for reading in READINGS:
+        for seed in range(seeds):
+            arguments = {"reading": reading, "recipe": recipe_of(multiple), "shown": shown}
+            name = f"reconstruct/x{multiple:g}-{reading}-{shown}-{seed}"
+            arguments |= asdict(replace(run, seed=seed))
+            cells.append(Cell(name, read_cell, arguments, SECONDS))
+    return cells
+
+
+def train_missing(run: Run, multiple: float, seeds: int) -> None:
+    """Train the adaptors of one multiple that do not lie in the runs folder."""
+    recipe = recipe_of(multiple)
+    cells = [
+        cell
+        for seed, cell in enumerate(train_cells(run, [recipe], seeds))
+        if not replace(run, seed=seed).adaptor_path(recipe).is_file()
+    ]
+    run_grid(cells, Path(run.runs), workers=1, progress=True)
+
+
+def study(options: argparse.Namespace) -> dict[str, Any]:
+    """Train what is missing, read every adaptor three ways, and return the file's content."""
+    base = Run(str(options.runs), n=500)
+    world.encode(base.runs, base.clip, n=base.n, scenes=base.scenes)
+    matched = matched_variance(replace(base, part="validation"))
+    variances = {m: round(m * matched, 5) for m in (0.0, *options.multiples)}
+    split = world.split_of(base.pictures, base.part, options.n)
+    exam = Exam.of(split, load_micro_clip(world.JUDGES[base.clip]))
+    scored: dict[str, list] = {}
+    for multiple, variance in variances.items():
+        run = replace(base, variance=variance)
+        train_missing(run, multiple, options.seeds)
+        cells = read_cells(run, multiple, options.n, options.seeds)
+        answers = run_grid(cells, options.runs, workers=1, progress=True)
+        for cell in cells:
+            system = f"x{multiple:g}:{cell.arguments['reading']}"
+            scored.setdefault(system, []).append(score(answers[cell.name], exam))
+    pairs = [(f"x{m:g}:picture", f"x{m:g}:another") for m in variances]
+    pairs += [(f"x{m:g}:picture", "x0:picture") for m in options.multiples]
+    return {
+        "experiment": "reconstruction_micro",
+        "command": f"python -m experiments.reconstruction_micro --n {options.n} "
+        f"--seeds {options.seeds}",
+        "commit": git_commit(),
+        "hardware": hardware(),
+        "seconds": seconds_spent(Path(options.runs) / "reconstruct"),
+        "interval": "95% bootstrap over pictures and seeds; differences are paired",
+        "variances": {f"x{m:g}": v for m, v in variances.items()},
+        "scores": score_rows(scored),
+        "differences": difference_rows(scored, pairs),
+        "claims": [],
+    }
+
+
+def main() -> None:
+    """Read the options, run the study, write the file."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--n", type=int, default=200, help="test pictures")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--multiples", type=float, nargs="+", default=MULTIPLES)
+    parser.add_argument("--runs", type=Path, default=RUNS, help="where trained adaptors lie")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    write_json(options.out, study(options))
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    main()
