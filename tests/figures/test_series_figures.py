@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vizer_core.figures.series import draw_series
+from vizer_core.figures.series import draw_curves, draw_series
 from vizer_core.figures.style import COLOURS
 from vizer_core.metrics.stats import Interval
 
@@ -43,3 +43,23 @@ def test_every_series_has_its_dots_and_intervals_in_its_own_colour():
 def test_nothing_to_draw_and_series_without_a_role_are_refused(panels, message):
     with pytest.raises(ValueError, match=message):
         draw_series(panels, label="x", roles=ROLES)
+
+
+def test_curves_keep_their_points_and_a_control_is_grey_and_dashed():
+    figure = draw_curves(
+        {"own": ([1.0, 2.0], [0.1, 0.4]), "own, shuffled": ([1.0, 2.0], [0.0, 0.01])},
+        along="step",
+        label="cosine",
+        roles={"own": "image", "own, shuffled": "control"},
+    )
+    own, control = figure.axes[0].get_lines()[:2]
+    assert own.get_xydata().tolist() == [[1.0, 0.1], [2.0, 0.4]]
+    assert (control.get_color(), control.get_linestyle()) == (COLOURS["control"], "--")
+    assert own.get_color() != COLOURS["control"]
+
+
+def test_curves_without_points_are_refused():
+    with pytest.raises(ValueError, match="got no curves, or places and heights of different"):
+        draw_curves(
+            {"own": ([1.0], [0.1, 0.2])}, along="step", label="cosine", roles={"own": "image"}
+        )

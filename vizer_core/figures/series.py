@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -37,8 +37,7 @@ def draw_series(
         raise ValueError(
             "got no series, or an empty one: wanted {panel: {series: {row: Interval}}}"
         )
-    if wrong := [name for name in names if roles.get(name) not in ROLES]:
-        raise ValueError(f"no role for the series {wrong}: wanted one of {', '.join(ROLES)} each")
+    _require_roles(names, roles)
     rows = list(dict.fromkeys(r for p in panels.values() for series in p.values() for r in series))
     with figure_style():
         height = 1.5 + len(rows) * (PER_ROW + 0.1 * len(names))
@@ -72,3 +71,36 @@ def _draw_panel(axes: Axes, panel: Panel, scale: tuple[list[str], list[str], Map
         means = [value.mean for value in series.values()]
         axes.plot(means, heights, SIGNS[role], color=COLOURS[role], markersize=6, label=name)
     axes.grid(visible=False, axis="y")
+
+
+def draw_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    along: str,
+    label: str,
+    roles: Mapping[str, str],
+) -> Figure:
+    """Draw named curves, each (places, heights); the legend names them, `roles` colours them.
+
+    A curve whose role is `control` is dashed.
+    """
+    if not curves or any(len(x) != len(y) or not len(x) for x, y in curves.values()):
+        raise ValueError("got no curves, or places and heights of different numbers")
+    _require_roles(list(curves), roles)
+    with figure_style():
+        figure = new_figure(6.8, 4.0)
+        axes = figure.add_subplot()
+        for name, (places, heights) in curves.items():
+            line = "--" if roles[name] == "control" else "-"
+            axes.plot(places, heights, line, color=COLOURS[roles[name]],
+                      marker=SIGNS[roles[name]], markersize=4, label=name)  # fmt: skip
+        axes.axhline(0, color=COLOURS["ink"], linewidth=0.8)
+        axes.set_xlabel(along)
+        axes.set_ylabel(label)
+        figure.legend(loc="outside upper left", ncols=2)
+    return figure
+
+
+def _require_roles(names: Sequence[str], roles: Mapping[str, str]) -> None:
+    if wrong := [name for name in names if roles.get(name) not in ROLES]:
+        raise ValueError(f"no role for the series {wrong}: wanted one of {', '.join(ROLES)} each")
