@@ -7,7 +7,7 @@ import torch
 
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_core.textonly.pairs import TrainingPairs, epoch_batches, part_of_process
+from vizer_core.textonly.pairs import TrainingPairs, epoch_batches
 
 LENGTHS = torch.randint(3, 16, (1003,), generator=seeded(0))
 
@@ -37,16 +37,6 @@ def test_the_order_follows_the_seed_alone():
     assert not all(a.equal(b) for a, b in zip(one, other) if len(a) == len(b))
 
 
-def test_processes_share_an_order_and_split_it():
-    order = epoch_batches(LENGTHS, 16, generator=seeded(1))
-    parts = [
-        torch.cat([part_of_process(b, rank, 3) for b in epoch_batches(LENGTHS, 16,
-                   generator=seeded(1))]) for rank in range(3)
-    ]  # fmt: skip
-    assert torch.cat(parts).sort().values.equal(torch.cat(order).sort().values)
-    assert sum(len(p) for p in parts) == 1003
-
-
 def test_the_digest_follows_captions_and_features():
     pairs = TrainingPairs(features(2), ("a dog", "a cat"))
     assert pairs.digest == TrainingPairs(features(2), ["a dog", "a cat"]).digest
@@ -68,5 +58,3 @@ def test_pairs_that_do_not_fit_are_refused():
 def test_impossible_batches_and_ranks_are_refused():
     with pytest.raises(ValueError, match="got 1003 items in batches of 0"):
         epoch_batches(LENGTHS, 0, generator=seeded(0))
-    with pytest.raises(ValueError, match="got process 2 of 2"):
-        part_of_process(LENGTHS, 2, 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vizer_core.textonly.update import GRADIENT_NORM, apply_gradients, precision_of, process_rank
+from vizer_core.textonly.update import GRADIENT_NORM, apply_gradients, precision_of
 
 
 def linear_and_loss(scale: float = 50.0) -> tuple[nn.Linear, torch.Tensor]:
@@ -18,7 +18,7 @@ def linear_and_loss(scale: float = 50.0) -> tuple[nn.Linear, torch.Tensor]:
 def step(enabled: bool, loss_scale: float = 50.0) -> tuple[nn.Linear, float]:
     layer, loss = linear_and_loss(loss_scale)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16, enabled=enabled)
-    norm = apply_gradients(loss, torch.optim.SGD(layer.parameters(), lr=1.0), scaler)
+    norm = apply_gradients([loss], torch.optim.SGD(layer.parameters(), lr=1.0), scaler).norm
     return layer, float(norm)
 
 
@@ -54,7 +54,7 @@ def test_an_overflow_skips_the_step_and_halves_the_scale():
     layer, loss = linear_and_loss()
     before = layer.weight.detach().clone()
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
-    norm = apply_gradients(loss * 3e38, torch.optim.SGD(layer.parameters(), lr=1.0), scaler)
+    norm = apply_gradients([loss * 3e38], torch.optim.SGD(layer.parameters(), lr=1.0), scaler).norm
     assert not torch.isfinite(norm)
     assert layer.weight.equal(before) and scaler.get_scale() == 2.0**15
 
@@ -74,5 +74,15 @@ def test_odd_dtypes_are_refused():
         precision_of(torch.float64, torch.device("cpu"))
 
 
-def test_one_process_is_rank_nought_of_one():
-    assert process_rank() == (0, 1)
+def test_losses_in_turn_are_one_loss():
+    (whole, loss), (cut, other) = linear_and_loss(), linear_and_loss()
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    one = apply_gradients([loss], torch.optim.SGD(whole.parameters(), lr=1.0), scaler)
+    torch.manual_seed(0)
+    nn.Linear(4, 4)  # the same draws as linear_and_loss
+    again = 50 * cut(torch.randn(8, 4)).square().mean()
+    halves = (0.5 * other, 0.5 * again)
+    two = apply_gradients(halves, torch.optim.SGD(cut.parameters(), lr=1.0), scaler)
+    assert float(two.loss) == pytest.approx(float(one.loss)) == float(loss.detach())
+    for a, b in zip(whole.parameters(), cut.parameters()):
+        torch.testing.assert_close(a, b)

@@ -40,7 +40,7 @@ def go(run, *, scale=1.0, kl=None) -> list[int]:
     """Train on a loss whose gradient is known, and say which steps were taken."""
     taken = []
     for step, _ in run.steps():
-        run.history.gradient_norm.append(run.descend(scale * squares(run), step))
+        run.history.gradient_norm.append(run.descend([scale * squares(run)], step))
         run.close_step(step, kl=kl)
         taken.append(step)
     return taken
@@ -59,11 +59,11 @@ def test_every_image_is_dealt_once_an_epoch_in_a_new_order():
 def test_a_step_reports_the_norm_before_clipping_and_warms_up():
     _, run = ready()
     wanted = 2 * float(squares(run).detach().sqrt())  # the gradient of a sum of squares is 2 w
-    assert run.descend(squares(run), 0) == pytest.approx(wanted, rel=1e-5)
+    assert run.descend([squares(run)], 0) == pytest.approx(wanted, rel=1e-5)
     clipped = sum(float(p.grad.square().sum()) for p in run.parameters.values()) ** 0.5
     assert clipped == pytest.approx(min(1.0, wanted), rel=1e-4)
     rates = [run.optimizer.param_groups[0]["lr"]]
-    run.descend(squares(run), 1)
+    run.descend([squares(run)], 1)
     assert [*rates, run.optimizer.param_groups[0]["lr"]] == pytest.approx([0.05, 0.1])
 
 
@@ -73,7 +73,7 @@ def test_a_run_goes_on_after_its_last_saved_step(tmp_path):
     assert go(run) == [0, 1, 2]
     _, part = ready(path)
     next(steps := part.steps())
-    part.history.gradient_norm.append(part.descend(squares(part), 0))
+    part.history.gradient_norm.append(part.descend([squares(part)], 0))
     part.close_step(0, kl=None)
     steps.close()
     resumed, rest = ready(path)

@@ -232,7 +232,7 @@ def test_a_step_that_does_not_fit_says_what_would():
     plan = StepPlan(batch=32, samples=4)
     require_step_memory(BASE, plan, int(200e9))
     best = largest_batch(BASE, plan, int(18e9))
-    with pytest.raises(ValueError, match=rf" 16\.8 GiB are free\. At most {best} images"):
+    with pytest.raises(ValueError, match=rf" 16\.8 GiB are free\. Let at most {best} images"):
         require_step_memory(BASE, plan, int(18e9))
     with pytest.raises(ValueError, match="Not even one image fits: take fewer captions"):
         require_step_memory(BASE, plan, 1000)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -51,6 +51,19 @@ def release_loss(logits: Float[Tensor, "b s v"], tokens: TokenBatch) -> Float[Te
     prefix = _prefix_length(logits, tokens)
     predicted = logits[:, prefix - 1 : -1]
     return functional.cross_entropy(predicted.flatten(0, 1).float(), tokens.ids.flatten())
+
+
+def target_counts(loss: CaptionLoss, lengths: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """Return how many targets each caption brings into a loss's mean, to weigh parts of a batch.
+
+    `lengths` count BOS and EOS. Losses other than `caption_loss` weigh captions alike, which is
+    right for `release_loss`: its captions are padded to one length.
+
+    >>> import torch
+    >>> target_counts(caption_loss, torch.tensor([5, 3])).tolist()
+    [4, 2]
+    """
+    return lengths - 1 if loss is caption_loss else lengths.new_ones(len(lengths))
 
 
 def _prefix_length(logits: Tensor, tokens: TokenBatch) -> int:

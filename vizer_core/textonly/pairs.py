@@ -80,16 +80,3 @@ def epoch_batches(
         by_length = pool[lengths[pool].argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-
-
-def part_of_process(batch: Int[Tensor, " b"], rank: int, world: int) -> Int[Tensor, " share"]:
-    """Return the items of a batch that process `rank` of `world` works on.
-
-    The parts of all processes make up the batch, without overlap.
-
-    >>> part_of_process(torch.arange(5), 1, 2)
-    tensor([1, 3])
-    """
-    if not 0 <= rank < world:
-        raise ValueError(f"got process {rank} of {world}, wanted 0 to {world - 1}")
-    return batch[rank::world]

@@ -24,6 +24,9 @@ class TextOnlyConfig:
     `release_loss` needs it off, since padding is among its targets. `standardise` sets both ends
     of the adaptor to the scale of what they meet before the first step: its input to the noised
     training features, its output to the embeddings of the captions' words.
+
+    `captions_at_once` cuts a batch into parts whose gradients add up (gradient accumulation): less
+    memory, the same step but for rounding and dropout's draws. A run's identity leaves it out.
     """
 
     tokens: int = MACCAP_TOKENS
@@ -38,6 +41,7 @@ class TextOnlyConfig:
     pad_to_longest: bool = True
     standardise: bool = False
     train_language_model: bool = False
+    captions_at_once: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.tokens, self.batch_size, self.epochs) < 1 or self.max_tokens < 3:
@@ -45,6 +49,8 @@ class TextOnlyConfig:
                 "wanted tokens, batch_size and epochs of at least 1 and max_tokens of at least 3 "
                 f"(BOS, a word, EOS), got {self}"
             )
+        if self.captions_at_once is not None and self.captions_at_once < 1:
+            raise ValueError(f"captions_at_once is {self.captions_at_once}: wanted at least 1")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}: wanted more than 0")
         if self.loss is release_loss and self.pad_to_longest:
@@ -63,7 +69,8 @@ class TextOnlyConfig:
             key: {"kind": type(value).__name__} | asdict(value)
             for key, value in (("noise", self.noise), ("schedule", self.schedule))
         }
-        plain = {key: value for key, value in vars(self).items() if key not in (*named, "loss")}
+        left_out = (*named, "loss", "captions_at_once")
+        plain = {key: value for key, value in vars(self).items() if key not in left_out}
         return plain | named | {"loss": getattr(self.loss, "__name__", repr(self.loss))}
 
 

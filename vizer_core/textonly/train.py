@@ -14,21 +14,27 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizer_core.language import PrefixLanguageModel, TokenBatch, prefixed
+from vizer_core.processes import my_share, pieces, process_rank, sum_over_processes
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.textonly.adaptor import Adaptor
-from vizer_core.textonly.pairs import TrainingPairs, epoch_batches, part_of_process
+from vizer_core.textonly.loss import target_counts
+from vizer_core.textonly.pairs import TrainingPairs, epoch_batches
 from vizer_core.textonly.presets import TextOnlyConfig
 from vizer_core.textonly.regions import region_noise
 from vizer_core.textonly.run_state import Checkpoint, RunState
-from vizer_core.textonly.update import apply_gradients, precision_of, process_rank
+from vizer_core.textonly.update import apply_gradients, precision_of
 
 logger = logging.getLogger(__name__)
 STATISTICS_SAMPLE = 4096  # features that `standardise` is measured on
@@ -109,39 +115,79 @@ def fit_text_only(
             words = language_model.embed(ids[mask].unique()[None])[0].detach()
             _set_ends(adaptor, features, words, config, seeded(seed))
         for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
-            # 3 the epoch's batches, the same in every process, and this process's part
+            # 3 the epoch's batches, the same in every process
             epoch, place = divmod(step, steps_per_epoch)
             if place == 0 or step == start:
                 batches = epoch_batches(lengths, config.batch_size, generator=seeded(seed + epoch))
                 adaptor.train()
                 model.train(config.train_language_model)
-            part = part_of_process(batches[place], rank, world)
-            chosen = part if len(part) else batches[place]
-            # 4 noise, adaptor, language model, loss; the step's own seed feeds noise and dropout
-            torch.manual_seed((seed + 7919 * (step * world + rank + 1)) % 2**63)
+            chosen = batches[place]
+            # 4 noise of the whole batch, from the step's own seed: all processes draw the same
+            torch.manual_seed((seed + 7919 * (step + 1)) % 2**63)
             longest = int(lengths[chosen].max()) if config.pad_to_longest else ids.shape[1]
             batch = TokenBatch(ids[chosen, :longest], mask[chosen, :longest])
             inputs = region_noise(
                 features[chosen], config.tokens, noise=config.noise,
                 generator=torch.default_generator,
             )  # fmt: skip
-            with autocast:
-                loss = config.loss(prefix_logits(adaptor, language_model, inputs, batch), batch)
+            mine = my_share(len(chosen))
+            if world > 1:  # dropout: each process draws its own
+                torch.manual_seed((seed + 7919 * (step * world + rank + 1)) % 2**63)
+            losses = _part_losses(
+                partial(prefix_logits, adaptor, language_model), inputs, batch, config,
+                parts=_weighted(mine, config, lengths[chosen]), autocast=autocast,
+            )  # fmt: skip
             # 5 learning rate, gradients, step
-            rate = config.learning_rate * config.schedule.factor(
-                step, steps_per_epoch=steps_per_epoch, epochs=config.epochs
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            norm = apply_gradients(loss, optimizer, scaler)
-            state.record(loss.detach(), rate, norm)
-            seen += len(part)
+            rate = _set_rate(optimizer, config, step, steps_per_epoch)
+            update = apply_gradients(losses, optimizer, scaler)
+            state.record(sum_over_processes(update.loss[None])[0], rate, update.norm)
+            seen += len(mine)
             # 6 save
             if checkpoint and rank == 0 and checkpoint.is_due(step + 1, total):
                 state.save(checkpoint, identity)
     adaptor.eval()
     model.requires_grad_(False).eval()
     return _history(state, steps_per_epoch, time.perf_counter() - clock, seen)
+
+
+def _set_rate(
+    optimizer: torch.optim.Optimizer, config: TextOnlyConfig, step: int, steps_per_epoch: int
+) -> float:
+    factor = config.schedule.factor(step, steps_per_epoch=steps_per_epoch, epochs=config.epochs)
+    rate = config.learning_rate * factor
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def _weighted(
+    mine: range, config: TextOnlyConfig, lengths: Int[Tensor, " b"]
+) -> list[tuple[range, float]]:
+    """Cut this process's part of a batch into pieces, each with its share of the batch's mean."""
+    counts = target_counts(config.loss, lengths)
+    total = int(counts.sum())
+    return [
+        (piece, int(counts[piece.start : piece.stop].sum()) / total)
+        for piece in pieces(mine, config.captions_at_once)
+    ]
+
+
+def _part_losses(
+    logits_of: Callable[[Tensor, TokenBatch], Tensor],
+    inputs: Float[Tensor, "b r d"],
+    batch: TokenBatch,
+    config: TextOnlyConfig,
+    *,
+    parts: Sequence[tuple[range, float]],
+    autocast: AbstractContextManager[object],
+) -> Iterator[Tensor]:
+    """Yield the loss of one piece after the other, weighted so that all add up to the batch's."""
+    for piece, weight in parts:
+        some = slice(piece.start, piece.stop)
+        tokens = TokenBatch(batch.ids[some], batch.mask[some])
+        with autocast:
+            loss = config.loss(logits_of(inputs[some], tokens), tokens)
+        yield weight * loss
 
 
 def _widened(tokens: TokenBatch, pad_id: int, config: TextOnlyConfig) -> TokenBatch:

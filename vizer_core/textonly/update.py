@@ -8,35 +8,52 @@ stops being small beside it, and the printed learning rate is not the one that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from vizer_core.processes import sum_gradients
 
 GRADIENT_NORM = 1.0  # the release clips at 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What a step saw: the loss of this process's part, and the gradient's norm before clipping."""
+
+    loss: Float[Tensor, ""]
+    norm: Float[Tensor, ""]
+
+
 def apply_gradients(
-    loss: Tensor,
+    losses: Iterable[Tensor],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     *,
     max_norm: float = GRADIENT_NORM,
-) -> Tensor:
-    """Back-propagate, average over processes, unscale, clip, step; return the norm before clipping.
+) -> Update:
+    """Back-propagate each loss in turn, add up over processes, unscale, clip, step.
 
-    A step whose scaled gradients overflow is skipped and the scale halved, as `GradScaler` does.
+    `losses` are the weighted parts of one batch's loss: they add up to it, over all processes.
+    Made one at a time, each frees its memory before the next (gradient accumulation). A step whose
+    scaled gradients overflow is skipped and the scale halved, as `GradScaler` does.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
-    scaler.scale(loss).backward()
-    average_over_processes(parameters)
+    total = torch.zeros((), device=parameters[0].device)
+    for loss in losses:
+        scaler.scale(loss).backward()
+        total = total + loss.detach()
+    sum_gradients(parameters)
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(parameters, max_norm)
     scaler.step(optimizer)
     scaler.update()
-    return norm.detach()
+    return Update(total, norm.detach())
 
 
 def precision_of(
@@ -52,22 +69,3 @@ def precision_of(
     if dtype not in (torch.float16, torch.bfloat16):
         raise ValueError(f"the language model is in {dtype}: wanted float32, float16 or bfloat16")
     return torch.autocast(device.type, dtype=dtype), scaler
-
-
-def process_rank() -> tuple[int, int]:
-    """Return (rank, processes): (0, 1) unless torch.distributed is up."""
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def average_over_processes(parameters: Sequence[Tensor]) -> None:
-    """Replace each gradient by its mean over processes; nothing to do in a single one."""
-    _, world = process_rank()
-    if world == 1:
-        return
-    for parameter in parameters:
-        if parameter.grad is not None:
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad.div_(world)

@@ -3,12 +3,15 @@
 Both deal their images into steps before anything else is drawn, take AdamW steps with a warm-up
 and a clipped gradient, watch the distance from the base, and save what the rest of the run depends
 on. A run that is opened on a checkpoint goes on from there to the same end.
+
+Several processes (`torchrun`) take the same steps: each reads its part of a step's images
+(`step_part`), gradients are summed, the first process saves.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from vizer_core.processes import is_main_process, sum_gradients
 from vizer_core.vizer.checkpoint import Run, load_run, save_run
 from vizer_core.vizer.lora import lora_parameters
 from vizer_core.vlm.protocol import VisionLanguageModel
@@ -31,6 +35,7 @@ class StepConfig(Protocol):
 
     learning_rate: float
     images_per_step: int
+    images_at_once: int | None
     weight_decay: float
     warmup_steps: int
     clip_norm: float
@@ -77,6 +82,7 @@ class AdapterRun(Generic[History]):
     history: History
     generator: torch.Generator
     made_by: dict[str, Any]
+    scaler: torch.amp.GradScaler
     checkpoint: Path | None = None
     shown: dict[str, str] = field(default_factory=dict)
 
@@ -102,12 +108,17 @@ class AdapterRun(Generic[History]):
         optimizer = torch.optim.AdamW(
             parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        half = any(weight.dtype == torch.float16 for weight in vlm.model.parameters())
+        scaler = torch.amp.GradScaler(vlm.device.type, enabled=half)
         kept = load_run(checkpoint, made_by) if checkpoint else None
         if kept:
             kept.restore(parameters, optimizer, generator=generator)
             history = replace(history, **kept.record["history"])
+            if half:
+                scaler.load_state_dict(kept.record["scaler"])
         vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
-        return cls(config, parameters, optimizer, batches, history, generator, made_by, checkpoint)
+        parts = (config, parameters, optimizer, batches, history, generator, made_by, scaler)
+        return cls(*parts, checkpoint)
 
     def steps(self, *, progress: bool = False) -> Iterator[tuple[int, list[int]]]:
         """Yield the steps that are left, with the places of their images; end when stopped."""
@@ -120,20 +131,31 @@ class AdapterRun(Generic[History]):
             if self.history.stopped:
                 return
 
-    def descend(self, loss: Tensor, step: int) -> float:
-        """Take one AdamW step, its rate warmed up, its gradient clipped; return its norm before."""
+    def descend(self, losses: Iterable[Tensor], step: int) -> float:
+        """Take one AdamW step, its rate warmed up, its gradient clipped; return its norm before.
+
+        `losses` are weighted pieces of the step's loss, made one at a time; over all of them and
+        all processes they add up to it. A float16 base's gradients are scaled, and unscaled before
+        they are clipped; a step that overflows is skipped.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total = 0.0
+        for loss in losses:
+            self.scaler.scale(loss).backward()
+            total += float(loss.detach())
+        sum_gradients(self.parameters.values())
+        self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
-        if not bool(torch.isfinite(norm)):
+        if not bool(torch.isfinite(norm)) and not self.scaler.is_enabled():
             raise ValueError(
-                f"step {step + 1}: loss {float(loss.detach())}, gradient norm {float(norm)}. "
+                f"step {step + 1}: loss {total}, gradient norm {float(norm)}. "
                 "Lower the learning rate, or look for NaN in the image features."
             )
         for group in self.optimizer.param_groups:
             warmth = (step + 1) / (self.config.warmup_steps + 1)
             group["lr"] = self.config.learning_rate * min(1.0, warmth)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return float(norm)
 
     def close_step(self, step: int, *, kl: float | None) -> None:
@@ -142,8 +164,11 @@ class AdapterRun(Generic[History]):
             self.history.stopped = f"KL {kl:.2f} > {self.config.max_kl:g} after step {step + 1}"
             logger.warning("stopped early: %s", self.history.stopped)
         last = step + 1 == len(self.batches) or self.history.stopped is not None
-        if self.checkpoint and (last or (step + 1) % self.config.save_every == 0):
+        due = last or (step + 1) % self.config.save_every == 0
+        if self.checkpoint and due and is_main_process():
             record = {"made_by": self.made_by, "history": asdict(self.history)}
+            if self.scaler.is_enabled():
+                record["scaler"] = self.scaler.state_dict()
             state = Run.capture(self.parameters, self.optimizer, record, generator=self.generator)
             save_run(self.checkpoint, state)
 

@@ -23,7 +23,7 @@ is the same call on `targets.shuffled(source, generator=...)`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
+from vizer_core.processes import gather_items, sum_over_processes
 from vizer_core.vizer.adapter_run import AdapterRun, deal_images
 from vizer_core.vizer.advantages import rloo_scaled, scst, sequence_loss
 from vizer_core.vizer.readings import Rollout
 from vizer_core.vizer.rewards import Reward
+from vizer_core.vizer.step_part import StepPart, write_part
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
@@ -48,6 +50,8 @@ class RlConfig:
     """How a policy is trained; the number of steps is that of the images over `images_per_step`.
 
     `advantage` is a function of `advantages`; given `scst`, a greedy caption is the baseline.
+    `images_at_once` is `ZeroLabelConfig`'s. Of several processes each rewards its own images: a
+    reward that looks at the whole batch, such as `SelfRetrievalReward`, sees its process's only.
     """
 
     learning_rate: float = 2e-4
@@ -62,9 +66,11 @@ class RlConfig:
     kl_weight: float = 0.0
     max_kl: float = float("inf")  # stop when KL(base || now) passes this
     save_every: int = 5
+    images_at_once: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.images_per_step, self.samples, self.save_every) < 1 or self.warmup_steps < 0:
+        counts = (self.images_per_step, self.samples, self.save_every, self.images_at_once or 1)
+        if min(counts) < 1 or self.warmup_steps < 0:
             raise ValueError(f"wanted at least 1 image, 1 sample and no negative count, got {self}")
         if not self.learning_rate > 0 or not self.clip_norm > 0 or self.kl_weight < 0:
             raise ValueError(f"wanted a positive rate and clip, kl_weight >= 0, got {self}")
@@ -78,7 +84,8 @@ class RlConfig:
         """The settings as plain JSON values, for a manifest; the advantage by name."""
         limit = self.max_kl if self.max_kl < float("inf") else None
         rule = {"rule": type(self.decoding).__name__} | asdict(self.decoding)
-        return asdict(self) | {
+        plain = {key: value for key, value in asdict(self).items() if key != "images_at_once"}
+        return plain | {
             "advantage": self.advantage.__name__,
             "decoding": rule,
             "max_kl": limit,
@@ -134,25 +141,45 @@ def train_rl(
     )
     for step, places in run.steps(progress=progress):
         # 1 vision once, k captions an image
+        part = write_part(
+            source,
+            places,
+            lambda vision: write_samples(vlm, vision, config, generator=generator),
+            rule=config.decoding,
+            samples=config.samples,
+            generator=generator,
+        )
+        # 2 rewards and advantages
         with torch.no_grad():
-            vision = source.select(places)
-            captions = write_samples(vlm, vision, config, generator=generator)
-            # 2 rewards and advantages
-            rewards = group_rewards(reward, vision, captions).to(vlm.device)
-            advantages = _advantages(rewards, vlm, vision, reward, config)
-        # 3 read again with gradient
-        rollout = Rollout(vlm, vision, captions, config.prompt)
-        log_probs = caption_log_probs(rollout, temperature=config.decoding.temperature)
-        # 4 loss; the distance from the base is watched, or is part of it
-        loss = sequence_loss(log_probs, captions.mask, advantages.flatten())
-        with torch.set_grad_enabled(config.kl_weight > 0):
-            kl = rollout.kl_from_base()
-        # 5 clip, warm up, step
-        norm = run.descend(loss + config.kl_weight * kl, step)
-        _write_down(run.history, rewards, captions, kl=float(kl.detach()), norm=norm)
+            rewards = group_rewards(reward, part.vision, part.captions).to(vlm.device)
+            advantages = _advantages(rewards, vlm, part, reward, config)
+        # 3 read again with gradient, 4 loss and distance from the base, 5 clip, warm up, step
+        kl = [0.0]
+        norm = run.descend(_losses(vlm, part, advantages, config, kl=kl), step)
+        _write_down(run.history, part, rewards, kl=kl[0], norm=norm)
         run.shown.update(reward=f"{run.history.reward[-1]:.3f}", kl=f"{run.history.kl[-1]:.2f}")
         run.close_step(step, kl=run.history.kl[-1])
     return run.history
+
+
+def _losses(
+    vlm: VisionLanguageModel,
+    part: StepPart,
+    advantages: Float[Tensor, "b k"],
+    config: RlConfig,
+    *,
+    kl: list[float],
+) -> Iterator[Tensor]:
+    """Yield the loss of each piece, weighted; the KL's value adds up in `kl`."""
+    for piece in part.pieces(config.images_at_once):
+        rollout = Rollout(vlm, piece.vision, piece.captions, config.prompt)
+        log_probs = caption_log_probs(rollout, temperature=config.decoding.temperature)
+        own = advantages[piece.images.start : piece.images.stop]
+        loss = piece.image_weight * sequence_loss(log_probs, piece.captions.mask, own.flatten())
+        with torch.set_grad_enabled(config.kl_weight > 0):
+            distance = rollout.kl_from_base()
+        kl[0] += piece.token_weight * float(distance.detach())
+        yield loss + config.kl_weight * piece.token_weight * distance
 
 
 def write_samples(
@@ -201,26 +228,29 @@ def caption_log_probs(rollout: Rollout, *, temperature: float = 1.0) -> Float[Te
 
 
 def _advantages(
-    rewards: Tensor,
+    rewards: Float[Tensor, "b k"],
     vlm: VisionLanguageModel,
-    vision: VisionBatch,
+    part: StepPart,
     reward: Reward,
     config: RlConfig,
-) -> Tensor:
+) -> Float[Tensor, "b k"]:
+    """Return the advantages of this process's captions; batch statistics are those of the step."""
     if config.advantage is not scst:
-        return config.advantage(rewards)
+        everyone = config.advantage(part.gather(rewards))
+        return everyone[part.mine.start : part.mine.stop]
     rule = Greedy(max_tokens=config.decoding.max_tokens)
-    greedy = vlm.generate(vision, decoding=rule, prompt=config.prompt)
-    return scst(rewards, group_rewards(reward, vision, greedy)[:, 0].to(rewards))
+    greedy = vlm.generate(part.vision, decoding=rule, prompt=config.prompt)
+    return scst(rewards, group_rewards(reward, part.vision, greedy)[:, 0].to(rewards))
 
 
 def _write_down(
-    history: RlHistory, rewards: Tensor, captions: CaptionBatch, *, kl: float, norm: float
+    history: RlHistory, part: StepPart, rewards: Tensor, *, kl: float, norm: float
 ) -> None:
-    history.reward.append(float(rewards.mean()))
-    history.spread.append(float(rewards.std(dim=1, correction=0).mean()))
-    history.kl.append(kl)
+    everyone = part.gather(rewards)
+    texts = gather_items([] if part.idle else part.captions.texts)
+    history.reward.append(float(everyone.mean()))
+    history.spread.append(float(everyone.std(dim=1, correction=0).mean()))
+    history.kl.append(float(sum_over_processes(torch.tensor([kl], dtype=torch.float64))[0]))
     history.gradient_norm.append(norm)
-    history.length.append(float(captions.mask.sum(dim=1).float().mean()))
-    commonest = Counter(captions.texts).most_common(1)[0][1]
-    history.top1.append(commonest / len(captions))
+    history.length.append(float(part.gather(part.captions.mask.sum(dim=1).float()).mean()))
+    history.top1.append(Counter(texts).most_common(1)[0][1] / len(texts))

@@ -18,6 +18,7 @@ KL(base || now) is ours and off in both settings. The control of any result is t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,21 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Decoding, Sample
+from vizer_core.processes import sum_over_processes
 from vizer_core.vizer.adapter_run import AdapterRun, deal_images
 from vizer_core.vizer.readings import Objective, Rollout
+from vizer_core.vizer.step_part import StepPart, write_part
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 
 @dataclass(frozen=True)
 class ZeroLabelConfig:
-    """How phase 2 is run. A `kl_every` of 0 never measures the distance from the base model."""
+    """How phase 2 is run. A `kl_every` of 0 never measures the distance from the base model.
+
+    `images_at_once` goes through with gradient at once and the rest of the step after it (gradient
+    accumulation): less memory, the same step but for rounding. A run's identity leaves it out.
+    """
 
     learning_rate: float
     images_per_step: int = 32
@@ -48,9 +55,10 @@ class ZeroLabelConfig:
     kl_every: int = 10
     max_kl: float = float("inf")  # stop when KL(base || now) passes this
     save_every: int = 20
+    images_at_once: int | None = None
 
     def __post_init__(self) -> None:
-        counts = (self.images_per_step, self.epochs, self.save_every)
+        counts = (self.images_per_step, self.epochs, self.save_every, self.images_at_once or 1)
         if min(counts) < 1 or self.warmup_steps < 0 or self.kl_every < 0:
             raise ValueError(
                 f"wanted at least 1 image a step, 1 epoch and no negative count, got {self}"
@@ -66,7 +74,8 @@ class ZeroLabelConfig:
         """The settings as plain JSON values, for a manifest."""
         rule = {"rule": type(self.decoding).__name__} | asdict(self.decoding)
         limit = self.max_kl if self.max_kl < float("inf") else None
-        return asdict(self) | {"decoding": rule, "max_kl": limit}
+        plain = {key: value for key, value in asdict(self).items() if key != "images_at_once"}
+        return plain | {"decoding": rule, "max_kl": limit}
 
 
 VIZER_PAPER = ZeroLabelConfig(learning_rate=1e-4, images_per_step=8, decoding=Sample(max_tokens=32))
@@ -122,40 +131,74 @@ def train_zero_label(
     )
     for step, places in run.steps(progress=progress):
         # 1 vision once, 2 write without gradient
-        with torch.no_grad():
-            vision = source.select(places)
-            captions = vlm.generate(
+        part = write_part(
+            source,
+            places,
+            lambda vision: vlm.generate(
                 vision, decoding=config.decoding, prompt=config.prompt, generator=generator
-            )
-        # 3 read again with gradient, 4 the loss and, where asked, the anchor
-        rollout = Rollout(vlm, vision, captions, config.prompt)
-        loss = objective(rollout)
-        total, kl = _anchored(loss, rollout, config, step)
-        # 5 clip, warm up, step
-        norm = run.descend(total, step)
-        _write_down(run.history, loss=loss, kl=kl, norm=norm, mask=captions.mask)
+            ),
+            rule=config.decoding,
+            generator=generator,
+        )
+        # 3 read again with gradient, 4 the loss and, where asked, the anchor, 5 clip, warm up, step
+        seen = _Seen()
+        norm = run.descend(_losses(vlm, part, config, objective, step=step, seen=seen), step)
+        _write_down(run.history, part, seen, config=config, norm=norm, step=step)
         run.shown["loss"] = f"{run.history.loss[-1]:.3f}"
-        run.close_step(step, kl=kl)
+        run.close_step(step, kl=run.history.kl[-1])
     return run.history
 
 
-def _anchored(
-    loss: Tensor, rollout: Rollout, config: ZeroLabelConfig, step: int
-) -> tuple[Tensor, float | None]:
-    """Add the anchor to the loss; measure it alone where it is only watched."""
-    if config.kl_weight:
-        kl = rollout.kl_from_base()
-        return loss + config.kl_weight * kl, float(kl.detach())
-    if config.kl_every and step % config.kl_every == 0:
-        with torch.no_grad():
-            return loss, float(rollout.kl_from_base())
-    return loss, None
+@dataclass
+class _Seen:
+    """The step's loss and KL as they add up."""
+
+    loss: float = 0.0
+    kl: float = 0.0
+
+
+def _losses(
+    vlm: VisionLanguageModel,
+    part: StepPart,
+    config: ZeroLabelConfig,
+    objective: Objective,
+    *,
+    step: int,
+    seen: _Seen,
+) -> Iterator[Tensor]:
+    """Yield the loss of each piece, weighted; the anchor is added, or measured alone."""
+    for piece in part.pieces(config.images_at_once):
+        rollout = Rollout(vlm, piece.vision, piece.captions, config.prompt)
+        loss = objective(rollout)
+        seen.loss += piece.image_weight * float(loss.detach())
+        total = piece.image_weight * loss
+        if config.kl_weight:
+            kl = rollout.kl_from_base()
+            total = total + config.kl_weight * piece.token_weight * kl
+            seen.kl += piece.token_weight * float(kl.detach())
+        elif _is_watched(config, step):
+            with torch.no_grad():
+                seen.kl += piece.token_weight * float(rollout.kl_from_base())
+        yield total
+
+
+def _is_watched(config: ZeroLabelConfig, step: int) -> bool:
+    """Say whether the distance from the base is known after this step."""
+    return bool(config.kl_weight or (config.kl_every and step % config.kl_every == 0))
 
 
 def _write_down(
-    history: ZeroLabelHistory, *, loss: Tensor, kl: float | None, norm: float, mask: Tensor
+    history: ZeroLabelHistory,
+    part: StepPart,
+    seen: _Seen,
+    *,
+    config: ZeroLabelConfig,
+    norm: float,
+    step: int,
 ) -> None:
-    history.loss.append(float(loss.detach()))
-    history.kl.append(kl)
+    loss, kl = sum_over_processes(torch.tensor([seen.loss, seen.kl], dtype=torch.float64)).tolist()
+    lengths = part.gather(part.captions.mask.sum(dim=1).float())
+    history.loss.append(loss)
+    history.kl.append(kl if _is_watched(config, step) else None)
     history.gradient_norm.append(norm)
-    history.length.append(float(mask.sum(dim=1).float().mean()))
+    history.length.append(float(lengths.mean()))

@@ -13,6 +13,7 @@ from typing import Any
 
 from vizer_core.vlm.targets import ALL_PROJECTIONS
 
+SIZED = ("idefics3", "smolvlm", "qwen2_vl")  # model types that `size_of` knows
 IMAGE_PIXELS = 448 * 448  # the size Qwen's tower is counted at: 256 tokens
 
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vizer_core.decoding import Greedy, Sample
+from vizer_core.decoding import Beam, Decoding, Greedy, Sample
 
 Logits = Float[Tensor, "b v"]
 TextPass: TypeAlias = Callable[..., Tensor]
@@ -90,6 +90,12 @@ def uniform_numbers(
             "vizer_core.runtime."
         )
     return torch.rand(rows, rule.max_tokens, generator=generator, dtype=torch.float64)
+
+
+def skip_draws(rows: int, rule: Decoding, generator: torch.Generator | None) -> None:
+    """Move the generator past the numbers of `rows` captions that somebody else writes."""
+    if rows and not isinstance(rule, Beam):
+        uniform_numbers(rows, rule, generator)
 
 
 @torch.no_grad()

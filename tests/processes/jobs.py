@@ -1,0 +1,135 @@
+"""The same work for one process and for two: `run_jobs` here, or this file under torchrun.
+
+Batches are chosen so that they do not divide: one has fewer items than there are processes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tiny_vlm import noise_images, tiny_smol
+
+from tests.textonly.test_train import CONFIG as TEXT
+from tests.textonly.test_train import new_adaptor, pairs
+from tests.textonly.tiny_models import tiny_language_model
+from vizer_core.decoding import Sample
+from vizer_core.processes import gather_rows, process_rank, start_processes, sum_over_processes
+from vizer_core.runtime import seeded
+from vizer_core.textonly.train import fit_text_only
+from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
+from vizer_core.vizer.mapper import MapperConfig, random_mapper
+from vizer_core.vizer.readings import ImageContext
+from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.shared_work import share_captions, states_in_shards
+from vizer_core.vizer.targets import centre
+from vizer_core.vizer.text_states import ImageSource, read_back_states
+from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
+from vizer_core.vizer.train_rl import RlConfig, train_rl
+from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
+
+RULE = Sample(max_tokens=4)
+ZERO = ZeroLabelConfig(
+    learning_rate=1e-2, images_per_step=3, warmup_steps=1, decoding=RULE, kl_weight=0.1
+)
+RL = RlConfig(images_per_step=3, samples=2, learning_rate=1e-2, decoding=RULE, warmup_steps=1)
+IMAGES = noise_images(7)
+FOUND = ("text", "zero", "rl", "mapper")
+
+
+def flat(weights) -> torch.Tensor:
+    return torch.cat([weight.detach().double().flatten() for weight in weights])
+
+
+def words(texts) -> torch.Tensor:
+    """Captions as numbers, so that they travel with the rest."""
+    return torch.tensor([ord(letter) for letter in "\n".join(texts)])
+
+
+def text_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
+    from dataclasses import replace
+
+    adaptor = new_adaptor(dropout=0.0)
+    config = replace(TEXT, batch_size=3, captions_at_once=at_once)
+    history = fit_text_only(adaptor, tiny_language_model(), pairs(), config, generator=seeded(0))
+    return {"text": flat(adaptor.parameters()), "text_loss": torch.tensor(history.loss)}
+
+
+def ready():
+    vlm = tiny_smol()
+    source = ImageSource(vlm, IMAGES)
+    space = centre(source.select(list(range(len(IMAGES)))).image_features)
+    fitted = random_mapper(MapperConfig(32, 24, 16), space, generator=seeded(5))
+    add_lora(vlm, LoraSettings(2, 4), generator=seeded(0))
+    return vlm, source, fitted
+
+
+def zero_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
+    from dataclasses import replace
+
+    vlm, source, fitted = ready()
+    config = replace(ZERO, images_at_once=at_once)
+    history = train_zero_label(
+        vlm, source, config, objective=ImageContext(fitted), generator=seeded(7)
+    )
+    seen = [history.loss, history.kl, history.gradient_norm, history.length]
+    return {"zero": flat(lora_parameters(vlm).values()), "zero_seen": torch.tensor(seen)}
+
+
+def rl_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
+    from dataclasses import replace
+
+    vlm, source, fitted = ready()
+    config = replace(RL, images_at_once=at_once)
+    reward = ReadBackReward(vlm, fitted)
+    history = train_rl(vlm, source, reward, config, generator=seeded(7))
+    seen = [history.reward, history.spread, history.kl, history.gradient_norm, history.length]
+    return {"rl": flat(lora_parameters(vlm).values()), "rl_seen": torch.tensor(seen)}
+
+
+def mapper_job(folder: Path) -> dict[str, torch.Tensor]:
+    vlm, source, _ = ready()
+    read = partial(_read, vlm)
+    found = states_in_shards(read, source, folder, job={}, rule=RULE, seed=3, size=2)
+    config = FitConfig(batch=2, held_out=2)
+    fitted = fit_mapper(
+        found.states, found.image_features, shape=MapperConfig(32, 24, 16), config=config,
+        generator=seeded(1),
+    )  # fmt: skip
+    captions = share_captions(vlm, source, decoding=RULE, generator=seeded(2))
+    return {
+        "mapper": flat(fitted.mapper.parameters()),
+        "states": found.states,
+        "mapper_captions": words(found.texts),
+        "captions": words(captions),
+    }
+
+
+def _read(vlm, source, generator):
+    return read_back_states(vlm, source, decoding=RULE, generator=generator)
+
+
+def run_jobs(folder: Path) -> dict[str, torch.Tensor]:
+    """Do everything that several processes can do together."""
+    return text_job() | zero_job() | rl_job() | mapper_job(folder)
+
+
+def main() -> None:
+    """Run the jobs as one of several processes and write what this one has."""
+    start_processes(torch.device("cpu"))
+    rank, world = process_rank()
+    assert world == 2 and torch.distributed.get_backend() == "gloo"
+    assert float(sum_over_processes(torch.ones(1))) == 2.0
+    assert gather_rows(torch.ones(rank, 3)).shape == (1, 3)
+    out = Path(sys.argv[1])
+    save_file(run_jobs(out / "states"), out / f"rank{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    assert "WORLD_SIZE" in os.environ, "run under torchrun"
+    main()

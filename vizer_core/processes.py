@@ -1,0 +1,114 @@
+"""Several processes on one job: who am I, which part is mine, and how the parts become one again.
+
+`torchrun` and `accelerate launch` start the same command several times; torch.distributed connects
+them. Here a batch is always cut into contiguous parts, one a process, and every sum is weighted,
+so that several processes do what one does with the same batch, up to rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed
+
+Item = TypeVar("Item")
+
+
+def start_processes(device: torch.device) -> None:
+    """Join the processes that `torchrun` or `accelerate launch` started; alone, do nothing.
+
+    On CUDA every process then has a device of its own; on the CPU they talk through gloo.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or process_rank()[1] > 1:
+        return
+    from accelerate import PartialState
+
+    PartialState(cpu=device.type == "cpu")
+
+
+def process_rank() -> tuple[int, int]:
+    """Return (rank, processes): (0, 1) unless torch.distributed is up."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def is_main_process() -> bool:
+    """Say whether this process is the one that prints and writes."""
+    return process_rank()[0] == 0
+
+
+def wait_for_everyone() -> None:
+    """Go on when every process has come this far."""
+    if process_rank()[1] > 1:
+        distributed.barrier()
+
+
+def share(count: int, rank: int, world: int) -> range:
+    """Return the places of process `rank` among `count`: contiguous, and even to within one.
+
+    >>> [list(share(5, rank, 2)) for rank in (0, 1)]
+    [[0, 1, 2], [3, 4]]
+    """
+    if not 0 <= rank < world:
+        raise ValueError(f"got process {rank} of {world}, wanted 0 to {world - 1}")
+    small, more = divmod(count, world)
+    start = rank * small + min(rank, more)
+    return range(start, start + small + (rank < more))
+
+
+def my_share(count: int) -> range:
+    """Return this process's places among `count`; all of them where it is alone."""
+    return share(count, *process_rank())
+
+
+def pieces(places: range, size: int | None) -> list[range]:
+    """Cut places into ranges of at most `size`; None leaves them in one.
+
+    >>> pieces(range(2, 7), 2), pieces(range(2, 7), None), pieces(range(0), 2)
+    ([range(2, 4), range(4, 6), range(6, 7)], [range(2, 7)], [])
+    """
+    if not len(places):
+        return []
+    step = len(places) if size is None else size
+    return [places[first : first + step] for first in range(0, len(places), step)]
+
+
+def sum_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace each gradient by its sum over processes; a missing one counts as zero."""
+    if process_rank()[1] == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        distributed.all_reduce(parameter.grad)
+
+
+def sum_over_processes(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return the sum of each number over processes; alone, the numbers themselves."""
+    if process_rank()[1] == 1:
+        return values
+    total = values.clone()
+    distributed.all_reduce(total)
+    return total
+
+
+def gather_items(mine: Sequence[Item]) -> list[Item]:
+    """Join every process's items, in the order of the processes; all processes get all."""
+    _, world = process_rank()
+    if world == 1:
+        return list(mine)
+    parts: list[list[Item]] = [[] for _ in range(world)]
+    distributed.all_gather_object(parts, list(mine))
+    return [item for part in parts for item in part]
+
+
+def gather_rows(mine: Tensor) -> Tensor:
+    """Join every process's rows, in the order of the processes; a part may have no row."""
+    if process_rank()[1] == 1:
+        return mine
+    return torch.cat(gather_items([mine.detach().cpu()])).to(mine)
