@@ -10,8 +10,8 @@ from vizer_core.figures.style import COLOURS, figure_style, new_figure
 from vizer_core.metrics.stats import Interval
 
 LOOKS = (  # colour and marker of each row, in the order in which systems are passed
-    ("control", "|"), ("control", "D"), ("accent", "v"), ("image", "o"), ("text", "^"),
-    ("region", "s"),
+    ("control", "|"), ("control", "D"), ("accent", "v"), ("image", "o"), ("region", "s"),
+    ("text", "^"),
 )  # fmt: skip
 APART = 0.13  # of one question type's height, between two systems
 
