@@ -21,7 +21,7 @@ RANKS = {
     "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0, "processes": 0,
     "data": 1, "metrics": 1,
     "clip": 2, "language": 2, "vlm": 2,
-    "micro": 3, "gap": 3, "textonly": 3,
+    "micro": 3, "gap": 3, "textonly": 3, "costs": 3,
     "captioners": 4, "vizer": 4,
     "vqa": 5, "evaluate": 5, "figures": 5, "study": 5,
     "vlm_study": 6, "caption_study": 6, "cli": 6,

@@ -13,6 +13,7 @@ from typing import Any
 
 from tools.api_pages import api_markdown
 from tools.micro_page import write_micro_pages
+from tools.planning_page import write_planning_pages
 from tools.tables import cell, interval, number, table
 
 
@@ -145,6 +146,10 @@ def notebooks_markdown(files: list[Path]) -> str:
     return table(["chapter", "profile", "run time", "on"], rows)
 
 
+def _title_of(file: Path) -> str:
+    return notebook_title(json.loads(file.read_text(encoding="utf-8")))
+
+
 def write_all(root: Path) -> None:
     """Write every generated page of the checkout at `root`."""
     folder = root / "book" / "_generated"
@@ -157,3 +162,6 @@ def write_all(root: Path) -> None:
     for name, text in pages.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
     write_micro_pages(root, folder)
+    files = chapters(root)
+    titles = {file: cell(_title_of(file)) for file in files}
+    write_planning_pages(root, folder, files, titles)

@@ -1,0 +1,44 @@
+"""What a plan costs before anybody runs it: FLOPs, bytes, minutes, memory, download.
+
+Every number here is an estimate by arithmetic: an idle processor, a slow disk or a longer caption
+makes it wrong by a factor, and a measured run replaces it.
+
+- `work`: devices, one phase of work, and how long it takes at a device's limits
+- `models`: CLIP towers and language models, from their shapes to FLOPs and bytes
+- `plans`: the jobs of this package: features, text-only training, captions, mapper, zero-label
+- `scale`: from 40,000 images to a billion: shards, stores, memory banks, rollouts
+"""
+
+from vizer_core.costs.models import CLIP_B32, CLIP_L14, OPT_1B, OPT_125M, ClipSize, LmSize
+from vizer_core.costs.plans import (
+    Plan,
+    caption_plan,
+    features_plan,
+    mapper_plan,
+    text_only_plan,
+    vlm_captions_plan,
+    zero_label_plan,
+)
+from vizer_core.costs.scale import ScaleRow, scale_row
+from vizer_core.costs.work import DEVICES, Device, Phase
+
+__all__ = [
+    "CLIP_B32",
+    "CLIP_L14",
+    "DEVICES",
+    "OPT_1B",
+    "OPT_125M",
+    "ClipSize",
+    "Device",
+    "LmSize",
+    "Phase",
+    "Plan",
+    "ScaleRow",
+    "caption_plan",
+    "features_plan",
+    "mapper_plan",
+    "scale_row",
+    "text_only_plan",
+    "vlm_captions_plan",
+    "zero_label_plan",
+]
