@@ -40,7 +40,9 @@ def test_rewards_and_kl_are_drawn_as_they_are_and_the_control_is_grey_and_dashed
     assert list(bottom.get_lines()[-1].get_ydata()) == [1.2, 1.2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(REWARD)
     assert "nats a token" in bottom.get_ylabel() and top.get_ylabel() == "reward"
-    assert draw_reward(REWARD, KL, limit=1.2, label="loss").axes[0].get_ylabel() == "loss"
+    plain_top, plain = draw_reward(REWARD, KL, label="loss").axes
+    assert plain_top.get_ylabel() == "loss" and plain.get_ylim() == (0, pytest.approx(1.15 * 0.9))
+    assert len(plain.get_lines()) == len(bottom.get_lines()) - 1
 
 
 def test_a_run_stands_where_its_loss_and_its_captions_put_it():

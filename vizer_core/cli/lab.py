@@ -24,11 +24,12 @@ class Family:
 
 
 def families(device: str) -> list[Family]:
-    """Return CLIPs, language model, vision-language models, adaptors, in building order."""
+    """Return CLIPs, language model, VLMs, adaptors and a LoRA adapter, in building order."""
     from functools import partial
 
     from vizer_core.captioners import micro_adaptor
     from vizer_core.micro import lab, lm_lab, vlm_lab
+    from vizer_core.vizer import shipped
 
     return [
         Family(
@@ -58,6 +59,13 @@ def families(device: str) -> list[Family]:
             partial(micro_adaptor.build_micro_adaptor, device=device),
             micro_adaptor.check_micro_adaptors,
             micro_adaptor.WEIGHTS,
+        ),
+        Family(
+            tuple(shipped.ADAPTER_RECIPES),
+            shipped.adapter_cost,
+            shipped.build_adapter,
+            shipped.check_adapters,
+            shipped.FOLDER,
         ),
     ]
 

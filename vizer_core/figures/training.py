@@ -48,10 +48,10 @@ def draw_reward(
     runs: Mapping[str, Sequence[float]],
     kl: Mapping[str, Sequence[float]],
     *,
-    limit: float,
+    limit: float | None = None,
     label: str = "reward",
 ) -> Figure:
-    """Draw each run's reward by step above its KL to the base; the dotted line is the KL's limit.
+    """Draw each run's reward by step above its KL to the base; a dotted line is the KL's limit.
 
     Names with the word "shuffled" are controls: grey and dashed. Thin lines are single steps. Give
     `label` where the curve is a loss.
@@ -66,23 +66,28 @@ def draw_reward(
         for axes, curves in ((top, runs), (bottom, kl)):
             for name, values in curves.items():
                 _draw_curve(axes, name, values)
-        bottom.axhline(limit, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
-        bottom.annotate(
-            f"limit {limit:g}",
-            (1, limit),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9,
-        )
+        if limit is not None:
+            _draw_limit(bottom, limit)
         top.set_ylabel(label)
         bottom.set_ylabel("KL, nats a token")
-        bottom.set_ylim(0, 1.15 * max(limit, *(max(values) for values in kl.values())))
+        bottom.set_ylim(0, 1.15 * max(limit or 0.0, *(max(values) for values in kl.values())))
         bottom.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
         figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", ncols=len(runs))
         figure.align_ylabels()
     return figure
+
+
+def _draw_limit(axes: Axes, limit: float) -> None:
+    axes.axhline(limit, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+    axes.annotate(
+        f"limit {limit:g}",
+        (1, limit),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+    )
 
 
 def _draw_curve(axes: Axes, name: str, values: Sequence[float]) -> None:
