@@ -23,10 +23,17 @@ from vizer_core.runtime import seeded
 from vizer_core.store import atomic_path, load_tensors, save_tensors
 from vizer_core.vizer.collapse import Collapse
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
-from vizer_core.vizer.targets import Centring, Whitening
+from vizer_core.vizer.residual import GroupResidual, Residual
+from vizer_core.vizer.targets import Centring, TargetSpace, Whitening
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+SPACES = {
+    frozenset({"mean"}): Centring,
+    frozenset({"mean", "matrix"}): Whitening,
+    frozenset({"mean", "directions"}): Residual,
+    frozenset({"centres"}): GroupResidual,
+}
 
 
 def save_mapper(
@@ -65,10 +72,21 @@ def load_mapper(path: Path, vlm: VisionLanguageModel) -> FittedMapper:
     space = _under(tensors, "space.")
     return FittedMapper(
         mapper.eval().requires_grad_(False).to(vlm.device),
-        Whitening(**space) if "matrix" in space else Centring(**space),
+        space_of(space),
         mapper_history(manifest["history"]),
         manifest["made_by"],
     )
+
+
+def space_of(tensors: Mapping[str, Tensor]) -> TargetSpace:
+    """Make a target space of the tensors that its file kept."""
+    kind = SPACES.get(frozenset(tensors))
+    if kind is None:
+        raise ValueError(
+            f"no target space keeps {sorted(tensors)}: wanted one of "
+            f"{[sorted(names) for names in SPACES]}"
+        )
+    return kind(**tensors)
 
 
 def mapper_history(kept: Mapping[str, Any]) -> MapperHistory:

@@ -9,6 +9,7 @@ and are stored with the mapper.
 uncentred      F_I as the tower gives it (the paper, as written)
 centre         F_I - mean: our default
 whiten         (F_I - mean) W, W = C^(-1/2): every direction of the tower counts alike
+residual       F_I without its first directions, or without its group: `residual.py`
 shuffled       each image with another image's F_I: the control of every claim
 =============  =================================================================================
 """
@@ -16,7 +17,7 @@ shuffled       each image with another image's F_I: the control of every claim
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -58,7 +59,15 @@ class Whitening:
         return {"mean": self.mean, "matrix": self.matrix}
 
 
-TargetSpace: TypeAlias = Centring | Whitening
+@runtime_checkable
+class TargetSpace(Protocol):
+    """What F_I goes through before it is compared; fitted on images, kept with a mapper."""
+
+    def apply(self, features: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
+        """Bring features into the space."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what a file must keep."""
 
 
 def uncentred(features: Float[Tensor, "n d"]) -> Centring:

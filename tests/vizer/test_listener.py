@@ -1,0 +1,110 @@
+"""The base as listener: likelihoods by the long way, what a control hears, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_vlm import noise_images, tiny_qwen, tiny_smol
+
+from vizer_core.decoding import Sample
+from vizer_core.runtime import seeded
+from vizer_core.vizer.listener import (
+    InformationReward,
+    NeighbourReward,
+    listening_to,
+    log_likelihood,
+    prior_log_likelihood,
+    rows_of,
+)
+from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
+from vizer_core.vizer.targets import shuffled
+
+VLM = tiny_smol()
+VISION = VLM.encode_image(noise_images(4))
+CAPTIONS = VLM.generate(VISION, decoding=Sample(max_tokens=4), samples=2, generator=seeded(0))
+
+
+def by_hand(vlm, vision, captions) -> list[float]:
+    found = []
+    for row in range(len(captions)):
+        one = captions.select([row])
+        states = vlm.caption_states(vision.select([row // 2]), one)
+        logs = vlm.token_logits(states).log_softmax(-1)[0]
+        ids = one.ids[0][one.mask[0]].tolist()
+        found.append(sum(float(logs[j, token]) for j, token in enumerate(ids)))
+    return found
+
+
+@pytest.mark.parametrize("make", [tiny_smol, tiny_qwen])
+def test_log_likelihood_is_the_sum_of_the_tokens_log_probabilities(make):
+    vlm = make()
+    vision = vlm.encode_image(noise_images(2))
+    captions = vlm.generate(vision, decoding=Sample(max_tokens=4), samples=2, generator=seeded(1))
+    found = log_likelihood(vlm, vision, captions)
+    assert torch.allclose(found, torch.tensor(by_hand(vlm, vision, captions)), atol=1e-3)
+
+
+def test_padding_and_the_batch_change_no_likelihood():
+    alone = [prior_log_likelihood(VLM, CAPTIONS.select([i])) for i in range(8)]
+    assert torch.allclose(torch.cat(alone), prior_log_likelihood(VLM, CAPTIONS), atol=1e-4)
+
+
+def test_information_is_what_the_image_adds():
+    source = listening_to(VISION)
+    own = log_likelihood(VLM, VISION, CAPTIONS)
+    prior = prior_log_likelihood(VLM, CAPTIONS)
+    for weight in (0.0, 0.5, 1.0):
+        found = InformationReward(VLM, VISION, weight)(source.select([0, 1, 2, 3]), CAPTIONS)
+        assert torch.allclose(found, own - weight * prior, atol=1e-4)
+    lengths = CAPTIONS.mask.sum(dim=1)
+    per_token = InformationReward(VLM, VISION, per_token=True)
+    wanted = (own - prior) / lengths
+    assert torch.allclose(per_token(source.select([0, 1, 2, 3]), CAPTIONS), wanted, atol=1e-4)
+    assert InformationReward(VLM, VISION, 0.5).name == "information(0.5)"
+
+
+def test_neighbours_are_the_images_named_in_the_table():
+    table = torch.tensor([[1, 2], [2, 3], [3, 0], [0, 1]])
+    reward = NeighbourReward(VLM, VISION, table)
+    found = reward(listening_to(VISION).select([1]), CAPTIONS.select([2, 3]))
+    scores = [
+        log_likelihood(VLM, VISION.select([image]), CAPTIONS.select([2, 3])) for image in (1, 2, 3)
+    ]
+    assert torch.allclose(found, scores[0] - (scores[1] + scores[2]) / 2, atol=1e-4)
+    with pytest.raises(ValueError, match="neighbours of 3 images, and 4"):
+        NeighbourReward(VLM, VISION, table[:3])
+
+
+def test_the_control_hears_another_image():
+    order = shuffled(listening_to(VISION), generator=seeded(0))
+    heard = rows_of(order.select([0, 1, 2, 3]), 4)
+    assert sorted(heard) == [0, 1, 2, 3] and all(i != row for i, row in enumerate(heard))
+    reward = InformationReward(VLM, VISION)
+    straight = reward(listening_to(VISION).select([heard[0]]), CAPTIONS.select([0, 1]))
+    assert torch.allclose(reward(order.select([0]), CAPTIONS.select([0, 1])), straight, atol=1e-5)
+
+
+def test_the_adapter_does_not_listen():
+    vlm = tiny_smol()
+    reward, source = InformationReward(vlm, VISION), listening_to(VISION).select([0, 1, 2, 3])
+    before = reward(source, CAPTIONS)
+    add_lora(vlm, LoraSettings(rank=2), generator=seeded(0))
+    for parameter in lora_parameters(vlm).values():
+        torch.nn.init.normal_(parameter, generator=seeded(3))
+    assert torch.allclose(reward(source, CAPTIONS), before, atol=1e-4)
+    assert not torch.allclose(
+        vlm.caption_states(VISION, CAPTIONS), tiny_smol().caption_states(VISION, CAPTIONS)
+    )
+
+
+def test_what_has_no_row_numbers_is_refused():
+    reward = InformationReward(VLM, VISION)
+    with pytest.raises(ValueError, match=r"Wrap the source in listening_to"):
+        reward(VISION, CAPTIONS)
+    far = replace(VISION, image_features=torch.full((4, 1), 9.0, dtype=torch.float64))
+    with pytest.raises(ValueError, match="row 9 of 4 images"):
+        reward(far, CAPTIONS)
+    with pytest.raises(ValueError, match="wanted 0 <= weight <= 2"):
+        InformationReward(VLM, VISION, -1.0)
