@@ -15,15 +15,19 @@ from vizer_core.micro.world import Scene, make_scene
 
 @dataclass(frozen=True)
 class MicroSplit:
-    """The first `n` scenes of a split, drawn when asked for and then kept."""
+    """Scenes `first` to `first + n` of a split, drawn when asked for and then kept."""
 
     name: str
     n: int
     size: int = IMAGE_SIZE
+    first: int = 0
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ValueError(f"split {self.name!r}: wanted at least one scene, got n={self.n}")
+        if self.n < 1 or self.first < 0:
+            raise ValueError(
+                f"split {self.name!r}: wanted at least one scene, and first >= 0, got n={self.n}, "
+                f"first={self.first}"
+            )
         if self.name == "stream":
             raise ValueError(
                 "the stream has no captions on purpose: use unlabelled_stream(), or another split"
@@ -32,7 +36,7 @@ class MicroSplit:
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
         """The exact content of every picture."""
-        return tuple(make_scene(self.name, i) for i in range(self.n))
+        return tuple(make_scene(self.name, i) for i in range(self.first, self.first + self.n))
 
     @cached_property
     def images(self) -> np.ndarray:

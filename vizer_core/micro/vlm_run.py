@@ -7,7 +7,8 @@ state: a run that was killed repeats the stage it was in and ends where it would
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,12 @@ from vizer_core.micro.render import render_scenes
 from vizer_core.micro.vlm_images import pixel_values_of
 from vizer_core.micro.vlm_model import build_micro_vlm
 from vizer_core.micro.vlm_recipe import VlmRecipe
-from vizer_core.micro.vlm_train import patches_of_scenes, train_captions
+from vizer_core.micro.vlm_train import (
+    IDEFICS3_LOSSES,
+    CaptionLosses,
+    patches_of_scenes,
+    train_captions,
+)
 from vizer_core.micro.vlm_vision import train_tower
 from vizer_core.micro.vlm_warm import start_from_clip
 from vizer_core.micro.vlm_web import exact_caption, web_caption
@@ -72,6 +78,20 @@ class VlmRun:
         }
         save_tensors(self.path, self.state, manifest)
 
+    @contextmanager
+    def stage(self, name: str, model: nn.Module) -> Iterator[list[float] | None]:
+        """Time a stage and save the run after it; yields None for one that is finished already.
+
+        The losses go into the list that it yields.
+        """
+        if name in self.losses:
+            yield None
+            return
+        losses: list[float] = []
+        begun = time.process_time()
+        yield losses
+        self.finish(name, model, losses, time.process_time() - begun)
+
     def thinned_losses(self) -> dict[str, Any]:
         """Keep about `KEPT_LOSSES` means of consecutive losses a stage, for the curve."""
         thinned = {}
@@ -95,7 +115,7 @@ def run_stages(
 
     `tower` holds the parent's vision tower; empty, the tower is trained here.
     """
-    recipe, seconds = run.recipe, time.process_time
+    recipe = run.recipe
     if bool(tower) != (recipe.parent is not None):
         raise ValueError(f"recipe.parent is {recipe.parent!r}: give `tower` exactly when it is set")
     model = build_micro_vlm(recipe.model, seed=recipe.seed)
@@ -104,30 +124,45 @@ def run_stages(
         model.load_state_dict(run.state)
     elif tower:
         eye.load_state_dict(tower)
-    if not tower and "tower" not in run.losses:
+    if not tower:
         # 1 the tower: start from CLIP, then labels at every patch
-        begun = seconds()
-        start_from_clip(eye, load_micro_clip(recipe.clip).model.visual, _calibration(recipe))
-        losses = train_tower(
-            eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid, progress=progress
-        )
-        run.finish("tower", model, losses, seconds() - begun)
-    # 2 exact captions, 3 the web's captions, both over patches that the frozen tower gives once
+        with run.stage("tower", model) as losses:
+            if losses is not None:
+                start_from_clip(
+                    eye, load_micro_clip(recipe.clip).model.visual, _calibration(recipe)
+                )
+                losses += train_tower(
+                    eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid, progress=progress
+                )
     eye.eval().requires_grad_(False)
-    writers = {"exact": exact_caption, "web": partial(web_caption, mix=recipe.mix)}
-    left = [name for name in writers if name not in run.losses]
-    begun = seconds()
-    patches = (
-        patches_of_scenes(eye, 0, recipe.scenes, size=recipe.model.image_size) if left else None
-    )
-    for name in left:
-        stage = getattr(recipe, name)
-        losses = train_captions(
-            model, patches, stage, write=writers[name], seed=recipe.seed, progress=progress
-        )
-        run.finish(name, model, losses, seconds() - begun)
-        begun = seconds()
+    train_the_captions(run, model, eye, progress=progress)
     return model
+
+
+def train_the_captions(
+    run: VlmRun,
+    model: nn.Module,
+    eye: nn.Module,
+    *,
+    losses: CaptionLosses = IDEFICS3_LOSSES,
+    progress: bool = False,
+) -> None:
+    """Run stages 2, exact captions, and 3, the web's, over patches that the frozen eye gives once.
+
+    A family of models brings its own `losses`.
+    """
+    recipe, patches = run.recipe, None
+    writers = {"exact": exact_caption, "web": partial(web_caption, mix=recipe.mix)}
+    for name, write in writers.items():
+        with run.stage(name, model) as curve:
+            if curve is None:
+                continue
+            if patches is None:
+                patches = patches_of_scenes(eye, 0, recipe.scenes, size=recipe.model.image_size)
+            curve += train_captions(
+                model, patches, getattr(recipe, name), write=write, seed=recipe.seed,
+                losses=losses, progress=progress,
+            )  # fmt: skip
 
 
 def _calibration(recipe: VlmRecipe) -> Tensor:

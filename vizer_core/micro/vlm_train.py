@@ -11,6 +11,7 @@ The tower's patches are computed once for all scenes and kept in half precision.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -72,6 +73,20 @@ def text_loss(model: nn.Module, ids: Int[Tensor, "b t"]) -> Float[Tensor, ""]:
     return _next_word_loss(model, model.get_input_embeddings()(start), ids)
 
 
+@dataclass(frozen=True)
+class CaptionLosses:
+    """How a family of models reads a training caption: after its picture, and as text alone.
+
+    `caption(model, patches, ids)` and `text(model, ids)` return a mean over tokens.
+    """
+
+    caption: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    text: Callable[[nn.Module, Tensor], Tensor]
+
+
+IDEFICS3_LOSSES = CaptionLosses(caption_loss, text_loss)
+
+
 def _next_word_loss(model: nn.Module, prompt: Tensor, ids: Tensor) -> Tensor:
     """Feed prompt and caption; right padding needs no mask, for attention looks back only."""
     inputs = torch.cat([prompt, model.get_input_embeddings()(ids[:, :-1])], dim=1)
@@ -89,6 +104,7 @@ def train_captions(
     *,
     write: Writer,
     seed: int,
+    losses: CaptionLosses = IDEFICS3_LOSSES,
     progress: bool = False,
 ) -> list[float]:
     """Train connector and language model in place on the scenes of `patches`; return the losses.
@@ -97,7 +113,7 @@ def train_captions(
     """
     model.train()
     optimizer = stage.optimizer(model)
-    losses: list[float] = []
+    curve: list[float] = []
     batches = _visits(len(patches), stage, seed)
     bar = tqdm(batches, total=stage.steps, desc=stage.name, disable=not progress)
     for step, visits in enumerate(bar):
@@ -109,18 +125,18 @@ def train_captions(
         ]
         ids = caption_ids(texts)
         if step % TEXT_EVERY == TEXT_EVERY - 1:
-            loss = text_loss(model, ids)
+            loss = losses.text(model, ids)
         else:
-            loss = caption_loss(model, patches[[i for i, _ in visits]].float(), ids)
+            loss = losses.caption(model, patches[[i for i, _ in visits]].float(), ids)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        losses.append(float(loss.detach()))
+        curve.append(float(loss.detach()))
         if step % 20 == 0:
-            bar.set_postfix(loss=f"{losses[-1]:.3f}")
+            bar.set_postfix(loss=f"{curve[-1]:.3f}")
     model.eval()
-    return losses
+    return curve
 
 
 def _visits(n: int, stage: VlmStage, seed: int) -> Iterator[list[tuple[int, int]]]:

@@ -139,11 +139,17 @@ class Qwen2Vl(CaptionWriter):
         """Run the frozen vision side once: F_I before the merger, what the LM reads after it."""
         parts = []
         for first in range(0, len(images), batch_size):
-            pixels, grid = self.preprocess(images[first : first + batch_size])
-            patches, embeddings = self._run_tower(pixels, grid)
-            features = torch.stack([self.pooling(each) for each in patches])
-            parts.append(VisionBatch(features, embeddings, grid.to(self.device)))
+            parts.append(self.encode_pixels(*self.preprocess(images[first : first + batch_size])))
         return VisionBatch.concatenate(parts)
+
+    @torch.no_grad()
+    def encode_pixels(
+        self, pixels: Float[Tensor, "patches values"], grid: Int[Tensor, "b 3"]
+    ) -> VisionBatch:
+        """Encode patches that are already cut, in merge order, image after image by `grid`."""
+        patches, embeddings = self._run_tower(pixels, grid)
+        features = torch.stack([self.pooling(each) for each in patches])
+        return VisionBatch(features, embeddings, grid.to(self.device))
 
     @torch.no_grad()
     def encode_patches(
