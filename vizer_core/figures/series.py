@@ -13,7 +13,7 @@ from vizer_core.metrics.stats import Interval
 STEP = 0.22  # of a row, between its series
 ROLES = ("image", "text", "region", "control", "accent")
 SIGNS = MARKERS | {"accent": "v"}
-PER_ROW = 0.3
+PER_ROW = 0.18
 
 Series = Mapping[str, Interval]  # row -> estimate
 Panel = Mapping[str, Series]  # series -> row -> estimate
