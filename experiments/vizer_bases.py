@@ -1,0 +1,127 @@
+"""The base models of the ViZer study: how good each is, from which seed, and how it is made again.
+
+=========  ==========  ===========================================================================
+base       seed of LM  what it is
+=========  ==========  ===========================================================================
+weak       4           a third of the careful captions, then the hard mix: it hardly sees
+hard       0           `micro-vlm-hard`, shipped: a quarter of its web captions are wrong
+middling   1           `micro-vlm`, shipped: a tenth is wrong
+easy       2           one in twenty is wrong, and nearly half are decent
+qwen       3           a Qwen2-VL of the same size: own tower, merger and positions; middling mix,
+                       half of the careful captions
+=========  ==========  ===========================================================================
+
+Seeds draw the weights and the order of the scenes. The first four share one vision tower, as the
+models of a family share theirs; that of `qwen` starts from it and is trained on. What is not
+shipped is trained when it is first asked for, and lies in the study's folder: a killed training
+goes on after its last finished stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from vizer_core.micro.qwen_model import encode_qwen_pictures, qwen_from_state
+from vizer_core.micro.qwen_train import run_qwen_stages
+from vizer_core.micro.vlm_images import encode_pictures
+from vizer_core.micro.vlm_lab import (
+    SAMPLES_PER_CPU_SECOND,
+    TOWER_KEYS,
+    VLM_RECIPES,
+    load_micro_vlm,
+    vlm_from_state,
+    vlm_weights_path,
+)
+from vizer_core.micro.vlm_recipe import VlmRecipe
+from vizer_core.micro.vlm_run import VlmRun, run_stages
+from vizer_core.micro.vlm_web import WebMix
+from vizer_core.store import load_tensors, save_tensors
+from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch
+
+SHIPPED = {"hard": "micro-vlm-hard", "middling": "micro-vlm"}
+_HARD, _MIDDLING = (VLM_RECIPES[name] for name in SHIPPED.values())
+MADE: dict[str, VlmRecipe] = {
+    "weak": replace(
+        _HARD,
+        exact=replace(_HARD.exact, steps=500),
+        web=replace(_HARD.web, steps=200),
+        seed=4,
+        scenes=12_000,
+        parent=SHIPPED["hard"],
+    ),
+    "easy": replace(_MIDDLING, mix=WebMix(generic=0.30, partial=0.20, wrong=0.05), seed=2),
+    "qwen": replace(
+        _MIDDLING,
+        tower=replace(_HARD.tower, steps=150),
+        exact=replace(_HARD.exact, steps=700),
+        web=replace(_HARD.web, steps=150),
+        seed=3,
+        scenes=12_000,
+        parent=None,  # its tower is trained, only not from nothing
+    ),
+}
+BASES = ("weak", "hard", "middling", "easy", "qwen")
+MODEL = Qwen2Vl | SmolVlm
+
+
+def base_path(runs: Path | str, name: str) -> Path:
+    """Return where the weights of a base lie that the study makes itself."""
+    return Path(runs) / "bases" / f"{name}.safetensors"
+
+
+def make_base(runs: Path | str, name: str, *, progress: bool = False) -> None:
+    """Train a base by its recipe, unless it is shipped or finished."""
+    path = base_path(runs, name)
+    if name in SHIPPED or path.is_file():
+        return
+    recipe, tower = _recipe(name), shipped_tower(SHIPPED["hard"])
+    run = VlmRun.open(path.with_name(f"{name}.run.safetensors"), recipe)
+    train = run_qwen_stages if name == "qwen" else run_stages
+    state = {
+        key: value.half()
+        for key, value in train(run, tower, progress=progress).state_dict().items()
+    }
+    manifest = {"recipe": recipe.to_dict(), "losses": run.thinned_losses()}
+    save_tensors(path, state, manifest | {"cpu_seconds": run.seconds})
+    run.remove()
+
+
+def load_base(runs: Path | str, name: str) -> MODEL:
+    """Load a base: a fresh model at each call, because LoRA changes it in place."""
+    if name in SHIPPED:
+        return load_micro_vlm(SHIPPED[name])
+    state, _ = load_tensors(base_path(runs, name), verify=False)
+    make = qwen_from_state if name == "qwen" else vlm_from_state
+    return make(name, _recipe(name).model, state)
+
+
+def see(vlm: MODEL, images: np.ndarray) -> VisionBatch:
+    """Run a base's frozen vision side on pictures as the micro world draws them."""
+    if isinstance(vlm, Qwen2Vl):
+        return encode_qwen_pictures(vlm, images)
+    return encode_pictures(vlm, images)
+
+
+def shipped_tower(name: str) -> dict[str, Tensor]:
+    """Read the vision tower of a shipped model."""
+    state, _ = load_tensors(vlm_weights_path(name))
+    stem = len(TOWER_KEYS)
+    return {key[stem:]: value.float() for key, value in state.items() if key.startswith(TOWER_KEYS)}
+
+
+def bases_cost(runs: Path | str, names: Sequence[str]) -> float:
+    """Return the CPU seconds of the bases that are still to be trained."""
+    left = [n for n in names if n not in SHIPPED and not base_path(runs, n).is_file()]
+    stages = [stage for name in left for stage in _recipe(name).stages]
+    return sum(stage.samples / SAMPLES_PER_CPU_SECOND[stage.name] for stage in stages)
+
+
+def _recipe(name: str) -> VlmRecipe:
+    if name not in MADE:
+        raise ValueError(f"no base {name!r}: wanted one of {sorted([*MADE, *SHIPPED])}")
+    return MADE[name]

@@ -1,0 +1,260 @@
+"""Make `results/vizer_study.json`: when do captions improve without labels, and what foretells it?
+
+    python -m experiments.vizer_study                 everything, in order of importance
+    python -m experiments.vizer_study --parts choose  candidates on validation scenes; the choice
+    python -m experiments.vizer_study --collect       write what is finished; run nothing
+
+Parts, each made of cells that are skipped when finished, so that a killed study goes on:
+
+=======  =======================================================================================
+choose   every label-free variant once on the middling base, validation scenes; the one whose
+         smaller gain (sampled object precision, recall) is largest goes into the file
+core     each base: the paper's reading, the read-back, the chosen variant; real and shuffled;
+         decoding baselines that train nothing
+away     the same on pictures with backgrounds that no base has met
+map      read-back over base x mapper data x learning rate, the chosen one over base x learning
+         rate; real and shuffled
+=======  =======================================================================================
+
+Fields of the file, beside those of every results file:
+
+===========  ===================================================================================
+choices      what was chosen on validation scenes, its candidates with their scores, and when
+scores       system = base:place:variant; `_shuffled` is its control; `best` stands for the chosen
+differences  the same names; paired over scenes and seeds
+map          one row a setting: base, variant, mapper_images, learning_rate, and for each metric
+             gain over the shuffled control and over the base, each with low and high, n, seeds
+runs         per system and seed: curve, KL in nats a token, share of greedy captions changed, the
+             mapper's held-out cosine
+outlook      what was measured before training, per base and variant, whether the run helped, and
+             how often the rule was right on a base that it was not fitted on
+not_run      cells that were planned and are not finished
+===========  ===================================================================================
+
+Intervals are 95%, over scenes and seeds. Greedy metrics have no prefix; `sampled_` is the mean
+over draws at T = 1 (`cool` baselines: T = .7). Objects are scored exactly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from experiments import vizer_study_world as world
+from experiments.grid import Cell, answer_of, cost, run_grid, seconds_spent
+from experiments.vizer_bases import BASES, SHIPPED, bases_cost
+from experiments.vizer_study_cells import INFORMATION, READERS, VARIANTS, trial_cell
+from experiments.vizer_study_outlook import outlook_cell
+from experiments.vizer_study_report import choose, report
+from experiments.vizer_study_world import BASELINES, Trial
+from vizer_core.runtime import git_commit, hardware
+from vizer_core.store import read_json, write_json
+
+OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
+PARTS = ("choose", "core", "away", "map")
+CHOOSER = "middling"
+COMPARED = ("literal", "read_back")  # the chosen variant comes to these
+CANDIDATE_RATES = {name: (5e-4,) for name in INFORMATION} | {"information_50": (2e-4, 5e-4)}
+RATES, SIZES = (5e-5, 2e-4, 8e-4), (1_000, 4_000, 16_000)
+LEFT_OUT_OF_MAP = ("qwen",)  # the second family is in the core
+SECONDS = {"loss": 22.0, "reward": 30.0, "baseline": 10.0, "states": 45.0, "encode": 25.0}
+
+
+class Study:
+    """The study's plan: which cells there are, in which order."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.runs, self.options = str(options.runs), options
+        self.trial = Trial(
+            self.runs, CHOOSER, "read_back", n=options.n, samples=options.samples,
+            images=options.images, states=options.states, mapper_images=options.states // 2,
+        )  # fmt: skip
+        self.stored = options.states + options.seeds * options.images
+
+    def grid(self, cells: Sequence[Cell]) -> dict[str, Any]:
+        """Run cells, saying first what they cost; with `--collect`, return finished ones only."""
+        cells, folder = list({cell.name: cell for cell in cells}.values()), Path(self.runs)
+        if self.options.collect:
+            found = {cell.name: answer_of(cell, folder) for cell in cells}
+            return {name: record["answer"] for name, record in found.items() if record}
+        print(cost(cells, folder, self.options.workers), file=sys.stderr)
+        return run_grid(cells, folder, workers=self.options.workers, progress=True)
+
+    def prepare(self, bases: Sequence[str], variants: Sequence[str], place: str = "home") -> None:
+        """Make bases, let their towers see the pictures, and compute the states mappers read."""
+        made = [base for base in bases if base not in SHIPPED]
+        self.grid([
+            Cell(f"bases/{base}", world.make_cell, {"runs": self.runs, "base": base},
+                 bases_cost(self.runs, [base])) for base in made
+        ])  # fmt: skip
+        self.grid([
+            Cell(f"vision/{base}-{each}", world.encode_cell,
+                 {"runs": self.runs, "base": base, "place": each, "count": self.stored},
+                 SECONDS["encode"])
+            for base in bases for each in dict.fromkeys(("home", place))
+        ])  # fmt: skip
+        readers = sorted({READERS[variant] for variant in variants if variant in READERS})
+        self.grid([
+            Cell(f"states/{base}-{reader}", world.states_cell,
+                 {"runs": self.runs, "base": base, "reader": reader, "count": self.trial.states},
+                 SECONDS["states"])
+            for base in bases for reader in readers
+        ])  # fmt: skip
+
+    def cells(self, trials: Sequence[Trial]) -> list[Cell]:
+        """Return the cells of trials."""
+        return [
+            Cell(trial.name, trial_cell, asdict(trial),
+                 SECONDS["loss" if trial.variant == "literal" else "reward"])
+            for trial in trials
+        ]  # fmt: skip
+
+    def baselines(self, trial: Trial, systems: Sequence[str] = BASELINES) -> list[Cell]:
+        """Return the cells that decode without training."""
+        where = f"{trial.base}-{trial.place}-{trial.part}{trial.n}"
+        plain = asdict(replace(trial, seed=0, shuffled=False, variant="base"))
+        return [
+            Cell(f"baseline/{where}-{system}", world.baseline_cell, {"system": system} | plain,
+                 SECONDS["baseline"])
+            for system in systems
+        ]  # fmt: skip
+
+    def candidates(self) -> list[Trial]:
+        """Return one run of every label-free variant on validation scenes."""
+        plain = replace(self.trial, part="validation", n=self.options.validation, samples=2)
+        tried = [(name, rate) for name in VARIANTS for rate in CANDIDATE_RATES.get(name, (2e-4,))]
+        return [
+            replace(plain, variant=name, learning_rate=rate)
+            for name, rate in tried
+            if name != "literal"
+        ]
+
+    def compared(self, place: str, best: Trial) -> list[Trial]:
+        """Return real and shuffled runs of every base and compared variant, seed by seed."""
+        rows = [
+            replace(self.trial, base=base, place=place, variant=name, seed=seed, shuffled=mixed,
+                    learning_rate=rate)
+            for seed in range(self.options.seeds)
+            for base in self.options.bases
+            for name, rate in ((best.variant, best.learning_rate),
+                               *((name, self.trial.learning_rate) for name in COMPARED))
+            for mixed in (False, True)
+        ]  # fmt: skip
+        return rows if place == "home" else [row for row in rows if row.base in SHIPPED]
+
+    def mapped(self, best: Trial) -> list[Trial]:
+        """Return the runs of the map."""
+        plain = [
+            replace(self.trial, base=base, seed=seed, shuffled=mixed, learning_rate=rate)
+            for seed in range(self.options.map_seeds)
+            for base in self.options.bases
+            if base not in LEFT_OUT_OF_MAP
+            for rate in RATES
+            for mixed in (False, True)
+        ]
+        sizes = [size * self.options.states // max(SIZES) for size in SIZES]
+        read = [replace(trial, mapper_images=size) for trial in plain for size in sizes]
+        return read + [replace(trial, variant=best.variant) for trial in plain]
+
+    def outlooks(self, best: Trial) -> list[Cell]:
+        """Return what is measured before training, per base and variant."""
+        names = (best.variant, *COMPARED)
+        trials = [
+            replace(self.trial, base=base, variant=name)
+            for base in self.options.bases
+            for name in names
+        ]
+        return [
+            Cell(f"outlook/{trial.base}-{trial.variant}", outlook_cell, asdict(trial), 8.0)
+            for trial in trials
+        ]
+
+
+def chosen_trial(study: Study, choices: dict[str, Any]) -> Trial:
+    """Return the trial that validation scenes chose."""
+    best = choices["best"]
+    return replace(study.trial, variant=best["variant"], learning_rate=best["learning_rate"])
+
+
+def run_choice(study: Study, out: Path) -> dict[str, Any]:
+    """Run the candidates and write the choice into the file, before any test scene is captioned."""
+    trials = study.candidates()
+    study.prepare([CHOOSER], [trial.variant for trial in trials])
+    base = study.baselines(trials[0], ("base", "primed"))
+    answers = study.grid([*base, *study.cells(trials)])
+    choices = choose(trials, base, answers, study.options.validation)
+    choices |= {"commit": git_commit(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(out, {"experiment": "vizer_study", "choices": choices})
+    return choices
+
+
+def main() -> None:
+    """Read the options, run the parts, write the file."""
+    options = read_options()
+    study = Study(options)
+    written = read_json(options.out) if options.out.is_file() else {}
+    choices = written.get("choices")
+    if choices is None:
+        if "choose" not in options.parts:
+            raise SystemExit(f"{options.out} holds no choice yet: run --parts choose first")
+        choices = run_choice(study, options.out)
+    best = chosen_trial(study, choices)
+    plan: dict[str, list[Trial]] = {}
+    baselines: list[Cell] = []
+    for part in [name for name in PARTS[1:] if name in options.parts]:
+        place = "away" if part == "away" else "home"
+        trials = study.mapped(best) if part == "map" else study.compared(place, best)
+        used = sorted({trial.base for trial in trials})
+        study.prepare(used, [best.variant, *COMPARED], place)
+        some = [
+            cell
+            for base in used
+            for cell in study.baselines(replace(study.trial, base=base, place=place))
+        ]
+        plan[part], baselines = trials, [*baselines, *some]
+        study.grid(study.outlooks(best) + some if part == "core" else some)
+        study.grid(study.cells(trials))
+    answers = study.grid([*baselines, *study.outlooks(best)]) if plan else {}
+    for trials in plan.values():
+        answers |= study.grid(study.cells(trials))
+    found = report(plan, baselines, answers, best)
+    content = {
+        "experiment": "vizer_study",
+        "command": f"python -m experiments.vizer_study {' '.join(sys.argv[1:])}".strip(),
+        "commit": git_commit(),
+        "hardware": hardware(),
+        "seconds": seconds_spent(options.runs),  # of one core, all cells
+        "interval": "95% bootstrap over scenes and seeds; differences are paired",
+        "settings": {key: value for key, value in asdict(study.trial).items() if key != "runs"},
+        "choices": choices,
+    }
+    write_json(options.out, content | found)
+    print(f"wrote {options.out}: {len(found['not_run'])} planned cells are not run")
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--bases", nargs="+", choices=BASES, default=BASES)
+    parser.add_argument("--n", type=int, default=1000, help="test scenes")
+    parser.add_argument("--validation", type=int, default=300, help="scenes for choices")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--map-seeds", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=2, help="captions drawn a scene")
+    parser.add_argument("--images", type=int, default=640, help="unlabelled pictures of a run")
+    parser.add_argument("--states", type=int, default=8000, help="own captions of a base")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=Path, default=RUNS, help="where finished cells lie")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--collect", action="store_true", help="run nothing, write what is there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

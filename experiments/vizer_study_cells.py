@@ -1,0 +1,190 @@
+"""One cell of the ViZer study: a variant trained on a base without labels, then made to caption.
+
+==================  ==============================================================================
+variant             what phase 2 raises
+==================  ==============================================================================
+literal             the paper's reading: 1 - cos on states with the image in context falls
+read_back           cosine of the words, read back as text by the frozen base, with F_I centred
+residual            the same, F_I without its first nine principal directions
+regions             the same, targets from the spread of the image's sub-regions
+filtered            the same, mapper trained on the better half, by agreement, of four own captions
+                    a picture at T = .7
+ensemble            the least of three mappers' cosines
+hard_negatives      the read-back's margin over the four images most like the own one
+consensus           overlap with eight captions that the base drew of the picture
+information         log p(y | I) - w log p(y), by the frozen base: `information_50` has w = .5
+neighbours          log p(y | I) less its mean over the four most similar images
+==================  ==============================================================================
+
+None reads a label. With `shuffled`, phase 2 gives every picture the target of another; nothing
+else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from experiments import vizer_study_world as world
+from experiments.vizer_study_world import Trial
+from vizer_core.runtime import seeded
+from vizer_core.vizer import MapperConfig, ReadBackReward, add_lora, fit_mapper, shuffled
+from vizer_core.vizer.agreement import ConsensusReward, word_weights
+from vizer_core.vizer.drift import measure_drift
+from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
+from vizer_core.vizer.listener import InformationReward, NeighbourReward, listening_to
+from vizer_core.vizer.mapper import FittedMapper
+from vizer_core.vizer.neighbours import HardNegativeReward, nearest_images
+from vizer_core.vizer.readings import ImageContext
+from vizer_core.vizer.residual import residual, subregion_targets
+from vizer_core.vizer.rewards import Reward, with_targets
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.train_mapper import MAPPER_FIT
+from vizer_core.vizer.train_rl import RlConfig, train_rl
+from vizer_core.vizer.train_zero_label import VIZER_MICRO, train_zero_label
+from vizer_core.vizer.write_captions import sample_captions
+from vizer_core.vlm import VisionBatch
+
+INFORMATION = {f"information_{w}": w / 100 for w in (50, 60, 70, 80, 100)}
+READERS = {
+    "literal": "own_context",
+    "read_back": "own",
+    "residual": "own",
+    "regions": "own",
+    "filtered": "filtered",
+    "ensemble": "own",
+    "hard_negatives": "own",
+}
+VARIANTS = (*READERS, "consensus", "neighbours", *INFORMATION)
+NEGATIVES, MAPPERS, DRAWN = 4, 3, 8
+MAX_KL = 1.5  # nats a token; every run's last value is kept beside its scores
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a variant needs in phase 2: a source that carries targets, and a reward or a mapper."""
+
+    source: VisionSource
+    reward: Reward | None = None
+    fitted: tuple[FittedMapper, ...] = field(default_factory=tuple)
+
+
+def mapper_of(trial: Trial, *, number: int = 0) -> FittedMapper:
+    """Fit the variant's mapper on the first `mapper_images` of the stored states."""
+    states, features = world.states(trial.runs, trial.base, READERS[trial.variant], trial.states)
+    count = round(trial.mapper_images * len(states) / trial.states)
+    if trial.variant == "regions":
+        features = subregion_targets(world.vision(trial.runs, trial.base, "home", trial.states))
+    states, features = states[:count], features[:count]
+    shape = MapperConfig(states.shape[1], features.shape[1], layer_norm=True)
+    held_out = max(2, min(500, count // 5))
+    space = residual if trial.variant == "residual" else MAPPER_FIT.space
+    config = replace(MAPPER_FIT, held_out=held_out, space=space)
+    generator = seeded(1000 + 100 * number + trial.seed)
+    return fit_mapper(states, features, shape=shape, config=config, generator=generator)
+
+
+def _read_back(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
+    fitted = mapper_of(trial)
+    return Setup(images, ReadBackReward(vlm, fitted), (fitted,))
+
+
+def _regions(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
+    fitted = mapper_of(trial)
+    source = with_targets(images, subregion_targets(images))
+    return Setup(source, ReadBackReward(vlm, fitted), (fitted,))
+
+
+def _ensemble(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
+    fitted = tuple(mapper_of(trial, number=i) for i in range(MAPPERS))
+    readers = tuple(ReadBackReward(vlm, each) for each in fitted)
+    return Setup(images, EnsembleReward(readers, least_of_readers), fitted)
+
+
+def _hard_negatives(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
+    fitted = mapper_of(trial)
+    table = fitted.targets(images.image_features)
+    reward = HardNegativeReward(ReadBackReward(vlm, fitted), table, negatives=NEGATIVES)
+    return Setup(images, reward, (fitted,))
+
+
+def _consensus(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
+    drawn = sample_captions(
+        vlm, images, samples=DRAWN, generator=seeded(7000 + trial.seed), decoding=world.SAMPLED
+    )
+    weights = word_weights([text for row in drawn for text in row])
+    return Setup(listening_to(images), ConsensusReward(drawn, weights))
+
+
+def _neighbours(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
+    features = images.image_features - images.image_features.mean(dim=0)
+    near = nearest_images(features, count=NEGATIVES)
+    return Setup(listening_to(images), NeighbourReward(vlm, images, near))
+
+
+def _information(trial: Trial, vlm: Any, images: VisionBatch, *, weight: float) -> Setup:
+    return Setup(listening_to(images), InformationReward(vlm, images, weight))
+
+
+SETUPS: dict[str, Callable[..., Setup]] = {
+    "literal": lambda trial, vlm, images: Setup(images, None, (mapper_of(trial),)),
+    "read_back": _read_back,
+    "residual": _read_back,
+    "filtered": _read_back,
+    "regions": _regions,
+    "ensemble": _ensemble,
+    "hard_negatives": _hard_negatives,
+    "consensus": _consensus,
+    "neighbours": _neighbours,
+} | {name: partial(_information, weight=weight) for name, weight in INFORMATION.items()}
+
+
+def setup(trial: Trial, vlm: Any) -> Setup:
+    """Make a variant's source and reward; each seed has pictures of its own."""
+    first = trial.states + trial.seed * trial.images
+    images = world.vision(trial.runs, trial.base, trial.place, first + trial.images)
+    return SETUPS[trial.variant](trial, vlm, images.select(range(first, first + trial.images)))
+
+
+def train(trial: Trial, vlm: Any) -> dict[str, Any]:
+    """Put LoRA on a base and run phase 2; return what the run recorded."""
+    found = setup(trial, vlm)
+    add_lora(vlm, generator=seeded(2000 + trial.seed))
+    source = found.source
+    if trial.shuffled:
+        source = shuffled(source, generator=seeded(3000 + trial.seed))
+    generator, rate = seeded(4000 + trial.seed), trial.learning_rate
+    if found.reward is None:
+        config = replace(VIZER_MICRO, decoding=world.SAMPLED, learning_rate=rate)
+        objective = ImageContext(found.fitted[0])
+        history = train_zero_label(vlm, source, config, objective=objective, generator=generator)
+        curve, kl = history.loss, [value for value in history.kl if value is not None]
+    else:
+        config = RlConfig(learning_rate=rate, decoding=world.SAMPLED, max_kl=MAX_KL)
+        history = train_rl(vlm, source, found.reward, config, generator=generator)
+        curve, kl = history.reward, history.kl
+    looks = [each.history.held_out[-1] for each in found.fitted]
+    return {
+        "curve": [round(value, 4) for value in (*curve[:3], *curve[-3:])],
+        "kl": round(kl[-1], 4) if kl else None,
+        "stopped": history.stopped,
+        "mapper": [{"cosine": look.cosine, "constant": look.constant_cosine} for look in looks],
+    }
+
+
+def trial_cell(**what: Any) -> dict[str, Any]:
+    """Train a variant, and caption the scenes that it is tested on."""
+    torch.set_num_threads(1)
+    trial = Trial(**what)
+    vlm = world.load(trial.runs, trial.base)
+    record = train(trial, vlm)
+    captions = world.write(trial, vlm)
+    with vlm.adapter_off():
+        before = world.write(replace(trial, samples=0), vlm)["greedy"]
+    drift = measure_drift(before, captions["greedy"])
+    record |= {"changed": drift.changed, "longer": drift.longer, "top1": drift.top1}
+    return captions | {"record": record}

@@ -1,0 +1,252 @@
+"""From finished cells to the file: the choice, scores, differences, the map, the outlook's end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from experiments.grid import Cell
+from experiments.scoring import (
+    Exam,
+    changed,
+    difference_rows,
+    score,
+    score_rows,
+)
+from experiments.vizer_study_world import Trial, scenes_of
+from experiments.vizer_world import JUDGE
+from vizer_core.metrics.stats import Statistics, bootstrap_seeds
+from vizer_core.micro import load_micro_clip, micro_lexicon
+from vizer_core.vizer.outlook import Outlook, accuracy, fit_rule, leave_one_out
+from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
+
+Found = dict[str, list[dict[str, Statistics]]]
+PRECISION, RECALL = "sampled_object_precision", "sampled_object_recall"
+MAP_METRICS = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "object_f1")
+
+
+@cache
+def exam_of(part: str, place: str, n: int) -> Exam:
+    """Prepare a part's scenes once."""
+    return Exam.of(scenes_of(part, place, n), load_micro_clip(JUDGE))
+
+
+def rates(answer: Mapping[str, Any], split: Any) -> dict[str, Statistics]:
+    """Return exact grounding of greedy and drawn captions; no model is needed."""
+    truths, lexicon = [scene.truth for scene in split.scenes], micro_lexicon()
+    rows = [list(row) for row in zip(*answer["sampled"], strict=True)]
+    found = grounding_statistics([[c] for c in answer["greedy"]], truths, lexicon=lexicon)
+    return found | sampled_grounding(rows, truths, lexicon=lexicon)
+
+
+def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> dict:
+    """Return every metric of a cell: greedy in full, drawn captions by exact grounding."""
+    found = score(answer["greedy"], exam) | rates(answer, exam.split)
+    return found | {"changed": changed(answer["greedy"], before)}
+
+
+def choose(
+    trials: Sequence[Trial], base: Sequence[Cell], answers: Mapping[str, Any], n: int
+) -> dict[str, Any]:
+    """Return the candidate whose smaller gain, of precision and recall, is largest."""
+    split = scenes_of("validation", "home", n)
+
+    def values(answer: Mapping[str, Any]) -> dict[str, float]:
+        found = rates(answer, split)
+        kept = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "sampled_length")
+        return {name: round(float(found[name].value(found[name].rows.sum(axis=0))), 4)
+                for name in kept}  # fmt: skip
+
+    start = values(answers[base[0].name])
+    rows = []
+    for trial in trials:
+        if trial.name not in answers:
+            continue
+        found = values(answers[trial.name])
+        gain = min(found[name] - start[name] for name in (PRECISION, RECALL))
+        about = {"variant": trial.variant, "learning_rate": trial.learning_rate}
+        rows.append(about | {"smaller_gain": round(gain, 4), "scores": found,
+                             "kl": answers[trial.name]["record"]["kl"]})  # fmt: skip
+    rows.sort(key=lambda row: -row["smaller_gain"])
+    return {
+        "rule": "the largest smaller gain of sampled object precision and recall over the base",
+        "scenes": f"validation, {n} from number {split.first}",
+        "base": start,
+        "primed": values(answers[base[1].name]),
+        "best": rows[0],
+        "candidates": rows,
+    }
+
+
+def system_of(trial: Trial, best: Trial) -> str:
+    """Return base:place:variant, the chosen variant as `best`."""
+    name = "best" if trial.variant == best.variant else trial.variant
+    return f"{trial.base}:{trial.place}:{name}{'_shuffled' * trial.shuffled}"
+
+
+def report(
+    plan: Mapping[str, Sequence[Trial]],
+    baselines: Sequence[Cell],
+    answers: Mapping[str, Any],
+    best: Trial,
+) -> dict[str, Any]:
+    """Return scores, differences, map, runs and outlook of what is finished."""
+    names = {cell.name for cell in baselines} | {t.name for some in plan.values() for t in some}
+    found: Found = {}
+    known: dict[str, dict] = {}
+    for cell in baselines:
+        if cell.name in answers:
+            what = cell.arguments
+            before = answers.get(cell.name.rsplit("-", 1)[0] + "-base")
+            if before is None:
+                continue
+            exam = exam_of(what["part"], what["place"], what["n"])
+            system = f"{what['base']}:{what['place']}:{what['system']}"
+            found[system] = [statistics(answers[cell.name], exam, before["greedy"])]
+    runs: dict[str, list] = {}
+    for trial in [trial for part in ("core", "away") for trial in plan.get(part, ())]:
+        start = _base_of(trial, answers)
+        if trial.name not in answers or start is None:
+            continue
+        exam = exam_of(trial.part, trial.place, trial.n)
+        known[trial.name] = statistics(answers[trial.name], exam, start["greedy"])
+        found.setdefault(system_of(trial, best), []).append(known[trial.name])
+        record = answers[trial.name]["record"] | {"seed": trial.seed}
+        runs.setdefault(system_of(trial, best), []).append(record)
+    differences = difference_rows(found, _pairs(found))
+    return {
+        "best": best.variant,
+        "runs": runs,
+        "scores": score_rows(found),
+        "differences": differences,
+        "map": map_rows(plan.get("map", ()), answers, best),
+        "outlook": outlook_rows(plan.get("core", ()), answers, differences, best),
+        "claims": claims(differences),
+        "not_run": sorted(name for name in names if name not in answers),
+    }
+
+
+def _base_of(trial: Trial, answers: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return answers.get(f"baseline/{trial.base}-{trial.place}-{trial.part}{trial.n}-base")
+
+
+def _pairs(found: Found) -> list[tuple[str, str]]:
+    """Return every system against its base and its control, and the best against baselines."""
+    pairs = []
+    for system, runs in found.items():
+        stem, name = system.rsplit(":", 1)
+        against = [f"{stem}:base"] if name != "base" else []
+        against += [f"{system}_shuffled"]
+        if name == "best":
+            rivals = ("primed", "primed_cool", "cool", "banned", "best_of_8", "read_back")
+            against += [f"{stem}:{rival}" for rival in rivals]
+        pairs += [(system, other) for other in against
+                  if other in found and len(found[other]) in (1, len(runs))]  # fmt: skip
+    return pairs
+
+
+def map_rows(
+    trials: Sequence[Trial], answers: Mapping[str, Any], best: Trial
+) -> list[dict[str, Any]]:
+    """Return each setting's gain over its control and over the base, seeds that are finished."""
+    settings: dict[tuple, list[tuple[Trial, Trial]]] = {}
+    for trial in trials:
+        control = replace(trial, shuffled=True)
+        done = trial.name in answers and control.name in answers and _base_of(trial, answers)
+        if not trial.shuffled and done:
+            key = (trial.base, trial.variant, trial.mapper_images, trial.learning_rate)
+            settings.setdefault(key, []).append((trial, control))
+    rows = []
+    for (base, variant, size, rate), pairs in settings.items():
+        name = "best" if variant == best.variant else variant
+        row = {"base": base, "variant": name, "mapper_images": size, "learning_rate": rate}
+        split = scenes_of(pairs[0][0].part, pairs[0][0].place, pairs[0][0].n)
+        real, mixed = ([rates(answers[pair[i].name], split) for pair in pairs] for i in (0, 1))
+        start = [rates(_base_of(pairs[0][0], answers), split)] * len(pairs)
+        for metric in MAP_METRICS:
+            for label, others in (("gain", mixed), ("over_base", start)):
+                found = bootstrap_seeds(
+                    [run[metric] for run in real], against=[run[metric] for run in others]
+                )
+                row[f"{metric}_{label}"] = {"mean": round(found.mean, 5),
+                    "low": round(found.low, 5), "high": round(found.high, 5)}  # fmt: skip
+        rows.append(row | {"n": split.n, "seeds": len(pairs)})
+    return rows
+
+
+def outlook_rows(
+    trials: Sequence[Trial],
+    answers: Mapping[str, Any],
+    differences: Sequence[Mapping[str, Any]],
+    best: Trial,
+) -> dict[str, Any]:
+    """Set forecasts beside ends: a run helped where sampled F1 beats its control, clear of zero."""
+    gains = {(row["system"], row["against"]): row for row in differences
+             if row["metric"] == "sampled_object_f1"}  # fmt: skip
+    rows, groups = [], {}
+    for base, variant in dict.fromkeys((t.base, t.variant) for t in trials):
+        seen = answers.get(f"outlook/{base}-{variant}")
+        system = system_of(replace(best, base=base, variant=variant, place="home"), best)
+        gain = gains.get((system, f"{system}_shuffled"))
+        if seen is None or gain is None:
+            continue
+        helped = gain["low"] > 0
+        rows.append(
+            {"base": base, "variant": variant, "helped": helped, "gain": gain["mean"]} | seen
+        )
+        ends = groups.setdefault(base, ([], []))
+        ends[0].append(Outlook(**seen))
+        ends[1].append(helped)
+    if len(groups) < 2:
+        return {"rows": rows}
+    every = [each for seen, _ in groups.values() for each in seen]
+    helped = [end for _, ends in groups.values() for end in ends]
+    rule, left_out = fit_rule(every, helped), leave_one_out(groups)
+    weights = [len(ends) for _, ends in groups.values()]
+    return {
+        "rows": rows,
+        "rule": {"separation": round(rule.separation, 4)},
+        "accuracy": round(accuracy(rule, every, helped), 4),
+        "accuracy_left_out": round(float(np.average(list(left_out.values()), weights=weights)), 4),
+        "by_base": left_out,
+        "always_yes": round(sum(helped) / len(helped), 4),
+        "n": len(helped),
+    }
+
+
+def claims(differences: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Judge what the study set out to find, by the intervals alone."""
+    rows = {(r["system"], r["against"], r["metric"]): r for r in differences}
+    bases = sorted({r["system"].split(":")[0] for r in differences if ":home:best" in r["system"]})
+    judged = []
+    texts = {
+        "best": "A label-free variant raises sampled object precision and recall over the base and "
+        "over its shuffled control",
+        "read_back": "The read-back reward raises sampled object precision and recall over the "
+        "base and over its shuffled control",
+        "literal": "The paper's reading raises sampled object precision and recall over the base "
+        "and over its shuffled control",
+    }
+    for variant, text in texts.items():
+        for base in bases:
+            system = f"{base}:home:{variant}"
+            wanted = [(system, other, metric) for other in (f"{base}:home:base",
+                      f"{system}_shuffled") for metric in (PRECISION, RECALL)]  # fmt: skip
+            found = [rows[key] for key in wanted if key in rows]
+            if len(found) < 4:
+                continue
+            holds = all(row["low"] > 0 for row in found) and min(r["seeds"] for r in found) >= 3
+            said = "; ".join(
+                f"{row['metric']} {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] over "
+                f"{row['against'].rsplit(':', 1)[1]}" for row in found
+            )  # fmt: skip
+            judged.append({
+                "claim": f"{text} ({base})", "source": "this study",
+                "verdict": "holds" if holds else "does not hold",
+                "evidence": f"{said}; n {found[0]['n']}, {found[0]['seeds']} seeds",
+            })  # fmt: skip
+    return judged

@@ -1,0 +1,113 @@
+"""The ViZer study's bookkeeping: names, the choice, half-finished grids, map and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from experiments.grid import Cell
+from experiments.vizer_bases import BASES, MADE, SHIPPED, bases_cost
+from experiments.vizer_study_cells import READERS, SETUPS, VARIANTS
+from experiments.vizer_study_report import choose, claims, map_rows, outlook_rows, system_of
+from experiments.vizer_study_world import FRESH, Trial, scenes_of
+from vizer_core.micro.vlm_web import caption_draw, exact_caption
+from vizer_core.vizer.outlook import Outlook
+
+N = 8
+TRIAL = Trial("runs", "middling", "read_back", n=N, samples=1)
+SPLIT = scenes_of("test", "home", N)
+GOOD = [exact_caption(scene, caption_draw("test", scene.index, 0)) for scene in SPLIT.scenes]
+VAGUE, WRONG = ["untitled"] * N, ["a ufo and a ufo"] * N
+
+
+def answer(texts: list[str], **record: float) -> dict:
+    return {"greedy": texts, "sampled": [texts], "record": {"kl": 0.1} | record}
+
+
+def test_every_variant_has_a_setup_and_every_base_a_recipe():
+    assert set(SETUPS) == set(VARIANTS) and set(READERS) <= set(VARIANTS)
+    assert set(BASES) == {*MADE, *SHIPPED}
+    seeds = [recipe.seed for recipe in MADE.values()]
+    assert len(set(seeds)) == len(seeds) and not set(seeds) & {0, 1}  # the shipped ones'
+    assert bases_cost("nowhere", list(SHIPPED)) == 0 < bases_cost("nowhere", ["weak"])
+
+
+def test_the_scenes_are_fresh_and_a_trials_name_tells_all_settings():
+    assert SPLIT.scenes[0].index == FRESH and scenes_of("test", "away", 2).name == "away_test"
+    with pytest.raises(ValueError, match="no part 'train'"):
+        scenes_of("train", "home", 2)
+    changed = {"base": "hard", "variant": "residual", "seed": 1, "shuffled": True, "place": "away",
+               "mapper_images": 5, "images": 7, "learning_rate": 1e-3, "part": "validation",
+               "n": 9}  # fmt: skip
+    names = {replace(TRIAL, **{key: value}).name for key, value in changed.items()}
+    assert len(names | {TRIAL.name}) == len(changed) + 1
+    best = replace(TRIAL, variant="consensus", shuffled=True)
+    assert system_of(best, best) == "middling:home:best_shuffled"
+    assert system_of(TRIAL, best) == "middling:home:read_back"
+
+
+def test_the_choice_is_the_largest_smaller_gain():
+    plain = replace(TRIAL, part="validation")
+    trials = [replace(plain, variant=name) for name in ("residual", "regions", "consensus")]
+    split = scenes_of("validation", "home", N)
+    good = [exact_caption(s, caption_draw("validation", s.index, 0)) for s in split.scenes]
+    base = [Cell(f"baseline/{name}", choose, {}) for name in ("base", "primed")]
+    answers = {cell.name: answer(VAGUE[:-1] + good[-1:]) for cell in base}
+    answers |= {trials[0].name: answer(WRONG), trials[1].name: answer(good)}
+    found = choose(trials, base, answers, N)  # the third candidate is not finished
+    assert found["best"]["variant"] == "regions"
+    assert [row["variant"] for row in found["candidates"]] == ["regions", "residual"]
+    assert found["best"]["scores"]["sampled_object_recall"] == 1.0
+
+
+def test_the_map_holds_finished_pairs_only():
+    trials = [replace(TRIAL, seed=seed, shuffled=mixed) for seed in (0, 1) for mixed in (0, 1)]
+    trials = [replace(trial, shuffled=bool(trial.shuffled)) for trial in trials]
+    answers = {"baseline/middling-home-test8-base": answer(VAGUE[:-1] + GOOD[-1:])}
+    answers |= {trials[0].name: answer(GOOD), trials[1].name: answer(WRONG[:-1] + GOOD[-1:])}
+    answers |= {trials[2].name: answer(GOOD)}  # its control is missing
+    (row,) = map_rows(trials, answers, replace(TRIAL, variant="consensus"))
+    assert (row["seeds"], row["variant"], row["n"]) == (1, "read_back", N)
+    gain = row["sampled_object_f1_gain"]
+    assert gain["low"] <= gain["mean"] <= gain["high"] and gain["mean"] > 0.5
+    assert row["sampled_object_precision_over_base"]["mean"] == pytest.approx(0, abs=0.6)
+    assert map_rows(trials, {}, TRIAL) == []
+
+
+def difference(system: str, against: str, metric: str, mean: float, seeds: int = 3) -> dict:
+    return {"system": system, "against": against, "metric": metric, "mean": mean,
+            "low": mean - 0.1, "high": mean + 0.1, "n": N, "seeds": seeds}  # fmt: skip
+
+
+def test_the_outlook_is_judged_on_bases_that_it_has_not_seen():
+    trials = [replace(TRIAL, base=base) for base in ("hard", "middling", "easy")]
+    rows, answers = [], {}
+    for trial, seen, gain in zip(trials, (0.5, 0.7, 0.8), (0.0, 0.2, 0.3), strict=True):
+        system = f"{trial.base}:home:read_back"
+        rows.append(difference(system, f"{system}_shuffled", "sampled_object_f1", gain))
+        outlook = Outlook(9, separation=seen, spread=1.0, generic=0.1)
+        answers[f"outlook/{trial.base}-read_back"] = asdict(outlook)
+    found = outlook_rows(trials, answers, rows, replace(TRIAL, variant="consensus"))
+    assert [row["helped"] for row in found["rows"]] == [False, True, True]
+    assert found["accuracy"] == 1.0 and found["n"] == 3 and 0.5 < found["rule"]["separation"] < 0.7
+    assert set(found["by_base"]) == {"hard", "middling", "easy"}
+
+
+def test_a_claim_needs_both_metrics_both_rivals_and_three_seeds():
+    metrics = ("sampled_object_precision", "sampled_object_recall")
+    rivals = ("hard:home:base", "hard:home:best_shuffled")
+
+    def verdict(**changes: float) -> str:
+        rows = [
+            difference("hard:home:best", rival, metric, changes.get(metric, 0.2),
+                       int(changes.get("seeds", 3)))
+            for rival in rivals for metric in metrics
+        ]  # fmt: skip
+        (found,) = claims(rows)
+        return found["verdict"]
+
+    assert verdict() == "holds"
+    assert verdict(sampled_object_recall=0.05) == "does not hold"
+    assert verdict(seeds=2) == "does not hold"
+    assert claims([difference("hard:home:best", rivals[0], metrics[0], 0.2)]) == []

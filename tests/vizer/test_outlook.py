@@ -1,0 +1,102 @@
+"""The outlook: a score that hears the words, a deaf one, and a rule that is fitted on ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from tiny_vlm import noise_images, tiny_smol
+
+from vizer_core.decoding import Greedy
+from vizer_core.runtime import seeded
+from vizer_core.vizer.listener import InformationReward, listening_to
+from vizer_core.vizer.mapper import MapperConfig, random_mapper
+from vizer_core.vizer.outlook import (
+    ContextCosine,
+    Outlook,
+    OutlookRule,
+    accuracy,
+    fit_rule,
+    leave_one_out,
+    mapper_leak,
+    measure_outlook,
+    separation,
+    with_mapper,
+)
+from vizer_core.vizer.targets import centre
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
+
+VLM = tiny_smol()
+VISION = VLM.encode_image(noise_images(6))
+
+
+def seen(value: float, **rest: float) -> Outlook:
+    return Outlook(9, **({"separation": value, "spread": 1.0, "generic": 0.2} | rest))
+
+
+@dataclass
+class Deaf:
+    """Scores the picture, whatever is said of it."""
+
+    name: str = "deaf"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> torch.Tensor:
+        k = len(captions) // len(vision)
+        return vision.image_features[:, 0].repeat_interleave(k)
+
+
+def test_separation_is_the_share_of_right_orders():
+    own, other = torch.tensor([3.0, 3.0, 1.0, 2.0]), torch.tensor([1.0, 3.0, 2.0, 0.0])
+    assert separation(own, other) == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert separation(own, other) + separation(other, own) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"got \(4,\) and \(2,\) scores"):
+        separation(own, other[:2])
+
+
+def test_a_score_that_does_not_hear_the_words_is_deaf():
+    outlook = measure_outlook(VLM, VISION, Deaf(), generator=seeded(0))
+    assert (outlook.separation, outlook.spread, outlook.n) == (0.5, 0.0, 6)
+    assert not OutlookRule(0.4).helps(outlook)
+    assert "captions of a picture score alike" in OutlookRule(0.4).say(outlook)
+
+
+def test_the_listener_hears_its_own_captions():
+    reward = InformationReward(VLM, VISION)
+    outlook = measure_outlook(VLM, listening_to(VISION), reward, generator=seeded(0), samples=8)
+    assert outlook.separation > 0.55 and outlook.spread > 0.1 and 0 < outlook.generic <= 1
+    with pytest.raises(ValueError, match="6 pictures with 1 captions"):
+        measure_outlook(VLM, VISION, reward, samples=1, generator=seeded(0))
+
+
+def test_the_context_cosine_is_that_of_the_states_after_the_image():
+    shape = MapperConfig(VLM.lm_width, VISION.image_features.shape[1], width=8)
+    fitted = random_mapper(shape, centre(VISION.image_features), generator=seeded(1))
+    captions = VLM.tokenize(["a cat", "the dog", "a red ball", "a boat", "photo", "itap"])
+    states = VLM.caption_states(VISION, captions)
+    wanted = fitted.cosines(states, captions.mask, VISION.image_features)
+    assert torch.allclose(ContextCosine(VLM, fitted)(VISION, captions), wanted, atol=1e-5)
+    read = VLM.generate(VISION, decoding=Greedy())
+    answers = fitted.mapper.read(VLM.caption_states(VISION, read), read.mask)
+    assert answers.shape == (6, fitted.mapper.config.out_width)
+    assert -1 <= mapper_leak(VLM, fitted, VISION) <= 1
+    told = with_mapper(seen(0.9), fitted, leak=0.4)
+    assert told.leak == 0.4 and told.mapper_gain == 0.0
+    assert not OutlookRule(0.5).helps(told) and "the score leaks" in OutlookRule().say(told)
+
+
+def test_a_rule_is_fitted_on_ends_and_judged_on_a_base_that_it_has_not_seen():
+    values, ends = [0.5, 0.55, 0.7, 0.8], [False, False, True, True]
+    outlooks = [seen(value) for value in values]
+    rule = fit_rule(outlooks, ends)
+    assert rule.separation == pytest.approx(0.625) and accuracy(rule, outlooks, ends) == 1.0
+    assert fit_rule(outlooks, [False] * 4).separation > 1
+    assert "training may help" in rule.say(seen(0.7)) and "62%" in rule.say(seen(0.5))
+    groups = {"a": (outlooks, ends), "b": ([seen(0.52), seen(0.9)], [False, True]),
+              "odd": ([seen(0.9)], [False])}  # fmt: skip
+    found = leave_one_out(groups)
+    assert found["b"] == 1.0 and found["odd"] == 0.0
+    with pytest.raises(ValueError, match="got 1 groups"):
+        leave_one_out({"a": groups["a"]})
+    with pytest.raises(ValueError, match="4 outlooks and 1 ends"):
+        fit_rule(outlooks, [True])

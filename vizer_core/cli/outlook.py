@@ -1,0 +1,34 @@
+"""What `vizer enhance` says before it starts: is training likely to help this model?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vizer_core.cli.app import say
+
+LOOKED_AT = 64  # pictures; each is captioned four times
+
+
+def say_outlook(vlm: Any, pictures: Any, fitted: Any, *, objective: str, seed: int) -> bool:
+    """Measure on a few pictures, print the forecast, and return whether it is good."""
+    from vizer_core.runtime import seeded
+    from vizer_core.vizer.outlook import (
+        ContextCosine,
+        OutlookRule,
+        mapper_leak,
+        measure_outlook,
+        with_mapper,
+    )
+    from vizer_core.vizer.rewards import ReadBackReward
+    from vizer_core.vizer.text_states import ImageSource
+
+    source = ImageSource(vlm, pictures[:LOOKED_AT])
+    in_context = objective == "image_context"
+    reward = ContextCosine(vlm, fitted) if in_context else ReadBackReward(vlm, fitted)
+    outlook = measure_outlook(vlm, source, reward, generator=seeded(seed))
+    leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
+    outlook, rule = with_mapper(outlook, fitted, leak=leak), OutlookRule()
+    good = rule.helps(outlook)
+    said = rule.say(outlook)
+    say(said if good else f"warning: {said}", err=not good)
+    return good

@@ -1,0 +1,229 @@
+"""Will it help? What can be measured before training, without a label, and a rule that says so.
+
+A reward teaches what it can tell. So the base draws captions of some pictures, and each is scored
+under its own picture and under another. Four numbers come of it:
+
+==============  ================================================================================
+separation      how often a caption scores higher under its own picture than another picture's
+                caption does: the area under the curve of Mann and Whitney. At 1/2 the score does
+                not hear the words, and there is nothing to learn from it
+spread          mean standard deviation of scores among a picture's own captions: without it all
+                captions of a picture are equally good
+generic         probability mass of the likeliest first word
+mapper_gain     the mapper's cosine on held-out pictures less a constant answer's; 0 without one
+leak            how much nearer the mapper is to the image in context than to the caption's image;
+                0 where no image is in context
+==============  ================================================================================
+
+`OutlookRule` turns them into a forecast by one threshold on `separation`, fitted on runs whose end
+is known. Its default, and how often it is right on a base that it was not fitted on, come from
+`results/vizer_study.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vizer_core.decoding import Greedy, Sample
+from vizer_core.vizer.diagnostics import LEAK_MARGIN, swap_test
+from vizer_core.vizer.mapper import FittedMapper
+from vizer_core.vizer.rewards import Reward, captions_an_image
+from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.write_captions import first_token_mass, vision_batches
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
+
+SEPARATION = 0.6  # of the default rule
+
+
+@dataclass(frozen=True, eq=False)
+class ContextCosine:
+    """The paper's score as a reward: the cosine of F_I with states that have the image in context.
+
+    To be looked at, not trained on: gradient descent on it is `readings.ImageContext`.
+    """
+
+    vlm: VisionLanguageModel
+    fitted: FittedMapper
+
+    @property
+    def name(self) -> str:
+        """`image_context`."""
+        return "image_context"
+
+    @torch.no_grad()
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions with their image in context."""
+        k = captions_an_image(vision, captions)
+        with self.vlm.adapter_off():
+            states = self.vlm.caption_states(vision, captions)
+        features = vision.image_features.repeat_interleave(k, dim=0)
+        return self.fitted.cosines(states, captions.mask, features)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What was measured before training; see the table above."""
+
+    n: int
+    separation: float
+    spread: float
+    generic: float
+    mapper_gain: float = 0.0
+    leak: float = 0.0
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Say in words what speaks against training."""
+        found = []
+        if self.leak > LEAK_MARGIN:
+            found.append(
+                f"the score leaks: the mapper is {self.leak:.2f} nearer to the image than to the "
+                "image that the caption belongs to"
+            )
+        if self.spread < 1e-4:
+            found.append("all captions of a picture score alike: no gradient tells them apart")
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class OutlookRule:
+    """Training is forecast to help where `separation` is at least this, and nothing leaks."""
+
+    separation: float = SEPARATION
+
+    def helps(self, outlook: Outlook) -> bool:
+        """Forecast.
+
+        >>> OutlookRule(0.6).helps(Outlook(64, separation=0.7, spread=0.1, generic=0.3))
+        True
+        """
+        return outlook.separation >= self.separation and not outlook.reasons
+
+    def say(self, outlook: Outlook) -> str:
+        """Put a forecast into one sentence."""
+        numbers = (
+            f"own captions score above another picture's in {outlook.separation:.0%} of pairs "
+            f"({outlook.n} pictures; 50% is deaf), first-word mass {outlook.generic:.2f}"
+        )
+        if self.helps(outlook):
+            return f"outlook: training may help; {numbers}"
+        why = "; ".join(outlook.reasons) or f"wanted at least {self.separation:.0%}"
+        return f"outlook: training is not expected to help; {numbers}; {why}"
+
+
+def separation(own: Float[Tensor, " m"], other: Float[Tensor, " m"]) -> float:
+    """Return the share of pairs in which the own caption scores higher; ties count half.
+
+    Entry i of both is a score under the same picture.
+
+    >>> separation(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0]))
+    0.625
+    """
+    if own.shape != other.shape or not len(own):
+        raise ValueError(f"got {tuple(own.shape)} and {tuple(other.shape)} scores: wanted as many")
+    gap = (own - other).double()
+    return float((gap > 0).double().mean() + 0.5 * (gap == 0).double().mean())
+
+
+@torch.no_grad()
+def measure_outlook(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    reward: Reward,
+    *,
+    samples: int = 4,
+    decoding: Sample | None = None,
+    generator: torch.Generator,
+) -> Outlook:
+    """Draw captions, and score each under its picture and in the place of the next picture's.
+
+    Pictures are compared within batches, each with the one after it.
+    """
+    if len(source) < 2 or samples < 2:
+        raise ValueError(
+            f"{len(source)} pictures with {samples} captions each: wanted at least 2 of both"
+        )
+    right, wrong, spreads = [], [], []
+    rule = decoding or Sample()
+    with vlm.adapter_off():
+        for vision in vision_batches(source):
+            if len(vision) < 2:
+                continue
+            captions = vlm.generate(vision, decoding=rule, samples=samples, generator=generator)
+            scores = reward(vision, captions)
+            moved = [(i + samples) % len(captions) for i in range(len(captions))]
+            right.append(scores)
+            wrong.append(reward(vision, captions.select(moved)))
+            spreads.append(scores.reshape(len(vision), samples).std(dim=1, correction=0))
+        mass = first_token_mass(vlm, source, top=1)
+    return Outlook(
+        n=len(source),
+        separation=separation(torch.cat(right), torch.cat(wrong)),
+        spread=float(torch.cat(spreads).mean()),
+        generic=max(mass.values(), default=0.0),
+    )
+
+
+@torch.no_grad()
+def mapper_leak(vlm: VisionLanguageModel, fitted: FittedMapper, source: VisionSource) -> float:
+    """Return the leak index of a mapper whose states have the image in context (`diagnostics`)."""
+
+    def read(vision: VisionBatch, captions: CaptionBatch) -> Tensor:
+        return fitted.mapper.read(vlm.caption_states(vision, captions), captions.mask)
+
+    vision = source.select(list(range(len(source))))
+    order = [(i + 1) % len(vision) for i in range(len(vision))]
+    with vlm.adapter_off():
+        captions = vlm.generate(vision, decoding=Greedy())
+        targets = fitted.targets(vision.image_features)
+        return swap_test(read, vision, captions, targets, order=order).index
+
+
+def with_mapper(outlook: Outlook, fitted: FittedMapper, *, leak: float = 0.0) -> Outlook:
+    """Add what a mapper's held-out pairs said, and how much it leaks where that was measured."""
+    looks = fitted.history.held_out
+    gain = looks[-1].cosine - looks[-1].constant_cosine if looks else 0.0
+    return replace(outlook, mapper_gain=gain, leak=leak)
+
+
+def fit_rule(outlooks: Sequence[Outlook], helped: Sequence[bool]) -> OutlookRule:
+    """Choose the threshold that forecasts most of these runs rightly; the middle of equals.
+
+    >>> seen = [Outlook(9, separation=s, spread=1.0, generic=0.1) for s in (0.5, 0.6, 0.8)]
+    >>> round(fit_rule(seen, [False, False, True]).separation, 2)
+    0.7
+    """
+    if len(outlooks) != len(helped) or not outlooks:
+        raise ValueError(f"{len(outlooks)} outlooks and {len(helped)} ends: wanted as many, one up")
+    values = sorted({outlook.separation for outlook in outlooks})
+    cuts = [0.0, *((a + b) / 2 for a, b in pairwise(values)), 1.0 + 1e-9]
+    right = [accuracy(OutlookRule(cut), outlooks, helped) for cut in cuts]
+    best = [cut for cut, share in zip(cuts, right) if share == max(right)]
+    return OutlookRule(best[len(best) // 2])
+
+
+def accuracy(rule: OutlookRule, outlooks: Sequence[Outlook], helped: Sequence[bool]) -> float:
+    """Return the share of runs whose end a rule forecasts."""
+    hits = [rule.helps(seen) == end for seen, end in zip(outlooks, helped, strict=True)]
+    return sum(hits) / len(hits)
+
+
+def leave_one_out(
+    groups: Mapping[str, tuple[Sequence[Outlook], Sequence[bool]]],
+) -> dict[str, float]:
+    """Fit the rule without one group (a base) at a time; return its accuracy on that group."""
+    if len(groups) < 2:
+        raise ValueError(f"got {len(groups)} groups: wanted at least 2, to leave one out")
+    found = {}
+    for name, (outlooks, helped) in groups.items():
+        rest = [pair for other, pair in groups.items() if other != name]
+        seen = [each for some, _ in rest for each in some]
+        rule = fit_rule(seen, [end for _, ends in rest for end in ends])
+        found[name] = accuracy(rule, outlooks, helped)
+    return found
