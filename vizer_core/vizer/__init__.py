@@ -8,8 +8,12 @@
 - `lora`, `train_zero_label`: phase 2 on unlabelled images
 - `checkpoint`: mappers on disk; runs that survive a kill
 - `adapter_run`: what every training of an adapter does alike: steps, warm-up, saving, going on
+- `step_part`, `shared_work`: a step's images, and a whole set's captions, among processes
 - `rewards`, `advantages`, `train_rl`, `best_of_n`: the same score as a reward, and CLIP's
 - `write_captions`: whole sets captioned; what decoding alone can change
+- `residual`, `agreement`, `neighbours`, `ensemble`, `listener`: targets without the background, own
+  captions that agree, hard negatives, readers in company, the frozen base as listener
+- `outlook`: before training: will it help?
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
 
