@@ -22,7 +22,9 @@ from vizer_core.study import (
     model_names,
     open_micro,
     open_study,
+    recorded_captions,
     recorded_differences,
+    recorded_runs,
     recorded_scores,
 )
 
@@ -180,3 +182,18 @@ def test_recorded_differences_are_read_by_pair(tmp_path):
     assert found == {("x", "base"): Interval(0.1, 0.0, 0.2)}
     with pytest.raises(ValueError, match=r"run\.json has no metric 'bleu'"):
         recorded_differences("run", "bleu", folder=tmp_path)
+
+
+def test_single_runs_and_their_captions_are_read_by_system_and_seed(tmp_path):
+    row = {"metric": "f1", "low": 0.4, "high": 0.6, "n": 9, "seeds": 1}
+    scores = [row | {"system": f"a#{seed}", "mean": 0.5 + seed / 100} for seed in (1, 0)]
+    scores += [row | {"system": "a", "mean": 0.505, "seeds": 2}, row | {"system": "b", "mean": 0.5}]
+    write_json(tmp_path / "runs.json", {"scores": scores, "examples": {"a#0": ["a cat"]}})
+    found = recorded_runs("runs", "f1", folder=tmp_path)
+    assert found == {"a": {1: Interval(0.51, 0.4, 0.6), 0: Interval(0.5, 0.4, 0.6)}}
+    assert recorded_captions("runs", folder=tmp_path) == {"a#0": ("a cat",)}
+    write_json(tmp_path / "means.json", {"scores": scores[2:]})
+    with pytest.raises(ValueError, match="has no row of a single run for 'f1'"):
+        recorded_runs("means", "f1", folder=tmp_path)
+    with pytest.raises(ValueError, match="keeps no captions"):
+        recorded_captions("means", folder=tmp_path)

@@ -175,6 +175,32 @@ def recorded_differences(
     }
 
 
+def recorded_runs(
+    experiment: str, metric: str, *, folder: Path = RESULTS
+) -> dict[str, dict[int, Interval]]:
+    """Return a metric run by run: the seeds of each system, from rows that are named `name#seed`.
+
+    A run's interval is over pictures alone.
+    """
+    found: dict[str, dict[int, Interval]] = {}
+    for name, value in recorded_scores(experiment, metric, folder=folder).items():
+        system, mark, seed = name.partition("#")
+        if mark:
+            found.setdefault(system, {})[int(seed)] = value
+    if not found:
+        raise ValueError(f"{experiment}.json has no row of a single run for {metric!r}")
+    return found
+
+
+def recorded_captions(experiment: str, *, folder: Path = RESULTS) -> dict[str, tuple[str, ...]]:
+    """Return the captions of the first test pictures that a results file keeps, run by run."""
+    path = Path(folder) / f"{experiment}.json"
+    captions = read_json(path).get("examples")
+    if not captions:
+        raise ValueError(f"{path.name} keeps no captions under 'examples'")
+    return {name: tuple(texts) for name, texts in captions.items()}
+
+
 def _open_full(model: str, n: int) -> Study:
     wanted = FULL_MODELS[0] if model in RECIPES else model
     name, slash, tag = wanted.partition("/")

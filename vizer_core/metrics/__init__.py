@@ -10,6 +10,6 @@
 - `diversity`: lengths, words, repetition, novelty
 - `references`: captions checked, matched by image, tokenised once
 - `scorers`: each metric as sufficient statistics and a signature, for `vizer_core.evaluate`
-- `stats`: intervals, paired tests, seeds, Holm
+- `stats`: intervals, paired tests, seeds, Holm; `selection`: what chance finds among many settings
 - `availability`: Java, and jars inside packages
 """
