@@ -14,7 +14,11 @@ from vizer_core.metrics.clipscore import (
     refclipscores,
     reference_cosines,
 )
-from vizer_core.metrics.self_retrieval import self_retrieval_hits, self_retrieval_ranks
+from vizer_core.metrics.self_retrieval import (
+    retrieval_credit,
+    self_retrieval_hits,
+    self_retrieval_ranks,
+)
 
 
 def at(*degrees: float) -> torch.Tensor:
@@ -103,3 +107,17 @@ def test_ranks_equal_a_full_sort_whatever_the_block(monkeypatch):
 def test_k_out_of_range_is_named():
     with pytest.raises(ValueError, match="k=4: wanted 1 to 3"):
         self_retrieval_hits(torch.eye(3), torch.eye(3), k=4)
+
+
+def test_ties_count_against_for_or_are_shared():
+    table = torch.tensor([[0.5, 0.5, 0.5, 0.1], [0.9, 0.2, 0.1, 0.0], [0.9, 0.2, 0.1, 0.0]])
+    own = torch.tensor([0.5, 0.9, 0.2])
+    assert retrieval_credit(table, own, ties="against").tolist() == [0, 1, 0]
+    assert retrieval_credit(table, own, ties="for").tolist() == [1, 1, 0]
+    assert retrieval_credit(table, own, ties="shared") == pytest.approx([1 / 3, 1, 0])
+    assert retrieval_credit(table, own, ties="against", k=2).tolist() == [0, 1, 1]
+    assert retrieval_credit(table, own, ties="against", k=3).tolist() == [1, 1, 1]
+    near = retrieval_credit(table, own + 1e-7, ties="shared", within=1e-6)
+    assert near == pytest.approx([1 / 3, 1, 0])
+    with pytest.raises(ValueError, match="a shared place is the first"):
+        retrieval_credit(table, own, ties="shared", k=5)

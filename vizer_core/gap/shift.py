@@ -27,6 +27,7 @@ from torch.nn.functional import cross_entropy
 
 from vizer_core.gap.pairs import require_pairs
 from vizer_core.gap.stats import gap_vector
+from vizer_core.metrics.self_retrieval import retrieval_credit
 from vizer_core.shapes import unit_norm
 
 LIANG_DELTAS = tuple(step / 4 for step in range(-20, 21))  # -5 to 5 by .25
@@ -216,7 +217,5 @@ def _first_place(queries: Tensor, candidates: Tensor) -> float:
     for start in range(0, len(queries), 1024):
         cosines = queries[start : start + 1024] @ candidates.T
         own = cosines.diagonal(offset=start)
-        best = cosines.amax(dim=1)
-        tied = (cosines >= best[:, None] - TIE).sum(dim=1)
-        credit += float(((own >= best - TIE).float() / tied).sum())
+        credit += float(retrieval_credit(cosines, own, ties="shared", within=TIE).sum())
     return credit / len(queries)

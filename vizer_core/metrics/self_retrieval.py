@@ -4,9 +4,15 @@ Captions are queries and images the gallery, both as features of one joint space
 fits every image finds none, so this sees generic captions that n-gram metrics reward. It depends
 on the gallery: R@1 among 100 images is no R@1 among 5,000, so the gallery's size belongs in the
 signature. Features of the encoder that trained a captioner flatter that captioner.
+
+Equal candidates (one caption written twice) can count in three ways, and which one matters where
+many are equal: `retrieval_credit` names it, and every R@k of this package goes through it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,14 +33,8 @@ def self_retrieval_ranks(
     >>> self_retrieval_ranks(torch.eye(3), torch.eye(3)[[0, 1, 1]]).tolist()
     [0, 0, 2]
     """
-    images, texts = unit_norm(image_features), unit_norm(text_features)
-    ranks = []
-    for start in range(0, len(texts), _QUERIES):
-        similarity = texts[start : start + _QUERIES] @ images.T
-        place = torch.arange(start, start + len(similarity), device=images.device)
-        own = similarity.gather(1, place[:, None])
-        ranks.append((similarity >= own).sum(dim=1) - 1)
-    return torch.cat(ranks)
+    blocks = _blocks(image_features, text_features)
+    return torch.cat([(table >= own[:, None]).sum(dim=1) - 1 for table, own in blocks])
 
 
 def self_retrieval_hits(
@@ -43,4 +43,46 @@ def self_retrieval_hits(
     """Say for each caption whether its image is among the first k; the mean is R@k."""
     if not 1 <= k <= len(image_features):
         raise ValueError(f"k={k}: wanted 1 to {len(image_features)}, the number of images")
-    return self_retrieval_ranks(image_features, text_features) < k
+    blocks = _blocks(image_features, text_features)
+    hits = [retrieval_credit(table, own, ties="against", k=k) for table, own in blocks]
+    return torch.cat(hits).bool()
+
+
+def retrieval_credit(
+    similarity: Float[Tensor, "b c"],
+    own: Float[Tensor, " b"],
+    *,
+    ties: Literal["against", "for", "shared"],
+    k: int = 1,
+    within: float = 0.0,
+) -> Float[Tensor, " b"]:
+    """Credit each query whose own candidate is among the first k; `own` is its similarity.
+
+    Candidates as similar as the own one count `against` the query (they stand before it), `for` it
+    (behind it), or the first place is `shared`: 1 over the number of candidates within `within` of
+    the best. The last is what drawing one of the equals would give on average, and has k = 1.
+
+    >>> table, own = torch.tensor([[0.5, 0.5, 0.1]]), torch.tensor([0.5])
+    >>> [float(retrieval_credit(table, own, ties=ties)) for ties in ("against", "for", "shared")]
+    [0.0, 1.0, 0.5]
+    """
+    if ties == "shared":
+        if k != 1:
+            raise ValueError(f"k={k}: a shared place is the first, wanted k = 1")
+        best = similarity.amax(dim=1)
+        tied = (similarity >= best[:, None] - within).sum(dim=1)
+        return (own >= best - within).float() / tied
+    if ties == "for":
+        return ((similarity > own[:, None]).sum(dim=1) < k).float()
+    return ((similarity >= own[:, None]).sum(dim=1) <= k).float()
+
+
+def _blocks(
+    image_features: Float[Tensor, "n d"], text_features: Float[Tensor, "n d"]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield rows of the similarity of texts to images, and each text's to its own image."""
+    images, texts = unit_norm(image_features), unit_norm(text_features)
+    for start in range(0, len(texts), _QUERIES):
+        similarity = texts[start : start + _QUERIES] @ images.T
+        place = torch.arange(start, start + len(similarity), device=images.device)
+        yield similarity, similarity.gather(1, place[:, None])[:, 0]

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vizer_core.clip import loading
 from vizer_core.clip.encoder import OpenClipEncoder
+from vizer_core.metrics.self_retrieval import retrieval_credit
 from vizer_core.micro.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_core.micro.clip_recipe import ClipRecipe, History, Stage
 from vizer_core.micro.data import MicroSplit
@@ -114,13 +115,16 @@ def retrieval_hits(
 ) -> dict[str, Bool[Tensor, " n"]]:
     """Say of each pair whether its other half ranks first, and among the first five, both ways.
 
+    Equal candidates count for the pair.
+
     >>> retrieval_hits(torch.eye(2), torch.eye(2))["i2t_r1"]
     tensor([True, True])
     """
     scores, hits = image_features @ text_features.T, {}
     for way, table in (("i2t", scores), ("t2i", scores.T)):
-        better = (table > table.diagonal()[:, None]).sum(dim=1)
-        hits |= {f"{way}_r1": better < 1, f"{way}_r5": better < 5}
+        for k in (1, 5):
+            credit = retrieval_credit(table, table.diagonal(), ties="for", k=k)
+            hits[f"{way}_r{k}"] = credit.bool()
     return hits
 
 
