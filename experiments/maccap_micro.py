@@ -108,11 +108,16 @@ def recipes_of(systems: Sequence[str]) -> set[str]:
     return found | {direct[system] for system in systems if system in direct}
 
 
+def seeds_of(name: str, seeds: int) -> int:
+    """Return how many seeds a recipe or system gets: the check of long training has one."""
+    return 1 if name in SEEDLESS or name.endswith(LONG) else seeds
+
+
 def train_cells(run: Run, recipes: Sequence[str], seeds: int) -> list[Cell]:
     """Return one training cell a recipe and seed."""
     cells = []
     for recipe in recipes:
-        for seed in range(seeds):
+        for seed in range(seeds_of(recipe, seeds)):
             # training reads texts alone: the same for whatever pictures are captioned later
             place = replace(run, seed=seed, pictures="home", part="validation", n=0)
             arguments = {"recipe": recipe} | asdict(place)
@@ -126,7 +131,7 @@ def caption_cells(run: Run, systems: Sequence[str], seeds: int, prefix: str) -> 
     cells = []
     for system in systems:
         sampled = system.startswith("maccap") and "pass" not in system
-        for seed in range(1 if system in SEEDLESS else seeds):
+        for seed in range(seeds_of(system, seeds)):
             arguments = {"system": system} | asdict(replace(run, seed=seed))
             name = f"caption/{prefix.replace(':', '-')}{run.part}-{system}-{seed}"
             seconds = SECONDS["sampled" if sampled else "caption"]
@@ -178,7 +183,11 @@ class Study:
         """Add rows for scores and for every pair that both of its systems are in."""
         pairs = [(a, b) for a, b in PAIRS if a in scored and b in scored]
         self.scores += score_rows(scored, prefix=prefix)
-        self.differences += difference_rows(scored, pairs, prefix=prefix)
+        several = [pair for pair in pairs if not pair[0].endswith(LONG)]
+        self.differences += difference_rows(scored, several, prefix=prefix)
+        first = {system: runs[:1] for system, runs in scored.items()}  # seed 0 against seed 0
+        longer = [pair for pair in pairs if pair[0].endswith(LONG)]
+        self.differences += difference_rows(first, longer, prefix=prefix)
 
     def choose_noise(self, clip: str, multiples: Sequence[float]) -> float:
         """Train MacCap at several noises and return the best variance on validation pictures."""
