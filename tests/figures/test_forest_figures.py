@@ -89,6 +89,16 @@ def test_a_second_curve_stands_a_little_apart():
     assert list(curve.get_xdata()) == pytest.approx([1.03, 3.09])
 
 
+def test_a_sweep_starts_at_zero_and_shows_a_level():
+    axes = draw_sweep(CURVES, **SWEEP, level=("blind", 0.1)).axes[0]
+    assert axes.get_ylim()[0] == 0
+    line = next(line for line in axes.lines if line.get_label() == "blind")
+    assert list(line.get_ydata()) == [0.1, 0.1]
+    fall = {"change": {1.0: Interval(-0.2, -0.3, -0.1)}}
+    below = draw_sweep(fall, labels=("x", "y"), roles={"change": "image"}).axes[0]
+    assert below.get_ylim()[0] < -0.3 and below.get_legend() is None
+
+
 def test_a_sweep_wants_points():
     with pytest.raises(ValueError, match="got no points"):
         draw_sweep({"regions": {}}, **SWEEP)

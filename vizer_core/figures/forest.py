@@ -15,7 +15,7 @@ text         a bound: it reads what a method may not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -89,12 +89,13 @@ def draw_sweep(
     labels: tuple[str, str],
     roles: Mapping[str, str],
     log: bool = False,
-    ticks: Sequence[float] | None = None,
+    level: tuple[str, float] | None = None,
 ) -> Figure:
     """Draw a score along a setting, one curve a system, a bar for each 95% interval.
 
     `labels` name the setting and the score. `log` spaces the setting by its logarithm. Points of
-    several curves at one setting stand a little apart, so that their bars can be told.
+    several curves at one setting stand a little apart, so that their bars can be told. `level`
+    names a score that does not depend on the setting: a dotted line.
     """
     if not curves or not all(curves.values()):
         raise ValueError('got no points, wanted for instance {"regions": {1.0: Interval(...)}}')
@@ -105,12 +106,16 @@ def draw_sweep(
             axes.set_xscale("log")
         for turn, (name, points) in enumerate(curves.items()):
             _draw_curve(axes, name, points, roles[name], log=log, turn=turn)
-        at = sorted({x for points in curves.values() for x in points}) if ticks is None else ticks
+        at = sorted({x for points in curves.values() for x in points})
         axes.set_xticks(at, [f"{x:g}" for x in at])
         axes.minorticks_off()
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
-        if len(curves) > 1:
+        if level is not None:
+            axes.axhline(level[1], color=COLOURS["control"], linestyle=":", label=level[0])
+        if min(value.low for points in curves.values() for value in points.values()) >= 0:
+            axes.set_ylim(bottom=0)
+        if len(curves) > 1 or level is not None:
             axes.legend()
     return figure
 
