@@ -31,13 +31,17 @@ def test_a_row_without_seeds_stays_bare_and_other_panels_are_refused():
         draw_seed_forest({"F1": ROWS}, {"F1": POINTS, "CIDEr": POINTS}, **LOOK)
 
 
-def test_bars_are_shares_of_the_draws():
-    figure = draw_chance(np.array([0, 0, 1, 3]), rows=4, observed=2)
+def test_bars_are_shares_of_the_draws_side_by_side():
+    counts = {"loss": np.array([0, 0, 1, 3]), "reward": np.array([4])}
+    roles = {"loss": "region", "reward": "text"}
+    figure = draw_chance(counts, rows=4, roles=roles)
     (axes,) = figure.axes
-    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.25, 0, 0.25, 0]
-    assert list(axes.lines[0].get_xdata()) == [2, 2]
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights == [0.5, 0.25, 0, 0.25, 0, 0, 0, 0, 0, 1]
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
+    assert middles[4] == pytest.approx(3.8) and middles[9] == pytest.approx(4.2)
     with pytest.raises(ValueError, match="none above rows=2"):
-        draw_chance(np.array([3]), rows=2)
+        draw_chance({"loss": np.array([3])}, rows=2, roles=roles)
 
 
 def test_a_proxy_has_one_point_a_run_and_one_name_a_system():
@@ -47,5 +51,7 @@ def test_a_proxy_has_one_point_a_run_and_one_name_a_system():
     (axes,) = figure.axes
     assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[0.9, 0.8], [0.1]]
     assert [text.get_text() for text in axes.texts] == ["vizer_g", "read_back", "base"]
+    left, right = (text.get_ha() for text in axes.texts[:2])
+    assert (left, right) == ("right", "left")  # the far right name points inwards
     with pytest.raises(ValueError, match="got no points"):
         draw_proxy({}, labels=("a", "b"), roles={})

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from vizer_core.figures.forest import Panel, draw_forest
 from vizer_core.figures.style import COLOURS, MARKERS, figure_style, new_figure
 
+Counts = Int64[np.ndarray, " draws"]
 Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
 Pairs = Mapping[str, Sequence[tuple[float, float]]]  # name of a system -> (x, y) of each run
 
@@ -49,29 +50,26 @@ def draw_seed_forest(
     return figure
 
 
-def draw_chance(
-    counts: Int64[np.ndarray, " draws"], *, rows: int, observed: int | None = None
-) -> Figure:
+def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, str]) -> Figure:
     """Draw how often chance alone makes 0, 1, 2, ... of `rows` equal settings look different.
 
-    A line marks the number that was `observed` in a real table, if there is one.
+    `counts` holds simulated tables by kind of run; each kind has its bars side by side.
     """
-    if not len(counts) or int(counts.max()) > rows:
-        raise ValueError(f"got {len(counts)} draws, wanted at least 1, none above rows={rows}")
-    shares = np.bincount(counts, minlength=rows + 1) / len(counts)
+    if not counts or any(not len(c) or int(c.max()) > rows for c in counts.values()):
+        sizes = {kind: len(c) for kind, c in counts.items()}
+        raise ValueError(f"got draws {sizes}, wanted at least 1 a kind, none above rows={rows}")
+    width = 0.8 / len(counts)
     with figure_style():
-        figure = new_figure(6.4, 3.2)
+        figure = new_figure(6.4, 3.4)
         axes = figure.add_subplot()
-        axes.bar(range(rows + 1), shares, color=COLOURS["control"], width=0.7)
-        if observed is not None:
-            axes.axvline(observed, color=COLOURS["region"], linestyle="--")
-            axes.annotate(
-                f"the table has {observed}", (observed, 0.94), xytext=(5, 0), rotation=90,
-                xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
-            )  # fmt: skip
+        for turn, (kind, drawn) in enumerate(counts.items()):
+            places = np.arange(rows + 1) + (turn - (len(counts) - 1) / 2) * width
+            shares = np.bincount(drawn, minlength=rows + 1) / len(drawn)
+            axes.bar(places, shares, width, color=COLOURS[roles[kind]], label=kind)
         axes.set_xticks(range(0, rows + 1, 1 + rows // 12))
         axes.set_xlabel(f"settings that look different, of {rows} equal ones")
         axes.set_ylabel("share of simulated tables")
+        axes.legend()
     return figure
 
 
@@ -87,16 +85,18 @@ def draw_proxy(
     with figure_style():
         figure = new_figure(6.8, 4.0)
         axes = figure.add_subplot()
+        centres = {name: np.mean(found, axis=0) for name, found in pairs.items()}
         for name, found in pairs.items():
             x, y = zip(*found)
             role = roles[name]
             axes.plot(x, y, MARKERS[role], color=COLOURS[role], linestyle="", alpha=0.8)
-            right = np.mean(x) > 0.6
+            left = _has_neighbour(name, centres)
             axes.annotate(
-                name, (float(np.mean(x)), float(np.mean(y))), xytext=(-9 if right else 9, 0),
-                textcoords="offset points", ha="right" if right else "left", va="center",
+                name, tuple(centres[name]), xytext=(-10 if left else 10, 0),
+                textcoords="offset points", ha="right" if left else "left", va="center",
                 fontsize=9, color=COLOURS[role],
             )  # fmt: skip
+        axes.margins(x=0.2)
         if base is not None:
             axes.axhline(base, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.annotate(
@@ -106,3 +106,12 @@ def draw_proxy(
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
     return figure
+
+
+def _has_neighbour(name: str, centres: Mapping[str, np.ndarray]) -> bool:
+    """Say whether a name would run into another system, or out of the figure, on the right."""
+    every = np.stack(list(centres.values()))
+    span = np.maximum(every.max(axis=0) - every.min(axis=0), 1e-9)
+    ahead = (every - centres[name]) / span
+    near = (ahead[:, 0] > 0) & (ahead[:, 0] < 0.3) & (np.abs(ahead[:, 1]) < 0.06)
+    return bool(near.any() or ahead[:, 0].min() < -0.6)
