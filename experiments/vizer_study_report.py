@@ -21,6 +21,7 @@ from experiments.vizer_study_world import Trial, scenes_of
 from experiments.vizer_world import JUDGE
 from vizer_core.metrics.stats import Statistics, bootstrap_seeds
 from vizer_core.micro import load_micro_clip, micro_lexicon
+from vizer_core.vizer.drift import measure_drift
 from vizer_core.vizer.outlook import Outlook, accuracy, fit_rule, leave_one_out
 from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
 
@@ -115,7 +116,9 @@ def report(
         exam = exam_of(trial.part, trial.place, trial.n)
         known[trial.name] = statistics(answers[trial.name], exam, start["greedy"])
         found.setdefault(system_of(trial, best), []).append(known[trial.name])
-        record = answers[trial.name]["record"] | {"seed": trial.seed}
+        drift = measure_drift(start["greedy"], answers[trial.name]["greedy"])
+        record = answers[trial.name]["record"] | {"seed": trial.seed, "changed": drift.changed}
+        record |= {"longer": round(drift.longer, 4), "top1": drift.top1}
         runs.setdefault(system_of(trial, best), []).append(record)
     differences = difference_rows(found, _pairs(found))
     return {
