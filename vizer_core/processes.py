@@ -92,9 +92,10 @@ def sum_over_processes(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Return the sum of each number over processes; alone, the numbers themselves."""
     if process_rank()[1] == 1:
         return values
-    total = values.clone()
+    nccl = distributed.get_backend() == "nccl"  # it adds up what lies on a GPU, and nothing else
+    total = values.to("cuda" if nccl else "cpu", copy=True)
     distributed.all_reduce(total)
-    return total
+    return total.to(values.device)
 
 
 def gather_items(mine: Sequence[Item]) -> list[Item]:

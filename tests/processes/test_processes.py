@@ -15,7 +15,7 @@ from tests.processes.jobs import rl_job, run_jobs, text_job, zero_job
 from vizer_core.processes import gather_items, my_share, pieces, process_rank, share
 
 ROOT = Path(__file__).resolve().parents[2]
-TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}  # AdamW turns rounding of a small gradient into this
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32 sums in another order; seen: 1.4e-6
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def two(tmp_path_factory):
     worker = str(Path(__file__).parent / "jobs.py")
     done = subprocess.run(
         [*launch, "--nproc_per_node", "2", worker, str(out)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return [load_file(out / f"rank{rank}.safetensors") for rank in (0, 1)]
