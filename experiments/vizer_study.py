@@ -58,7 +58,7 @@ from vizer_core.store import read_json, write_json
 OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
 PARTS = ("choose", "core", "away", "map")
 CHOOSER = "middling"
-COMPARED = ("literal", "read_back")  # the chosen variant comes to these
+COMPARED = ("read_back", "literal")  # the chosen variant comes to these
 CANDIDATE_RATES = {name: (5e-4,) for name in INFORMATION} | {"information_50": (2e-4, 5e-4)}
 RATES, SIZES = (5e-5, 2e-4, 8e-4), (1_000, 4_000, 16_000)
 LEFT_OUT_OF_MAP = ("qwen",)  # the second family is in the core
@@ -127,12 +127,9 @@ class Study:
     def candidates(self) -> list[Trial]:
         """Return one run of every label-free variant on validation scenes."""
         plain = replace(self.trial, part="validation", n=self.options.validation, samples=2)
-        tried = [(name, rate) for name in VARIANTS for rate in CANDIDATE_RATES.get(name, (2e-4,))]
-        return [
-            replace(plain, variant=name, learning_rate=rate)
-            for name, rate in tried
-            if name != "literal"
-        ]
+        names = self.options.candidates
+        tried = [(name, rate) for name in names for rate in CANDIDATE_RATES.get(name, (2e-4,))]
+        return [replace(plain, variant=name, learning_rate=rate) for name, rate in tried]
 
     def compared(self, place: str, best: Trial) -> list[Trial]:
         """Return real and shuffled runs of every base and compared variant, seed by seed."""
@@ -242,6 +239,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--bases", nargs="+", choices=BASES, default=BASES)
+    parser.add_argument("--candidates", nargs="+", choices=VARIANTS[1:], default=VARIANTS[1:])
     parser.add_argument("--n", type=int, default=1000, help="test scenes")
     parser.add_argument("--validation", type=int, default=300, help="scenes for choices")
     parser.add_argument("--seeds", type=int, default=3)

@@ -59,8 +59,8 @@ def choose(
     def values(answer: Mapping[str, Any]) -> dict[str, float]:
         found = rates(answer, split)
         kept = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "sampled_length")
-        return {name: round(float(found[name].value(found[name].rows.sum(axis=0))), 4)
-                for name in kept}  # fmt: skip
+        sums = {name: found[name].rows.sum(axis=0, keepdims=True) for name in kept}
+        return {name: round(float(found[name].value(sums[name])[0]), 4) for name in kept}
 
     start = values(answers[base[0].name])
     rows = []

@@ -28,7 +28,7 @@ ROWS = [
 def test_fields_hold_the_gains_and_marks_only_what_is_clear_of_zero():
     figure = draw_improvement_map(ROWS)
     weak, easy, _ = figure.axes
-    assert [axes.get_title() for axes in (weak, easy)] == ["weak", "easy"]
+    assert [axes.get_title(loc="left") for axes in (weak, easy)] == ["weak", "easy"]
     texts = [text.get_text() for text in weak.texts]
     assert texts == [f"-0.05 {DOWN}", "+0.01"]
     assert [text.get_text() for text in easy.texts] == [f"+0.10 {UP}", f"+0.20 {UP}"]
@@ -41,11 +41,13 @@ def test_fields_hold_the_gains_and_marks_only_what_is_clear_of_zero():
 
 def test_bases_stand_in_the_order_asked_for():
     figure = draw_improvement_map(ROWS, bases=["easy", "weak"])
-    assert [axes.get_title() for axes in figure.axes[:2]] == ["easy", "weak"]
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["easy", "weak"]
 
 
 def test_an_interval_that_touches_zero_is_not_clear_of_it():
-    assert clear_of_zero({"low": 0.0, "high": 0.4}) == 0 == clear_of_zero({"low": -1, "high": 0.0})
+    assert (
+        clear_of_zero({"low": 0.0, "high": 0.4}) == 0 == clear_of_zero({"low": -1.0, "high": 0.0})
+    )
 
 
 def test_what_cannot_be_drawn_is_refused():

@@ -117,7 +117,7 @@ class OutlookRule:
         return f"outlook: training is not expected to help; {numbers}; {why}"
 
 
-def separation(own: Float[Tensor, " m"], other: Float[Tensor, " m"]) -> float:
+def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
     """Return the share of pairs in which the own caption scores higher; ties count half.
 
     Entry i of both is a score under the same picture.
