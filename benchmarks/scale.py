@@ -133,7 +133,7 @@ def thinned_memory(captions: int, pictures: int) -> dict[str, float]:
     encoder = load_micro_clip("micro-clip-100", "cpu")
     memory = encoder.encode_text(list(micro_corpus("home", captions).captions))
     queries = encoder.encode_image(
-        [Image.fromarray(pixels) for pixels in MicroSplit("val", pictures).images]
+        [Image.fromarray(pixels) for pixels in MicroSplit("validation", pictures).images]
     )
     found: dict[str, float] = {"memory": len(memory)}
     order = torch.randperm(len(memory), generator=seeded(0))
