@@ -26,16 +26,22 @@ if importlib.util.find_spec("vizer_core") is None:
         "choose .venv/bin/python as this notebook's kernel"
     )"""
 SETUP_HOSTED = """\
-# Setup, written by tools/notebooks.py. On Colab it fetches the package.
-import importlib.util
+# Setup, written by tools/notebooks.py. On Colab it fetches the package, and
+# keeps the torch, torchvision and numpy that Colab's GPU wants.
 import subprocess
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
-if importlib.util.find_spec("vizer_core") is None:
+if find_spec("vizer_core") is None:
     url = "{url}"
     subprocess.run(["git", "clone", "--depth", "1", url, "book"], check=True)
+    kept = [f"{{n}}=={{version(n)}}" for n in ("torch", "torchvision", "numpy")]
+    Path("book/kept.txt").write_text("\\n".join(kept))
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "-r", "book/requirements-colab.txt"], check=True)
+    wanted = ["-r", "book/requirements-colab.txt", "-c", "book/kept.txt"]
+    subprocess.run([*pip, *wanted], check=True)
     sys.path.insert(0, "book")"""
 
 

@@ -2,12 +2,12 @@
 
 Map, from the ground up (a folder imports only what stands above it in this list):
 
-- `shapes`, `runtime`, `store`, `decoding`: axis names, device and profile, files that survive, how
-  the next word is chosen
+- `shapes`, `runtime`, `store`, `decoding`, `hub`, `processes`: axis names, device and profile,
+  files that survive, how the next word is chosen, what is wrong with a checkpoint, shares of a job
 - `data`, `metrics`: facts about the world; no neural nets
 - `clip`, `language`, `vlm`: the three frozen things, each behind a protocol
-- `micro`, `gap`, `textonly`: the offline world of emoji scenes and its models; the modality-gap
-  analysis; training a captioner on text alone
+- `micro`, `gap`, `textonly`, `costs`: the offline world of emoji scenes and its models; the
+  modality-gap analysis; training a captioner on text alone; what a plan costs, estimated
 - `captioners`, `vizer`: MacCap and its baselines; ViZer's mapper and zero-label training
 - `vqa`, `evaluate`, `figures`: answers from captions; scores with intervals; the book's figures
 - `cli`: the command `vizer`

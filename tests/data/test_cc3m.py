@@ -6,6 +6,7 @@ import io
 import tarfile
 import tracemalloc
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -167,3 +168,40 @@ def test_broken_bytes_are_named_by_their_sample():
         decode_image(b"", "00000/7")
     with pytest.raises(CorruptImage, match="not an image in a format that Pillow reads"):
         decode_image(b"<html>", "00000/7")
+
+
+def test_a_tar_that_was_written_twice_and_captions_in_other_encodings_are_counted(tmp_path):
+    twice = [("0.jpg", pixels()), ("0.txt", b"a cat")] * 2
+    members = [
+        *twice,
+        ("1.jpg", pixels()),
+        ("1.txt", "ein Hündchen".encode("latin-1")),
+        ("2.jpg", pixels()),
+        ("2.txt", b"\xff\xfe"),
+        ("3.jpg", b""),
+        ("3.txt", b"an image of no bytes"),
+    ]
+    counts = StreamCounts()
+    samples = list(stream_tars([tar_of(tmp_path, members)], counts=counts))
+    assert [s.caption for s in samples] == ["a cat"]
+    assert counts == StreamCounts(read=5, missing=1, blank=2, repeated=1) and counts.kept == 1
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "turned", "cut"])
+def test_odd_pictures_of_a_tar_are_opened_or_named(mode, tmp_path):
+    stream, exif = io.BytesIO(), Image.Exif()
+    if mode == "turned":
+        exif[0x0112] = 6
+    kind = mode if mode in ("L", "CMYK") else "RGB"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(kind).save(stream, "jpeg", exif=exif)
+    content = stream.getvalue()
+    content = content[: len(content) // 2] if mode == "cut" else content
+    path = tar_of(tmp_path, [("0.jpg", content), ("0.txt", b"noise")])
+    (sample,) = stream_tars([path], counts=StreamCounts())
+    if mode == "cut":
+        with pytest.raises(CorruptImage, match="cannot read 00000/0 as an image"):
+            decode_image(sample.image, sample.id)
+        return
+    found = decode_image(sample.image, sample.id)
+    assert found.mode == "RGB" and found.size == ((40, 60) if mode == "turned" else (60, 40))

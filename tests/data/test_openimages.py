@@ -96,3 +96,12 @@ def test_missing_and_broken_tars_are_named(tmp_path):
     (tmp_path / "page.tar").write_bytes(b"<html>404</html>")
     with pytest.raises(ValueError, match=r"page\.tar is not a whole tar file"):
         list(stream_tar(tmp_path / "page.tar", read=()))
+
+
+def test_two_files_of_one_id_are_named(tmp_path):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    for suffix in ("jpg", "png"):
+        (folder / f"0123456789abcdef.{suffix}").write_bytes(b"x")
+    with pytest.raises(ValueError, match="2 files of 1 images: 0123456789abcdef"):
+        read_openimages(tmp_path, "train")

@@ -99,7 +99,7 @@ def test_a_line_separator_inside_a_caption_is_no_new_line(folder, tmp_path):
     """JSON allows U+2028 and U+0085 unescaped; only a line feed ends a line of JSONL."""
     line = json.dumps({"file_name": "b.jpg", "caption": "a\u2028dog\x85"}, ensure_ascii=False)
     captions = read_captions(written(tmp_path, line + "\r\n", "c.jsonl"))
-    assert captions == {"b.jpg": ["a\u2028dog\x85"]}
+    assert captions == {"b.jpg": ["a dog"]}
 
 
 def test_missing_things_are_named(folder, tmp_path):
@@ -152,3 +152,9 @@ def test_impossible_shards_are_refused():
         plan_shards(0, 4)
     with pytest.raises(ValueError, match="got process 2 of 2"):
         shards_of_process(plan_shards(4, 1), 2, 2)
+
+
+def test_line_breaks_in_captions_become_spaces(tmp_path):
+    content = json.dumps({"a.jpg": ["a cat\n sleeps\r\n", "two\tcats"]})
+    captions = read_captions(written(tmp_path, content, "c.json"))
+    assert captions == {"a.jpg": ["a cat sleeps", "two cats"]}

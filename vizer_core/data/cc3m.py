@@ -43,11 +43,12 @@ class StreamCounts:
     read: int = 0
     missing: int = 0
     blank: int = 0
+    repeated: int = 0
 
     @property
     def kept(self) -> int:
         """Rows that became records."""
-        return self.read - self.missing - self.blank
+        return self.read - self.missing - self.blank - self.repeated
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,29 @@ def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSa
     """Yield the samples of webdataset tar files, one at a time, in their order.
 
     A sample is a run of members that share a name up to its first dot: an image and a `.txt` with
-    its caption. One without an image counts as missing, one without a caption as blank.
+    its caption. One without an image counts as missing, one without a caption in UTF-8 as blank,
+    and one that follows its own twin as repeated.
     """
     for path in map(Path, tars):
+        before = None
         for group in stream_tar(path, read={".txt", *IMAGE_SUFFIXES}):
             counts.read += 1
             image = group.first(IMAGE_SUFFIXES)
-            caption = one_line(group.members.get(".txt", b"").decode("utf-8"))
-            if image is None:
+            caption = _text(group.members.get(".txt", b""))
+            twin, before = group.name == before, group.name
+            if twin:
+                counts.repeated += 1
+            elif not image:
                 counts.missing += 1
             elif not caption:
                 counts.blank += 1
             else:
                 yield TarSample(f"{path.stem}/{group.name}", image, caption)
+
+
+def _text(content: bytes) -> str:
+    """Return a caption on one line, or nothing where its bytes are no UTF-8."""
+    try:
+        return one_line(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        return ""

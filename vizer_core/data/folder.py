@@ -7,7 +7,11 @@ Three shapes of captions file, told apart by what is in them:
   name one file, and `captions` may hold a list
 - COCO annotations, `{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}`
 
-File names are relative to the folder, written with `/`; they become the records' ids.
+File names are relative to the folder, written with `/`; they become the records' ids. Line breaks
+inside a caption become spaces.
+
+How to get it: it is yours, and so are its licence and its size. A file that is no whole image is
+listed all the same; whoever opens it says what is wrong with it (`images.CorruptImage`).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from vizer_core.data.images import IMAGE_SUFFIXES
+from vizer_core.data.karpathy import one_line
 from vizer_core.data.records import Record
 from vizer_core.store import read_json
 
@@ -171,4 +176,4 @@ def _texts(value: Any, where: str) -> list[str]:
         raise ValueError(f"{where}: captions are {value!r:.80}, wanted a string or a list of them")
     if not texts or not all(text.strip() for text in texts):
         raise ValueError(f"{where}: an empty caption. Write one, or drop the entry.")
-    return texts
+    return [one_line(text) for text in texts]

@@ -53,7 +53,14 @@ def read_openimages(
         raise FileNotFoundError(
             f"no folder {folder}: wanted Open Images' files as {split}/<16 hex digits>.jpg"
         )
-    there = {path.stem: path for path in folder.iterdir() if _is_image(path.name)}
+    found = [path for path in folder.iterdir() if _is_image(path.name)]
+    there = {path.stem: path for path in found}
+    if len(there) < len(found):
+        twins = next(path for path in found if there[path.stem] != path)
+        raise ValueError(
+            f"{folder} holds {len(found)} files of {len(there)} images: {twins.name} and "
+            f"{there[twins.stem].name} have one id. Keep one of them."
+        )
     if not there:
         raise ValueError(f"no Open Images files in {folder}: wanted <16 hex digits>.jpg")
     absent = sorted(set(ids or ()) - there.keys())

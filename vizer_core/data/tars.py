@@ -1,7 +1,8 @@
 """Tar files of images as streams: one sample at a time, whatever the file's size.
 
 webdataset's form, which img2dataset writes: members that share a name up to its first dot, one
-after another, are one sample, `000000012.jpg` with `000000012.txt` and `000000012.json`.
+after another, are one sample, `000000012.jpg` with `000000012.txt` and `000000012.json`. A suffix
+that comes a second time begins a new sample: a tar that was written twice holds each one twice.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def stream_tar(path: Path, *, read: Collection[str]) -> Iterator[TarGroup]:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
             for member in tar:
                 key, suffix = _name_and_suffix(member.name)
-                if key != name and members:
+                if members and (key != name or suffix in members):
                     yield TarGroup(name, members)
                     members = {}
                 if member.isfile():

@@ -1,0 +1,135 @@
+"""Rows of a hub's data set: which column is what, what is missing, and the real `datasets`."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+from PIL import Image
+
+from vizer_core.data import decode_image
+from vizer_core.data.cc3m import StreamCounts
+from vizer_core.data.hub_stream import WEBDATASET, HubColumns, read_rows, stream_hub
+
+
+def picture(colour: str = "red", **options) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (6, 4), colour).save(stream, "jpeg", **options)
+    return stream.getvalue()
+
+
+def read(rows, **columns):
+    counts = StreamCounts()
+    return list(read_rows(rows, columns=HubColumns(**columns), counts=counts)), counts
+
+
+def test_columns_have_the_names_that_one_gives_them(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(picture())
+    rows = [
+        {"pic": {"bytes": picture(), "path": None}, "texts": ["a\ncat", " "], "key": 7},
+        {
+            "pic": {"bytes": None, "path": str(tmp_path / "a.jpg")},
+            "texts": [{"raw": "two"}],
+            "key": 8,
+        },
+        {"pic": picture(), "texts": b"three", "key": 9},
+    ]
+    found, counts = read(rows, image="pic", captions="texts", id="key")
+    assert [(s.id, s.captions) for s in found] == [
+        ("7", ("a cat",)),
+        ("8", ("two",)),
+        ("9", ("three",)),
+    ]
+    assert all(decode_image(s.image, s.id).size == (6, 4) for s in found)
+    assert counts == StreamCounts(read=3)
+
+
+def test_rows_that_lack_something_are_counted(tmp_path):
+    rows = [
+        {"image": None, "caption": "gone"},
+        {"image": {"bytes": None, "path": str(tmp_path / "gone.jpg")}, "caption": "gone too"},
+        {"image": {"bytes": b"", "path": None}, "caption": "empty"},
+        {"image": picture(), "caption": " \n"},
+        {"image": picture(), "caption": None},
+        {"image": picture(), "caption": "kept"},
+    ]
+    found, counts = read(rows)
+    assert [(s.id, s.captions) for s in found] == [("000000005", ("kept",))]
+    assert counts == StreamCounts(read=6, missing=3, blank=2)
+
+
+def test_without_captions_no_text_is_read():
+    found, counts = read([{"image": picture(), "label": "secret"}], captions="")
+    assert found[0].captions == () and counts.kept == 1
+
+
+def test_what_does_not_fit_is_said():
+    with pytest.raises(ValueError, match=r"no column 'caption': it has \['image', 'text'\]"):
+        read([{"image": picture(), "text": "a"}])
+    with pytest.raises(ValueError, match="a picture came as str: wanted its bytes"):
+        read([{"image": "http://x.example/a.jpg", "caption": "a"}])
+
+
+@pytest.fixture
+def datasets(monkeypatch):
+    found = pytest.importorskip("datasets")
+    monkeypatch.setattr(found.config, "HF_HUB_OFFLINE", True)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parquet_is_streamed_and_shared_out(datasets, tmp_path):
+    import pyarrow.parquet
+
+    rows = {
+        "image": [{"bytes": picture(), "path": None} for _ in range(5)] + [None],
+        "sentences": [[f"caption {i}", "second"] for i in range(6)],
+    }
+    features = datasets.Features(
+        {"image": datasets.Image(), "sentences": datasets.List(datasets.Value("string"))}
+    )
+    path = tmp_path / "part.parquet"
+    table = pyarrow.Table.from_pydict(rows, schema=features.arrow_schema)
+    pyarrow.parquet.write_table(table, path)  # what a data set on the hub consists of
+    options = {
+        "split": "train",
+        "columns": HubColumns(captions="sentences"),
+        "data_files": str(path),
+    }
+    counts = StreamCounts()
+    found = list(stream_hub("parquet", counts=counts, **options))
+    assert [s.captions[0] for s in found] == [f"caption {i}" for i in range(5)]
+    assert counts == StreamCounts(read=6, missing=1)
+    assert decode_image(found[0].image, "0").size == (6, 4)
+    parts = [
+        [
+            s.captions[0]
+            for s in stream_hub("parquet", counts=StreamCounts(), rank=r, world=2, **options)
+        ]
+        for r in (0, 1)
+    ]
+    assert sorted(parts[0] + parts[1]) == [f"caption {i}" for i in range(5)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_webdataset_tars_are_streamed(datasets, tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for name, content in (("a.jpg", picture()), ("a.txt", b"a cat"), ("b.jpg", picture()),
+                              ("b.txt", b"a dog")):  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    found = list(
+        stream_hub(
+            "webdataset", split="train", columns=WEBDATASET, counts=StreamCounts(),
+            data_files=str(tmp_path / "0.tar"),
+        )
+    )  # fmt: skip
+    assert [(s.id, s.captions) for s in found] == [("a", ("a cat",)), ("b", ("a dog",))]
+    assert decode_image(found[0].image, "a").size == (6, 4)
+
+
+def test_a_data_set_that_is_not_there_says_what_was_wanted(datasets):
+    with pytest.raises(FileNotFoundError, match="cannot stream 'nobody/none', split 'train'"):
+        next(stream_hub("nobody/none", split="train", columns=HubColumns(), counts=StreamCounts()))
