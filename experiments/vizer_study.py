@@ -59,7 +59,7 @@ OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
 PARTS = ("choose", "core", "away", "map")
 CHOOSER = "middling"
 COMPARED = ("read_back", "literal")  # the chosen variant comes to these
-CANDIDATE_RATES = {name: (5e-4,) for name in INFORMATION} | {"information_50": (2e-4, 5e-4)}
+CANDIDATE_RATES = {name: (5e-4,) for name in INFORMATION}
 RATES, SIZES = (5e-5, 2e-4, 8e-4), (1_000, 4_000, 16_000)
 LEFT_OUT_OF_MAP = ("qwen",)  # the second family is in the core
 SECONDS = {"loss": 22.0, "reward": 30.0, "baseline": 10.0, "states": 45.0, "encode": 25.0}
@@ -133,13 +133,13 @@ class Study:
 
     def compared(self, place: str, best: Trial) -> list[Trial]:
         """Return real and shuffled runs of every base and compared variant, seed by seed."""
+        others = [(name, self.trial.learning_rate) for name in self.options.compared]
         rows = [
             replace(self.trial, base=base, place=place, variant=name, seed=seed, shuffled=mixed,
                     learning_rate=rate)
             for seed in range(self.options.seeds)
             for base in self.options.bases
-            for name, rate in ((best.variant, best.learning_rate),
-                               *((name, self.trial.learning_rate) for name in COMPARED))
+            for name, rate in ((best.variant, best.learning_rate), *others)
             for mixed in (False, True)
         ]  # fmt: skip
         return rows if place == "home" else [row for row in rows if row.base in SHIPPED]
@@ -160,7 +160,7 @@ class Study:
 
     def outlooks(self, best: Trial) -> list[Cell]:
         """Return what is measured before training, per base and variant."""
-        names = (best.variant, *COMPARED)
+        names = (best.variant, *self.options.compared)
         trials = [
             replace(self.trial, base=base, variant=name)
             for base in self.options.bases
@@ -207,7 +207,7 @@ def main() -> None:
         place = "away" if part == "away" else "home"
         trials = study.mapped(best) if part == "map" else study.compared(place, best)
         used = sorted({trial.base for trial in trials})
-        study.prepare(used, [best.variant, *COMPARED], place)
+        study.prepare(used, sorted({trial.variant for trial in trials}), place)
         some = [
             cell
             for base in used
@@ -240,6 +240,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--bases", nargs="+", choices=BASES, default=BASES)
     parser.add_argument("--candidates", nargs="+", choices=VARIANTS[1:], default=VARIANTS[1:])
+    parser.add_argument("--compared", nargs="*", choices=VARIANTS, default=COMPARED)
     parser.add_argument("--n", type=int, default=1000, help="test scenes")
     parser.add_argument("--validation", type=int, default=300, help="scenes for choices")
     parser.add_argument("--seeds", type=int, default=3)
