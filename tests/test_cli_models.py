@@ -60,6 +60,7 @@ def test_mapper_then_adapter_then_captions(folder, tmp_path):
     assert "no better than a constant" in done.output  # 24 pictures are far too few
     done = run("enhance", "--images", folder, "--mapper", mapper, "--out", adapter)
     assert done.exit_code == 0 and "captions changed" in done.output, done.output
+    assert "outlook: training" in done.output
     assert (adapter / "adapter_model.safetensors").is_file()
     assert not (adapter / "run.safetensors").exists()
     done = run("caption", folder, "--model", "micro-vlm", "--adapter", adapter)

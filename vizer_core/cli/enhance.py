@@ -9,6 +9,7 @@ import typer
 
 from vizer_core.cli.app import Device, Seed, app, choice, errors_as_exit_status
 from vizer_core.cli.models import read_pictures, vlm_of
+from vizer_core.cli.outlook import forecast
 
 OBJECTIVES = ("read_back", "straight_through", "image_context")
 
@@ -125,6 +126,8 @@ def enhance_command(
         fitted = load_mapper(mapper, vlm) if mapper else _fit(vlm, source, objective, seed)
         if fitted.history.held_out:
             _say(fitted)
+        good, line = forecast(vlm, pictures, fitted, objective=objective, seed=seed)
+        typer.echo(line, err=not good)
         looked_at = ImageSource(vlm, pictures[:200])
         before = write_captions(vlm, looked_at)
         add_lora(vlm, generator=seeded(seed))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from vizer_core.cli.app import say
-
 LOOKED_AT = 64  # pictures; each is captioned four times
 
 
-def say_outlook(vlm: Any, pictures: Any, fitted: Any, *, objective: str, seed: int) -> bool:
-    """Measure on a few pictures, print the forecast, and return whether it is good."""
+def forecast(
+    vlm: Any, pictures: Any, fitted: Any, *, objective: str, seed: int
+) -> tuple[bool, str]:
+    """Measure on a few pictures; return whether training may help, and a line to print."""
     from vizer_core.runtime import seeded
     from vizer_core.vizer.outlook import (
         ContextCosine,
@@ -22,6 +22,8 @@ def say_outlook(vlm: Any, pictures: Any, fitted: Any, *, objective: str, seed: i
     from vizer_core.vizer.rewards import ReadBackReward
     from vizer_core.vizer.text_states import ImageSource
 
+    if len(pictures) < 2:
+        return False, "warning: no outlook from fewer than 2 pictures"
     source = ImageSource(vlm, pictures[:LOOKED_AT])
     in_context = objective == "image_context"
     reward = ContextCosine(vlm, fitted) if in_context else ReadBackReward(vlm, fitted)
@@ -29,6 +31,4 @@ def say_outlook(vlm: Any, pictures: Any, fitted: Any, *, objective: str, seed: i
     leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
     outlook, rule = with_mapper(outlook, fitted, leak=leak), OutlookRule()
     good = rule.helps(outlook)
-    said = rule.say(outlook)
-    say(said if good else f"warning: {said}", err=not good)
-    return good
+    return good, f"{'' if good else 'warning: '}{rule.say(outlook)}"
