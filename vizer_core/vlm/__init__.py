@@ -10,6 +10,7 @@
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
 - `surprise`, `word_kinds`: nats a token with the right picture, a wrong one and none; which words
+- `recompute`: gradient checkpointing, for passes with gradient
 - `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
 """
 

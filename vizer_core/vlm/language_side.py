@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from vizer_core.runtime import require
 from vizer_core.vlm.frozen import adapters_off, fingerprint_of
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
+from vizer_core.vlm.recompute import recomputed
 from vizer_core.vlm.targets import ALL_PROJECTIONS, language_targets
 from vizer_core.vlm.tokens import CaptionTokens
 from vizer_core.vlm.writing import Prefix
@@ -35,9 +36,13 @@ class LanguageSide(ABC):
 
     The parameters are frozen and in evaluation mode from here on. LoRA may be added with PEFT,
     which changes layers in place; `model` may then be replaced by PEFT's wrapper.
+
+    `recompute = True` trades time for memory in passes with gradient (gradient checkpointing): the
+    same gradient, one forward pass more, and a prompt that runs once for each of its captions.
     """
 
     lora_stem: str
+    recompute: bool = False
 
     def __init__(self, model: nn.Module, processor: Any, name: str, *, default_prompt: str) -> None:
         wrapped = hasattr(model, "peft_config") and hasattr(model, "get_base_model")
@@ -137,8 +142,9 @@ class LanguageSide(ABC):
             )
         prefix = self.prefix(vision, prompt=prompt)
         words, mask = self.embed(captions.ids), captions.mask.to(self.device)
-        if samples > 1:
+        if samples > 1 and not self._recomputes():
             return self._states_of_shared_prefix(prefix, words, mask)
+        prefix = prefix.repeated(samples)
         follow = prefix.next_positions(words.shape[1])
         axes = prefix.positions.shape[:-2]
         states = self.run_text(
@@ -184,13 +190,18 @@ class LanguageSide(ABC):
         cache: Any = None,
     ) -> Float[Tensor, "b s h"]:
         """Run the text model; without a cache nothing is kept for later tokens."""
-        return self.text_model(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
+        saving = cache is None and self._recomputes()
+        with recomputed(self.text_model) if saving else nullcontext():
+            return self.text_model(
+                inputs_embeds=embeddings,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).last_hidden_state
+
+    def _recomputes(self) -> bool:
+        return self.recompute and torch.is_grad_enabled()
 
     def new_cache(self) -> Any:
         """Make an empty key-value cache for the text model."""

@@ -111,12 +111,16 @@ def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
     memory = step_memory(size, plan)
     if memory.beside_weights <= free:
         return
-    most = largest_batch(size, plan, free)
+    most = largest_batch(size, replace(plan, checkpointing=False), free)
+    saving = largest_batch(size, replace(plan, checkpointing=True), free)
     phases = ", ".join(
         f"{name} {getattr(memory, name) / 2**30:.1f}" for name in ("vision", "writing", "training")
     )
-    advice = f"Let at most {most} images through at once (images_at_once={most}): the step stays"
-    if not most:
+    advice = (
+        f"Let at most {most} images through at once (images_at_once), or {saving} with recompute: "
+        "the step stays the same"
+    )
+    if not saving:
         advice = "Not even one image fits: take fewer captions an image or a smaller model"
     raise ValueError(
         f"a step of {plan.batch} images with {plan.samples} captions each needs about "

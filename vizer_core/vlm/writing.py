@@ -33,6 +33,16 @@ class Prefix:
     mask: Bool[Tensor, "b s"]
     positions: Int[Tensor, "*axes b s"]
 
+    def repeated(self, samples: int) -> Prefix:
+        """Return the prefix of k captions an image, order A, A, B, B; itself where k is 1."""
+        if samples == 1:
+            return self
+        return Prefix(
+            self.embeddings.repeat_interleave(samples, dim=0),
+            self.mask.repeat_interleave(samples, dim=0),
+            self.positions.repeat_interleave(samples, dim=-2),
+        )
+
     def next_positions(self, count: int) -> Int[Tensor, "b t"]:
         """Return the positions of the `count` tokens that follow."""
         axes = [axis for axis in range(self.positions.ndim) if axis != self.positions.ndim - 2]
