@@ -214,6 +214,8 @@ def pairs_of(found: Found) -> list[tuple[str, str]]:
         f"{BEST}_random_mapper",
     )
     pairs += [("best", other) for other in others if "best" in found and other in found]
+    prompts = ("base_banned", "base_primed")
+    pairs += [("vizer_g", other) for other in prompts if "vizer_g" in found and other in found]
     return pairs
 
 

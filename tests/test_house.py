@@ -37,7 +37,12 @@ SCHEMA = {
     "differences": SCORE | {"against"},
     "claims": {"claim", "source", "verdict", "evidence"},
 }
-RESULT_FILES = ("gap_micro.json", "metrics_micro.json", "vizer_micro.json")
+RESULT_FILES = (
+    "gap_micro.json",
+    "metrics_micro.json",
+    "maccap_micro.json",
+    "vizer_micro.json",
+)
 
 
 def sources(package: Path = PACKAGE) -> list[Path]:
