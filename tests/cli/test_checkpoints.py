@@ -44,6 +44,23 @@ def test_a_captioner_is_trained_on_text_and_captions_pictures(method, vizer, dis
     )
 
 
+def test_half_precision_trains_and_captions_alike(vizer, disk, tmp_path):
+    adaptor = tmp_path / "capdec.safetensors"
+    models = ["--clip", disk.clip, "--language-model", disk.opt]
+    done = vizer(
+        "train-captioner", "--method", "capdec", "--corpus", disk.corpus, "--epochs", 2,
+        "--dtype", "bfloat16", "--captions-at-once", 4, "--out", adaptor, *models,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    one = ["caption", disk.pictures / "photo 00.jpg", "--method", "capdec", "--adaptor", adaptor]
+    done = vizer(*one, "--dtype", "bfloat16", *models)
+    assert done.exit_code == 0, done.output
+    done = vizer(*one, *models)
+    assert done.exit_code == 1 and "was trained with the language model" in done.stderr
+    done = vizer(*one, "--dtype", "int8", *models)
+    assert done.exit_code == 2
+
+
 @pytest.mark.parametrize("method", ["clipre", "magic"])
 def test_untrained_methods_caption_a_picture(method, vizer, disk):
     done = vizer(
@@ -106,6 +123,8 @@ def test_the_other_objectives_train_too(objective, vizer, disk, tmp_path):
         (["caption", "{pictures}", "--model", "{opt}"], "is a 'opt': wanted one of"),
         (["caption", "{pictures}", "--model", "org/model"], "The hub is out of reach here"),
         (["caption", "{pictures}", "--model", "./nowhere"], "no such folder: ./nowhere"),
+        (["caption", "{pictures}", "--model", "micro-vlm", "--dtype", "float16"],
+         "micro-vlm is shipped in float32"),
         (["caption", "{pictures}", "--method", "magic", "--clip", "{clip}",
           "--language-model", "{qwen}"], "wanted a causal language model"),
     ],

@@ -53,10 +53,25 @@ def errors_as_exit_status() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line; of several processes, the first one does."""
+    from vizer_core.processes import is_main_process
+
+    if is_main_process():
+        typer.echo(text, err=err)
+
+
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples of the images.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="Precision of the model's weights: auto, float32, bfloat16, or float16 (a T4's)."
+    ),
+]
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def choice(option: str, given: str, choices: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vizer_core.cli.app import Device, JsonOut, Seed, app, choice, errors_as_exit_status
+from vizer_core.cli.app import Device, Dtype, JsonOut, Seed, app, choice, errors_as_exit_status, say
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.models import (
     MICRO_LM,
@@ -76,7 +76,11 @@ def train_captioner_command(
         float | None,
         typer.Option(min=0.0, help="Noise in each coordinate; 0: none. Default: the method's own."),
     ] = None,
+    captions_at_once: Annotated[
+        int | None, typer.Option(min=1, help="Less memory: a batch goes through in such parts.")
+    ] = None,
     device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Seed = 0,
 ) -> None:
     """Train a captioner on text alone: no picture is read.
@@ -84,7 +88,8 @@ def train_captioner_command(
     CLIP encodes the corpus once; then an adaptor learns to write each caption from its own noised
     feature through a frozen language model. On the micro models it takes one or two minutes of a
     CPU core; at the paper's size hours of a GPU. A stopped run goes on when called again: its state
-    lies beside --out until it is done.
+    lies beside --out until it is done. --dtype is the language model's: caption with the same one.
+    Under torchrun each batch is shared out, and the result is that of one process.
     """
     choice("--method", method, TRAININGS)
     with errors_as_exit_status():
@@ -92,6 +97,7 @@ def train_captioner_command(
 
         import torch
 
+        from vizer_core.processes import is_main_process
         from vizer_core.runtime import seeded
         from vizer_core.textonly import (
             AdaptorDecoder,
@@ -104,14 +110,15 @@ def train_captioner_command(
         )
 
         encoder = clip_encoder(clip, pretrained, device, False)
-        lm = language_model_of(language_model, device)
+        lm = language_model_of(language_model, device, dtype)
         texts = list(corpus_of(corpus, captions).captions)
         shape, config = _settings(method, clip == "micro", encoder, lm)
         config = replace(config, epochs=epochs) if epochs else config
+        config = replace(config, captions_at_once=captions_at_once)
         if variance is not None:
             config = replace(config, noise=GaussianNoise(variance) if variance else NoNoise())
         steps = -(-len(texts) // config.batch_size) * config.epochs
-        typer.echo(
+        say(
             f"{len(texts):,} captions, {config.epochs} epochs, {steps:,} steps of "
             f"{config.batch_size} on {lm.device}", err=True,
         )  # fmt: skip
@@ -125,10 +132,11 @@ def train_captioner_command(
         )  # fmt: skip
         made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest,
                    "corpus": corpus, "seed": seed}  # fmt: skip
-        save_adaptor(out, adaptor, encoder=encoder, language_model=lm, made_by=made_by)
-        for leftover in (state, state.with_suffix(".json")):
-            leftover.unlink(missing_ok=True)
-        typer.echo(f"{out}: loss {history.mean_loss():.3f} after {steps:,} steps")
+        if is_main_process():
+            save_adaptor(out, adaptor, encoder=encoder, language_model=lm, made_by=made_by)
+            for leftover in (state, state.with_suffix(".json")):
+                leftover.unlink(missing_ok=True)
+        say(f"{out}: loss {history.mean_loss():.3f} after {steps:,} steps")
 
 
 def _captioner(method: str, encoder: Any, lm: Any, options: dict[str, Any]) -> Any:
@@ -227,6 +235,7 @@ def caption_command(
     memory: Annotated[int, typer.Option(min=1, help="Captions in the memory.")] = 20_000,
     json_out: JsonOut = None,
     device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Seed = 0,
 ) -> None:
     """Caption pictures with a zero-shot method, or with a vision-language model and its adapter.
@@ -241,19 +250,20 @@ def caption_command(
         choice("--method", method, METHODS)
     with errors_as_exit_status():
         from vizer_core.data.coco import write_results
+        from vizer_core.processes import is_main_process
         from vizer_core.runtime import seeded
 
         names, pictures = read_pictures(images)
         if model is not None:
-            vlm = vlm_of(model, device)
+            vlm = vlm_of(model, device, dtype)
             if adapter is not None:
                 from vizer_core.vizer import load_adapter
 
                 load_adapter(vlm, adapter_of(adapter))
+            from vizer_core.vizer.shared_work import share_captions
             from vizer_core.vizer.text_states import ImageSource
-            from vizer_core.vizer.write_captions import write_captions
 
-            texts = list(write_captions(vlm, ImageSource(vlm, pictures)))
+            texts = list(share_captions(vlm, ImageSource(vlm, pictures)))
         else:
             from vizer_core.captioners import caption_images
 
@@ -261,9 +271,11 @@ def caption_command(
             options = {"corpus": corpus, "memory": memory, "seed": seed, "adaptor": adaptor,
                        "micro": clip == "micro"}  # fmt: skip
             needs_lm = method != "clipre"
-            lm = language_model_of(language_model, device) if needs_lm else None
+            lm = language_model_of(language_model, device, dtype) if needs_lm else None
             captioner = _captioner(method, encoder, lm, options)
             texts = caption_images(captioner, encoder, pictures, generator=seeded(seed))
+        if not is_main_process():
+            return
         if json_out is not None:  # first: the reader of the lines may go away
             write_results(json_out, dict(zip(names, texts)))
         for name, text in zip(names, texts):

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from vizer_core.cli.app import say
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MICRO_VLMS = ("micro-vlm", "micro-vlm-hard")
 MICRO_LM = "micro-lm"
+IN_MEMORY = 2_000  # pictures; more of them are opened again whenever they are needed
 
 
-def vlm_of(model: str, device: str) -> Any:
+def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
     """Load a vision-language model: a micro one by name, others by hub id or folder."""
+    from vizer_core.processes import start_processes
     from vizer_core.runtime import pick_device
 
     place = pick_device(device)
+    start_processes(place)
     if model in MICRO_VLMS:
+        _require_auto(dtype, model)
         from vizer_core.micro import load_micro_vlm
 
         return load_micro_vlm(model, place)
     from vizer_core.vlm import load_vlm
 
-    return load_vlm(model, device=str(place))
+    return load_vlm(model, device=str(place), dtype=_dtype(dtype))
 
 
 def adapter_of(name: str) -> Path:
@@ -42,38 +47,68 @@ def adapter_of(name: str) -> Path:
     return Path(name)
 
 
-def language_model_of(model: str, device: str) -> Any:
+def language_model_of(model: str, device: str, dtype: str = "auto") -> Any:
     """Load a causal language model: the micro one by name, others by hub id or folder."""
+    from vizer_core.processes import start_processes
     from vizer_core.runtime import pick_device
 
+    start_processes(pick_device(device))
     place = str(pick_device(device))
     if model == MICRO_LM:
+        _require_auto(dtype, model)
         from vizer_core.micro.lm_lab import load_micro_lm
 
         return load_micro_lm(place)
+    import torch
+
     from vizer_core.language import CausalLM
 
-    return CausalLM.from_pretrained(model, device=place)
+    return CausalLM.from_pretrained(model, device=place, dtype=_dtype(dtype) or torch.float32)
 
 
-def read_pictures(path: Path) -> tuple[list[str], list[Image.Image]]:
-    """Read one image or a folder of them; what is no whole image is named, counted and left out."""
+def _require_auto(dtype: str, model: str) -> None:
+    if dtype != "auto":
+        raise ValueError(f"{model} is shipped in float32: leave --dtype {dtype} out")
+
+
+def _dtype(name: str) -> Any:
+    """Return the torch dtype of a name, or None for 'auto'."""
+    import torch
+
+    from vizer_core.cli.app import DTYPES, choice
+
+    choice("--dtype", name, DTYPES)
+    return None if name == "auto" else getattr(torch, name)
+
+
+def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
+    """Read one image or a folder of them; what is no whole image is named, counted and left out.
+
+    Each file is opened once to see that it is whole; beyond `IN_MEMORY` pictures are not kept.
+    """
     from vizer_core.data import CorruptImage, open_image, read_folder
 
     path = Path(path)
     files = [path] if path.is_file() else [record.image for record in read_folder(path)]
-    names, images, broken = [], [], []
+    names, images, whole, broken = [], [], [], []
     for file in files:
         try:
-            images.append(open_image(file))
+            image = open_image(file)
         except CorruptImage as error:
             broken.append(f"{file}: {error}")
             continue
+        whole.append(file)
+        if len(files) <= IN_MEMORY:
+            images.append(image)
         names.append(file.name if path.is_file() else file.relative_to(path).as_posix())
     for line in broken:
-        typer.echo(f"skipped {line}", err=True)
-    if not images:
+        say(f"skipped {line}", err=True)
+    if not whole:
         raise ValueError(f"none of the {len(files)} files under {path} is a whole image")
     if broken:
-        typer.echo(f"skipped {len(broken)} of {len(files)} files", err=True)
-    return names, images
+        say(f"skipped {len(broken)} of {len(files)} files", err=True)
+    if images:
+        return names, images
+    from vizer_core.study import ImageFiles
+
+    return names, ImageFiles(whole)
