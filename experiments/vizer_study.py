@@ -7,8 +7,9 @@
 Parts, each made of cells that are skipped when finished, so that a killed study goes on:
 
 =======  =======================================================================================
-choose   every label-free variant once on the middling base, validation scenes; the one whose
-         smaller gain (sampled object precision, recall) is largest goes into the file
+choose   label-free variants, once each, on the middling base and validation scenes; the one
+         whose smaller gain (sampled object precision, recall) over the base and over the primed
+         base is largest goes into the file
 core     each base: the paper's reading, the read-back, the chosen variant; real and shuffled;
          decoding baselines that train nothing
 away     the same on pictures with backgrounds that no base has met

@@ -53,7 +53,10 @@ def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> 
 def choose(
     trials: Sequence[Trial], base: Sequence[Cell], answers: Mapping[str, Any], n: int
 ) -> dict[str, Any]:
-    """Return the candidate whose smaller gain, of precision and recall, is largest."""
+    """Return the candidate whose smaller gain, of precision and recall, is largest.
+
+    Gains are over the better of the base and the primed base, which no training made.
+    """
     split = scenes_of("validation", "home", n)
 
     def values(answer: Mapping[str, Any]) -> dict[str, float]:
@@ -62,22 +65,23 @@ def choose(
         sums = {name: found[name].rows.sum(axis=0, keepdims=True) for name in kept}
         return {name: round(float(found[name].value(sums[name])[0]), 4) for name in kept}
 
-    start = values(answers[base[0].name])
+    start, primed = (values(answers[cell.name]) for cell in base)
     rows = []
     for trial in trials:
         if trial.name not in answers:
             continue
         found = values(answers[trial.name])
-        gain = min(found[name] - start[name] for name in (PRECISION, RECALL))
+        gain = min(found[name] - max(start[name], primed[name]) for name in (PRECISION, RECALL))
         about = {"variant": trial.variant, "learning_rate": trial.learning_rate}
         rows.append(about | {"smaller_gain": round(gain, 4), "scores": found,
                              "kl": answers[trial.name]["record"]["kl"]})  # fmt: skip
     rows.sort(key=lambda row: -row["smaller_gain"])
     return {
-        "rule": "the largest smaller gain of sampled object precision and recall over the base",
+        "rule": "the largest smaller gain of sampled object precision and recall over the better of "
+        "the base and the base with its first word given",
         "scenes": f"validation, {n} from number {split.first}",
         "base": start,
-        "primed": values(answers[base[1].name]),
+        "primed": primed,
         "best": rows[0],
         "candidates": rows,
     }
