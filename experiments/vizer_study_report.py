@@ -77,8 +77,8 @@ def choose(
                              "kl": answers[trial.name]["record"]["kl"]})  # fmt: skip
     rows.sort(key=lambda row: -row["smaller_gain"])
     return {
-        "rule": "the largest smaller gain of sampled object precision and recall over the better of "
-        "the base and the base with its first word given",
+        "rule": "the largest smaller gain of sampled object precision and recall over the better "
+        "of the base and the base with its first word given",
         "scenes": f"validation, {n} from number {split.first}",
         "base": start,
         "primed": primed,
