@@ -164,8 +164,6 @@ def enhance_command(
         from vizer_core.processes import is_main_process
         from vizer_core.runtime import seeded
         from vizer_core.vizer import add_lora, load_mapper, save_adapter, shuffled
-        from vizer_core.vizer.diagnostics import warnings_of
-        from vizer_core.vizer.drift import measure_drift
         from vizer_core.vizer.shared_work import share_captions
         from vizer_core.vizer.text_states import ImageSource
 
@@ -198,13 +196,24 @@ def enhance_command(
             for leftover in (state, state.with_suffix(".json")):
                 leftover.unlink(missing_ok=True)
         _remove(states)
-        drift = measure_drift(before, share_captions(vlm, looked_at), kl=kl)
-        say(
-            f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
-            f"KL from the base {kl:.2f}; wrote {out}"
-        )
-        for warning in warnings_of((curve[0], curve[-1]), drift):
-            say(f"warning: {warning}", err=True)
+        _report(before, share_captions(vlm, looked_at), (curve, kl), out)
+
+
+def _report(
+    before: Sequence[str], after: Sequence[str], run: tuple[Sequence[float], float], out: Path
+) -> None:
+    """Say what a run did to the captions, with its warnings."""
+    from vizer_core.vizer.diagnostics import warnings_of
+    from vizer_core.vizer.drift import measure_drift
+
+    curve, kl = run
+    drift = measure_drift(before, after, kl=kl)
+    say(
+        f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
+        f"KL from the base {kl:.2f}; wrote {out}"
+    )
+    for warning in warnings_of((curve[0], curve[-1]), drift):
+        say(f"warning: {warning}", err=True)
 
 
 def _require_memory(vlm: Any, per_step: int, at_once: int | None, samples: int) -> None:
