@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,8 +58,8 @@ def _fit(
     )
 
 
-def _remove(folder: Path) -> None:
-    """Delete the states that a finished command leaves behind."""
+def _remove(folder: Path, run: Path | None = None) -> None:
+    """Delete the states, and the run, that a finished command leaves behind."""
     from shutil import rmtree
 
     from vizer_core.processes import is_main_process, wait_for_everyone
@@ -66,10 +67,14 @@ def _remove(folder: Path) -> None:
     wait_for_everyone()
     if is_main_process():
         rmtree(folder, ignore_errors=True)
+        if run is not None:
+            run.unlink(missing_ok=True)
 
 
 def _say(fitted: Any) -> None:
     """Print the held-out cosine beside a constant answer's, and warn where it is no more."""
+    if not fitted.history.held_out:
+        return
     look = fitted.history.held_out[-1]
     say(
         f"mapper: held-out cosine {look.cosine:.3f}, a constant answer {look.constant_cosine:.3f} "
@@ -177,8 +182,7 @@ def enhance_command(
             if mapper
             else _fit(vlm, source, names, objective=objective, seed=seed, folder=states)
         )
-        if fitted.history.held_out:
-            _say(fitted)
+        _say(fitted)
         good, line = forecast(vlm, pictures, fitted, objective=objective, seed=seed)
         say(line, err=not good)
         looked_at = ImageSource(vlm, pictures[:200])
@@ -193,9 +197,7 @@ def enhance_command(
         if is_main_process():
             save_adapter(vlm, out, made_by={"objective": objective, "pictures": len(pictures),
                                             "shuffled": shuffle, "seed": seed})  # fmt: skip
-            for leftover in (state, state.with_suffix(".json")):
-                leftover.unlink(missing_ok=True)
-        _remove(states)
+        _remove(states, state)
         _report(before, share_captions(vlm, looked_at), (curve, kl), out)
 
 
