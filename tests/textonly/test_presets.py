@@ -38,7 +38,8 @@ def test_the_dagger_rows_read_one_token_and_only_capdec_has_noise():
 def test_settings_can_be_written_down_and_told_apart():
     found = [json.dumps(c.to_dict(), sort_keys=True) for c in (MACCAP_PAPER, MACCAP_RELEASE)]
     assert found[0] != found[1] and '"loss": "release_loss"' in found[1]
-    assert set(MACCAP_PAPER.to_dict()) == set(vars(MACCAP_PAPER))
+    in_parts = {"captions_at_once"}  # how a step is computed, not what it is
+    assert set(MACCAP_PAPER.to_dict()) == set(vars(MACCAP_PAPER)) - in_parts
 
 
 def test_there_are_24_readings_in_order():

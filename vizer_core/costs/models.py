@@ -43,13 +43,13 @@ class ClipSize:
     image_size: int = 224
 
     @property
-    def image_flops(self) -> float:
+    def image_flops(self) -> int | float:
         """FLOPs of one picture: patch embedding, tower, projection."""
         patches = (self.image_size // self.patch) ** 2
         stem = 2 * 3 * self.patch**2 * self.image.width * patches
         return stem + self.image.flops(self.image.tokens) + 2 * self.image.width * self.embed_dim
 
-    def text_flops(self, tokens: int = 15) -> float:
+    def text_flops(self, tokens: int = 15) -> int | float:
         """FLOPs of one caption without its padding."""
         return self.text.flops(tokens) + 2 * self.text.width * self.embed_dim
 

@@ -31,7 +31,7 @@ class Plan:
         return Plan(self.phases + other.phases, self.download + other.download)
 
     @property
-    def flops(self) -> float:
+    def flops(self) -> int | float:
         """All FLOPs."""
         return sum(phase.flops for phase in self.phases)
 
@@ -40,7 +40,7 @@ class Plan:
         return sum(phase.seconds(device) for phase in self.phases) / 60
 
     @property
-    def memory(self) -> float:
+    def memory(self) -> int | float:
         """Bytes on the GPU at the largest phase, CUDA's own included."""
         return max(phase.held for phase in self.phases) + CONTEXT_BYTES
 

@@ -47,12 +47,12 @@ class Phase:
     """FLOPs, memory traffic, steps of decoding through `layers`, pictures read; and memory held."""
 
     name: str
-    flops: float = 0.0
-    traffic: float = 0.0
-    token_steps: float = 0.0
+    flops: int | float = 0
+    traffic: int | float = 0
+    token_steps: int | float = 0
     layers: int = 0
     photos: int = 0
-    held: float = 0.0
+    held: int | float = 0
 
     def seconds(self, device: Device) -> float:
         """Return the time of the slowest part on a device.
