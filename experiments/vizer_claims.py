@@ -94,7 +94,7 @@ CLAIMS = (
     Claim(
         "On the hard base ViZer_G raises the precision and the recall of sampled objects, over the "
         "base, its shuffled control and an untrained base that is given the first word",
-        "seen in these scores and named after them, to be confirmed; chapter 11 shows at what price: "
+        "seen in these scores, named after them, to be confirmed; chapter 11 shows the price: "
         "the sentences break",
         tuple(("hard:vizer_g", f"hard:{other}", f"sampled_object_{side}")
               for other in ("base", "vizer_g_shuffled", "base_primed")
