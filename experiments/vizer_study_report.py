@@ -62,8 +62,10 @@ def choose(
     def values(answer: Mapping[str, Any]) -> dict[str, float]:
         found = rates(answer, split)
         kept = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "sampled_length")
-        sums = {name: found[name].rows.sum(axis=0, keepdims=True) for name in kept}
-        return {name: round(float(found[name].value(sums[name])[0]), 4) for name in kept}
+        sums = {name: found[name].rows.sum(axis=0, keepdims=True) for name in kept if name in found}
+        rates_of = {name: found[name].value(total)[0] for name, total in sums.items()}
+        # precision of captions that name nothing does not exist; as a candidate's it counts 0
+        return {name: round(float(rates_of.get(name, 0.0)), 4) for name in kept}
 
     start, primed = (values(answers[cell.name]) for cell in base)
     rows = []
@@ -174,7 +176,7 @@ def map_rows(
         split = scenes_of(pairs[0][0].part, pairs[0][0].place, pairs[0][0].n)
         real, mixed = ([rates(answers[pair[i].name], split) for pair in pairs] for i in (0, 1))
         start = [rates(_base_of(pairs[0][0], answers), split)] * len(pairs)
-        for metric in MAP_METRICS:
+        for metric in [m for m in MAP_METRICS if all(m in run for run in (*real, *mixed, *start))]:
             for label, others in (("gain", mixed), ("over_base", start)):
                 found = bootstrap_seeds(
                     [run[metric] for run in real], against=[run[metric] for run in others]
