@@ -115,7 +115,7 @@ class Study:
             for trial in trials
         ]  # fmt: skip
 
-    def baselines(self, trial: Trial, systems: Sequence[str] = BASELINES) -> list[Cell]:
+    def baselines(self, trial: Trial, systems: Sequence[str]) -> list[Cell]:
         """Return the cells that decode without training."""
         where = f"{trial.base}-{trial.place}-{trial.part}{trial.n}"
         plain = asdict(replace(trial, seed=0, shuffled=False, variant="base"))
@@ -212,7 +212,9 @@ def main() -> None:
         some = [
             cell
             for base in used
-            for cell in study.baselines(replace(study.trial, base=base, place=place))
+            for cell in study.baselines(
+                replace(study.trial, base=base, place=place), options.baselines
+            )
         ]
         plan[part], baselines = trials, [*baselines, *some]
         study.grid(study.outlooks(best) + some if part == "core" else some)
@@ -242,6 +244,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--bases", nargs="+", choices=BASES, default=BASES)
     parser.add_argument("--candidates", nargs="+", choices=VARIANTS[1:], default=VARIANTS[1:])
     parser.add_argument("--compared", nargs="*", choices=VARIANTS, default=COMPARED)
+    parser.add_argument("--baselines", nargs="+", choices=BASELINES, default=BASELINES)
     parser.add_argument("--n", type=int, default=1000, help="test scenes")
     parser.add_argument("--validation", type=int, default=300, help="scenes for choices")
     parser.add_argument("--seeds", type=int, default=3)
