@@ -33,7 +33,8 @@ not_run      cells that were planned and are not finished
 ===========  ===================================================================================
 
 Intervals are 95%, over scenes and seeds. Greedy metrics have no prefix; `sampled_` is the mean
-over draws at T = 1 (`cool` baselines: T = .7). Objects are scored exactly.
+over draws at T = 1; names that end in `cool` were drawn at T = .7, and are to be compared with one
+another. Objects are scored exactly.
 """
 
 from __future__ import annotations

@@ -181,4 +181,7 @@ def trial_cell(**what: Any) -> dict[str, Any]:
     trial = Trial(**what)
     vlm = world.load(trial.runs, trial.base)
     record = train(trial, vlm)
-    return world.write(trial, vlm) | {"record": record}
+    answer = world.write(trial, vlm) | {"record": record}
+    if not trial.shuffled and trial.part == "test":
+        answer["cool"] = world.draw(trial, vlm, world.COOL)
+    return answer

@@ -104,7 +104,6 @@ def report(
     """Return scores, differences, map, runs and outlook of what is finished."""
     names = {cell.name for cell in baselines} | {t.name for some in plan.values() for t in some}
     found: Found = {}
-    known: dict[str, dict] = {}
     for cell in baselines:
         if cell.name in answers:
             what = cell.arguments
@@ -120,8 +119,12 @@ def report(
         if trial.name not in answers or start is None:
             continue
         exam = exam_of(trial.part, trial.place, trial.n)
-        known[trial.name] = statistics(answers[trial.name], exam, start["greedy"])
-        found.setdefault(system_of(trial, best), []).append(known[trial.name])
+        name = system_of(trial, best)
+        every = statistics(answers[trial.name], exam, start["greedy"])
+        found.setdefault(name, []).append(every)
+        if "cool" in answers[trial.name]:
+            cool = answers[trial.name] | {"sampled": answers[trial.name]["cool"]}
+            found.setdefault(f"{name}_cool", []).append(statistics(cool, exam, start["greedy"]))
         drift = measure_drift(start["greedy"], answers[trial.name]["greedy"])
         record = answers[trial.name]["record"] | {"seed": trial.seed, "changed": drift.changed}
         record |= {"longer": round(drift.longer, 4), "top1": drift.top1}
@@ -153,6 +156,8 @@ def _pairs(found: Found) -> list[tuple[str, str]]:
         if name == "best":
             rivals = ("primed", "primed_cool", "cool", "banned", "best_of_8", "read_back")
             against += [f"{stem}:{rival}" for rival in rivals]
+        if name == "best_cool":  # at the same temperature
+            against += [f"{stem}:{rival}" for rival in ("cool", "primed_cool", "best")]
         pairs += [(system, other) for other in against
                   if other in found and len(found[other]) in (1, len(runs))]  # fmt: skip
     return pairs

@@ -171,11 +171,17 @@ def states(runs: str, base: str, reader: str, count: int) -> tuple[Tensor, Tenso
 def write(trial: Trial, vlm: MODEL, *, decoding: Sample = SAMPLED, **how: Any) -> dict[str, Any]:
     """Return greedy captions, and `samples` drawn ones, of the scenes of a trial's part."""
     seen = examined(trial.runs, trial.base, trial.part, trial.place, trial.n)
-    drawn = [
+    drawn = draw(trial, vlm, decoding, **how)
+    return {"greedy": list(write_captions(vlm, seen, decoding=GREEDY, **how)), "sampled": drawn}
+
+
+def draw(trial: Trial, vlm: MODEL, decoding: Sample, **how: Any) -> list[list[str]]:
+    """Draw `samples` captions of each scene of a trial's part."""
+    seen = examined(trial.runs, trial.base, trial.part, trial.place, trial.n)
+    return [
         list(write_captions(vlm, seen, decoding=decoding, generator=seeded(5000 + k), **how))
         for k in range(trial.samples)
     ]
-    return {"greedy": list(write_captions(vlm, seen, decoding=GREEDY, **how)), "sampled": drawn}
 
 
 def baseline_cell(system: str, **what: Any) -> dict[str, Any]:
