@@ -243,8 +243,8 @@ def test_the_rate_warms_up(vision, fitted, monkeypatch):
     module, rates = modules["vizer_core.vizer.train_zero_label"], []
     real = module._write_down
 
-    def note(history, **options):
-        real(history, **options)
+    def note(history, *what, **options):
+        real(history, *what, **options)
         rates.append(optimizers[0].param_groups[0]["lr"])
 
     optimizers = []
