@@ -193,6 +193,7 @@ def verify(root: Path, names: list[str]) -> list[str]:
             faults.append(f"{path.name}: {error}")
             continue
         print(f"{path.name}: {seconds:.1f} s")
+        fresh = normalise(fresh, path.name)  # as it would be stored
         faults += [f"{path.name}: {fault}" for fault in differences(stored, fresh)]
     return faults
 

@@ -19,7 +19,8 @@ def probe_notebook() -> Any:
     end = f"## Limits\n\nNone.\n\n## Take-aways\n\nIt works.\n\n## Exercises\n\n{EXERCISES}"
     figure = "import matplotlib.pyplot as plt\n\nplt.plot([0, 1], [0, 1])\nplt.show()"
     headline = "from vizer_core.shapes import UNIT_NORM_TOLERANCE\n\nprint(UNIT_NORM_TOLERANCE)\n"
-    headline += "from vizer_core.runtime import profile\n\nassert profile().is_micro"
+    headline += "from vizer_core.runtime import profile\n\nassert profile().is_micro\n"
+    headline += 'import sys\n\nprint("7 of 9, to whoever watches", file=sys.stderr)'
     alt = {"mystnb": {"image": {"alt": ALT}}}
     cells = [
         v4.new_markdown_cell("# A probe\n\n**Claim.** By the end you will have shown that $x=1$."),
