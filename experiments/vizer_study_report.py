@@ -259,7 +259,10 @@ def claims(differences: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 f"{row['against'].rsplit(':', 1)[1]}" for row in found
             )  # fmt: skip
             judged.append({
-                "claim": f"{text} ({base})", "source": "this study",
+                "claim": f"{text} ({base})",
+                "source": "this study; a shuffled control that collapses is easy to beat, so "
+                "read the differences from the primed base as well",
+                "rule": "these four differences lie above zero, with three seeds or more",
                 "verdict": "holds" if holds else "does not hold",
                 "evidence": f"{said}; n {found[0]['n']}, {found[0]['seeds']} seeds",
             })  # fmt: skip
