@@ -15,13 +15,13 @@ single_clean_tuned     1        no     decap_tuned (language model trained too)
 single_noise_tuned     1        yes    capdec_tuned
 =====================  =======  =====  ==============================================
 
-A recipe with `_long` at its end is trained twice as long: whoever compares noise with no noise has
-to know that both had learned what they could.
+A recipe with `_long` at its end is trained four times as long, until an epoch hardly lowers the
+loss: whoever compares noise with no noise has to know that both had learned what they could.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -88,7 +88,7 @@ from vizer_core.textonly import (
 MEMORY = 20_000
 SAMPLES = 20
 TUNED = ("single_clean_tuned", "single_noise_tuned")
-LONG = "_long"
+LONG, LONGER = "_long", 4
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def config_of(recipe: str, noise: Noise) -> TextOnlyConfig:
         tokens=tokens,
         noise=noise if "noise" in recipe else NoNoise(),
         train_language_model=recipe in TUNED,
-        epochs=MICRO_MACCAP.epochs * (2 if recipe.endswith(LONG) else 1),
+        epochs=MICRO_MACCAP.epochs * (LONGER if recipe.endswith(LONG) else 1),
     )
 
 
@@ -169,8 +169,14 @@ def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
     return {
         "loss": round(history.mean_loss(), 4),
         "steps": len(history.loss),
+        "epochs": _by_epoch(history.loss, config.epochs),
         "captions_per_second": round(history.captions_per_second),
     }
+
+
+def _by_epoch(losses: Sequence[float], epochs: int) -> list[float]:
+    per = len(losses) // epochs
+    return [round(sum(losses[i * per : (i + 1) * per]) / per, 4) for i in range(epochs)]
 
 
 def _tuned_path(path: Path) -> Path:
@@ -203,8 +209,8 @@ def _maccap(run: Run, tokens: Any, *, noise: Noise | None = None, recipe: str = 
     return MacCap(_writer(run, recipe), tokens, run.noise if noise is None else noise)
 
 
-def _sampled(run: Run, tokens: Any) -> Captioner:
-    return SampledMacCap(_maccap(run, tokens), run.encoder, samples=SAMPLES)
+def _sampled(run: Run, tokens: Any, *, recipe: str = "multi_noise") -> Captioner:
+    return SampledMacCap(_maccap(run, tokens, recipe=recipe), run.encoder, samples=SAMPLES)
 
 
 def _shifted(run: Run, inner: Captioner) -> Captioner:
@@ -278,9 +284,11 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
     "multi_clean_regions": lambda run: _maccap(
         run, RegionTokens(), noise=NoNoise(), recipe="multi_clean"
     ),
-    # the same, trained twice as long
+    # the same, trained four times as long
     "baseline_long": lambda run: Baseline(_writer(run, "single_clean_long")),
+    "decap_long": lambda run: DeCap(_writer(run, "single_clean_long"), _memory(run)),
     "capdec_long": lambda run: CapDec(_writer(run, "single_noise_long")),
+    "maccap_long": lambda run: _sampled(run, RegionTokens(), recipe="multi_noise_long"),
     "maccap_pass_long": lambda run: _maccap(run, RegionTokens(), recipe="multi_noise_long"),
     "maccap_pass_global_long": lambda run: _maccap(run, GlobalTokens(), recipe="multi_noise_long"),
     "multi_clean_long": lambda run: _maccap(

@@ -80,12 +80,15 @@ PAIRS = (
     ("oracle_text", "baseline"),
     ("baseline", "blind"),
     *((f"patches_{count}", "maccap_pass") for count in (1, 5, 20, 49)),
-    # does training twice as long change a system, or an order?
+    # does training four times as long change a system, or an order?
     *((f"{name}{LONG}", name) for name in
-      ("baseline", "capdec", "multi_clean", "maccap_pass", "maccap_pass_global")),
+      ("baseline", "decap", "capdec", "multi_clean", "maccap", "maccap_pass",
+       "maccap_pass_global")),
     *((f"{a}{LONG}", f"{b}{LONG}") for a, b in
       (("capdec", "baseline"), ("maccap_pass_global", "multi_clean"),
-       ("maccap_pass_global", "capdec"), ("maccap_pass", "maccap_pass_global"))),
+       ("maccap_pass_global", "capdec"), ("maccap_pass", "maccap_pass_global"),
+       ("maccap", "maccap_pass"), ("maccap", "capdec"), ("maccap", "baseline"),
+       ("maccap", "decap"))),
 )  # fmt: skip
 
 
@@ -103,14 +106,15 @@ def recipes_of(systems: Sequence[str]) -> set[str]:
         "blind": "single_clean", "oracle_text": "single_clean", "capdec": "single_noise",
         "mean_shift_noise": "single_noise", "clipcap": "supervised",
         "capdec_tuned": "single_noise_tuned", "decap_tuned": "single_clean_tuned",
-        "baseline_long": "single_clean_long", "capdec_long": "single_noise_long",
+        "baseline_long": "single_clean_long", "decap_long": "single_clean_long",
+        "capdec_long": "single_noise_long",
     }  # fmt: skip
     return found | {direct[system] for system in systems if system in direct}
 
 
 def seeds_of(name: str, seeds: int) -> int:
-    """Return how many seeds a recipe or system gets: the check of long training has one."""
-    return 1 if name in SEEDLESS or name.endswith(LONG) else seeds
+    """Return how many seeds a recipe or system gets: one where nothing is trained or drawn."""
+    return 1 if name in SEEDLESS else seeds
 
 
 def train_cells(run: Run, recipes: Sequence[str], seeds: int) -> list[Cell]:
@@ -183,11 +187,7 @@ class Study:
         """Add rows for scores and for every pair that both of its systems are in."""
         pairs = [(a, b) for a, b in PAIRS if a in scored and b in scored]
         self.scores += score_rows(scored, prefix=prefix)
-        several = [pair for pair in pairs if not pair[0].endswith(LONG)]
-        self.differences += difference_rows(scored, several, prefix=prefix)
-        first = {system: runs[:1] for system, runs in scored.items()}  # seed 0 against seed 0
-        longer = [pair for pair in pairs if pair[0].endswith(LONG)]
-        self.differences += difference_rows(first, longer, prefix=prefix)
+        self.differences += difference_rows(scored, pairs, prefix=prefix)
 
     def choose_noise(self, clip: str, multiples: Sequence[float]) -> float:
         """Train MacCap at several noises and return the best variance on validation pictures."""
@@ -276,9 +276,17 @@ def training_record(job: Study) -> dict[str, dict]:
         found.setdefault(path.stem.rsplit("-", 1)[0], []).append(read_json(path)["answer"])
     return {
         name: {"loss": round(sum(a["loss"] for a in answers) / len(answers), 4),
-               "steps": answers[0]["steps"], "seeds": len(answers)}
+               "steps": answers[0]["steps"], "seeds": len(answers)} | by_epoch(answers)
         for name, answers in found.items()
     }  # fmt: skip
+
+
+def by_epoch(answers: Sequence[dict]) -> dict[str, list[float]]:
+    """Return the mean loss of each epoch, where every seed kept it."""
+    if not all("epochs" in answer for answer in answers):
+        return {}
+    columns = zip(*(answer["epochs"] for answer in answers), strict=True)
+    return {"epochs": [round(sum(column) / len(answers), 4) for column in columns]}
 
 
 def main() -> None:
