@@ -1,7 +1,8 @@
 """Make `results/vizer_study.json`: when do captions improve without labels, and what foretells it?
 
     python -m experiments.vizer_study                 everything, in order of importance
-    python -m experiments.vizer_study --parts choose  candidates on validation scenes; the choice
+    python -m experiments.vizer_study --parts choose  candidates on validation scenes; the choice,
+                                                      or, if it was made, the others' scores
     python -m experiments.vizer_study --collect       write what is finished; run nothing
 
 Parts, each made of cells that are skipped when finished, so that a killed study goes on:
@@ -11,24 +12,27 @@ choose   label-free variants, once each, on the middling base and validation sce
          whose smaller gain (sampled object precision, recall) over the base and over the primed
          base is largest goes into the file
 core     each base: the paper's reading, the read-back, the chosen variant; real and shuffled;
-         decoding baselines that train nothing
-away     the same on pictures with backgrounds that no base has met
+         the caption's likelihood as reward; decoding baselines that train nothing
+away     the chosen variant and the read-back on pictures with backgrounds that no base has met
 map      read-back over base x mapper data x learning rate, the chosen one over base x learning
-         rate; real and shuffled
+         rate; real and shuffled; on half of the scenes
 =======  =======================================================================================
 
 Fields of the file, beside those of every results file:
 
 ===========  ===================================================================================
-choices      what was chosen on validation scenes, its candidates with their scores, and when
+choices      what was chosen on validation scenes, its candidates with their scores, and when;
+             `later` has candidates that were tried after the choice, which they do not change
 scores       system = base:place:variant; `_shuffled` is its control; `best` stands for the chosen
 differences  the same names; paired over scenes and seeds
 map          one row a setting: base, variant, mapper_images, learning_rate, and for each metric
-             gain over the shuffled control and over the base, each with low and high, n, seeds
+             its gain over the shuffled control, `over_base` and `over_primed`, each with low and
+             high, n, seeds
 runs         per system and seed: curve, KL in nats a token, share of greedy captions changed, the
              mapper's held-out cosine
-outlook      what was measured before training, per base and variant, whether the run helped, and
-             how often the rule was right on a base that it was not fitted on
+outlook      what was measured before training, per base and variant, whether the run helped
+             (drawn object F1 above base and control), and how often the rule was right on a base
+             that it was not fitted on
 not_run      cells that were planned and are not finished
 ===========  ===================================================================================
 
@@ -52,7 +56,7 @@ from experiments.grid import Cell, answer_of, cost, run_grid, seconds_spent
 from experiments.vizer_bases import BASES, SHIPPED, bases_cost
 from experiments.vizer_study_cells import INFORMATION, READERS, VARIANTS, trial_cell
 from experiments.vizer_study_outlook import outlook_cell
-from experiments.vizer_study_report import choose, report
+from experiments.vizer_study_report import UNSHUFFLED, choose, report
 from experiments.vizer_study_world import BASELINES, Trial
 from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import read_json, write_json
@@ -60,11 +64,13 @@ from vizer_core.store import read_json, write_json
 OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
 PARTS = ("choose", "core", "away", "map")
 CHOOSER = "middling"
-COMPARED = ("read_back", "literal")  # the chosen variant comes to these
-CANDIDATE_RATES = {name: (5e-4,) for name in INFORMATION}
+COMPARED = ("read_back", "literal", "information_0")  # the chosen variant comes to these
+AWAY = ("read_back",)
+RATE, INFORMATION_RATE = 2e-4, 5e-4
 RATES, SIZES = (5e-5, 2e-4, 8e-4), (1_000, 4_000, 16_000)
 LEFT_OUT_OF_MAP = ("qwen",)  # the second family is in the core
 SECONDS = {"loss": 22.0, "reward": 30.0, "baseline": 10.0, "states": 45.0, "encode": 25.0}
+MAP_BASELINES = ("base", "primed")
 
 
 class Study:
@@ -77,6 +83,11 @@ class Study:
             images=options.images, states=options.states, mapper_images=options.states // 2,
         )  # fmt: skip
         self.stored = options.states + options.seeds * options.images
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many captions the mappers of the map read."""
+        return [size * self.options.states // max(SIZES) for size in SIZES]
 
     def grid(self, cells: Sequence[Cell]) -> dict[str, Any]:
         """Run cells, saying first what they cost; with `--collect`, return finished ones only."""
@@ -111,7 +122,8 @@ class Study:
     def cells(self, trials: Sequence[Trial]) -> list[Cell]:
         """Return the cells of trials."""
         return [
-            Cell(trial.name, trial_cell, asdict(trial),
+            Cell(trial.name, trial_cell, asdict(trial) | ({} if trial.n == self.options.n or
+                 trial.part != "test" else {"cool": False}),
                  SECONDS["loss" if trial.variant == "literal" else "reward"])
             for trial in trials
         ]  # fmt: skip
@@ -129,35 +141,35 @@ class Study:
     def candidates(self) -> list[Trial]:
         """Return one run of every label-free variant on validation scenes."""
         plain = replace(self.trial, part="validation", n=self.options.validation, samples=2)
-        names = self.options.candidates
-        tried = [(name, rate) for name in names for rate in CANDIDATE_RATES.get(name, (2e-4,))]
+        tried = [(name, rate_of(name)) for name in self.options.candidates]
         return [replace(plain, variant=name, learning_rate=rate) for name, rate in tried]
 
     def compared(self, place: str, best: Trial) -> list[Trial]:
         """Return real and shuffled runs of every base and compared variant, seed by seed."""
-        others = [(name, self.trial.learning_rate) for name in self.options.compared]
+        names = [name for name in self.options.compared if place == "home" or name in AWAY]
+        others = [(name, rate_of(name)) for name in names]
         rows = [
             replace(self.trial, base=base, place=place, variant=name, seed=seed, shuffled=mixed,
                     learning_rate=rate)
             for seed in range(self.options.seeds)
             for base in self.options.bases
             for name, rate in ((best.variant, best.learning_rate), *others)
-            for mixed in (False, True)
+            for mixed in ((False,) if name in UNSHUFFLED else (False, True))
         ]  # fmt: skip
         return rows if place == "home" else [row for row in rows if row.base in SHIPPED]
 
     def mapped(self, best: Trial) -> list[Trial]:
         """Return the runs of the map."""
+        half = replace(self.trial, n=self.options.map_n)
         plain = [
-            replace(self.trial, base=base, seed=seed, shuffled=mixed, learning_rate=rate)
+            replace(half, base=base, seed=seed, shuffled=mixed, learning_rate=rate)
             for seed in range(self.options.map_seeds)
             for base in self.options.bases
             if base not in LEFT_OUT_OF_MAP
             for rate in RATES
             for mixed in (False, True)
         ]
-        sizes = [size * self.options.states // max(SIZES) for size in SIZES]
-        read = [replace(trial, mapper_images=size) for trial in plain for size in sizes]
+        read = [replace(trial, mapper_images=size) for trial in plain for size in self.sizes]
         return read + [replace(trial, variant=best.variant) for trial in plain]
 
     def outlooks(self, best: Trial) -> list[Cell]:
@@ -168,10 +180,26 @@ class Study:
             for base in self.options.bases
             for name in names
         ]
-        return [
+        cells = [
             Cell(f"outlook/{trial.base}-{trial.variant}", outlook_cell, asdict(trial), 8.0)
             for trial in trials
         ]
+        mapped = [
+            replace(self.trial, base=base, mapper_images=size)
+            for base in self.options.bases
+            if base not in LEFT_OUT_OF_MAP and "map" in self.options.parts
+            for size in self.sizes
+        ]
+        return cells + [
+            Cell(f"outlook/{trial.base}-read_back-m{trial.mapper_images}", outlook_cell,
+                 asdict(trial), 8.0)
+            for trial in mapped
+        ]  # fmt: skip
+
+
+def rate_of(variant: str) -> float:
+    """Return the learning rate that a variant is run with outside the map."""
+    return INFORMATION_RATE if variant in INFORMATION else RATE
 
 
 def chosen_trial(study: Study, choices: dict[str, Any]) -> Trial:
@@ -192,6 +220,19 @@ def run_choice(study: Study, out: Path) -> dict[str, Any]:
     return choices
 
 
+def try_later(study: Study, choices: dict[str, Any]) -> dict[str, Any]:
+    """Score candidates that the choice did not have, on its scenes; the choice stays."""
+    known = {(row["variant"], row["learning_rate"]) for row in choices["candidates"]}
+    trials = [t for t in study.candidates() if (t.variant, t.learning_rate) not in known]
+    if not trials:
+        return choices
+    study.prepare([CHOOSER], [trial.variant for trial in trials])
+    base = study.baselines(trials[0], ("base", "primed"))
+    answers = study.grid([*base, *study.cells(trials)])
+    found = choose(trials, base, answers, study.options.validation)["candidates"]
+    return choices | {"later": found}
+
+
 def main() -> None:
     """Read the options, run the parts, write the file."""
     options = read_options()
@@ -202,6 +243,8 @@ def main() -> None:
         if "choose" not in options.parts:
             raise SystemExit(f"{options.out} holds no choice yet: run --parts choose first")
         choices = run_choice(study, options.out)
+    elif "choose" in options.parts:
+        choices = try_later(study, choices)
     best = chosen_trial(study, choices)
     plan: dict[str, list[Trial]] = {}
     baselines: list[Cell] = []
@@ -210,12 +253,13 @@ def main() -> None:
         trials = study.mapped(best) if part == "map" else study.compared(place, best)
         used = sorted({trial.base for trial in trials})
         study.prepare(used, sorted({trial.variant for trial in trials}), place)
+        n, systems = options.n, options.baselines
+        if part == "map":
+            n, systems = options.map_n, MAP_BASELINES
         some = [
             cell
             for base in used
-            for cell in study.baselines(
-                replace(study.trial, base=base, place=place), options.baselines
-            )
+            for cell in study.baselines(replace(study.trial, base=base, place=place, n=n), systems)
         ]
         plan[part], baselines = trials, [*baselines, *some]
         study.grid(study.outlooks(best) + some if part == "core" else some)
@@ -238,8 +282,8 @@ def main() -> None:
     print(f"wrote {options.out}: {len(found['not_run'])} planned cells are not run")
 
 
-def read_options() -> argparse.Namespace:
-    """Read the command line."""
+def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or words that stand for it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--bases", nargs="+", choices=BASES, default=BASES)
@@ -249,6 +293,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=1000, help="test scenes")
     parser.add_argument("--validation", type=int, default=300, help="scenes for choices")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--map-n", type=int, default=500, help="test scenes of the map")
     parser.add_argument("--map-seeds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=2, help="captions drawn a scene")
     parser.add_argument("--images", type=int, default=640, help="unlabelled pictures of a run")
@@ -257,7 +302,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=RUNS, help="where finished cells lie")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--collect", action="store_true", help="run nothing, write what is there")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ filtered            the same, mapper trained on the better half, by agreement, o
 ensemble            the least of three mappers' cosines
 hard_negatives      the read-back's margin over the four images most like the own one
 consensus           overlap with eight captions that the base drew of the picture
-information         log p(y | I) - w log p(y), by the frozen base: `information_50` has w = .5
+information         log p(y | I) - w log p(y), by the frozen base: `information_50` has w = .5;
+                    `information_0` is the caption's own likelihood: what mere sharpening does
 neighbours          log p(y | I) less its mean over the four most similar images
 ==================  ==============================================================================
 
@@ -48,7 +49,7 @@ from vizer_core.vizer.train_zero_label import VIZER_MICRO, train_zero_label
 from vizer_core.vizer.write_captions import sample_captions
 from vizer_core.vlm import VisionBatch
 
-INFORMATION = {f"information_{w}": w / 100 for w in (50, 60, 70, 80, 100)}
+INFORMATION = {f"information_{w}": w / 100 for w in (0, 50, 60, 70, 80, 100)}
 READERS = {
     "literal": "own_context",
     "read_back": "own",
@@ -175,13 +176,13 @@ def train(trial: Trial, vlm: Any) -> dict[str, Any]:
     }
 
 
-def trial_cell(**what: Any) -> dict[str, Any]:
-    """Train a variant, and caption the scenes that it is tested on."""
+def trial_cell(*, cool: bool = True, **what: Any) -> dict[str, Any]:
+    """Train a variant, and caption the scenes that it is tested on; `cool` draws at .7 as well."""
     torch.set_num_threads(1)
     trial = Trial(**what)
     vlm = world.load(trial.runs, trial.base)
     record = train(trial, vlm)
     answer = world.write(trial, vlm) | {"record": record}
-    if not trial.shuffled and trial.part == "test":
+    if cool and not trial.shuffled and trial.part == "test":
         answer["cool"] = world.draw(trial, vlm, world.COOL)
     return answer

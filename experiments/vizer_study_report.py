@@ -27,6 +27,7 @@ from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
 
 Found = dict[str, list[dict[str, Statistics]]]
 PRECISION, RECALL = "sampled_object_precision", "sampled_object_recall"
+UNSHUFFLED = ("information_0",)  # itself a control
 MAP_METRICS = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "object_f1")
 
 
@@ -105,8 +106,8 @@ def report(
     names = {cell.name for cell in baselines} | {t.name for some in plan.values() for t in some}
     found: Found = {}
     for cell in baselines:
-        if cell.name in answers:
-            what = cell.arguments
+        what = cell.arguments
+        if cell.name in answers and what["n"] == best.n:  # the map's have fewer scenes
             before = answers.get(cell.name.rsplit("-", 1)[0] + "-base")
             if before is None:
                 continue
@@ -135,15 +136,17 @@ def report(
         "runs": runs,
         "scores": score_rows(found),
         "differences": differences,
-        "map": map_rows(plan.get("map", ()), answers, best),
-        "outlook": outlook_rows(plan.get("core", ()), answers, differences, best),
+        "map": (mapped := map_rows(plan.get("map", ()), answers, best)),
+        "outlook": outlook_rows(plan.get("core", ()), answers, differences, best, mapped),
         "claims": claims(differences),
         "not_run": sorted(name for name in names if name not in answers),
     }
 
 
-def _base_of(trial: Trial, answers: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return answers.get(f"baseline/{trial.base}-{trial.place}-{trial.part}{trial.n}-base")
+def _base_of(
+    trial: Trial, answers: Mapping[str, Any], system: str = "base"
+) -> Mapping[str, Any] | None:
+    return answers.get(f"baseline/{trial.base}-{trial.place}-{trial.part}{trial.n}-{system}")
 
 
 def _pairs(found: Found) -> list[tuple[str, str]]:
@@ -154,10 +157,12 @@ def _pairs(found: Found) -> list[tuple[str, str]]:
         against = [f"{stem}:base"] if name != "base" else []
         against += [f"{system}_shuffled"]
         if name == "best":
-            rivals = ("primed", "primed_cool", "cool", "banned", "best_of_8", "read_back")
+            rivals = ("primed", "primed_cool", "cool", "banned", "best_of_8", "read_back",
+                      "information_0")  # fmt: skip
             against += [f"{stem}:{rival}" for rival in rivals]
         if name == "best_cool":  # at the same temperature
-            against += [f"{stem}:{rival}" for rival in ("cool", "primed_cool", "best")]
+            rivals = ("cool", "primed_cool", "best", "information_0_cool")
+            against += [f"{stem}:{rival}" for rival in rivals]
         pairs += [(system, other) for other in against
                   if other in found and len(found[other]) in (1, len(runs))]  # fmt: skip
     return pairs
@@ -166,7 +171,7 @@ def _pairs(found: Found) -> list[tuple[str, str]]:
 def map_rows(
     trials: Sequence[Trial], answers: Mapping[str, Any], best: Trial
 ) -> list[dict[str, Any]]:
-    """Return each setting's gain over its control and over the base, seeds that are finished."""
+    """Return each setting's gains over control, base and primed base, seeds that are finished."""
     settings: dict[tuple, list[tuple[Trial, Trial]]] = {}
     for trial in trials:
         control = replace(trial, shuffled=True)
@@ -180,11 +185,15 @@ def map_rows(
         row = {"base": base, "variant": name, "mapper_images": size, "learning_rate": rate}
         split = scenes_of(pairs[0][0].part, pairs[0][0].place, pairs[0][0].n)
         real, mixed = ([rates(answers[pair[i].name], split) for pair in pairs] for i in (0, 1))
-        start = [rates(_base_of(pairs[0][0], answers), split)] * len(pairs)
-        for metric in [m for m in MAP_METRICS if all(m in run for run in (*real, *mixed, *start))]:
-            for label, others in (("gain", mixed), ("over_base", start)):
+        first = pairs[0][0]
+        rivals = {"gain": mixed, "over_base": [rates(_base_of(first, answers), split)] * len(pairs)}
+        if primed := _base_of(first, answers, "primed"):
+            rivals["over_primed"] = [rates(primed, split)] * len(pairs)
+        others = [run for runs in rivals.values() for run in runs]
+        for metric in [m for m in MAP_METRICS if all(m in run for run in (*real, *others))]:
+            for label, against in rivals.items():
                 found = bootstrap_seeds(
-                    [run[metric] for run in real], against=[run[metric] for run in others]
+                    [run[metric] for run in real], against=[run[metric] for run in against]
                 )
                 row[f"{metric}_{label}"] = {"mean": round(found.mean, 5),
                     "low": round(found.low, 5), "high": round(found.high, 5)}  # fmt: skip
@@ -197,21 +206,34 @@ def outlook_rows(
     answers: Mapping[str, Any],
     differences: Sequence[Mapping[str, Any]],
     best: Trial,
+    mapped: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Set forecasts beside ends: a run helped where sampled F1 beats its control, clear of zero."""
+    """Set forecasts beside ends.
+
+    A run helped where sampled F1 lies above its base and its shuffled control, both clear of zero.
+    The map adds the read-back with mappers of other sizes, at the learning rate of the core.
+    """
     gains = {(row["system"], row["against"]): row for row in differences
              if row["metric"] == "sampled_object_f1"}  # fmt: skip
-    rows, groups = [], {}
+    ended: dict[str, tuple] = {}
     for base, variant in dict.fromkeys((t.base, t.variant) for t in trials):
-        seen = answers.get(f"outlook/{base}-{variant}")
         system = system_of(replace(best, base=base, variant=variant, place="home"), best)
-        gain = gains.get((system, f"{system}_shuffled"))
-        if seen is None or gain is None:
+        rivals = (f"{base}:home:base", f"{system}_shuffled")
+        found = [gains[system, rival] for rival in rivals if (system, rival) in gains]
+        if found and (len(found) == len(rivals) or variant in UNSHUFFLED):
+            ended[f"{base}-{variant}"] = (base, variant, found)
+    for row in mapped:
+        if row["variant"] == "read_back" and row["learning_rate"] == Trial.learning_rate:
+            name = f"{row['base']}-read_back-m{row['mapper_images']}"
+            found = [row[f"sampled_object_f1_{label}"] for label in ("over_base", "gain")]
+            ended[name] = (row["base"], name.split("-", 1)[1], found)
+    rows, groups = [], {}
+    for name, (base, variant, found) in ended.items():
+        if (seen := answers.get(f"outlook/{name}")) is None:
             continue
-        helped = gain["low"] > 0
-        rows.append(
-            {"base": base, "variant": variant, "helped": helped, "gain": gain["mean"]} | seen
-        )
+        helped = all(gain["low"] > 0 for gain in found)
+        about = {"base": base, "variant": variant, "helped": helped, "gain": found[-1]["mean"]}
+        rows.append(about | {"over_base": found[0]["mean"]} | seen)
         ends = groups.setdefault(base, ([], []))
         ends[0].append(Outlook(**seen))
         ends[1].append(helped)

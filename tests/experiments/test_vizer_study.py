@@ -8,6 +8,7 @@ import pytest
 
 from experiments.grid import Cell
 from experiments.vizer_bases import BASES, MADE, SHIPPED, bases_cost
+from experiments.vizer_study import Study, read_options, try_later
 from experiments.vizer_study_cells import READERS, SETUPS, VARIANTS
 from experiments.vizer_study_report import choose, claims, map_rows, outlook_rows, system_of
 from experiments.vizer_study_world import FRESH, Trial, scenes_of
@@ -72,6 +73,10 @@ def test_the_map_holds_finished_pairs_only():
     gain = row["sampled_object_f1_gain"]
     assert gain["low"] <= gain["mean"] <= gain["high"] and gain["mean"] > 0.5
     assert row["sampled_object_precision_over_base"]["mean"] == pytest.approx(0, abs=0.6)
+    assert "sampled_object_f1_over_primed" not in row
+    answers["baseline/middling-home-test8-primed"] = answer(GOOD)
+    (row,) = map_rows(trials, answers, replace(TRIAL, variant="consensus"))
+    assert row["sampled_object_f1_over_primed"]["mean"] == pytest.approx(0)
     assert map_rows(trials, {}, TRIAL) == []
 
 
@@ -86,12 +91,54 @@ def test_the_outlook_is_judged_on_bases_that_it_has_not_seen():
     for trial, seen, gain in zip(trials, (0.5, 0.7, 0.8), (0.0, 0.2, 0.3), strict=True):
         system = f"{trial.base}:home:read_back"
         rows.append(difference(system, f"{system}_shuffled", "sampled_object_f1", gain))
+        rows.append(difference(system, f"{trial.base}:home:base", "sampled_object_f1", 0.3))
         outlook = Outlook(9, separation=seen, spread=1.0, generic=0.1)
         answers[f"outlook/{trial.base}-read_back"] = asdict(outlook)
     found = outlook_rows(trials, answers, rows, replace(TRIAL, variant="consensus"))
     assert [row["helped"] for row in found["rows"]] == [False, True, True]
     assert found["accuracy"] == 1.0 and found["n"] == 3 and 0.5 < found["rule"]["separation"] < 0.7
     assert set(found["by_base"]) == {"hard", "middling", "easy"}
+
+
+def test_the_outlook_counts_the_map_and_wants_a_gain_over_the_base_as_well():
+    system = "hard:home:read_back"
+    rows = [difference(system, f"{system}_shuffled", "sampled_object_f1", 0.3)]
+    rows += [difference(system, "hard:home:base", "sampled_object_f1", 0.05)]  # not clear of zero
+    seen = asdict(Outlook(9, separation=0.7, spread=1.0, generic=0.1))
+    answers = {"outlook/hard-read_back": seen, "outlook/easy-read_back-m500": seen}
+    ends = {f"sampled_object_f1_{label}": {"mean": 0.2, "low": 0.1} for label in
+            ("gain", "over_base")}  # fmt: skip
+    mapped = [{"base": "easy", "variant": "read_back", "mapper_images": 500,
+               "learning_rate": rate} | ends for rate in (2e-4, 8e-4)]  # fmt: skip
+    trials = [replace(TRIAL, base="hard")]
+    found = outlook_rows(trials, answers, rows, replace(TRIAL, variant="consensus"), mapped)
+    assert [(r["base"], r["variant"], r["helped"]) for r in found["rows"]] == [
+        ("hard", "read_back", False),
+        ("easy", "read_back-m500", True),
+    ]
+
+
+def test_the_plan_has_every_part(tmp_path):
+    study = Study(read_options(["--runs", str(tmp_path), "--map-n", "6", "--n", "8"]))
+    best = replace(study.trial, variant="information_70", learning_rate=5e-4)
+    core = study.compared("home", best)
+    assert not any(t.shuffled for t in core if t.variant == "information_0")
+    assert {t.learning_rate for t in core if t.variant == "information_0"} == {5e-4}
+    assert {t.variant for t in study.compared("away", best)} == {"information_70", "read_back"}
+    mapped = study.mapped(best)
+    assert {t.n for t in mapped} == {6} and "qwen" not in {t.base for t in mapped}
+    assert len({t.mapper_images for t in mapped if t.variant == "read_back"}) >= 3
+    (cell, *_), (plain, *_) = study.cells(mapped), study.cells(core)
+    assert cell.arguments["cool"] is False and "cool" not in plain.arguments
+    names = [cell.name for cell in study.outlooks(best)]
+    assert len(names) == len(set(names)) and "outlook/weak-read_back-m500" in names
+
+
+def test_later_candidates_do_not_change_the_choice(tmp_path):
+    study = Study(read_options(["--runs", str(tmp_path), "--candidates", "residual"]))
+    choices = {"best": {"variant": "x"}, "candidates": [{"variant": "residual",
+               "learning_rate": 2e-4}]}  # fmt: skip
+    assert try_later(study, choices) == choices
 
 
 def test_a_claim_needs_both_metrics_both_rivals_and_three_seeds():
