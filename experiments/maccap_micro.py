@@ -30,7 +30,7 @@ from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import read_json, write_json
 
 OUT, RUNS = Path("results/maccap_micro.json"), Path(".cache/maccap")
-MULTIPLES = (0.1, 0.33, 1.0, 3.0)  # of the variance that matches the mean cosine of pairs
+MULTIPLES = (0.033, 0.1, 0.33, 1.0, 3.0)  # of the variance that matches the mean cosine of pairs
 SEEDLESS = ("magic", "zerocap")  # nothing in them is trained or drawn
 SECONDS = {"train": 80.0, "sampled": 40.0, "caption": 8.0}  # of one core, as measured
 

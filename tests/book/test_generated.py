@@ -6,68 +6,12 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 from built_book import ROOT
 
 from tools import generated, micro_page
 from tools.api_pages import api_markdown
 from vizer_core.micro.captions import captions_of
 from vizer_core.micro.render import render_scenes
-
-RESULT = {
-    "experiment": "gap_micro",
-    "command": "vizer gap",
-    "commit": "abc",
-    "hardware": "CPU, 2 cores",
-    "seconds": 3.2,
-    "scores": [
-        {"system": "learned", "metric": "gap_norm", "mean": 0.3, "low": 0.2, "high": 0.4, "n": 1500,
-         "seeds": [0, 1, 2]},
-    ],
-    "differences": [
-        {"system": "a", "against": "b", "metric": "cider", "mean": -0.1, "low": -0.2, "high": 0.0,
-         "n": 500, "seeds": 3},
-    ],
-    "claims": [
-        {"claim": "the gap | exists", "source": "section 3", "verdict": "holds", "evidence": "x"},
-    ],
-}  # fmt: skip
-
-
-@pytest.fixture
-def results(tmp_path):
-    (tmp_path / "gap_micro.json").write_text(json.dumps(RESULT))
-    return tmp_path
-
-
-def test_every_number_of_a_result_file_is_on_the_page(results):
-    page = generated.results_markdown(results).replace("\u00a0", " ")
-    assert "{dropdown} Scores of learned (1)" in page
-    assert "| `gap_norm` | 0.300 [0.200, 0.400] | 1,500 | 3 |" in page
-    assert "| `a` | `b` | `cider` | -0.100 [-0.200, 0.000] | 500 |" in page
-    assert "| 1 | the gap \\| exists<br>*section 3* | **holds** |" in page
-    assert "1. the gap \\| exists. Evidence: x." in page
-    assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
-
-
-def test_a_score_without_a_value_says_that_it_was_not_run(results):
-    missing = {**RESULT["scores"][0], "mean": None, "low": None, "high": None}
-    (results / "gap_micro.json").write_text(json.dumps({**RESULT, "scores": [missing]}))
-    page = generated.results_markdown(results).replace("\u00a0", " ")
-    assert "not run [not run, not run]" in page
-
-
-def test_the_figures_of_a_benchmark_are_on_the_page(results):
-    made = {key: RESULT[key] for key in ("experiment", "command", "commit", "hardware", "seconds")}
-    benchmark = {**made, "figures": {"cider_speedup": 12.61, "images": 5000, "diff": 1.7e-15}}
-    (results / "gap_micro.json").write_text(json.dumps(benchmark))
-    page = generated.results_markdown(results)
-    assert "| `cider_speedup` | 12.6 |" in page
-    assert "| `images` | 5,000 |" in page and "| `diff` | 1.7e-15 |" in page
-
-
-def test_no_results_is_said_in_words(tmp_path):
-    assert "`results/` is empty" in generated.results_markdown(tmp_path)
 
 
 def test_a_notebook_is_listed_with_the_cost_of_its_outputs(tmp_path):
@@ -104,13 +48,15 @@ def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
     (tmp_path / "_toc.yml").write_text("root: book/index\n")
     generated.write_all(tmp_path)
     written = {path.name for path in (tmp_path / "book" / "_generated").iterdir()}
+    assert "results.md" in written
     included = {
         line.split("_generated/")[1].strip()
         for page in (ROOT / "book").glob("*.md")
         for line in page.read_text(encoding="utf-8").splitlines()
         if line.startswith("```{") and "} _generated/" in line
     }
-    assert included == written
+    pages_of_studies = {name for name in included if name.startswith("results_")}
+    assert included - pages_of_studies == written
 
 
 def test_the_contact_sheet_shows_the_scenes_in_order():

@@ -132,6 +132,7 @@ def test_the_plan_has_every_part(tmp_path):
     assert cell.arguments["cool"] is False and "cool" not in plain.arguments
     names = [cell.name for cell in study.outlooks(best)]
     assert len(names) == len(set(names)) and "outlook/weak-read_back-m500" in names
+    assert not any("hard-read_back-m" in name for name in names)
 
 
 def test_later_candidates_do_not_change_the_choice(tmp_path):

@@ -3,11 +3,12 @@
 - `protocol`: `PrefixLanguageModel`, the seam; `causal_lm`: `CausalLM` behind it, over any
   transformers model; `loading`: from a folder, the hub's cache or the hub
 - `prefix`: a prefix in front of texts, as embeddings with a mask
-- `scoring`: log-probabilities of given texts
+- `scoring`: log-probabilities of given texts; `fluency`: nats a word of captions, as statistics
 - `stepper`: one token at a time, with the attention cache in the open
 """
 
 from vizer_core.language.causal_lm import CausalLM
+from vizer_core.language.fluency import surprise_statistics
 from vizer_core.language.prefix import PrefixedBatch, no_prefix, prefixed
 from vizer_core.language.protocol import Generated, PrefixLanguageModel, TokenBatch
 from vizer_core.language.scoring import nats_per_token, sequence_log_probs, token_log_probs
@@ -27,5 +28,6 @@ __all__ = [
     "sequence_log_probs",
     "start",
     "step",
+    "surprise_statistics",
     "token_log_probs",
 ]
