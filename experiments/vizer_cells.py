@@ -36,6 +36,7 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_zero_label
 from vizer_core.vizer.best_of_n import best_of_n
 from vizer_core.vizer.drift import measure_drift
+from vizer_core.vizer.listener import InformationReward, listening_to
 from vizer_core.vizer.mapper import FittedMapper, random_mapper
 from vizer_core.vizer.readings import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward, with_targets
@@ -97,6 +98,13 @@ class Trial:
     samples: int = 2
 
     @property
+    def pictures(self) -> int:
+        """How many unlabelled pictures phase 2 sees."""
+        if self.variant == "information":
+            return min(INFORMATION["rl_images"], self.rl_images)
+        return self.rl_images if self.by_reward else self.images
+
+    @property
     def by_reward(self) -> bool:
         """Whether phase 2 is a policy gradient."""
         return self.variant in RL_RATES
@@ -115,11 +123,10 @@ def mapper_of(trial: Trial) -> FittedMapper:
 
 
 def _source(trial: Trial, stored: int) -> VisionSource:
-    count = trial.rl_images if trial.by_reward else trial.images
     everything = world.vision(trial.runs, trial.base, "stream", stored)
     # each seed has its own pictures, and none that a mapper was trained on
     first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
-    return everything.select(range(first, first + count))
+    return everything.select(range(first, first + trial.pictures))
 
 
 def _clip_targets(trial: Trial, source: VisionBatch, stored: int) -> VisionSource:
@@ -132,25 +139,26 @@ def _clip_targets(trial: Trial, source: VisionBatch, stored: int) -> VisionSourc
 def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
     """Put LoRA on a base and run phase 2; return what the run recorded."""
     add_lora(vlm, generator=seeded(2000 + trial.seed))
-    source, found = _source(trial, stored), {}
+    source, found, reward, fitted = _source(trial, stored), {}, None, None
     if trial.variant in READERS:
         fitted = mapper_of(trial)
+        reward = ReadBackReward(vlm, fitted)
         if fitted.history.held_out:
             look = fitted.history.held_out[-1]
             found["mapper"] = {"cosine": look.cosine, "constant": look.constant_cosine}
+    elif trial.variant == "information":
+        reward = InformationReward(vlm, source, INFORMATION["weight"])
+        source = listening_to(source)
     else:
         source = _clip_targets(trial, source, stored)
+        reward = ClipReward(load_micro_clip(world.REWARD_CLIP))
     if trial.shuffled:
         source = shuffled(source, generator=seeded(3000 + trial.seed))
     generator = seeded(4000 + trial.seed)
     if trial.by_reward:
         rate = trial.learning_rate or RL_RATES[trial.variant]
-        reward = (
-            ReadBackReward(vlm, fitted)
-            if trial.variant in READERS
-            else ClipReward(load_micro_clip(world.REWARD_CLIP))
-        )
-        config = RlConfig(learning_rate=rate, decoding=world.SAMPLED, max_kl=MAX_KL)
+        most = INFORMATION["max_kl"] if trial.variant == "information" else MAX_KL
+        config = RlConfig(learning_rate=rate, decoding=world.SAMPLED, max_kl=most)
         history = train_rl(vlm, source, reward, config, generator=generator)
         curve, kl = history.reward, history.kl
     else:
