@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-EXTRAS := book,test,vlm,hub,java,bertscore,scenegraph
+EXTRAS := book,test,hub,java,scenegraph
 BIN := .venv/bin
 STAMP := .venv/.installed
 
