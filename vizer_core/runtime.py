@@ -68,8 +68,8 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator(device="cpu").manual_seed(seed)
 
 
-def require(module: str, *, extra: str, why: str) -> ModuleType:
-    """Import an optional package, or say which extra brings it.
+def require(module: str, *, why: str, extra: str | None = None) -> ModuleType:
+    """Import a package when it is needed, or say what brings it: an extra, or its own name.
 
     >>> require("no_such_module", extra="umap", why="UMAP projections")
     Traceback (most recent call last):
@@ -80,11 +80,11 @@ def require(module: str, *, extra: str, why: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        if error.name is not None and error.name.split(".")[0] != module.split(".")[0]:
+        name = module.split(".")[0]
+        if error.name is not None and error.name.split(".")[0] != name:
             raise  # the package is there but broken: its own error says more
-        raise ImportError(
-            f'{why} needs the package {module!r}: pip install\n"vizer-core[{extra}]".'
-        ) from error
+        wanted = f'"vizer-core[{extra}]"' if extra else name.replace("_", "-")
+        raise ImportError(f"{why} needs the package {module!r}: pip install\n{wanted}.") from error
 
 
 def git_commit(root: Path | None = None) -> str:

@@ -14,7 +14,7 @@ from vizer_core.metrics.bertscore import (
     load_bert_encoder,
 )
 
-transformers = pytest.importorskip("transformers", reason="needs the extra [bertscore]")
+transformers = pytest.importorskip("transformers", reason="needs transformers")
 WORDS = "a the cat dog sat on mat two red runs".split()  # noqa: SIM905
 
 

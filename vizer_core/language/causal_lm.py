@@ -232,7 +232,7 @@ class CausalLM:
         return torch.tensor(ids, device=self.device), torch.tensor(seen, device=self.device)
 
     def _generation_config(self, options: dict[str, Any]) -> Any:
-        transformers = require("transformers", extra="language", why=WHY)
+        transformers = require("transformers", why=WHY)
         return transformers.GenerationConfig(
             **options,
             bos_token_id=self.bos_id,

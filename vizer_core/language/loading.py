@@ -38,7 +38,7 @@ def load_causal_lm(
     and `ValueError` when it is gated, is no causal language model, lacks some of its weights, or
     does not fit into memory.
     """
-    transformers = require("transformers", extra="language", why=WHY)
+    transformers = require("transformers", why=WHY)
     _require_config(name)
     config = _read(transformers.AutoConfig, name)
     _require_causal(config, name)

@@ -85,7 +85,7 @@ def _read(
     lm: CausalLM, inputs: dict, mask: Bool[Tensor, "b t"], before: StepState | None
 ) -> StepState:
     """Run the model on new positions after `before`. Its cache is copied, not appended to."""
-    transformers = require("transformers", extra="language", why=WHY)
+    transformers = require("transformers", why=WHY)
     cache = transformers.DynamicCache(before.cache if before else None)
     out = lm.model(**inputs, past_key_values=cache, use_cache=True, output_hidden_states=True)
     hidden = out.hidden_states[-1].float()

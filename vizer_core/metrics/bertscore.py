@@ -64,7 +64,7 @@ def load_bert_encoder(path: Path | str, *, layer: int, device: str = "cpu") -> B
     `layer` counts transformer layers from 1; published English numbers use layer 17 of
     roberta-large.
     """
-    transformers = require("transformers", extra="bertscore", why="BERTScore")
+    transformers = require("transformers", why="BERTScore")
     folder = Path(path)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} has no config.json: wanted a transformers encoder")

@@ -35,7 +35,7 @@ class MicroLMConfig:
 
 def build_micro_lm(config: MicroLMConfig, *, seed: int = 0) -> OPTForCausalLM:
     """Make a micro language model with fresh weights drawn from `seed`."""
-    transformers = require("transformers", extra="language", why="a language model")
+    transformers = require("transformers", why="a language model")
     words = vocabulary()
     settings = transformers.OPTConfig(
         vocab_size=len(words),
@@ -60,8 +60,8 @@ def micro_lm_tokenizer() -> PreTrainedTokenizerFast:
     >>> micro_lm_tokenizer().tokenize("A t-shirt!")
     ['a', 't-shirt', '!']
     """
-    tokenizers = require("tokenizers", extra="language", why="the micro LM's tokenizer")
-    transformers = require("transformers", extra="language", why="the micro LM's tokenizer")
+    tokenizers = require("tokenizers", why="the micro LM's tokenizer")
+    transformers = require("transformers", why="the micro LM's tokenizer")
     ids = {word: i for i, word in enumerate(vocabulary())}
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, unk_token=UNKNOWN))
     words.normalizer = tokenizers.normalizers.Lowercase()

@@ -42,7 +42,7 @@ def qwen_ids() -> dict[str, int]:
 
 def qwen_config(config: MicroVlmConfig) -> Any:
     """Return the transformers configuration of these sizes; heads are of 32, as in Idefics3."""
-    transformers = require("transformers", extra="vlm", why="the micro Qwen2-VL")
+    transformers = require("transformers", why="the micro Qwen2-VL")
     ids = qwen_ids()
     text = {
         "hidden_size": config.width,
@@ -85,7 +85,7 @@ def qwen_config(config: MicroVlmConfig) -> Any:
 
 def build_micro_qwen(config: MicroVlmConfig, *, seed: int = 0) -> Qwen2VLForConditionalGeneration:
     """Build the model in eval mode with fresh weights; the global random stream is left alone."""
-    transformers = require("transformers", extra="vlm", why="the micro Qwen2-VL")
+    transformers = require("transformers", why="the micro Qwen2-VL")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.Qwen2VLForConditionalGeneration(qwen_config(config))
@@ -95,7 +95,7 @@ def build_micro_qwen(config: MicroVlmConfig, *, seed: int = 0) -> Qwen2VLForCond
 
 def micro_qwen_processor(config: MicroVlmConfig) -> Qwen2VLProcessor:
     """Build a `Qwen2VLProcessor` whose pictures keep their size and come as -1..1."""
-    transformers = require("transformers", extra="vlm", why="the micro Qwen2-VL")
+    transformers = require("transformers", why="the micro Qwen2-VL")
     tokenizer = micro_vlm_tokenizer()
     tokenizer.add_tokens(list(QWEN_MARKS), special_tokens=True)
     pixels = config.image_size**2

@@ -57,7 +57,7 @@ class MicroVlmConfig:
 
 def idefics3_config(config: MicroVlmConfig) -> Any:
     """Return the transformers configuration of these sizes."""
-    transformers = require("transformers", extra="vlm", why="the micro VLM")
+    transformers = require("transformers", why="the micro VLM")
     ids = {word: i for i, word in enumerate(vlm_vocabulary())}
     text = transformers.LlamaConfig(
         vocab_size=len(ids),
@@ -94,7 +94,7 @@ def idefics3_config(config: MicroVlmConfig) -> Any:
 
 def build_micro_vlm(config: MicroVlmConfig, *, seed: int = 0) -> Idefics3ForConditionalGeneration:
     """Build the model in eval mode with fresh weights; the global random stream is left alone."""
-    transformers = require("transformers", extra="vlm", why="the micro VLM")
+    transformers = require("transformers", why="the micro VLM")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.Idefics3ForConditionalGeneration(idefics3_config(config))

@@ -46,8 +46,8 @@ def vlm_vocabulary() -> tuple[str, ...]:
 
 def micro_vlm_tokenizer() -> PreTrainedTokenizerFast:
     """Build the word-level tokenizer; it adds no mark by itself."""
-    transformers = require("transformers", extra="vlm", why="the micro VLM")
-    tokenizers = require("tokenizers", extra="vlm", why="the micro VLM")
+    transformers = require("transformers", why="the micro VLM")
+    tokenizers = require("tokenizers", why="the micro VLM")
     words = {word: i for i, word in enumerate(vlm_vocabulary())}
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=UNKNOWN))
     core.normalizer = tokenizers.normalizers.Lowercase()
@@ -68,7 +68,7 @@ def micro_vlm_tokenizer() -> PreTrainedTokenizerFast:
 
 def micro_vlm_processor(image_tokens: int = 16, size: int = IMAGE_SIZE) -> Idefics3Processor:
     """Build an `Idefics3Processor` for pictures of `size` px, unsplit."""
-    transformers = require("transformers", extra="vlm", why="the micro VLM")
+    transformers = require("transformers", why="the micro VLM")
     images = transformers.Idefics3ImageProcessor(
         size={"longest_edge": size},
         max_image_size={"longest_edge": size},

@@ -83,7 +83,7 @@ def add_lora(
 ) -> None:
     """Put a fresh adapter on the language model, in place; all other parameters are frozen."""
     _require_no_lora(vlm)
-    peft = require("peft", extra="vlm", why="LoRA")
+    peft = require("peft", why="LoRA")
     config = peft.LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
@@ -127,7 +127,7 @@ def lora_parameters(vlm: VisionLanguageModel) -> dict[str, nn.Parameter]:
 
 def adapter_tensors(vlm: VisionLanguageModel) -> dict[str, Tensor]:
     """Return the adapter's weights under the names that PEFT writes."""
-    peft = require("peft", extra="vlm", why="LoRA")
+    peft = require("peft", why="LoRA")
     lora_parameters(vlm)
     state = peft.get_peft_model_state_dict(vlm.model, save_embedding_layers=False)
     prefix = "base_model.model."
@@ -185,7 +185,7 @@ def load_adapter(
         raise ValueError(f"{folder / WEIGHTS} does not fit {MANIFEST}: it is damaged or was mixed")
     from safetensors.torch import load_file
 
-    peft = require("peft", extra="vlm", why="LoRA")
+    peft = require("peft", why="LoRA")
     _inject(vlm, peft.LoraConfig.from_pretrained(folder))
     prefix = "base_model.model."
     kept = {key.removeprefix(prefix): value for key, value in load_file(folder / WEIGHTS).items()}
@@ -210,7 +210,7 @@ def settings_dict(settings: LoraSettings) -> dict[str, Any]:
 
 def _inject(vlm: VisionLanguageModel, config: Any) -> None:
     """Let PEFT change the layers in place; the adapter is float32 whatever the base is."""
-    peft = require("peft", extra="vlm", why="LoRA")
+    peft = require("peft", why="LoRA")
     peft.inject_adapter_in_model(config, vlm.model)
     for parameter in lora_parameters(vlm).values():
         parameter.data = parameter.data.float()

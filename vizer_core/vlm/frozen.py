@@ -36,7 +36,7 @@ def adapters_off(model: nn.Module) -> Iterator[None]:
     PEFT's own switch turns `requires_grad` on for every adapter when it comes back: the flags are
     put back here as they were. A model without adapters is left alone.
     """
-    tuner = require("peft.tuners.tuners_utils", extra="vlm", why="LoRA").BaseTunerLayer
+    tuner = require("peft.tuners.tuners_utils", why="LoRA").BaseTunerLayer
     layers = [each for each in model.modules() if isinstance(each, tuner)]
     active = [layer for layer in layers if not layer.disable_adapters]
     flags = [(weight, weight.requires_grad) for layer in active for weight in layer.parameters()]

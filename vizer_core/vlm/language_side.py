@@ -205,7 +205,7 @@ class LanguageSide(ABC):
 
     def new_cache(self) -> Any:
         """Make an empty key-value cache for the text model."""
-        transformers = require("transformers", extra="vlm", why="a vision-language model")
+        transformers = require("transformers", why="a vision-language model")
         return transformers.DynamicCache(config=self.text_model.config)
 
     def prefix(self, vision: VisionBatch, *, prompt: Prompt = None) -> Prefix:

@@ -19,7 +19,7 @@ from vizer_core.runtime import pick_device, require
 
 def read_config(name: str | Path) -> Any:
     """Return the configuration of a checkpoint, or say why there is none."""
-    transformers = require("transformers", extra="vlm", why="a vision-language model")
+    transformers = require("transformers", why="a vision-language model")
     _require_model_folder(name)
     try:
         return transformers.AutoConfig.from_pretrained(
@@ -31,7 +31,7 @@ def read_config(name: str | Path) -> Any:
 
 def read_processor(name: str | Path) -> Any:
     """Return the checkpoint's processor: images and texts to tensors."""
-    transformers = require("transformers", extra="vlm", why="a vision-language model")
+    transformers = require("transformers", why="a vision-language model")
     try:
         found = transformers.AutoProcessor.from_pretrained(
             name, local_files_only=not hub.reachable(name)
@@ -60,7 +60,7 @@ def read_model(
 
     `dtype` is bfloat16 on CUDA and float32 elsewhere unless given; a T4 wants float16.
     """
-    transformers = require("transformers", extra="vlm", why="a vision-language model")
+    transformers = require("transformers", why="a vision-language model")
     device = pick_device(device) if isinstance(device, str) else device
     dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     model_class = getattr(transformers, class_name)

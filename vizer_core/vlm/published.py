@@ -74,7 +74,7 @@ def smolvlm_256m_config() -> Any:
 
 def qwen2_vl_2b_config() -> Any:
     """Return the shape of Qwen2-VL-2B: one token for every 28 x 28 pixels."""
-    transformers = require("transformers", extra="vlm", why="a published model's shape")
+    transformers = require("transformers", why="a published model's shape")
     text = {
         "hidden_size": 1536,
         "intermediate_size": 8960,
@@ -96,7 +96,7 @@ def qwen2_vl_2b_config() -> Any:
 
 
 def _idefics3(text: dict[str, Any], tower: dict[str, Any], **connector: int) -> Any:
-    transformers = require("transformers", extra="vlm", why="a published model's shape")
+    transformers = require("transformers", why="a published model's shape")
     ids = {"bos_token_id": 1, "eos_token_id": SMOL_END, "pad_token_id": SMOL_PAD}
     return transformers.Idefics3Config(
         text_config={"model_type": "llama", "head_dim": 64, **text, **ids},

@@ -1,0 +1,28 @@
+"""What a missing package is called, and what brings it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vizer_core.runtime import require
+
+
+def test_a_package_that_is_there_is_imported():
+    assert require("json.decoder", why="nothing").JSONDecoder
+
+
+def test_an_optional_package_names_its_extra():
+    with pytest.raises(ImportError, match=r'(?s)maps needs .*no_such.*pip install\n"vizer-core\[u\]'):
+        require("no_such.part", why="maps", extra="u")
+
+
+def test_a_package_of_every_install_names_itself():
+    with pytest.raises(ImportError, match=r"LoRA needs .*'no_such.part'.*\nno-such\.$"):
+        require("no_such.part", why="LoRA")
+
+
+def test_a_broken_package_speaks_for_itself(tmp_path, monkeypatch):
+    (tmp_path / "broken_thing.py").write_text("import absent_thing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match="No module named 'absent_thing'"):
+        require("broken_thing", why="maps")
