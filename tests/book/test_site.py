@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import nbformat
@@ -17,6 +18,7 @@ from tools.notebook_cells import normalise, write_colab_cell
 
 pytestmark = [pytest.mark.book, pytest.mark.timeout(300)]
 
+LARGEST = 700_000  # bytes of one page: above, a phone is slow to open it
 URL = "https://github.com/someone/some-book"
 
 
@@ -26,6 +28,17 @@ def soup_of(page):
 
 def test_the_book_has_no_faults(site):
     assert check_site(site, repository_url(ROOT)) == []
+
+
+def test_pages_of_results_open_fast_and_hold_every_row(site):
+    for source in sorted((ROOT / "results").glob("*.json")):
+        result = json.loads(source.read_text(encoding="utf-8"))
+        rows = sum(len(result.get(key, [])) for key in ("scores", "differences"))
+        if rows:
+            page = site / "book" / f"results_{source.stem}.html"
+            assert page.stat().st_size < LARGEST, f"{page.name}: {page.stat().st_size} bytes"
+            assert page.read_text(encoding="utf-8").count("<tr><td>") >= rows
+    assert (site / "book" / "results.html").stat().st_size < LARGEST
 
 
 def test_toc_and_disk_agree():

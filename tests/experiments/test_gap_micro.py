@@ -11,7 +11,7 @@ from experiments import gap_micro, gap_models
 from experiments.gap_claims import CLAIMS, SCALED, Table, verdicts
 from experiments.gap_measure import World, _covered, measure
 from experiments.gap_models import GapModel, grid, missing
-from tools.generated import result_markdown
+from tools.results_pages import made_markdown
 from vizer_core.gap import Interval
 from vizer_core.micro import load_micro_clip
 from vizer_core.micro.world import Scene, SceneObject
@@ -140,8 +140,8 @@ def test_stored_evidence_would_change_with_the_numbers() -> None:
 def test_the_file_says_what_its_intervals_are_and_the_page_repeats_it() -> None:
     stored = read_json(RESULTS)
     assert stored["interval"] == gap_micro.INTERVAL
-    page = result_markdown("gap_micro.json", stored)
+    page = made_markdown("gap_micro", stored)
     assert "the range over seeds (not a 95% interval)" in page
-    assert "Intervals:" not in result_markdown(
-        "x.json", {k: v for k, v in stored.items() if k != "interval"}
+    assert "Intervals:" not in made_markdown(
+        "x", {k: v for k, v in stored.items() if k != "interval"}
     )

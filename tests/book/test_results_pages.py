@@ -1,0 +1,161 @@
+"""The pages of results: verdicts and short tables on one, every number of a study on its own."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from built_book import ROOT
+
+from tools import results_pages
+from tools.results_pages import heading_of, numbers_markdown, results_markdown, short_table
+from tools.tables import interval
+
+MADE = {
+    "experiment": "gap_micro", "command": "vizer gap", "commit": "abc",
+    "hardware": "CPU, 2 cores", "seconds": 3.2,
+}  # fmt: skip
+RESULT = {
+    **MADE,
+    "scores": [
+        {"system": "cls", "metric": "gap_norm", "mean": 0.3, "low": 0.2, "high": 0.4, "n": 1500,
+         "seeds": [0, 1, 2]},
+        {"system": "cls", "metric": "i2t_r1", "mean": 0.7, "low": 0.6, "high": 0.8, "n": 90,
+         "seeds": 3},
+    ],
+    "differences": [
+        {"system": "a", "against": "b<c", "metric": "cider", "mean": -0.1, "low": -0.2, "high": 0.0,
+         "n": 500, "seeds": 3},
+    ],
+    "claims": [
+        {"claim": "the gap | exists", "source": "section 3", "verdict": "holds", "evidence": "x",
+         "rule": "above zero"},
+    ],
+}  # fmt: skip
+PAGE = "# The gap\n\nHow wide is it?\n\n```{include} _generated/results_gap_micro.md\n```\n"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with one study and its page."""
+    for name in ("results", "book"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "results" / "gap_micro.json").write_text(json.dumps(RESULT))
+    (tmp_path / "book" / "results_gap_micro.md").write_text(PAGE)
+    return tmp_path
+
+
+def shown(markdown: str) -> str:
+    return markdown.replace("\u00a0", " ")
+
+
+def test_the_page_of_verdicts_says_what_was_asked_what_came_out_and_how(checkout):
+    page = shown(results_markdown(checkout))
+    assert page.startswith("## The gap\n\nHow wide is it?")
+    assert "| 1 | **holds** | the gap \\| exists<br>*section 3* |" in page
+    assert "1. the gap \\| exists. Rule: above zero. Evidence: x." in page
+    assert "| `cls` | 0.300<br>[0.200, 0.400] | none | 0.700<br>[0.600, 0.800] |" in page
+    assert "[All 2 scores and 1 differences](results_gap_micro.md)" in page
+    assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
+
+
+def test_the_page_of_numbers_has_every_row_by_the_fewer_of_metrics_and_systems():
+    page = shown(numbers_markdown("gap_micro", RESULT))
+    # one system, two metrics: one fold; its n and seeds differ from row to row or not
+    assert "{dropdown} cls: 2 rows, seeds 3" in page
+    assert "<tr><td>gap_norm</td><td>0.300 [0.200, 0.400]</td><td>1,500</td></tr>" in page
+    assert "<tr><td>i2t_r1</td><td>0.700 [0.600, 0.800]</td><td>90</td></tr>" in page
+    assert "{dropdown} cider: 1 rows, n 500, seeds 3" in page
+    assert "<tr><td>a</td><td>b&lt;c</td><td>-0.100 [-0.200, 0.000]</td></tr>" in page
+
+
+def test_rows_fold_by_metric_where_systems_are_more():
+    rows = [{**RESULT["scores"][0], "system": name} for name in ("cls", "patch_mean")]
+    page = numbers_markdown("gap_micro", {**MADE, "scores": rows})
+    assert "{dropdown} gap_norm: 2 rows, n 1,500, seeds 3" in page
+    assert page.count("{dropdown}") == 1 and "## Differences" not in page
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*.json")), ids=lambda p: p.stem)
+def test_no_row_of_a_recorded_study_is_lost(path):
+    result = json.loads(path.read_text())
+    if not results_pages.has_page(result):
+        pytest.skip("a benchmark: its figures stand on the page of verdicts")
+    page = shown(numbers_markdown(path.stem, result))
+    parts = re.split("## (?:Differences|Settings tried|Seen before)", page)
+    for part, key in zip(parts, ("scores", "differences")):
+        assert part.count("\n<tr><td>") == len(result[key])
+        blocks = {b.split(": ", 1)[0]: b for b in part.split("{dropdown} ")[1:]}
+        for row in result[key]:
+            block, of = blocks.get(row["metric"]), row["system"]
+            if block is None:
+                block, of = blocks[row["system"]], row["metric"]
+            cells = [of, *([row["against"]] if "against" in row else []), interval(row)]
+            assert f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}" in block, row
+
+
+def test_a_map_has_a_table_for_each_metric_with_gains_over_control_and_base():
+    span = {"mean": 0.25, "low": 0.125, "high": 0.5}
+    setting = {"base": "hard", "mapper_images": 4000, "n": 500, "seeds": 1}
+    row = setting | {"exact_gain": span, "exact_over_base": {**span, "mean": 0.3125}}
+    page = shown(numbers_markdown("vizer_study", {**RESULT, "map": [row]}))
+    cells = "<td>hard</td><td>4,000</td><td>500</td><td>1</td>"
+    gains = "<td>0.250 [0.125, 0.500]</td><td>0.312 [0.125, 0.500]</td>"
+    assert "{dropdown} exact: 1 settings" in page and f"<tr>{cells}{gains}</tr>" in page
+
+
+def test_what_was_seen_before_training_stands_beside_the_end():
+    rows = [{"base": "hard", "helped": True, "gain": 0.25, "leak": None}]
+    page = numbers_markdown("vizer_study", {**RESULT, "outlook": {"rows": rows}})
+    assert "<tr><td>hard</td><td>yes</td><td>0.250</td><td>none</td></tr>" in page
+
+
+def test_short_tables_follow_the_patterns_and_keep_what_belongs_together():
+    row = RESULT["scores"][0]
+    scores = [{**row, "system": name} for name in ("b:home:best", "a:home:best", "a:home:base",
+              "b:home:base", "a:away:best")]  # fmt: skip
+    table = short_table(scores, ("*:home:base", "*:home:best"), ("gap_norm",))
+    names = [line.split("`")[1] for line in table.splitlines()[2:]]
+    assert names == ["a:home:base", "a:home:best", "b:home:base", "b:home:best"]
+
+
+def test_every_short_table_finds_what_it_names_in_the_recorded_studies():
+    for name, (systems, metrics) in results_pages.SHORT.items():
+        scores = json.loads((ROOT / "results" / f"{name}.json").read_text())["scores"]
+        for pattern in systems:
+            assert len(short_table(scores, (pattern,), metrics).splitlines()) > 2, (name, pattern)
+        assert set(metrics) <= {row["metric"] for row in scores}, name
+
+
+def test_a_score_without_a_value_says_so(checkout):
+    missing = {**RESULT["scores"][0], "mean": None, "low": None, "high": None}
+    (checkout / "results" / "gap_micro.json").write_text(
+        json.dumps({**RESULT, "scores": [missing]})
+    )
+    assert "| `cls` | none |" in results_markdown(checkout)
+    page = shown(numbers_markdown("gap_micro", {**RESULT, "scores": [missing]}))
+    assert "not run [not run, not run]" in page
+
+
+def test_the_figures_of_a_benchmark_are_on_the_page_of_verdicts(checkout):
+    benchmark = {**MADE, "figures": {"cider_speedup": 12.61, "images": 5000, "diff": 1.7e-15}}
+    (checkout / "results" / "gap_micro.json").write_text(json.dumps(benchmark))
+    page = results_markdown(checkout)
+    assert page.startswith("## Gap micro") and "| `cider_speedup` | 12.6 |" in page
+    assert "| `images` | 5,000 |" in page and "| `diff` | 1.7e-15 |" in page
+    assert "results_gap_micro.md" not in page
+
+
+def test_no_results_is_said_in_words(tmp_path):
+    assert "`results/` is empty" in results_markdown(tmp_path)
+
+
+def test_a_study_without_a_page_is_refused_with_what_to_write(checkout):
+    page = checkout / "book" / "results_gap_micro.md"
+    page.unlink()
+    with pytest.raises(FileNotFoundError, match=r"no .*: wanted a page with a title.*_toc.yml"):
+        results_markdown(checkout)
+    page.write_text("# The gap\n")
+    with pytest.raises(ValueError, match="wanted `# Title`, a paragraph, the include"):
+        heading_of(page)
