@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
+# that many test processes, one thread each
+WORKERS ?= 2
 EXTRAS := book,test,hub,java,scenegraph
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -41,7 +43,7 @@ readme: env  ## write the tree and the chapters' cost into README.md
 	$(BIN)/python -m tools.readme
 
 test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
-	$(BIN)/python -m pytest -m "not slow and not network"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not network"
 
 test-slow: env  ## the tests that take minutes each, retraining among them
 	$(BIN)/python -m pytest -m "slow and not network"

@@ -1,12 +1,37 @@
-"""Every test runs without a network: only addresses of this machine can be reached."""
+"""Every test runs without a network, and `pytest -n 2` makes nothing twice."""
 
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOKS_AT_THE_BOOK = ("tests/book/test_browser.py", "tests/book/test_site.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file on one worker of `pytest -n`, and the rendered book on one.
+
+    What a file's tests share, and the book, is then made once. Notebooks go to whoever is free.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return worker_group(nodeid)
+
+    return ByFile(config, log)
+
+
+def worker_group(nodeid: str) -> str:
+    """Name the group of a test; a group stays on one worker."""
+    file = nodeid.split("::")[0]
+    if file == "tests/book/test_notebooks.py":
+        return nodeid
+    return "book" if file in LOOKS_AT_THE_BOOK else file
 
 
 @pytest.fixture(autouse=True)

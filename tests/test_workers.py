@@ -1,0 +1,34 @@
+"""Tests on several workers: what shares a costly fixture stays together, notebooks spread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from tests.conftest import LOOKS_AT_THE_BOOK, pytest_xdist_make_scheduler, worker_group
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_a_file_is_a_group_the_book_is_one_and_each_notebook_is_free():
+    assert worker_group("tests/gap/test_a.py::test_x[1]") == "tests/gap/test_a.py"
+    assert worker_group("vizer_core/gap/a.py::vizer_core.gap.a.f") == "vizer_core/gap/a.py"
+    assert {worker_group(f"{file}::test_x") for file in LOOKS_AT_THE_BOOK} == {"book"}
+    notebooks = [f"tests/book/test_notebooks.py::test_a_fresh_run[{name}]" for name in "ab"]
+    assert [worker_group(nodeid) for nodeid in notebooks] == notebooks
+
+
+def test_every_file_that_looks_at_the_book_is_in_its_group():
+    mark = "pytest.mark." + "book"
+    marked = [p for p in ROOT.glob("tests/**/test_*.py") if mark in p.read_text(encoding="utf-8")]
+    assert sorted(p.relative_to(ROOT).as_posix() for p in marked) == sorted(LOOKS_AT_THE_BOOK)
+    assert (ROOT / "tests" / "book" / "test_notebooks.py").is_file()
+
+
+def test_the_scheduler_asks_for_these_groups(pytestconfig):
+    settings = SimpleNamespace(
+        getvalue=lambda name: ["popen", "popen"],
+        option=SimpleNamespace(loadscopereorder=True, tx=["popen", "popen"]),
+    )
+    scheduler = pytest_xdist_make_scheduler(settings, None)
+    assert scheduler._split_scope("tests/a.py::test_x") == "tests/a.py"
