@@ -19,8 +19,10 @@ from experiments.scoring import (
 )
 from experiments.vizer_study_world import Trial, scenes_of
 from experiments.vizer_world import JUDGE
+from vizer_core.language.fluency import surprise_statistics
 from vizer_core.metrics.stats import Statistics, bootstrap_seeds
 from vizer_core.micro import load_micro_clip, micro_lexicon
+from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.vizer.drift import measure_drift
 from vizer_core.vizer.outlook import Outlook, accuracy, fit_rule, leave_one_out
 from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
@@ -46,9 +48,20 @@ def rates(answer: Mapping[str, Any], split: Any) -> dict[str, Statistics]:
 
 
 def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> dict:
-    """Return every metric of a cell: greedy in full, drawn captions by exact grounding."""
+    """Return every metric of a cell: greedy in full, drawn captions by grounding and surprise."""
     found = score(answer["greedy"], exam) | rates(answer, exam.split)
-    return found | {"changed": changed(answer["greedy"], before)}
+    odd = {
+        "surprise": surprise([answer["greedy"]]),
+        "sampled_surprise": surprise(answer["sampled"]),
+    }
+    return found | odd | {"changed": changed(answer["greedy"], before)}
+
+
+def surprise(draws: Sequence[Sequence[str]]) -> Statistics:
+    """Return the nats a word of each scene's captions under a model that saw text alone."""
+    lm = load_micro_lm()
+    found = [surprise_statistics(captions, lm) for captions in draws]
+    return Statistics(np.sum([each.rows for each in found], axis=0), found[0].value)
 
 
 def choose(

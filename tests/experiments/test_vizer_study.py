@@ -10,8 +10,16 @@ from experiments.grid import Cell
 from experiments.vizer_bases import BASES, MADE, SHIPPED, bases_cost
 from experiments.vizer_study import Study, read_options, try_later
 from experiments.vizer_study_cells import READERS, SETUPS, VARIANTS
-from experiments.vizer_study_report import choose, claims, map_rows, outlook_rows, system_of
+from experiments.vizer_study_report import (
+    choose,
+    claims,
+    map_rows,
+    outlook_rows,
+    surprise,
+    system_of,
+)
 from experiments.vizer_study_world import FRESH, Trial, scenes_of
+from vizer_core.metrics.stats import bootstrap
 from vizer_core.micro.vlm_web import caption_draw, exact_caption
 from vizer_core.vizer.outlook import Outlook
 
@@ -78,6 +86,15 @@ def test_the_map_holds_finished_pairs_only():
     (row,) = map_rows(trials, answers, replace(TRIAL, variant="consensus"))
     assert row["sampled_object_f1_over_primed"]["mean"] == pytest.approx(0)
     assert map_rows(trials, {}, TRIAL) == []
+
+
+def test_surprise_sums_over_draws_and_rises_with_broken_words():
+    good, broken = surprise([GOOD, GOOD]), surprise([[t[::-1] for t in GOOD]])
+    once = surprise([GOOD])
+    assert good.rows == pytest.approx(2 * once.rows)
+
+    means = [bootstrap(found, resamples=1).mean for found in (good, once, broken)]
+    assert means[0] == pytest.approx(means[1]) and means[0] < 2.5 < means[2]
 
 
 def difference(system: str, against: str, metric: str, mean: float, seeds: int = 3) -> dict:
