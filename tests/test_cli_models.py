@@ -87,6 +87,31 @@ def test_the_shipped_adapter_is_known_by_name(folder):
         (["caption", "x"], 2, "either --method NAME or --model NAME"),
         (["caption", "x", "--method", "poetry"], 2, "choose from maccap"),
         (["enhance", "--images", "x", "--out", "y", "--objective", "luck"], 2, "read_back"),
+        (
+            [
+                "enhance",
+                "--images",
+                "x",
+                "--out",
+                "y",
+                "--objective",
+                "information",
+                "--mapper",
+                "m",
+            ],
+            2,
+            "it uses no mapper; leave it out",
+        ),
+        (
+            ["enhance", "--images", "x", "--out", "y", "--information-weight", "1"],
+            2,
+            "belongs to --objective information",
+        ),
+        (
+            ["fit-mapper", "--images", "x", "--out", "y", "--objective", "information"],
+            2,
+            "choose from read_back",
+        ),
         (["lab", "--only", "micro-dog"], 1, "no micro model 'micro-dog'"),
     ],
 )

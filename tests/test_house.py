@@ -24,7 +24,7 @@ RANKS = {
     "micro": 3, "gap": 3, "textonly": 3, "costs": 3,
     "captioners": 4, "vizer": 4,
     "vqa": 5, "evaluate": 5, "figures": 5, "study": 5,
-    "vlm_study": 6, "caption_study": 6, "cli": 6,
+    "vlm_study": 6, "caption_study": 6, "improvement_study": 6, "cli": 6,
     "__main__": 7, "__init__": 7,
 }  # fmt: skip
 VAGUE_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "base_utils"}

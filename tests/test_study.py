@@ -19,6 +19,7 @@ from vizer_core.study import (
     FULL_MODELS,
     ImageFiles,
     Study,
+    find_results,
     model_names,
     open_micro,
     open_study,
@@ -172,6 +173,18 @@ def test_recorded_scores_are_read_by_system_and_unknown_ones_are_named(tmp_path)
         recorded_scores("gap", "gap", folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="from a clone"):
         recorded_scores("none", "gap", folder=tmp_path)
+
+
+def test_results_are_those_of_the_checkout_or_of_the_clone_that_one_works_in(tmp_path):
+    checkout, clone = tmp_path / "checkout", tmp_path / "clone"
+    site = tmp_path / "site-packages" / "vizer_core"
+    assert find_results(site, tmp_path) == tmp_path / "site-packages" / "results"
+    for root in (checkout, clone):
+        (root / "results").mkdir(parents=True)
+        (root / "_toc.yml").touch()
+    (tmp_path / "results").mkdir()  # of somebody else
+    assert find_results(site, clone / "notebooks") == clone / "results"
+    assert find_results(checkout / "vizer_core", clone) == checkout / "results"
 
 
 def test_recorded_differences_are_read_by_pair(tmp_path):

@@ -31,13 +31,25 @@ from vizer_core.store import read_json
 MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
 FULL_MODELS = ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k")
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
 COCO_ADVICE = """\
 Download COCO 2017 from https://cocodataset.org/#download: "2017 Val images" (5,000 images, about
 1 GB) and "2017 Train/Val annotations" (about 240 MB). Unzip both into one folder, so that it holds
 val2017/ and annotations/, and set VIZER_DATA to that folder. The annotations are CC BY 4.0; each
 image keeps its Flickr owner's licence. Or stay offline with VIZER_PROFILE=micro."""
+
+
+def find_results(package: Path, here: Path) -> Path:
+    """Return the folder of result files: the package's own checkout's, else that of a clone here.
+
+    An installed package has none of its own; a notebook may still run inside a clone.
+    """
+    roots = (package.parent, here, *here.parents)
+    clones = (root / "results" for root in roots if (root / "_toc.yml").is_file())
+    return next((folder for folder in clones if folder.is_dir()), package.parent / "results")
+
+
+RESULTS = find_results(Path(__file__).resolve().parent, Path.cwd())
 
 
 class ImageFiles(Sequence[Image.Image]):
@@ -145,7 +157,7 @@ def recorded_scores(experiment: str, metric: str, *, folder: Path = RESULTS) -> 
     if not path.is_file():
         raise FileNotFoundError(
             f"no {path}: the results lie in the repository, not in the installed package. Run the "
-            "notebook from a clone of it."
+            "notebook inside a clone of it."
         )
     rows = read_json(path)["scores"]
     found = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shutil import copytree
 
 import pytest
 
@@ -107,6 +108,25 @@ def test_the_other_objectives_train_too(objective, vizer, disk, tmp_path):
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert (tmp_path / "a" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["smolvlm", "qwen"])
+def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, disk, tmp_path):
+    pictures, out = tmp_path / "pictures", tmp_path / "adapter"
+    copytree(disk.pictures, pictures)
+    (pictures / "photo 05.jpg").write_bytes(b"no picture")
+    words = ["enhance", "--images", pictures, "--model", getattr(disk, name), "--out", out]
+    done = vizer(*words, "--objective", "information", "--information-weight", 0.5)
+    assert done.exit_code == 0, done.output
+    said = done.output
+    assert "photo 05.jpg" in said and "skipped 1 of 24 files" in said
+    assert said.index("outlook: training") < said.index("captions changed")
+    assert "mapper" not in said and not (out / "states").exists()
+    made_by = json.loads((out / "vizer.json").read_text())["made_by"]
+    assert made_by == {
+        "objective": "information", "weight": 0.5, "pictures": PICTURES - 1, "shuffled": False,
+        "learning_rate": 5e-4, "seed": 0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,16 @@ def same(one, two) -> bool:
     return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
 
 
-def test_enhance_goes_on(vizer, disk, tmp_path, kill_after):
+@pytest.mark.parametrize("objective", ["read_back", "information"])
+def test_enhance_goes_on(objective, vizer, disk, tmp_path, kill_after):
     words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--images-per-step", 3]
+    words += ["--objective", objective]
     finished(vizer, *words, "--out", tmp_path / "whole")
     kill_after(adapter_run, "save_run", 1)
     killed(vizer, *words, "--out", tmp_path / "cut")
     left = tmp_path / "cut"
-    assert (left / "run.safetensors").is_file() and (left / "states").is_dir()
+    assert (left / "run.safetensors").is_file()
+    assert (left / "states").is_dir() == (objective == "read_back")
     finished(vizer, *words, "--out", left)
     assert same(*(tmp_path / n / "adapter_model.safetensors" for n in ("whole", "cut")))
     assert sorted(path.name for path in left.iterdir()) == [
@@ -64,10 +67,23 @@ def test_enhance_goes_on(vizer, disk, tmp_path, kill_after):
     ]  # fmt: skip
 
 
-def test_less_memory_is_the_same_adapter(vizer, disk, tmp_path):
+def test_a_run_does_not_go_on_with_another_weight(vizer, disk, tmp_path, kill_after):
+    words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--images-per-step", 3]
+    words += ["--objective", "information", "--out", tmp_path / "cut"]
+    kill_after(adapter_run, "save_run", 1)
+    killed(vizer, *words)
+    other = vizer(*words, "--information-weight", 0.5)
+    assert other.exit_code == 1 and "information(0.7)" in other.output, other.output
+    control = vizer(*words, "--shuffle")
+    assert control.exit_code == 1 and "source" in control.output, control.output
+
+
+@pytest.mark.parametrize("objective", ["read_back", "information"])
+def test_less_memory_is_the_same_adapter(objective, vizer, disk, tmp_path):
     import torch
 
     words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm]
+    words += ["--objective", objective]
     finished(vizer, *words, "--out", tmp_path / "whole")
     less = ["--images-at-once", 5, "--recompute"]
     finished(vizer, *words, *less, "--out", tmp_path / "pieces")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +9,8 @@ import typer
 
 from vizer_core.cli.app import Device, Dtype, Seed, app, choice, errors_as_exit_status, say
 from vizer_core.cli.models import read_pictures, vlm_of
-from vizer_core.cli.outlook import forecast
-
-OBJECTIVES = ("read_back", "straight_through", "image_context")
+from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER, learning_rate_of
+from vizer_core.cli.phase_two import RUN, enhance, require_memory
 
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
 Pictures = Annotated[Path, typer.Option("--images", help="A folder of images; no label is read.")]
@@ -94,7 +92,7 @@ def fit_mapper_command(
     out: Annotated[Path, typer.Option(help="Where the mapper goes: a .safetensors file.")],
     model: Model = "micro-vlm",
     objective: Annotated[
-        str, typer.Option(help=f"What the mapper is for: {', '.join(OBJECTIVES)}.")
+        str, typer.Option(help=f"What the mapper is for: {', '.join(WITH_MAPPER)}.")
     ] = "read_back",
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -106,7 +104,7 @@ def fit_mapper_command(
     its cosine on held-out pictures beside what a constant answer scores. A stopped run goes on
     when called again; under torchrun the pictures are shared out.
     """
-    choice("--objective", objective, OBJECTIVES)
+    choice("--objective", objective, WITH_MAPPER)
     with errors_as_exit_status():
         from vizer_core.processes import is_main_process
         from vizer_core.vizer import save_mapper
@@ -137,10 +135,24 @@ def enhance_command(
     objective: Annotated[
         str,
         typer.Option(
-            help="read_back: reward of the words alone (default); image_context: the paper's loss."
+            help="information: words that the picture makes likelier, by the model's own "
+            "judgement, no mapper; read_back: the mapper hears the words alone (default); "
+            "straight_through, image_context: losses, the second is the paper's."
         ),
     ] = "read_back",
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 2e-4,
+    information_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=2.0,
+            help="Of --objective information, what log p(caption) without the picture weighs: "
+            f"lower writes less and errs less, higher names more. Default {WEIGHT}.",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Default 5e-4 for information, 2e-4 for the others."),
+    ] = None,
     shuffle: Annotated[
         bool, typer.Option("--shuffle", help="The control: each picture gets another's target.")
     ] = False,
@@ -159,111 +171,53 @@ def enhance_command(
     """Train a LoRA adapter on unlabelled pictures (ViZer phase 2), and say what it did.
 
     Needs the model and a folder of pictures. On the micro VLM 1,000 pictures take about a minute of
-    a CPU core; SmolVLM wants a GPU. A stopped run goes on when called again. At the end it prints
-    how many captions changed, how far the model moved, and warnings in words. Run it once more
-    with --shuffle before you believe a gain. Under torchrun the pictures of each step are shared
-    out, and the result is that of one process.
+    a CPU core; SmolVLM wants a GPU. A stopped run goes on when called again. Before it starts it
+    says whether training is likely to help; at the end how many captions changed, how far the model
+    moved, and warnings in words. Run it once more with --shuffle before you believe a gain. Under
+    torchrun the pictures of each step are shared out, and the result is that of one process.
+
+    With --objective information nothing is fitted first. The model draws four captions of a
+    picture and raises those that are likelier with the picture than without it: log p(caption |
+    picture) - 0.7 log p(caption), both by the model before training.
+
+    Example: vizer enhance --images PICTURES --objective information --out adapter, and then
+    vizer caption PICTURES --model micro-vlm --adapter adapter.
     """
     choice("--objective", objective, OBJECTIVES)
+    weight = _weight(objective, mapper, information_weight)
     with errors_as_exit_status():
-        from vizer_core.processes import is_main_process
-        from vizer_core.runtime import seeded
-        from vizer_core.vizer import add_lora, load_mapper, save_adapter, shuffled
-        from vizer_core.vizer.shared_work import share_captions
+        from vizer_core.vizer import load_mapper
         from vizer_core.vizer.text_states import ImageSource
 
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
-        _require_memory(vlm, images_per_step, images_at_once, 4 if objective == "read_back" else 1)
+        require_memory(vlm, objective, images_per_step, images_at_once)
         names, pictures = read_pictures(images)
-        source, states = ImageSource(vlm, pictures), out / "states"
-        fitted = (
-            load_mapper(mapper, vlm)
-            if mapper
-            else _fit(vlm, source, names, objective=objective, seed=seed, folder=states)
+        states, fitted = out / "states", None
+        if mapper:
+            fitted = load_mapper(mapper, vlm)
+        elif objective in WITH_MAPPER:
+            source = ImageSource(vlm, pictures)
+            fitted = _fit(vlm, source, names, objective=objective, seed=seed, folder=states)
+        if fitted is not None:
+            _say(fitted)
+        rate = learning_rate_of(objective) if learning_rate is None else learning_rate
+        sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
+        enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out)
+        _remove(states, out / RUN)
+
+
+def _weight(objective: str, mapper: Path | None, given: float | None) -> float | None:
+    """Return the weight of an information reward, None of another; refuse what does not fit."""
+    if objective in WITH_MAPPER:
+        if given is not None:
+            raise typer.BadParameter(
+                f"--information-weight {given:g} with --objective {objective}: it belongs to "
+                "--objective information"
+            )
+        return None
+    if mapper is not None:
+        raise typer.BadParameter(
+            f"--mapper {mapper} with --objective information: it uses no mapper; leave it out"
         )
-        _say(fitted)
-        good, line = forecast(vlm, pictures, fitted, objective=objective, seed=seed)
-        say(line, err=not good)
-        looked_at = ImageSource(vlm, pictures[:200])
-        before = share_captions(vlm, looked_at)
-        add_lora(vlm, generator=seeded(seed))
-        trained_on = shuffled(source, generator=seeded(seed + 1)) if shuffle else source
-        state = out / "run.safetensors"
-        curve, kl = _train(
-            vlm, trained_on, fitted, (objective, learning_rate), (images_per_step, images_at_once),
-            generator=seeded(seed), state=state,
-        )  # fmt: skip
-        if is_main_process():
-            save_adapter(vlm, out, made_by={"objective": objective, "pictures": len(pictures),
-                                            "shuffled": shuffle, "seed": seed})  # fmt: skip
-        _remove(states, state)
-        _report(before, share_captions(vlm, looked_at), (curve, kl), out)
-
-
-def _report(
-    before: Sequence[str], after: Sequence[str], run: tuple[Sequence[float], float], out: Path
-) -> None:
-    """Say what a run did to the captions, with its warnings."""
-    from vizer_core.vizer.diagnostics import warnings_of
-    from vizer_core.vizer.drift import measure_drift
-
-    curve, kl = run
-    drift = measure_drift(before, after, kl=kl)
-    say(
-        f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
-        f"KL from the base {kl:.2f}; wrote {out}"
-    )
-    for warning in warnings_of((curve[0], curve[-1]), drift):
-        say(f"warning: {warning}", err=True)
-
-
-def _require_memory(vlm: Any, per_step: int, at_once: int | None, samples: int) -> None:
-    """Say before anything is trained that a step will not fit, and what would."""
-    from vizer_core.hub import free_bytes
-    from vizer_core.processes import process_rank
-    from vizer_core.vlm import StepPlan, size_of
-    from vizer_core.vlm.memory import require_step_memory
-    from vizer_core.vlm.sizes import SIZED
-
-    free = free_bytes(vlm.device)
-    if free is None or vlm.base.config.model_type not in SIZED:
-        return
-    here = -(-per_step // process_rank()[1])
-    plan = StepPlan(
-        batch=min(here, at_once or here),
-        samples=samples,
-        checkpointing=vlm.recompute,
-        model_bytes=next(vlm.base.parameters()).element_size(),
-    )
-    require_step_memory(size_of(vlm.base.config), plan, free)
-
-
-def _train(
-    vlm: Any, source: Any, fitted: Any, how: tuple[str, float], images: tuple[int, int | None],
-    *, generator: Any, state: Path,
-) -> tuple[list[float], float]:  # fmt: skip
-    """Run phase 2; return the losses (1 - reward where there is one) and the last KL."""
-    from dataclasses import replace
-
-    from vizer_core.vizer import ImageContext, StraightThrough, train_zero_label
-    from vizer_core.vizer.rewards import ReadBackReward
-    from vizer_core.vizer.train_rl import RlConfig, train_rl
-    from vizer_core.vizer.train_zero_label import VIZER_MICRO
-
-    (objective, rate), (per_step, at_once) = how, images
-    sizes = {"learning_rate": rate, "images_per_step": per_step, "images_at_once": at_once}
-    if objective == "read_back":
-        history = train_rl(
-            vlm, source, ReadBackReward(vlm, fitted), RlConfig(**sizes),
-            generator=generator, checkpoint=state, progress=True,
-        )  # fmt: skip
-        return [1 - reward for reward in history.reward], history.kl[-1]
-    reading = ImageContext if objective == "image_context" else StraightThrough
-    config = replace(VIZER_MICRO, **sizes)
-    history = train_zero_label(
-        vlm, source, config, objective=reading(fitted), generator=generator, checkpoint=state,
-        progress=True,
-    )  # fmt: skip
-    measured = [value for value in history.kl if value is not None]
-    return history.loss, measured[-1]
+    return WEIGHT if given is None else given

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from vizer_core.cli.objectives import Aim, target_of
+
 LOOKED_AT = 64  # pictures; each is captioned four times
 
 
-def forecast(
-    vlm: Any, pictures: Any, fitted: Any, *, objective: str, seed: int
-) -> tuple[bool, str]:
+def forecast(vlm: Any, pictures: Any, aim: Aim, *, seed: int) -> tuple[bool, str]:
     """Measure on a few pictures; return whether training may help, and a line to print."""
     from vizer_core.runtime import seeded
     from vizer_core.vizer.outlook import (
@@ -24,11 +24,15 @@ def forecast(
 
     if len(pictures) < 2:
         return False, "warning: no outlook from fewer than 2 pictures"
+    objective, fitted, _ = aim
     source = ImageSource(vlm, pictures[:LOOKED_AT])
     in_context = objective == "image_context"
-    reward = ContextCosine(vlm, fitted) if in_context else ReadBackReward(vlm, fitted)
-    outlook = measure_outlook(vlm, source, reward, generator=seeded(seed))
-    leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
-    outlook, rule = with_mapper(outlook, fitted, leak=leak), OutlookRule()
+    target = target_of(vlm, source, aim)
+    reward = target.reward or (ContextCosine if in_context else ReadBackReward)(vlm, fitted)
+    outlook = measure_outlook(vlm, target.source, reward, generator=seeded(seed))
+    if fitted is not None:
+        leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
+        outlook = with_mapper(outlook, fitted, leak=leak)
+    rule = OutlookRule()
     good = rule.helps(outlook)
     return good, f"{'' if good else 'warning: '}{rule.say(outlook)}"

@@ -6,7 +6,8 @@
 - `reactions`: what each metric does to each edit of a caption, and how it ranks captions
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
 - `series`, imported from its file: the same rows read in several ways, with intervals
-- `improvement`, imported from its file: the map of label-free improvement
+- `improvement`, `frontier`, imported from their files: the map of label-free improvement, and
+  precision against recall along the temperature
 - `training`, imported from its file: reward and KL by step, loss against changed captions,
   captions before and after
 """
