@@ -23,7 +23,7 @@ from PIL import Image
 
 from vizer_core.clip import ImageTextEncoder, OpenClipEncoder
 from vizer_core.data import open_image, read_folder
-from vizer_core.gap import Interval
+from vizer_core.metrics.stats import Interval
 from vizer_core.micro import RECIPES, MicroSplit, Scene, load_micro_clip
 from vizer_core.runtime import pick_device, profile
 from vizer_core.store import read_json
