@@ -171,7 +171,7 @@ def test_recorded_scores_are_read_by_system_and_unknown_ones_are_named(tmp_path)
     assert recorded_scores("gap", "gap_norm", folder=tmp_path) == {"cls": Interval(0.5, 0.4, 0.6)}
     with pytest.raises(ValueError, match=r"gap\.json has no metric 'gap'; it has gap_norm, r1"):
         recorded_scores("gap", "gap", folder=tmp_path)
-    with pytest.raises(FileNotFoundError, match="from a clone"):
+    with pytest.raises(FileNotFoundError, match="inside a clone"):
         recorded_scores("none", "gap", folder=tmp_path)
 
 
