@@ -36,7 +36,7 @@ def envelope(intervals: list[Interval]) -> Interval:
     """Return the mean over seeds with the lowest low and the highest high.
 
     >>> envelope([Interval(1.0, 0.9, 1.1), Interval(2.0, 1.8, 2.3)])
-    Interval(estimate=1.5, low=0.9, high=2.3)
+    Interval(mean=1.5, low=0.9, high=2.3, n=None)
     """
     mean = sum(i.estimate for i in intervals) / len(intervals)
     ends = (mean, min(i.low for i in intervals), max(i.high for i in intervals))
@@ -47,13 +47,13 @@ def measure_all(models: list, n: int) -> dict[tuple[str, int], Numbers]:
     """Measure every model, keeping each result in the cache under its weights' hash and n."""
     world, found = World.draw(n), {}
     for model in tqdm(models, desc="measure", unit="model"):
-        kept = FOLDER / f"{model.path.stem}-n{n}.numbers.json"
+        kept = FOLDER / f"{model.path.stem}-n{n}.intervals.json"
         sha = read_json(model.path.with_suffix(".json"))["sha256"]
         if kept.is_file() and (stored := read_json(kept))["sha256"] == sha:
             numbers = {k: Interval(**v) for k, v in stored["numbers"].items()}
         else:
             numbers = measure(load(model), world)
-            plain = {k: v.to_dict() for k, v in numbers.items()}
+            plain = {k: v.as_dict() for k, v in numbers.items()}
             write_json(kept, {"sha256": sha, "numbers": plain})
         found[model.system, model.seed] = numbers
     return found

@@ -76,6 +76,9 @@ def gap_command(
                 resamples=resamples,
             )
         if json_out is not None:
-            spans = {name: interval.to_dict() for name, interval in intervals.items()}
+            spans = {
+                name: {"estimate": found.estimate, "low": found.low, "high": found.high}
+                for name, found in intervals.items()
+            }
             write_json(json_out, report.to_dict() | {"intervals": spans})
         typer.echo(gap_table(report, intervals))

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vizer_core.figures.style import COLOURS, MARKERS, figure_style, new_figure
-from vizer_core.gap.interval import Interval
+from vizer_core.metrics.stats import Interval
 
 LINES = {"image": "-", "region": "-", "text": "--", "control": ":"}
 Panel = Mapping[str, Interval]

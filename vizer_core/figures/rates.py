@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vizer_core.figures.style import COLOURS, MARKERS, figure_style, new_figure, role_of
-from vizer_core.gap.interval import Interval
 from vizer_core.gap.shift import gap_direction
+from vizer_core.metrics.stats import Interval
 
 BINS = 60
 

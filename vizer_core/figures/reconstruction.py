@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vizer_core.figures.style import COLOURS, MARKERS, figure_style, new_figure
 from vizer_core.figures.training import running_mean
-from vizer_core.gap.interval import Interval
+from vizer_core.metrics.stats import Interval
 from vizer_core.textonly.noise import GaussianNoise
 
 LINES = {"text": "-", "image": "-", "region": "-", "control": "--"}

@@ -11,12 +11,13 @@
 
 from vizer_core.gap.closer import CloserFraction, closer_subregion_fraction
 from vizer_core.gap.histogram import GapHistogram
-from vizer_core.gap.interval import Interval, bootstrap_gap
+from vizer_core.gap.interval import bootstrap_gap
 from vizer_core.gap.projection import Projection, project_pca, project_svd, project_umap
 from vizer_core.gap.regions import CosineRow, PairCosines, cosine_table, pair_cosines
 from vizer_core.gap.shift import shift_images, shift_modalities, sweep_shift
 from vizer_core.gap.sphere import sweep_sphere
 from vizer_core.gap.stats import GapReport, gap_vector, measure_gap
+from vizer_core.metrics.stats import Interval
 
 __all__ = [
     "CloserFraction",

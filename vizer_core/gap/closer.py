@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vizer_core.gap.interval import Interval, bootstrap_mean, percentile_interval
+from vizer_core.gap.interval import bootstrap_mean, percentile_interval
 from vizer_core.gap.pairs import require_pairs
 from vizer_core.gap.regions import another_image
+from vizer_core.metrics.stats import Interval
 from vizer_core.shapes import require_unit_norm
 
 ENTRIES_AT_ONCE = 1 << 22  # patch entries in one block: 16 MiB of float32

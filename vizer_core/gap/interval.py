@@ -14,7 +14,7 @@ is taken off each resample (`gap_norm` and `constant_share`).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -22,22 +22,10 @@ from torch import Tensor
 
 from vizer_core.gap.pairs import require_pairs
 from vizer_core.gap.separability import midpoint_correct
+from vizer_core.metrics.stats import Interval
 
 RESAMPLES_AT_ONCE = 64
 MIN_PAIRS = 10
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its 95% percentile interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the three numbers by name."""
-        return asdict(self)
 
 
 def bootstrap_gap(
@@ -74,7 +62,7 @@ def bootstrap_gap(
         counts = _draw_counts(count, n, generator).to(image.device)
         drawn.append(sums.statistics(counts, lengthening=lengthening))
     return {
-        name: percentile_interval(float(value), torch.cat([part[name] for part in drawn]))
+        name: percentile_interval(float(value), torch.cat([part[name] for part in drawn]), n=n)
         for name, value in estimate.items()
     }
 
@@ -85,7 +73,7 @@ def bootstrap_mean(
     """Return the mean of per-pair values and its 95% interval; give differences to compare two.
 
     >>> bootstrap_mean(torch.ones(5), generator=torch.Generator().manual_seed(0))
-    Interval(estimate=1.0, low=1.0, high=1.0)
+    Interval(mean=1.0, low=1.0, high=1.0, n=5)
     """
     if values.numel() < 2:
         raise ValueError(f"got {values.numel()} value, wanted at least 2 to resample")
@@ -94,17 +82,19 @@ def bootstrap_mean(
         count = min(RESAMPLES_AT_ONCE, resamples - start)
         weights = _draw_counts(count, len(flat), generator).to(flat.device)
         means.append(weights @ flat / len(flat))
-    return percentile_interval(float(flat.mean()), torch.cat(means))
+    return percentile_interval(float(flat.mean()), torch.cat(means), n=len(flat))
 
 
-def percentile_interval(estimate: float, resampled: Float[Tensor, " k"]) -> Interval:
-    """Take the 2.5th and 97.5th percentile of resampled values.
+def percentile_interval(
+    estimate: float, resampled: Float[Tensor, " k"], *, n: int | None = None
+) -> Interval:
+    """Take the 2.5th and 97.5th percentile of values resampled from `n` items.
 
     >>> percentile_interval(50.0, torch.arange(101.0))
-    Interval(estimate=50.0, low=2.5, high=97.5)
+    Interval(mean=50.0, low=2.5, high=97.5, n=None)
     """
     ends = torch.tensor([0.025, 0.975], dtype=torch.float64, device=resampled.device)
-    return Interval(estimate, *resampled.double().quantile(ends).tolist())
+    return Interval(estimate, *resampled.double().quantile(ends).tolist(), n=n)
 
 
 def _draw_counts(resamples: int, n: int, generator: torch.Generator) -> Tensor:

@@ -24,8 +24,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vizer_core.gap.interval import Interval, bootstrap_mean
+from vizer_core.gap.interval import bootstrap_mean
 from vizer_core.gap.pairs import require_pairs
+from vizer_core.metrics.stats import Interval
 from vizer_core.shapes import require_unit_norm, unit_norm
 
 ROUNDING = 1e-6  # a gain below this is float32 noise, not a win

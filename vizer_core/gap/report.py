@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vizer_core.gap.interval import Interval
 from vizer_core.gap.stats import GapReport
+from vizer_core.metrics.stats import Interval
 
 
 def gap_table(report: GapReport, intervals: Mapping[str, Interval]) -> str:

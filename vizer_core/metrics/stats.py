@@ -61,14 +61,25 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with its 95% interval over `n` items, those that have a score of their own."""
+    """A number with its 95% interval over `n` items, those that have a score of their own.
+
+    `n` is None where the interval is read from a file or is not over items.
+
+    >>> Interval(0.5, 0.4, 0.6).estimate
+    0.5
+    """
 
     mean: float
     low: float
     high: float
-    n: int
+    n: int | None = None
 
-    def as_dict(self) -> dict[str, float | int]:
+    @property
+    def estimate(self) -> float:
+        """The number itself, where `mean` would be the wrong word: a norm, a correlation."""
+        return self.mean
+
+    def as_dict(self) -> dict[str, float | int | None]:
         """Return the fields as JSON takes them."""
         return asdict(self)
 
