@@ -69,15 +69,18 @@ def test_mapper_then_adapter_then_captions(folder, tmp_path):
     assert wrong.exit_code == 1 and "load that base instead" in wrong.output
 
 
-def test_the_shipped_adapter_is_known_by_name(folder):
+def test_a_shipped_adapter_is_known_by_name(folder):
     picture = folder / "stream-60000.png"
     base = run("caption", picture, "--model", "micro-vlm")
-    done = run("caption", picture, "--model", "micro-vlm", "--adapter", "micro-vlm-read-back")
-    assert done.exit_code == 0, done.output
-    assert done.output.startswith("stream-60000.png\t") and done.output != base.output
+    for name in ("micro-vlm-information", "micro-vlm-read-back"):
+        done = run("caption", picture, "--model", "micro-vlm", "--adapter", name)
+        assert done.exit_code == 0, done.output
+        assert done.output.startswith("stream-60000.png\t") and done.output != base.output
     wrong = run("caption", picture, "--model", "micro-vlm", "--adapter", "micro-vlm-red-back")
     assert wrong.exit_code == 1
-    assert "or name a shipped one: micro-vlm-read-back" in " ".join(wrong.output.split())
+    assert "or name a shipped one: micro-vlm-information, micro-vlm-read-back" in " ".join(
+        wrong.output.split()
+    )
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,8 @@ def caption_command(
     adapter: Annotated[
         str | None,
         typer.Option(
-            help="LoRA for --model: a folder from vizer enhance, or micro-vlm-read-back (shipped)."
+            help="LoRA for --model: a folder from vizer enhance, or a shipped one: "
+            "micro-vlm-information, micro-vlm-read-back."
         ),
     ] = None,
     adaptor: Annotated[

@@ -1,12 +1,15 @@
-"""The shipped adapter: how read-back training made it, where it lies, and how to make it again.
+"""The shipped adapters: how they were made, where they lie, and how to make them again.
 
-===================  =============================================================================
-micro-vlm-read-back  RLOO on ViZer's own read-back score (`rewards.ReadBackReward`), on pictures
-                     without captions: the study's variant `read_back`, seed 0
-===================  =============================================================================
+=====================  ===========================================================================
+micro-vlm-information  RLOO on what a picture adds to a caption's likelihood
+                       (`listener.InformationReward`): the recommended one
+micro-vlm-read-back    RLOO on ViZer's own read-back score (`rewards.ReadBackReward`)
+=====================  ===========================================================================
 
-Its folder is a plain PEFT folder, `vizer.json` with recipe and scores, and two mappers, both from
-the model's own captions of the same pictures; no caption written by a person took part.
+Both were trained on pictures without captions, as seed 0 of `experiments/vizer_micro.py`. A folder
+is a plain PEFT folder with `vizer.json`, which holds recipe and scores. That of the read-back has
+two mappers as well, both from the model's own captions of other pictures of the stream; no caption
+written by a person took part.
 
 ===================  =============================================================================
 mapper               reads captions drawn at T = 1 as text alone: it gave the rewards
@@ -34,10 +37,11 @@ from vizer_core.micro.vlm_scores import MAX_TOKENS, score_micro_vlm
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.store import read_json
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
+from vizer_core.vizer.listener import InformationReward, listening_to
 from vizer_core.vizer.lora import MANIFEST, LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.lora import settings_dict as lora_dict
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
-from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.rewards import ReadBackReward, Reward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.text_states import CaptionStates, generated_states, read_back_states
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
@@ -47,12 +51,14 @@ from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 FOLDER = Path(__file__).parent / "weights"
 MAPPER, CONTEXT_MAPPER = "mapper.safetensors", "context_mapper.safetensors"
 READ_BACK_RL = RlConfig(decoding=Sample(max_tokens=MAX_TOKENS), max_kl=0.5)
-CPU_SECONDS = 110  # of one core: 11,000 pictures drawn and seen, 20,000 captions, 32 steps
+INFORMATION_RL = RlConfig(learning_rate=5e-4, decoding=Sample(max_tokens=MAX_TOKENS), max_kl=1.5)
+
+Prepared = tuple[VisionSource, Reward, dict[str, FittedMapper]]  # pictures, reward, its mappers
 
 
 @dataclass(frozen=True)
 class AdapterRecipe:
-    """What an adapter is trained on, and how; pictures come from the stream without captions."""
+    """Read-back training; pictures come from the stream without captions."""
 
     base: str = "micro-vlm"
     captions: int = 10_000  # the model's own, drawn at T = 1, that the mapper reads
@@ -65,8 +71,38 @@ class AdapterRecipe:
         """The recipe as plain JSON values, for a manifest."""
         return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
 
+    @property
+    def cpu_seconds(self) -> int:
+        """Of one core: 11,000 pictures drawn and seen, 20,000 captions, 32 steps, the scores."""
+        return 110
 
-ADAPTER_RECIPES = {"micro-vlm-read-back": AdapterRecipe()}
+
+@dataclass(frozen=True)
+class InformationRecipe:
+    """Training on what a picture adds to a caption's likelihood; the same stream, no mapper."""
+
+    base: str = "micro-vlm"
+    first: int = 10_000  # the stream's pictures before it are those that mappers read
+    pictures: int = 640
+    weight: float = 0.7
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    rl: RlConfig = INFORMATION_RL
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, for a manifest."""
+        return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
+
+    @property
+    def cpu_seconds(self) -> int:
+        """Of one core: 640 pictures drawn and seen, 20 steps, the scores."""
+        return 60
+
+
+ADAPTER_RECIPES: dict[str, AdapterRecipe | InformationRecipe] = {
+    "micro-vlm-information": InformationRecipe(),
+    "micro-vlm-read-back": AdapterRecipe(),
+}
 
 
 def shipped_adapter(name: str, folder: Path = FOLDER) -> Path:
@@ -82,6 +118,8 @@ def shipped_adapter(name: str, folder: Path = FOLDER) -> Path:
 
 def shipped_mapper(name: str, vlm: VisionLanguageModel, folder: Path = FOLDER) -> FittedMapper:
     """Load the mapper whose score a shipped adapter was trained on; `vlm` is its base."""
+    if isinstance(ADAPTER_RECIPES.get(name), InformationRecipe):
+        raise ValueError(f"{name} was trained without a mapper: ask for micro-vlm-read-back's")
     return load_mapper(shipped_adapter(name, folder) / MAPPER, vlm)
 
 
@@ -113,7 +151,7 @@ def adapter_cost(names: Sequence[str]) -> str:
     >>> adapter_cost(["micro-vlm-read-back"]).split(":")[0]
     'micro-vlm-read-back'
     """
-    minutes = len(names) * CPU_SECONDS / 60
+    minutes = sum(ADAPTER_RECIPES[name].cpu_seconds for name in names) / 60
     return f"{', '.join(names)}: about {minutes:.0f} minutes of one CPU core, 2 GiB of memory."
 
 
@@ -124,23 +162,13 @@ def build_adapter(name: str, *, folder: Path = FOLDER, progress: bool = False) -
     """
     recipe, place = ADAPTER_RECIPES[name], shipped_adapter(name, folder)
     vlm = load_micro_vlm(recipe.base)
-    seen = _stream(vlm, recipe.captions + recipe.pictures)
-    # phase 1: mappers that read the model's own captions
-    rule = recipe.rl.decoding
-    first, seed = seen.select(range(recipe.captions)), seeded(recipe.seed)
-    drawn = read_back_states(vlm, first, decoding=rule, generator=seed, progress=progress)
-    greedy = generated_states(vlm, first, decoding=Greedy(rule.max_tokens), progress=progress)
-    fitted, in_context = (
-        _fit(found, seeded(1000 + recipe.seed), held_out=MAPPER_FIT.held_out)
-        for found in (drawn, greedy)
-    )
-    # phase 2: its cosine is the reward
+    by_information = isinstance(recipe, InformationRecipe)
+    prepare = _listen if by_information else _read_back
+    source, reward, mappers = prepare(vlm, recipe, progress=progress)
     add_lora(vlm, recipe.lora, generator=seeded(2000 + recipe.seed))
-    source = seen.select(range(recipe.captions, recipe.captions + recipe.pictures))
     history = train_rl(
-        vlm, source, ReadBackReward(vlm, fitted), recipe.rl,
-        generator=seeded(4000 + recipe.seed), progress=progress,
-    )  # fmt: skip
+        vlm, source, reward, recipe.rl, generator=seeded(4000 + recipe.seed), progress=progress
+    )
     made_by = {
         "command": f"vizer lab --rebuild --only {name}",
         "recipe": recipe.to_dict(),
@@ -150,10 +178,31 @@ def build_adapter(name: str, *, folder: Path = FOLDER, progress: bool = False) -
         "commit": git_commit(),
         "hardware": hardware(),
     }
-    save_mapper(place / MAPPER, fitted, vlm)
-    save_mapper(place / CONTEXT_MAPPER, in_context, vlm)
+    for file, fitted in mappers.items():
+        save_mapper(place / file, fitted, vlm)
     save_adapter(vlm, place, made_by=made_by)
     return read_json(place / MANIFEST)
+
+
+def _listen(vlm: VisionLanguageModel, recipe: InformationRecipe, *, progress: bool) -> Prepared:
+    """Return pictures that carry their numbers, and the frozen base that listens."""
+    seen = _stream(vlm, recipe.pictures, first=recipe.first)
+    return listening_to(seen), InformationReward(vlm, seen, recipe.weight), {}
+
+
+def _read_back(vlm: VisionLanguageModel, recipe: AdapterRecipe, *, progress: bool) -> Prepared:
+    """Fit mappers on the model's own captions; return pictures, a cosine, and the mappers."""
+    seen = _stream(vlm, recipe.captions + recipe.pictures)
+    rule = recipe.rl.decoding
+    first, seed = seen.select(range(recipe.captions)), seeded(recipe.seed)
+    drawn = read_back_states(vlm, first, decoding=rule, generator=seed, progress=progress)
+    greedy = generated_states(vlm, first, decoding=Greedy(rule.max_tokens), progress=progress)
+    fitted, in_context = (
+        _fit(found, seeded(1000 + recipe.seed), held_out=MAPPER_FIT.held_out)
+        for found in (drawn, greedy)
+    )
+    source = seen.select(range(recipe.captions, recipe.captions + recipe.pictures))
+    return source, ReadBackReward(vlm, fitted), {MAPPER: fitted, CONTEXT_MAPPER: in_context}
 
 
 def check_adapters(names: Sequence[str], folder: Path = FOLDER) -> dict[str, dict[str, float]]:
@@ -177,10 +226,10 @@ def check_adapters(names: Sequence[str], folder: Path = FOLDER) -> dict[str, dic
     return found
 
 
-def _stream(vlm: Any, count: int) -> VisionBatch:
-    """Let the frozen tower see the first pictures of the stream."""
+def _stream(vlm: Any, count: int, *, first: int = 0) -> VisionBatch:
+    """Let the frozen tower see pictures of the stream."""
     parts, pixels = [], []
-    for image in unlabelled_stream(count):
+    for image in unlabelled_stream(count, start=first):
         pixels.append(image.pixels)
         if len(pixels) == 1000:
             parts.append(encode_pictures(vlm, np.stack(pixels)))
@@ -191,7 +240,10 @@ def _stream(vlm: Any, count: int) -> VisionBatch:
 
 
 def _shipped_for(vlm: VisionLanguageModel) -> str | None:
-    return next((name for name, r in ADAPTER_RECIPES.items() if r.base == vlm.name), None)
+    recipes = ADAPTER_RECIPES.items()
+    return next(
+        (name for name, r in recipes if r.base == vlm.name and isinstance(r, AdapterRecipe)), None
+    )
 
 
 def _fit(
