@@ -131,7 +131,10 @@ class Study:
     def baselines(self, trial: Trial, systems: Sequence[str]) -> list[Cell]:
         """Return the cells that decode without training."""
         where = f"{trial.base}-{trial.place}-{trial.part}{trial.n}"
-        plain = asdict(replace(trial, seed=0, shuffled=False, variant="base"))
+        untrained = replace(
+            trial, seed=0, shuffled=False, variant="base", learning_rate=Trial.learning_rate
+        )
+        plain = asdict(untrained)
         return [
             Cell(f"baseline/{where}-{system}", world.baseline_cell, {"system": system} | plain,
                  SECONDS["baseline"])

@@ -130,6 +130,14 @@ def test_scores_want_one_caption_a_picture(micro):
         micro.score(["a dog"])
 
 
+def test_the_language_model_has_the_precision_that_is_asked_for(full, monkeypatch):
+    monkeypatch.setenv("VIZER_DTYPE", "bfloat16")
+    study = open_caption_study(2, memory=3)
+    assert study.language_model.model.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="was trained with the language model"):
+        study.writer("decap")
+
+
 def test_the_full_profile_reads_coco_and_the_named_files(full):
     study = open_caption_study(2, memory=3)
     assert study.pictures.ids == ("0.jpg", "1.jpg") and len(study.unpaired) == 3

@@ -1,10 +1,11 @@
-"""What a missing package is called, and what brings it."""
+"""What is decided at the entry point: the models' precision, and what a missing package is called."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
-from vizer_core.runtime import require
+from vizer_core.runtime import model_dtype, require
 
 
 def test_a_package_that_is_there_is_imported():
@@ -12,7 +13,9 @@ def test_a_package_that_is_there_is_imported():
 
 
 def test_an_optional_package_names_its_extra():
-    with pytest.raises(ImportError, match=r'(?s)maps needs .*no_such.*pip install\n"vizer-core\[u\]'):
+    with pytest.raises(
+        ImportError, match=r'(?s)maps needs .*no_such.*pip install\n"vizer-core\[u\]'
+    ):
         require("no_such.part", why="maps", extra="u")
 
 
@@ -26,3 +29,13 @@ def test_a_broken_package_speaks_for_itself(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match="No module named 'absent_thing'"):
         require("broken_thing", why="maps")
+
+
+def test_the_precision_of_a_chapter_is_what_the_environment_says(monkeypatch):
+    monkeypatch.delenv("VIZER_DTYPE", raising=False)
+    assert model_dtype() is None
+    monkeypatch.setenv("VIZER_DTYPE", "float16")
+    assert model_dtype() is torch.float16
+    monkeypatch.setenv("VIZER_DTYPE", "int8")
+    with pytest.raises(ValueError, match="VIZER_DTYPE='int8': wanted float32"):
+        model_dtype()

@@ -1,4 +1,4 @@
-"""Make a notebook's file repeatable: cell ids, metadata, pictures, and the setup cell.
+"""Make a notebook's file repeatable: cell ids, metadata, pictures, setup cell and cost table.
 
 Two runs of the same code give the same bytes: no timing, no time stamps in pictures, no kernel
 build numbers, no progress bars.
@@ -13,9 +13,13 @@ from typing import Any
 
 import nbformat
 
+from vizer_core.costs import chapter_table
+
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS_DROPPED = (b"tEXt", b"iTXt", b"zTXt", b"tIME")
 CELL_METADATA = ("tags", "mystnb")
+COST_HEADING, COST_MARKS = "## What it costs", ("<!-- cost -->", "<!-- /cost -->")
+TABLE = re.compile(r"^\|.*(?:\n\|.*)*", re.MULTILINE)
 SETUP_LOCAL = """\
 # Setup, written by tools/notebooks.py. Nothing to do if you ran `make env`.
 import importlib.util
@@ -74,6 +78,27 @@ def write_colab_cell(notebook: Any, link: str | None) -> Any:
         tags = {"tags": ["colab", "remove-cell"]}
         cell = nbformat.v4.new_markdown_cell(f"[Open in Colab]({link})", metadata=tags)
         notebook["cells"].insert(1, cell)
+    return notebook
+
+
+def write_cost_table(notebook: Any, chapter: str) -> Any:
+    """Write a chapter's cost table, by `vizer_core.costs`, under its heading `## What it costs`.
+
+    It stands between two marks; the author's own words below it stay. Without marks it takes the
+    place of the first table there. A notebook that was never run, or has no such heading, is left
+    as it is.
+    """
+    seconds = notebook["metadata"].get("vizer", {}).get("seconds")
+    cells = [c for c in notebook["cells"] if str(c["source"]).startswith(COST_HEADING)]
+    if seconds is None or not cells:
+        return notebook
+    text = str(cells[0]["source"])
+    block = f"{COST_MARKS[0]}\n{chapter_table(chapter, seconds)}\n{COST_MARKS[1]}"
+    old = re.search("{}.*?{}".format(*COST_MARKS), text, re.DOTALL) or TABLE.search(text)
+    if old is None:
+        cells[0]["source"] = text.replace(COST_HEADING, f"{COST_HEADING}\n\n{block}", 1)
+    else:
+        cells[0]["source"] = text[: old.start()] + block + text[old.end() :]
     return notebook
 
 

@@ -2,6 +2,7 @@
 
     python -m tools.notebooks run [NAME ...] [--all]    run the stale ones (or all), write them
     python -m tools.notebooks verify [NAME ...]         run all, write nothing, compare headlines
+    python -m tools.notebooks costs [NAME ...]          write the cost tables, run nothing
     python -m tools.notebooks check [NAME ...]          rules and stamps only, in a second
 
 A notebook is written only here: from a clean kernel, with stable cell ids, without timing, and with
@@ -28,7 +29,12 @@ from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
 from tools.book import colab_link, repository_url
-from tools.notebook_cells import normalise, write_colab_cell, write_setup_cell
+from tools.notebook_cells import (
+    normalise,
+    write_colab_cell,
+    write_cost_table,
+    write_setup_cell,
+)
 from tools.notebook_rules import check_notebook, tags
 from tools.stamps import code_sha256, core_sha256, package_versions
 from vizer_core.runtime import hardware
@@ -177,7 +183,8 @@ def run(root: Path, names: list[str], *, everything: bool, progress: bool = True
         except CellExecutionError as error:
             faults.append(f"{path.name}: {error}")
             continue
-        wrote = save(path, stamped(normalise(fresh, path.name), root, seconds))
+        fresh = stamped(normalise(fresh, path.name), root, seconds)
+        wrote = save(path, write_cost_table(fresh, chapter_of(path)))
         print(f"{path.name}: {seconds:.1f} s, {'written' if wrote else 'same outputs as before'}")
     return faults
 
@@ -199,16 +206,43 @@ def verify(root: Path, names: list[str]) -> list[str]:
 
 
 def check(root: Path, names: list[str]) -> list[str]:
-    """Return every broken rule and stale stamp."""
-    return [
-        fault for path in paths(root, names) for fault in check_notebook(path, read(path), root)
-    ]
+    """Return every broken rule, stale stamp and stale cost table."""
+    faults = []
+    for path in paths(root, names):
+        notebook = read(path)
+        faults += check_notebook(path, notebook, root)
+        before = [cell["source"] for cell in notebook["cells"]]
+        try:
+            after = write_cost_table(notebook, chapter_of(path))
+        except ValueError as error:
+            faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
+            continue
+        if before != [cell["source"] for cell in after["cells"]]:
+            faults.append(f"{path.name}: another cost table: run `python -m tools.notebooks costs`")
+    return faults
+
+
+def costs(root: Path, names: list[str]) -> list[str]:
+    """Write the cost table of every notebook; nothing is run."""
+    for path in paths(root, names):
+        notebook = write_cost_table(nbformat.read(path, as_version=4), chapter_of(path))
+        print(f"{path.name}: {'written' if save(path, notebook) else 'as it was'}")
+    return []
+
+
+def chapter_of(path: Path) -> str:
+    """Return a chapter's name: that of its notebook without the number.
+
+    >>> chapter_of(Path("notebooks/04_umap.ipynb"))
+    'umap'
+    """
+    return path.stem.partition("_")[2]
 
 
 def main() -> int:
-    """Run one of the three commands; exit 1 if anything is at fault."""
+    """Run one of the commands; exit 1 if anything is at fault."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "verify", "check"))
+    parser.add_argument("command", choices=("run", "verify", "costs", "check"))
     parser.add_argument("names", nargs="*", help="parts of file names; default: all notebooks")
     parser.add_argument("--all", action="store_true", help="run also those that are up to date")
     arguments = parser.parse_args()
@@ -216,6 +250,8 @@ def main() -> int:
         faults = run(ROOT, arguments.names, everything=arguments.all)
     elif arguments.command == "verify":
         faults = verify(ROOT, arguments.names)
+    elif arguments.command == "costs":
+        faults = costs(ROOT, arguments.names)
     else:
         faults = check(ROOT, arguments.names)
     print("\n".join(faults) if faults else f"{arguments.command}: no faults")

@@ -9,20 +9,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from tools.notebooks import chapter_of
 from tools.tables import number, table
-from vizer_core.costs import (
-    CLIP_B32,
-    DEVICES,
-    OPT_1B,
-    Plan,
-    caption_plan,
-    features_plan,
-    mapper_plan,
-    scale_row,
-    text_only_plan,
-    vlm_captions_plan,
-    zero_label_plan,
-)
+from vizer_core.costs import CLIP_B32, DEVICES, full_profile, scale_row
+from vizer_core.costs.chapters import ROLLOUT, bytes_words
 from vizer_core.gap import GapHistogram
 from vizer_core.vlm.budget import H100, StepPlan, least_seconds, naive_flops, step_flops
 from vizer_core.vlm.memory import step_memory
@@ -34,10 +24,6 @@ from vizer_core.vlm.published import (
 )
 from vizer_core.vlm.sizes import VlmSize, size_of
 
-COCO_VAL, COCO_TEXT, VQA_TEXT = 1_000_000_000, 250_000_000, 300_000_000
-GREEDY = StepPlan(batch=64, caption_tokens=32)
-ROLLOUT = StepPlan(batch=8, samples=4, caption_tokens=32)
-WHOLE_CORPUS = 566_747  # captions of COCO's training images, as MacCap counts them
 SCALES = (40_000, 10_000_000, 1_000_000_000)
 VLMS = {
     "SmolVLM-256M": smolvlm_256m_config,
@@ -47,47 +33,21 @@ VLMS = {
 }
 
 
-def chapter_plans() -> dict[str, tuple[Plan, int]]:
-    """Return the `full` profile of each chapter, by its number: the work, and bytes of data."""
-    base, coco = size_of(smolvlm_base_config()), COCO_VAL + COCO_TEXT
-    features = features_plan(CLIP_B32, 1000, 5000)
-    adaptors = text_only_plan(CLIP_B32, OPT_1B, WHOLE_CORPUS)
-    methods = caption_plan(CLIP_B32, OPT_1B, 500) + caption_plan(CLIP_B32, OPT_1B, 500, rows=1)
-    answers = caption_plan(CLIP_B32, OPT_1B, 5000, rows=1, tokens=10)
-    shown = vlm_captions_plan(base, 1000, step=GREEDY)
-    mapped = mapper_plan(base, 2000, step=GREEDY)
-    trained = zero_label_plan(base, 2000, step=ROLLOUT)
-    return {
-        "01": (features, coco),
-        "02": (features + features, coco),
-        "03": (features + features, coco),
-        "04": (features + features, coco),
-        "06": (Plan(adaptors.phases + methods.phases, adaptors.download), coco),
-        "07": (methods, coco),
-        "08": (answers, COCO_VAL + VQA_TEXT),
-        "09": (shown, coco),
-        "10": (Plan(shown.phases + mapped.phases, shown.download), coco),
-        "11": (Plan(mapped.phases + trained.phases, mapped.download), coco),
-        "12": (Plan(mapped.phases + trained.phases * 2, mapped.download), coco),
-        "13": (Plan(mapped.phases + trained.phases * 2, mapped.download), coco),
-    }
-
-
 def chapters_markdown(files: list[Path], titles: dict[Path, str]) -> str:
     """Return the cost of each chapter's `full` profile on three devices."""
-    plans, rows = chapter_plans(), []
+    rows = []
     for file in files:
         link = f"[{titles[file]}](../notebooks/{file.name})"
-        found = plans.get(file.name[:2])
+        found = full_profile(chapter_of(file))
         if found is None:
             rows.append([link, *["-"] * len(DEVICES), "-", "nothing"])
             continue
-        plan, data = found
         fits = [
-            _minutes(plan.minutes(device)) if plan.memory <= device.memory else "does not fit"
+            f"{found.minutes(device):,.0f}" if found.fits(device) else "does not fit"
             for device in DEVICES.values()
         ]
-        rows.append([link, *fits, _bytes(plan.memory), _bytes(plan.download + data)])
+        memory = bytes_words(found.plan.memory)
+        rows.append([link, *fits, memory, bytes_words(found.download)])
     header = ["chapter", *(f"minutes, {name}" for name in DEVICES), "GPU memory", "download"]
     return table(header, rows)
 
@@ -101,17 +61,17 @@ def scale_markdown() -> str:
     ]
     gap = sum(part.nbytes for part in GapHistogram(CLIP_B32.embed_dim).to_tensors().values())
     lines: list[tuple[str, list[str]]] = [
-        ("photographs, 384 px JPEG", [_bytes(row.photo_bytes) for row in found]),
+        ("photographs, 384 px JPEG", [bytes_words(row.photo_bytes) for row in found]),
         ("shards of 10,000", [number(row.shards) for row in found]),
         ("reading them, 16 cores", [_hours(row.read_hours) for row in found]),
         ("CLIP features, made", [_hours(row.features_hours) for row in found]),
-        ("CLIP features, kept in half", [_bytes(row.feature_bytes) for row in found]),
-        ("gap statistics, kept", [_bytes(gap) for _ in found]),
+        ("CLIP features, kept in half", [bytes_words(row.feature_bytes) for row in found]),
+        ("gap statistics, kept", [bytes_words(gap) for _ in found]),
         ("mapper's captions and states, made", [_hours(row.mapper_hours) for row in found]),
-        ("pooled states and targets, kept", [_bytes(row.state_bytes) for row in found]),
+        ("pooled states and targets, kept", [bytes_words(row.state_bytes) for row in found]),
         ("zero-label training, 4 captions each", [_hours(row.zero_label_hours) for row in found]),
-        ("memory bank, exact", [_bytes(row.bank_bytes) for row in found]),
-        ("memory bank, 64-byte codes", [_bytes(row.bank_code_bytes) for row in found]),
+        ("memory bank, exact", [bytes_words(row.bank_bytes) for row in found]),
+        ("memory bank, 64-byte codes", [bytes_words(row.bank_code_bytes) for row in found]),
         ("one exact query", [_seconds(row.bank_seconds) for row in found]),
     ]
     header = ["one H100, SmolVLM-Base, CLIP ViT-B/32", *(f"{n:,} images" for n in SCALES)]
@@ -140,7 +100,7 @@ def _rollout(name: str, size: VlmSize, step: StepPlan) -> list[str]:
         number(shared / 1e12),
         f"{number(repeated / 1e12)} (x {repeated / shared:.1f})",
         number(least_seconds(size, step, H100)),
-        _bytes(step_memory(size, step).peak),
+        bytes_words(step_memory(size, step).peak),
     ]
 
 
@@ -168,19 +128,6 @@ def write_planning_pages(
         (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
-def _bytes(value: float) -> str:
-    """Format bytes in the unit that reads best.
-
-    >>> _bytes(2.4e9), _bytes(6e13), _bytes(270_000)
-    ('2.4 GB', '60 TB', '0.27 MB')
-    """
-    for unit, size in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if value >= size or unit == "MB":
-            shown = value / size
-            return f"{shown:.0f} {unit}" if shown >= 10 else f"{shown:.2g} {unit}"
-    raise AssertionError(value)
-
-
 def _hours(hours: float) -> str:
     """Format hours as minutes, hours, days or years.
 
@@ -192,10 +139,6 @@ def _hours(hours: float) -> str:
             shown = hours / length
             return f"{shown:,.0f} {unit}" if shown >= 10 else f"{shown:.2g} {unit}"
     return f"{60 * hours:.2g} min"
-
-
-def _minutes(minutes: float) -> str:
-    return "under 1" if minutes < 1 else f"{minutes:,.0f}"
 
 
 def _seconds(seconds: float) -> str:

@@ -42,6 +42,20 @@ def profile() -> Profile:
     return Profile(name=name, seed=int(os.environ.get("VIZER_SEED", "0")))
 
 
+def model_dtype() -> torch.dtype | None:
+    """Read `VIZER_DTYPE`, the precision of the language models of a chapter; None unless set.
+
+    Half precision takes half the memory. A T4 wants float16; newer GPUs take bfloat16 too.
+
+    >>> model_dtype() is None
+    True
+    """
+    name = os.environ.get("VIZER_DTYPE", "")
+    if name not in ("", "float32", "bfloat16", "float16"):
+        raise ValueError(f"VIZER_DTYPE={name!r}: wanted float32, bfloat16, float16, or nothing")
+    return getattr(torch, name) if name else None
+
+
 def pick_device(wanted: str = "auto") -> torch.device:
     """Return the device to run on: `auto` is CUDA when there is one, else the CPU.
 

@@ -43,7 +43,7 @@ from vizer_core.micro import (
 )
 from vizer_core.micro.vlm_lab import VLM_RECIPES
 from vizer_core.micro.word_kinds import micro_word_kind
-from vizer_core.runtime import pick_device, profile
+from vizer_core.runtime import model_dtype, pick_device, profile
 from vizer_core.study import CAPTIONS, FULL_MODELS, IMAGES, MICRO_NOTE, ImageFiles, coco_folder
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch, load_vlm
@@ -106,7 +106,7 @@ class VlmStudy:
         """Load another copy of the base, to put LoRA on."""
         if self.name in VLM_RECIPES:
             return load_micro_vlm(self.name, device=pick_device())
-        return load_vlm(self.name, device=pick_device())
+        return load_vlm(self.name, device=pick_device(), dtype=model_dtype())
 
     @cached_property
     def test_vision(self) -> VisionBatch:

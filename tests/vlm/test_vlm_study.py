@@ -129,6 +129,11 @@ def test_the_full_profile_opens_smolvlm_unless_told_otherwise(full, monkeypatch)
     assert open_vlm_study("some/other", test=1).name == "some/other"
 
 
+def test_the_full_profile_loads_a_model_in_the_precision_that_is_asked_for(full, monkeypatch):
+    monkeypatch.setenv("VIZER_DTYPE", "bfloat16")
+    assert open_vlm_study(test=1).vlm.base.dtype == torch.bfloat16
+
+
 def test_more_pictures_than_a_part_has_are_refused(full):
     with pytest.raises(ValueError, match=r"stream=3: .* has 2 captioned pictures .* 5 to 6"):
         open_vlm_study(test=1, stream=3)

@@ -6,9 +6,11 @@ makes it wrong by a factor, and a measured run replaces it.
 - `work`: devices, one phase of work, and how long it takes at a device's limits
 - `models`: CLIP towers and language models, from their shapes to FLOPs and bytes
 - `plans`: the jobs of this package: features, text-only training, captions, mapper, zero-label
+- `chapters`: the `full` profile of each chapter of the book, and its cost table
 - `scale`: from 40,000 images to a billion: shards, stores, memory banks, rollouts
 """
 
+from vizer_core.costs.chapters import chapter_table, full_profile
 from vizer_core.costs.models import CLIP_B32, CLIP_L14, OPT_1B, OPT_125M, ClipSize, LmSize
 from vizer_core.costs.plans import (
     Plan,
@@ -19,7 +21,7 @@ from vizer_core.costs.plans import (
     vlm_captions_plan,
     zero_label_plan,
 )
-from vizer_core.costs.scale import ScaleRow, scale_row
+from vizer_core.costs.scale import scale_row
 from vizer_core.costs.work import DEVICES, Device, Phase
 
 __all__ = [
@@ -33,9 +35,10 @@ __all__ = [
     "LmSize",
     "Phase",
     "Plan",
-    "ScaleRow",
     "caption_plan",
+    "chapter_table",
     "features_plan",
+    "full_profile",
     "mapper_plan",
     "scale_row",
     "text_only_plan",

@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vizer_core.decoding import Decoding, Sample
+from vizer_core.decoding import Beam, Decoding, Sample
+from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of
 from vizer_core.language.protocol import Generated, TokenBatch
@@ -187,11 +188,24 @@ class CausalLM:
         with torch.random.fork_rng(devices=devices):
             if generator is not None and isinstance(decoding, Sample):
                 torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-            ids = self.model.generate(
-                **self.inputs(opening.embeddings, opening.mask),
-                generation_config=self._generation_config(decoding.generate_options()),
-            )
+            ids = self._written(opening, decoding)
         return Generated(ids, self.decode(ids))
+
+    def _written(self, opening: PrefixedBatch, decoding: Decoding) -> Int[Tensor, "b t"]:
+        """Let transformers search; for beams the opening is read once a row and not once a beam."""
+        from vizer_core.language.beam_cache import (
+            beam_cache,
+        )  # needs transformers, to be imported late
+
+        inputs = self.inputs(opening.embeddings, opening.mask)
+        with fast_linears(self.model):
+            if isinstance(decoding, Beam):
+                inputs["past_key_values"] = beam_cache(
+                    self.model, inputs, width=decoding.width, max_tokens=decoding.max_tokens
+                )
+            return self.model.generate(
+                **inputs, generation_config=self._generation_config(decoding.generate_options())
+            )
 
     def opening(
         self, prefix: Float[Tensor, "b q h"], prompts: Sequence[str] | None = None

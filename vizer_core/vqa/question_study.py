@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from vizer_core.captioners import CapDec, DeCap, MacCap, MemoryBank, RegionTokens, SampledMacCap
@@ -35,7 +36,7 @@ from vizer_core.micro.corpora import micro_corpus
 from vizer_core.micro.lab import pixels_of
 from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
-from vizer_core.runtime import pick_device, profile, seeded
+from vizer_core.runtime import model_dtype, pick_device, profile, seeded
 from vizer_core.vqa.answering import VqaProtocol
 from vizer_core.vqa.report import Captions
 
@@ -152,10 +153,10 @@ def _open_full(n: int, language_model: str | Path) -> QuestionStudy:
             f"{len(asked)} questions are about images that all of {sorted(captions)} caption, "
             f"wanted n = {n}: caption more of val2014, or ask for fewer"
         )
-    device = pick_device()
+    device, dtype = pick_device(), model_dtype() or torch.float32
     return QuestionStudy(
         protocol=VqaProtocol(
-            CausalLM.from_pretrained(language_model, device=device),
+            CausalLM.from_pretrained(language_model, device=device, dtype=dtype),
             OpenClipEncoder.from_pretrained(*FULL_CLIP, device=device),
             read_answer_list(folder / ANSWERS, sha256=None),
         ),
