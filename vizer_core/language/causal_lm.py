@@ -193,9 +193,7 @@ class CausalLM:
 
     def _written(self, opening: PrefixedBatch, decoding: Decoding) -> Int[Tensor, "b t"]:
         """Let transformers search; for beams the opening is read once a row and not once a beam."""
-        from vizer_core.language.beam_cache import (
-            beam_cache,
-        )  # needs transformers, to be imported late
+        from vizer_core.language.beam_cache import beam_cache  # needs transformers
 
         inputs = self.inputs(opening.embeddings, opening.mask)
         with fast_linears(self.model):
