@@ -143,16 +143,22 @@ def verdicts(scores: Sequence[dict], differences: Sequence[dict]) -> tuple[list[
 
 
 def recommended(differences: Sequence[dict]) -> dict:
-    """Return the field `best`: the recommended label-free system, and what it gains over what."""
-    wanted = [key for prefix in ("", "hard:") for key in _grounding_gain(prefix)]
+    """Return the field `best`: the recommended label-free system, its gains, and its price."""
     rows = {(r["system"], r["against"], r["metric"]): r for r in differences}
+    gains = [key for prefix in ("", "hard:") for key in _grounding_gain(prefix)]
+    prices = [
+        (f"{prefix}{RECOMMENDED}", f"{prefix}base_primed", metric)
+        for prefix in ("", "hard:")
+        for metric in ("object_precision", "object_recall", "length", "sampled_length")
+    ]
     return {
         "system": RECOMMENDED,
         "what": "RLOO on log p(caption | picture) - 0.7 log p(caption), both by the frozen base; "
         "no label, no mapper",
         "chosen": "on validation scenes, in results/vizer_study.json; no test scene took part",
         "rows": f"`best` in scores and differences is {BEST}, which was recommended first",
-        "differences": [rows[key] for key in wanted if key in rows],
+        "differences": [rows[key] for key in gains if key in rows],
+        "greedy_and_length": [rows[key] for key in prices if key in rows],
     }
 
 
