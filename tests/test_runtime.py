@@ -1,4 +1,4 @@
-"""What is decided at the entry point: the models' precision, and what a missing package is called."""
+"""What is decided at the entry point: the precision of models, and how a package is missed."""
 
 from __future__ import annotations
 

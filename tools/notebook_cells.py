@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -79,6 +80,15 @@ def write_colab_cell(notebook: Any, link: str | None) -> Any:
         cell = nbformat.v4.new_markdown_cell(f"[Open in Colab]({link})", metadata=tags)
         notebook["cells"].insert(1, cell)
     return notebook
+
+
+def chapter_of(path: Path) -> str:
+    """Return a chapter's name: that of its notebook without the number.
+
+    >>> chapter_of(Path("notebooks/04_umap.ipynb"))
+    'umap'
+    """
+    return path.stem.partition("_")[2]
 
 
 def write_cost_table(notebook: Any, chapter: str) -> Any:

@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 
 from tools.book import colab_link, repository_url
 from tools.notebook_cells import (
+    chapter_of,
     normalise,
     write_colab_cell,
     write_cost_table,
@@ -184,7 +185,11 @@ def run(root: Path, names: list[str], *, everything: bool, progress: bool = True
             faults.append(f"{path.name}: {error}")
             continue
         fresh = stamped(normalise(fresh, path.name), root, seconds)
-        wrote = save(path, write_cost_table(fresh, chapter_of(path)))
+        try:
+            fresh = write_cost_table(fresh, chapter_of(path))
+        except ValueError as error:
+            faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
+        wrote = save(path, fresh)
         print(f"{path.name}: {seconds:.1f} s, {'written' if wrote else 'same outputs as before'}")
     return faults
 
@@ -228,15 +233,6 @@ def costs(root: Path, names: list[str]) -> list[str]:
         notebook = write_cost_table(nbformat.read(path, as_version=4), chapter_of(path))
         print(f"{path.name}: {'written' if save(path, notebook) else 'as it was'}")
     return []
-
-
-def chapter_of(path: Path) -> str:
-    """Return a chapter's name: that of its notebook without the number.
-
-    >>> chapter_of(Path("notebooks/04_umap.ipynb"))
-    'umap'
-    """
-    return path.stem.partition("_")[2]
 
 
 def main() -> int:

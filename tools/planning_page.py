@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tools.notebooks import chapter_of
+from tools.notebook_cells import chapter_of
 from tools.tables import number, table
 from vizer_core.costs import CLIP_B32, DEVICES, full_profile, scale_row
 from vizer_core.costs.chapters import ROLLOUT, bytes_words

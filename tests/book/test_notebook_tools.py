@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import shutil
 import struct
@@ -14,10 +15,12 @@ from probe import ALT, probe_notebook
 
 from tools import notebooks
 from tools.notebook_cells import (
+    chapter_of,
     normalise,
     number_cells,
     strip_png,
     write_colab_cell,
+    write_cost_table,
     write_setup_cell,
 )
 from tools.notebook_rules import check_notebook
@@ -301,3 +304,53 @@ def test_a_notebook_that_fails_is_named_and_left_as_it_was(checkout):
     faults = notebooks.run(checkout, [], everything=False, progress=False)
     assert len(faults) == 1 and NAME in faults[0] and "on purpose" in faults[0]
     assert path.read_bytes() == before
+
+
+def with_costs(text):
+    notebook = nbformat.v4.new_notebook(metadata={"vizer": {"seconds": 70.0}})
+    notebook["cells"] = [nbformat.v4.new_markdown_cell(text)]
+    return notebook
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "## What it costs\n\nMy words.",
+        "## What it costs\n\n| old | table |\n|---|---|\n| by | hand |\n\nMy words.",
+        "## What it costs\n\n<!-- cost -->\nold\n\nand older\n<!-- /cost -->\n\nMy words.",
+    ],
+)
+def test_the_cost_table_takes_the_place_of_an_older_one_and_leaves_the_words(text):
+    notebook = write_cost_table(with_costs(text), "mapper")
+    (found,) = [cell["source"] for cell in notebook["cells"]]
+    assert found.startswith("## What it costs\n\n<!-- cost -->\n| profile |")
+    assert found.endswith("<!-- /cost -->\n\nMy words.") and "old" not in found
+    assert "hand" not in found and "| `micro` (default) | 2 CPU cores | about 1 |" in found
+    again = write_cost_table(copy.deepcopy(notebook), "mapper")
+    assert again["cells"][0]["source"] == found
+
+
+def test_a_notebook_that_was_never_run_keeps_its_own_words_on_costs():
+    notebook = with_costs("## What it costs\n\n| a |\n|---|\n| b |")
+    del notebook["metadata"]["vizer"]
+    assert "profile" not in write_cost_table(notebook, "mapper")["cells"][0]["source"]
+    elsewhere = with_costs("No such heading.")
+    assert write_cost_table(elsewhere, "mapper")["cells"][0]["source"] == "No such heading."
+
+
+def test_a_stale_cost_table_and_an_unpriced_chapter_are_faults(stored, checkout):
+    stored["cells"][1]["source"] = "## What you will learn\n\n- one thing"
+    costs = nbformat.v4.new_markdown_cell("## What it costs\n\nNothing.", id="nb01-c99")
+    stored["cells"].insert(2, costs)
+    for name in ("01_umap.ipynb", "02_novelty.ipynb"):
+        nbformat.write(stored, checkout / "notebooks" / name)
+    first, second = (f for f in notebooks.check(checkout, []) if "cost" in f or "novelty" in f)
+    assert first == "01_umap.ipynb: another cost table: run `python -m tools.notebooks costs`"
+    assert second.startswith("02_novelty.ipynb: no chapter 'novelty': wanted one of")
+    assert "add it to vizer_core.costs.chapters" in second
+    (checkout / "notebooks" / "02_novelty.ipynb").unlink()
+    assert notebooks.costs(checkout, []) == [] == notebooks.check(checkout, [])
+
+
+def test_a_chapter_is_named_by_its_notebook_without_the_number(tmp_path):
+    assert chapter_of(tmp_path / "04_umap.ipynb") == "umap"
