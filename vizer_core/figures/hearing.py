@@ -1,8 +1,8 @@
 """Figures of scores before training: which hear the words, and what training then brought.
 
 `draw_pair_scores` shows each score as a table of pictures by captions, less what belongs to the
-picture alone and to the caption alone. What is left belongs to the pair, and a score that hears the
-words has it on the diagonal.
+picture alone and to the caption alone, every caption with the same spread. What is left belongs to
+the pair, and a score that hears the words has it on the diagonal.
 
 `draw_foretelling` sets what was measured before training beside its end, run by run.
 """
@@ -24,6 +24,7 @@ from vizer_core.metrics.stats import Interval
 
 ROUNDING = 1e-12  # what is left of a table without a pair part
 DEAF = 0.5  # separation of a score that does not hear the words
+REACH = 3  # of the colours, in standard deviations
 SIGNS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 
@@ -38,14 +39,15 @@ class Foretold:
 
 
 def of_the_pair(scores: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k"]:
-    """Take row and column means out of a table of scores, in units of its standard deviation.
+    """Take row and column means out of a table of scores, and give each column unit spread.
 
     >>> of_the_pair(np.array([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
     left = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
-    spread = left.std()
-    return left / spread if spread > ROUNDING * np.abs(scores).max() else np.zeros_like(left)
+    spread = left.std(axis=0)
+    flat = spread <= ROUNDING * np.abs(scores).max()
+    return np.where(flat, 0.0, left / np.where(flat, 1.0, spread))
 
 
 def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
@@ -58,7 +60,7 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
         panels = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
         for axes, (name, table) in zip(panels, tables.items()):
             left = of_the_pair(table.double().cpu().numpy())
-            image = axes.imshow(left, cmap="PuOr", vmin=-3, vmax=3)
+            image = axes.imshow(left, cmap="PuOr", vmin=-REACH, vmax=REACH)
             axes.set_title(name)
             axes.set_xlabel("caption of picture")
             axes.grid(visible=False)
@@ -66,7 +68,7 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
             axes.set_yticks(range(len(left)), [""] * len(left))
         panels[0].set_ylabel("picture")
         bar = figure.colorbar(image, ax=list(panels), shrink=0.8)
-        bar.set_label("score of the pair\n(standard deviations)")
+        bar.set_label("score of the pair, in the\ncaption's standard deviations")
     return figure
 
 
