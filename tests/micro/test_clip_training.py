@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,7 @@ def test_building_writes_weights_that_load_and_a_manifest_that_says_how(
     tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setitem(lab.RECIPES, "tiny", TINY)
+    monkeypatch.setattr(lab, "GALLERY", 50)
     manifest = build_micro_clip_weights("tiny", folder=tmp_path)
     assert manifest["recipe"]["seed"] == 0 and manifest["samples"] == 8 * 11
     assert set(manifest["scores"]) >= {"i2t_r1", "t2i_r1", "gap_norm"}
@@ -154,6 +156,15 @@ def test_retrieval_counts_the_own_caption_only() -> None:
     assert hits["i2t_r5"].all() and hits["t2i_r5"].all()
 
 
+@pytest.fixture(scope="module")
+def gallery():
+    """The scenes that every model is scored on, drawn once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab, "MicroSplit", cache(lab.MicroSplit))
+        yield
+
+
+@pytest.mark.usefixtures("gallery")
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_the_shipped_model_scores_what_its_manifest_says(name: str) -> None:
     encoder = load_micro_clip(name)

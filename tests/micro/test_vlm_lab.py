@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,9 @@ def test_building_writes_parent_and_child(tmp_path: Path, monkeypatch) -> None:
     )
     monkeypatch.setitem(vlm_lab.VLM_RECIPES, "small", small)
     monkeypatch.setitem(vlm_lab.VLM_RECIPES, "child", replace(small, parent="small", seed=1))
+    few = 20  # the scores of 1,000 scenes are looked at above
+    monkeypatch.setattr(vlm_lab, "score_micro_vlm", partial(vlm_lab.score_micro_vlm, n=few))
+    monkeypatch.setattr(vlm_lab, "first_words", partial(vlm_lab.first_words, n=few))
     with pytest.raises(FileNotFoundError, match=r"small\.safetensors"):
         build_micro_vlm_weights("child", folder=tmp_path)
     parent = build_micro_vlm_weights("small", folder=tmp_path)
@@ -133,6 +137,8 @@ def test_building_writes_parent_and_child(tmp_path: Path, monkeypatch) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         f"{name}.{end}" for name in ("child", "small") for end in ("json", "safetensors")
     ]
+    wanted = load_manifest(vlm_weights_path("micro-vlm"))
+    assert parent["scores"].keys() == wanted["scores"].keys() and len(parent["first_words"]) == 8
     assert list(parent["cpu_seconds"]) == ["tower", "exact", "web"]
     assert list(child["cpu_seconds"]) == ["exact", "web"]
     assert parent["command"] == "vizer lab --rebuild --only small" and "commit" in parent
