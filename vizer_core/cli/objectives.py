@@ -1,4 +1,4 @@
-"""What `vizer enhance` can train on: its objectives by name, and what each compares with."""
+"""The objectives of `vizer enhance` by name, and what each compares captions with."""
 
 from __future__ import annotations
 

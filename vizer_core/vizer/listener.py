@@ -17,6 +17,23 @@ Sums run over tokens: a caption that tells more can earn more. `per_token` divid
 
 The image that a reward listens for is named by a row number, which travels in the place of F_I
 (`listening_to`): so `targets.shuffled` of such a source is the control, as for every reward.
+
+A whole training, as `vizer enhance --objective information` runs it on a folder; here two pictures:
+
+>>> from PIL import Image
+>>> from vizer_core.micro import load_micro_vlm, unlabelled_stream
+>>> from vizer_core.runtime import seeded
+>>> from vizer_core.vizer import RlConfig, add_lora, train_rl
+>>> from vizer_core.vizer.text_states import ImageSource
+>>> vlm = load_micro_vlm()
+>>> pictures = ImageSource(vlm, [Image.fromarray(i.pixels) for i in unlabelled_stream(2)])
+>>> add_lora(vlm, generator=seeded(0))
+>>> history = train_rl(
+...     vlm, listening_to(pictures), InformationReward(vlm, pictures, weight=0.7),
+...     RlConfig(learning_rate=5e-4), generator=seeded(0),
+... )
+>>> len(history.reward)  # steps; then save_adapter(vlm, folder)
+1
 """
 
 from __future__ import annotations
