@@ -5,6 +5,7 @@
 - `prefix`: a prefix in front of texts, as embeddings with a mask
 - `scoring`: log-probabilities of given texts; `fluency`: nats a word of captions, as statistics
 - `stepper`: one token at a time, with the attention cache in the open
+- `beam_cache`: beams read their prefix once; `fast_linear`: large layers on a CPU by oneDNN
 """
 
 from vizer_core.language.causal_lm import CausalLM

@@ -8,7 +8,8 @@ on. But the beams of one row share all that stands before their first own token.
 2. its keys and values are repeated into one buffer a layer, with room for every token to come;
 3. a step writes its position in place, and only the positions written since follow the beams.
 
-`generate` goes on from such a cache as from any other, so the search itself is still its own.
+`generate` goes on from such a cache as from any other, so the search itself is still its own. This
+file builds on transformers' classes and is imported where beams are first asked for.
 symbol -> name: beams -> width, positions that all beams of a row share -> shared.
 """
 

@@ -53,6 +53,7 @@ def fits(inputs: Tensor, weight: Tensor) -> bool:
     wanted = torch.is_grad_enabled() and (inputs.requires_grad or weight.requires_grad)
     return (
         weight.numel() >= SMALLEST_WEIGHT
+        and inputs.shape[-1:] == weight.shape[-1:]  # else torch says what is wrong
         and inputs.dtype == weight.dtype == torch.float32
         and inputs.device.type == weight.device.type == "cpu"
         and not wanted
