@@ -25,7 +25,7 @@ from vizer_core.textonly.train import fit_text_only
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.readings import ImageContext
-from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.rewards import LengthWindow, ReadBackReward, SelfRetrievalReward
 from vizer_core.vizer.shared_work import share_captions, states_in_shards
 from vizer_core.vizer.targets import centre
 from vizer_core.vizer.text_states import ImageSource, read_back_states
@@ -97,6 +97,19 @@ def rl_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
     return {"rl": flat(lora_parameters(vlm).values()), "rl_seen": torch.tensor(seen)}
 
 
+def retrieval_job() -> dict[str, torch.Tensor]:
+    """A process may have one image only, guarded rewards included; it is compared with all."""
+    vlm, source, fitted = ready()
+    reward = LengthWindow(SelfRetrievalReward(ReadBackReward(vlm, fitted), 5.0), 1, 3, price=0.1)
+    config = replace(RL, images_per_step=4)
+    history = train_rl(vlm, source, reward, config, generator=seeded(7))
+    seen = [history.reward, history.spread, history.gradient_norm]
+    return {
+        "retrieval": flat(lora_parameters(vlm).values()),
+        "retrieval_seen": torch.tensor(seen),
+    }
+
+
 def mapper_job(folder: Path) -> dict[str, torch.Tensor]:
     vlm, source, _ = ready()
     read = partial(_read, vlm)
@@ -121,7 +134,7 @@ def _read(vlm, source, generator):
 
 def run_jobs(folder: Path) -> dict[str, torch.Tensor]:
     """Do everything that several processes can do together."""
-    return text_job() | zero_job() | rl_job() | mapper_job(folder)
+    return text_job() | zero_job() | rl_job() | retrieval_job() | mapper_job(folder)
 
 
 def main() -> None:

@@ -47,8 +47,10 @@ def test_both_processes_end_with_the_same_bits(two):
 
 
 @pytest.mark.parametrize(
-    "name", ["text", "text_loss", "zero", "zero_seen", "rl", "rl_seen", "mapper", "states"]
-)
+    "name",
+    ["text", "text_loss", "zero", "zero_seen", "rl", "rl_seen", "retrieval", "retrieval_seen",
+     "mapper", "states"],
+)  # fmt: skip
 def test_two_processes_train_what_one_trains(name, one, two):
     torch.testing.assert_close(two[0][name], one[name], **TOLERANCE)
 

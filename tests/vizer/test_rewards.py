@@ -22,6 +22,7 @@ from vizer_core.vizer.rewards import (
     Reward,
     SelfRetrievalReward,
     UnfinishedPenalty,
+    among_the_step,
     repeated_share,
     with_targets,
 )
@@ -94,6 +95,30 @@ def test_self_retrieval_wants_what_singles_out_the_image():
     right = -math.log(1 + math.exp(-2.0))
     assert cat == pytest.approx(right, abs=1e-6) and dog == pytest.approx(right - 2, abs=1e-6)
     assert both == pytest.approx(-math.log(2), abs=1e-6) == pytest.approx(mat, abs=1e-6)
+
+
+class SecondProcess:
+    """The part of a process that has the last of two images."""
+
+    mine = range(1, 2)
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.cat([TWO.image_features[:1], rows])
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_self_retrieval_of_a_part_is_that_of_the_whole_step(guarded):
+    reward = SelfRetrievalReward(ClipReward(WordsEncoder()), scale=2.0)
+    whole = RepetitionPenalty(reward, price=0.0) if guarded else reward
+    mine, said = TWO.select([1]), CAPTIONS.select(range(2, 4))
+    among = among_the_step(whole, mine, SecondProcess())
+    assert among.name == whole.name
+    torch.testing.assert_close(among(mine, said), whole(TWO, CAPTIONS)[2:])
+
+
+def test_a_reward_of_single_images_is_the_same_in_every_process():
+    reward = ClipReward(WordsEncoder())
+    assert among_the_step(reward, TWO, SecondProcess()) is reward
 
 
 @pytest.fixture(scope="module")

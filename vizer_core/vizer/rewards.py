@@ -61,6 +61,16 @@ class PairReward(Reward, Protocol):
         """Return what each image's captions are compared with."""
 
 
+@runtime_checkable
+class Gathering(Protocol):
+    """One process's part of a step (`step_part.StepPart`): which images, and how rows join."""
+
+    mine: range
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Join rows of every process, in the order of the step's images."""
+
+
 def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
     """Return k, or say that the captions do not divide over the images."""
     k = len(captions) // max(len(vision), 1)
@@ -162,14 +172,48 @@ class SelfRetrievalReward:
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by how well they single out their image."""
-        k = captions_an_image(vision, captions)
-        if len(vision) < 2:
+        return RetrievalAmong(self, self.pair.image_vectors(vision), 0)(vision, captions)
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalAmong:
+    """Self-retrieval among given images; those of the captions begin at row `start`.
+
+    What a process of several scores with: the images are those of the whole step.
+    """
+
+    reward: SelfRetrievalReward
+    images: Float[Tensor, "n d"]
+    start: int
+
+    @property
+    def name(self) -> str:
+        """The name of the reward."""
+        return self.reward.name
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
+        """Score captions by how well they single out their image."""
+        k, count = captions_an_image(vision, captions), len(self.images)
+        if count < 2:
             raise ValueError("self-retrieval among 1 image: wanted at least 2 in the batch")
-        texts = functional.normalize(self.pair.caption_vectors(captions), dim=-1)
-        images = functional.normalize(self.pair.image_vectors(vision), dim=-1)
-        scores = (self.scale * texts @ images.T).log_softmax(dim=-1)
-        own = torch.arange(len(images), device=scores.device).repeat_interleave(k)
-        return scores.gather(1, own[:, None])[:, 0]
+        texts = functional.normalize(self.reward.pair.caption_vectors(captions), dim=-1)
+        images = functional.normalize(self.images, dim=-1)
+        scores = (self.reward.scale * texts @ images.T).log_softmax(dim=-1)
+        places = torch.arange(self.start, self.start + len(vision), device=scores.device)
+        return scores.gather(1, places.repeat_interleave(k)[:, None])[:, 0]
+
+
+def among_the_step(reward: Reward, vision: VisionBatch, part: Gathering) -> Reward:
+    """Let a self-retrieval, guarded or not, compare with the images of every process's part.
+
+    Any other reward is returned as it is. All processes must call this together.
+    """
+    if isinstance(reward, SelfRetrievalReward):
+        images = part.gather(reward.pair.image_vectors(vision))
+        return RetrievalAmong(reward, images, part.mine.start)
+    if isinstance(reward, LengthWindow | RepetitionPenalty | UnfinishedPenalty):
+        return replace(reward, reward=among_the_step(reward.reward, vision, part))
+    return reward
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ from vizer_core.processes import gather_items, sum_over_processes
 from vizer_core.vizer.adapter_run import AdapterRun, deal_images
 from vizer_core.vizer.advantages import rloo_scaled, scst, sequence_loss
 from vizer_core.vizer.readings import Rollout
-from vizer_core.vizer.rewards import Reward
+from vizer_core.vizer.rewards import Reward, among_the_step
 from vizer_core.vizer.step_part import StepPart, write_part
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
@@ -50,8 +50,8 @@ class RlConfig:
     """How a policy is trained; the number of steps is that of the images over `images_per_step`.
 
     `advantage` is a function of `advantages`; given `scst`, a greedy caption is the baseline.
-    `images_at_once` is `ZeroLabelConfig`'s. Of several processes each rewards its own images: a
-    reward that looks at the whole batch, such as `SelfRetrievalReward`, sees its process's only.
+    `images_at_once` is `ZeroLabelConfig`'s. Of several processes each rewards its own images;
+    `SelfRetrievalReward` compares them with those of the whole step.
     """
 
     learning_rate: float = 2e-4
@@ -151,8 +151,9 @@ def train_rl(
         )
         # 2 rewards and advantages
         with torch.no_grad():
-            rewards = group_rewards(reward, part.vision, part.captions).to(vlm.device)
-            advantages = _advantages(rewards, vlm, part, reward, config)
+            judge = among_the_step(reward, part.vision, part)
+            rewards = group_rewards(judge, part.vision, part.captions).to(vlm.device)
+            advantages = _advantages(rewards, vlm, part, judge, config)
         # 3 read again with gradient, 4 loss and distance from the base, 5 clip, warm up, step
         kl = [0.0]
         norm = run.descend(_losses(vlm, part, advantages, config, kl=kl), step)
