@@ -39,6 +39,7 @@ def batch(*texts: str) -> CaptionBatch:
 def test_words_that_all_captions_have_weigh_nothing():
     assert WEIGHTS["a"] == 0.0
     assert WEIGHTS["cat"] == pytest.approx(log(3)) and WEIGHTS["snow"] == pytest.approx(log(6))
+    assert word_weights(["cat cat cat", "dog"])["cat"] == pytest.approx(log(2))  # captions count
     with pytest.raises(ValueError, match="empty list"):
         word_weights([])
 

@@ -39,7 +39,9 @@ class Says:
         return self.vectors.sum(dim=1)
 
 
-def test_nearest_images_agree_with_sorting_every_pair():
+@pytest.mark.parametrize("rows_at_once", [7, 1024])
+def test_nearest_images_agree_with_sorting_every_pair(rows_at_once, monkeypatch):
+    monkeypatch.setattr("vizer_core.vizer.neighbours.ROWS_AT_ONCE", rows_at_once)
     features = torch.randn(40, 6, generator=seeded(0))
     unit = torch.nn.functional.normalize(features, dim=1)
     wanted = (unit @ unit.T).fill_diagonal_(-2).argsort(dim=1, descending=True)[:, :3]

@@ -50,6 +50,15 @@ def test_groups_are_the_backgrounds_and_their_centres_are_taken_out():
     assert torch.allclose(space.apply(FEATURES)[:3], FEATURES[:3] - wanted, atol=1e-4)
 
 
+def test_centres_are_the_means_of_what_is_nearest_to_them():
+    crowd = torch.randn(60, 4, generator=seeded(2))  # no groups of its own: one round is too few
+    centres = group_residual(crowd, groups=4).centres
+    nearest = torch.cdist(crowd, centres).argmin(dim=1)
+    means = torch.stack([crowd[nearest == group].mean(0) for group in range(4)])
+    assert torch.allclose(centres, means, atol=1e-5)
+    assert torch.equal(centres, group_residual(crowd, groups=4, generator=seeded(0)).centres)
+
+
 def test_the_same_features_give_the_same_groups():
     first, second = (group_residual(FEATURES, groups=5) for _ in range(2))
     assert torch.equal(first.centres, second.centres)

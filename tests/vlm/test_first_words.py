@@ -36,6 +36,21 @@ def test_batches_and_how_many_are_asked_for_change_nothing(model):
     assert first_word_mass(vlm, [vision], top=2) == dict(list(whole.items())[:2])
 
 
+def test_marks_are_passed_over_and_tokens_of_one_word_are_one(model, monkeypatch):
+    vlm, vision = model
+    every = list(first_word_mass(vlm, [vision], top=1000).items())
+    mass = [value for _, value in every]
+    names = {word: "" if place < 8 else "cat" if place < 10 else word
+             for place, (word, _) in enumerate(every)}  # fmt: skip
+    plain = type(vlm).decode
+    monkeypatch.setattr(
+        type(vlm), "decode", lambda self, ids: tuple(names.get(w, w) for w in plain(self, ids))
+    )
+    found = first_word_mass(vlm, [vision], top=1)  # four tokens at a time: eight marks fill two
+    assert found.keys() == {"cat"} and found["cat"] >= mass[8] - 1e-9
+    assert first_word_mass(vlm, [vision], top=1000)["cat"] >= mass[8]
+
+
 def test_errors_by_message(model):
     vlm, vision = model
     with pytest.raises(ValueError, match="top is 0: wanted at least 1 word"):
