@@ -11,6 +11,7 @@ from tiny_vlm import noise_images, tiny_smol
 from vizer_core.decoding import Greedy
 from vizer_core.runtime import seeded
 from vizer_core.vizer.listener import InformationReward, listening_to
+from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.outlook import (
     ContextCosine,
@@ -44,6 +45,16 @@ class Deaf:
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> torch.Tensor:
         k = len(captions) // len(vision)
         return vision.image_features[:, 0].repeat_interleave(k)
+
+
+@dataclass
+class Loud:
+    """Scores a picture's captions 0, 1, 0, 1, by their place."""
+
+    name: str = "loud"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> torch.Tensor:
+        return torch.arange(len(captions)).float() % 2
 
 
 def test_separation_is_the_share_of_right_orders():
@@ -83,6 +94,38 @@ def test_the_context_cosine_is_that_of_the_states_after_the_image():
     told = with_mapper(seen(0.9), fitted, leak=0.4)
     assert told.leak == 0.4 and told.mapper_gain == 0.0
     assert not OutlookRule(0.5).helps(told) and "the score leaks" in OutlookRule().say(told)
+
+
+def test_an_adapter_is_switched_off_while_the_base_is_looked_at():
+    vlm = tiny_smol()
+    shape = MapperConfig(vlm.lm_width, VISION.image_features.shape[1], width=8)
+    fitted = random_mapper(shape, centre(VISION.image_features), generator=seeded(1))
+
+    def look() -> tuple[Outlook, float]:
+        found = measure_outlook(vlm, VISION, Loud(), generator=seeded(0), samples=2)
+        return found, mapper_leak(vlm, fitted, VISION)
+
+    before = look()
+    add_lora(vlm, LoraSettings(rank=2, alpha=64), generator=seeded(0))
+    with torch.no_grad():
+        for weight in lora_parameters(vlm).values():
+            weight.fill_(0.5)
+    assert look() == before
+
+
+def test_the_spread_is_that_of_a_pictures_captions_about_their_mean():
+    found = measure_outlook(VLM, VISION, Loud(), generator=seeded(0), samples=2)
+    assert found.spread == pytest.approx(0.5)  # scores 0 and 1: half away from their mean
+
+
+def test_a_base_that_is_left_out_has_no_say():
+    bad, good = ([seen(0.9)], [False]), ([seen(0.3)], [True])
+    assert leave_one_out({"bad": bad, "good": good}) == {"bad": 0.0, "good": 0.0}
+
+
+def test_of_equal_thresholds_the_middle_one_is_taken():
+    outlooks = [seen(value) for value in (0.5, 0.55, 0.7, 0.8)]
+    assert fit_rule(outlooks, [False, True, False, True]).separation == pytest.approx(0.75)
 
 
 def test_a_rule_is_fitted_on_ends_and_judged_on_a_base_that_it_has_not_seen():
