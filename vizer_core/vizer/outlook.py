@@ -108,12 +108,12 @@ class OutlookRule:
     def say(self, outlook: Outlook) -> str:
         """Put a forecast into one sentence."""
         numbers = (
-            f"own captions score above another picture's in {outlook.separation:.0%} of pairs "
+            f"own captions score above another picture's in {outlook.separation:.1%} of pairs "
             f"({outlook.n} pictures; 50% is deaf), first-word mass {outlook.generic:.2f}"
         )
         if self.helps(outlook):
             return f"outlook: training may help; {numbers}"
-        why = "; ".join(outlook.reasons) or f"wanted at least {self.separation:.0%}"
+        why = "; ".join(outlook.reasons) or f"wanted at least {self.separation:.1%}"
         return f"outlook: training is not expected to help; {numbers}; {why}"
 
 
