@@ -31,8 +31,8 @@ map          one row a setting: base, variant, mapper_images, learning_rate, and
 runs         per system and seed: curve, KL in nats a token, share of greedy captions changed, the
              mapper's held-out cosine
 outlook      what was measured before training, per base and variant, whether the run helped
-             (drawn object F1 above base and control), and how often the rule was right on a base
-             that it was not fitted on
+             (drawn object F1 at least .04 above base and control), and how often the rule was right
+             on a base that it was not fitted on
 not_run      cells that were planned and are not finished
 ===========  ===================================================================================
 

@@ -30,6 +30,7 @@ from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
 Found = dict[str, list[dict[str, Statistics]]]
 PRECISION, RECALL = "sampled_object_precision", "sampled_object_recall"
 UNSHUFFLED = ("information_0",)  # itself a control
+WORTH = 0.04  # of drawn F1: trials before this study called smaller differences noise
 MAP_METRICS = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "object_f1")
 
 
@@ -223,8 +224,8 @@ def outlook_rows(
 ) -> dict[str, Any]:
     """Set forecasts beside ends.
 
-    A run helped where sampled F1 lies above its base and its shuffled control, both clear of zero.
-    The map adds the read-back with mappers of other sizes, at the learning rate of the core.
+    A run helped where sampled F1 lies `WORTH` or more above its base and its shuffled control, both
+    clear of zero. The map adds the read-back with mappers of other sizes, at the core's rate.
     """
     gains = {(row["system"], row["against"]): row for row in differences
              if row["metric"] == "sampled_object_f1"}  # fmt: skip
@@ -244,7 +245,7 @@ def outlook_rows(
     for name, (base, variant, found) in ended.items():
         if (seen := answers.get(f"outlook/{name}")) is None:
             continue
-        helped = all(gain["low"] > 0 for gain in found)
+        helped = all(gain["low"] > 0 and gain["mean"] >= WORTH for gain in found)
         about = {"base": base, "variant": variant, "helped": helped, "gain": found[-1]["mean"]}
         rows.append(about | {"over_base": found[0]["mean"]} | seen)
         ends = groups.setdefault(base, ([], []))
@@ -258,7 +259,8 @@ def outlook_rows(
     weights = [len(ends) for _, ends in groups.values()]
     return {
         "rows": rows,
-        "rule": {"separation": round(rule.separation, 4)},
+        "worth": WORTH,
+        "rule": {"separation": round(rule.separation, 4), "pull": round(rule.pull, 4)},
         "accuracy": round(accuracy(rule, every, helped), 4),
         "accuracy_left_out": round(float(np.average(list(left_out.values()), weights=weights)), 4),
         "by_base": left_out,

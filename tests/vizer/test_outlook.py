@@ -20,6 +20,7 @@ from vizer_core.vizer.outlook import (
     accuracy,
     fit_rule,
     leave_one_out,
+    length_pull,
     mapper_leak,
     measure_outlook,
     separation,
@@ -118,6 +119,45 @@ def test_the_spread_is_that_of_a_pictures_captions_about_their_mean():
     assert found.spread == pytest.approx(0.5)  # scores 0 and 1: half away from their mean
 
 
+@dataclass
+class Brief:
+    """Scores a caption by how short it is."""
+
+    name: str = "brief"
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> torch.Tensor:
+        return -captions.mask.sum(dim=1).float()
+
+
+def test_a_score_that_wants_short_captions_is_found_out():
+    outlook = measure_outlook(VLM, VISION, Brief(), generator=seeded(0), samples=8)
+    assert outlook.pull == pytest.approx(-1.0)
+    told = seen(0.9, pull=-0.8)
+    assert not OutlookRule(0.5, -0.5).helps(told) and OutlookRule(0.5, -0.9).helps(told)
+    said = OutlookRule(0.5, -0.5).say(told)
+    assert "wants short captions" in said and "-0.80, wanted at least -0.50" in said
+    assert "wanted at least 50" not in said  # its separation is enough
+
+
+def test_pull_is_the_mean_correlation_with_length():
+    scores, lengths = (
+        torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]),
+        torch.tensor([[2, 4, 6]] * 2),
+    )
+    assert length_pull(scores, lengths) == pytest.approx(1.0)  # the second picture says nothing
+    both = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    assert length_pull(both, lengths) == pytest.approx(0.0)
+    assert length_pull(scores, torch.full((2, 3), 4)) == 0.0
+    with pytest.raises(ValueError, match=r"got \(2, 3\) scores and \(1, 3\) lengths"):
+        length_pull(scores, lengths[:1])
+
+
+def test_both_thresholds_are_fitted():
+    outlooks = [seen(0.5), seen(0.7, pull=-0.9), seen(0.7, pull=-0.1), seen(0.8, pull=-0.8)]
+    rule = fit_rule(outlooks, [False, False, True, False])
+    assert (rule.separation, rule.pull) == pytest.approx((0.6, -0.45))
+
+
 def test_a_base_that_is_left_out_has_no_say():
     bad, good = ([seen(0.9)], [False]), ([seen(0.3)], [True])
     assert leave_one_out({"bad": bad, "good": good}) == {"bad": 0.0, "good": 0.0}
@@ -133,7 +173,8 @@ def test_a_rule_is_fitted_on_ends_and_judged_on_a_base_that_it_has_not_seen():
     outlooks = [seen(value) for value in values]
     rule = fit_rule(outlooks, ends)
     assert rule.separation == pytest.approx(0.625) and accuracy(rule, outlooks, ends) == 1.0
-    assert fit_rule(outlooks, [False] * 4).separation > 1
+    never = fit_rule(outlooks, [False] * 4)
+    assert not any(never.helps(each) for each in outlooks)
     assert "training may help" in rule.say(seen(0.7)) and "62%" in rule.say(seen(0.5))
     groups = {"a": (outlooks, ends), "b": ([seen(0.52), seen(0.9)], [False, True]),
               "odd": ([seen(0.9)], [False])}  # fmt: skip

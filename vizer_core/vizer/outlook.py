@@ -1,7 +1,7 @@
 """Will it help? What can be measured before training, without a label, and a rule that says so.
 
 A reward teaches what it can tell. So the base draws captions of some pictures, and each is scored
-under its own picture and under another. Four numbers come of it:
+under its own picture and under another. These numbers come of it:
 
 ==============  ================================================================================
 separation      how often a caption scores higher under its own picture than another picture's
@@ -9,15 +9,17 @@ separation      how often a caption scores higher under its own picture than ano
                 not hear the words, and there is nothing to learn from it
 spread          mean standard deviation of scores among a picture's own captions: without it all
                 captions of a picture are equally good
+pull            mean correlation, among a picture's own captions, of score and length: near -1 the
+                score wants the shortest caption, whatever the picture shows
 generic         probability mass of the likeliest first word
 mapper_gain     the mapper's cosine on held-out pictures less a constant answer's; 0 without one
 leak            how much nearer the mapper is to the image in context than to the caption's image;
                 0 where no image is in context
 ==============  ================================================================================
 
-`OutlookRule` turns them into a forecast by one threshold on `separation`, fitted on runs whose end
-is known. Its default, and how often it is right on a base that it was not fitted on, come from
-`results/vizer_study.json`.
+`OutlookRule` turns them into a forecast by a threshold on `separation` and one on `pull`, fitted on
+runs whose end is known. Its default, and how often it is right on a base that it was not fitted on,
+come from `results/vizer_study.json`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
@@ -38,7 +40,7 @@ from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.write_captions import first_token_mass, vision_batches
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
-SEPARATION = 0.6  # of the default rule
+SEPARATION, PULL = 0.6, -0.5  # of the default rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,7 @@ class Outlook:
     separation: float
     spread: float
     generic: float
+    pull: float = 0.0
     mapper_gain: float = 0.0
     leak: float = 0.0
 
@@ -93,9 +96,10 @@ class Outlook:
 
 @dataclass(frozen=True)
 class OutlookRule:
-    """Training is forecast to help where `separation` is at least this, and nothing leaks."""
+    """Training is forecast to help where both numbers are at least these, and nothing leaks."""
 
     separation: float = SEPARATION
+    pull: float = PULL
 
     def helps(self, outlook: Outlook) -> bool:
         """Forecast.
@@ -103,7 +107,8 @@ class OutlookRule:
         >>> OutlookRule(0.6).helps(Outlook(64, separation=0.7, spread=0.1, generic=0.3))
         True
         """
-        return outlook.separation >= self.separation and not outlook.reasons
+        heard = outlook.separation >= self.separation and outlook.pull >= self.pull
+        return heard and not outlook.reasons
 
     def say(self, outlook: Outlook) -> str:
         """Put a forecast into one sentence."""
@@ -113,8 +118,15 @@ class OutlookRule:
         )
         if self.helps(outlook):
             return f"outlook: training may help; {numbers}"
-        why = "; ".join(outlook.reasons) or f"wanted at least {self.separation:.1%}"
-        return f"outlook: training is not expected to help; {numbers}; {why}"
+        why = [*outlook.reasons]
+        if outlook.separation < self.separation:
+            why.append(f"wanted at least {self.separation:.1%}")
+        if outlook.pull < self.pull:
+            why.append(
+                "the score wants short captions: its correlation with length is "
+                f"{outlook.pull:.2f}, wanted at least {self.pull:.2f}"
+            )
+        return f"outlook: training is not expected to help; {numbers}; {'; '.join(why)}"
 
 
 def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
@@ -129,6 +141,27 @@ def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
         raise ValueError(f"got {tuple(own.shape)} and {tuple(other.shape)} scores: wanted as many")
     gap = (own - other).double()
     return float((gap > 0).double().mean() + 0.5 * (gap == 0).double().mean())
+
+
+def length_pull(scores: Real[Tensor, "n k"], lengths: Real[Tensor, "m l"]) -> float:
+    """Return the mean over pictures of the correlation of score and length of k captions each.
+
+    Pictures whose captions are all of one length, or all of one score, say nothing and are left
+    out; 0 where none is left.
+
+    >>> length_pull(torch.tensor([[3.0, 2.0, 1.0], [5.0, 5.0, 5.0]]), torch.tensor([[2, 3, 4]] * 2))
+    -1.0
+    """
+    if scores.shape != lengths.shape:
+        raise ValueError(
+            f"got {tuple(scores.shape)} scores and {tuple(lengths.shape)} lengths: wanted as many"
+        )
+    a, b = (values.double() - values.double().mean(dim=1, keepdim=True)
+            for values in (scores, lengths))  # fmt: skip
+    scale = a.norm(dim=1) * b.norm(dim=1)
+    told = (a.norm(dim=1) > 1e-9) & (b.norm(dim=1) > 0)
+    found = (a * b).sum(dim=1)[told] / scale[told]
+    return round(float(found.mean()), 6) if len(found) else 0.0
 
 
 @torch.no_grad()
@@ -149,7 +182,7 @@ def measure_outlook(
         raise ValueError(
             f"{len(source)} pictures with {samples} captions each: wanted at least 2 of both"
         )
-    right, wrong, spreads = [], [], []
+    right, wrong, spreads, lengths = [], [], [], []
     rule = decoding or Sample()
     with vlm.adapter_off():
         for vision in vision_batches(source):
@@ -161,12 +194,16 @@ def measure_outlook(
             right.append(scores)
             wrong.append(reward(vision, captions.select(moved)))
             spreads.append(scores.reshape(len(vision), samples).std(dim=1, correction=0))
+            lengths.append(captions.mask.sum(dim=1))
         mass = first_token_mass(vlm, source, top=1)
     return Outlook(
         n=len(source),
         separation=separation(torch.cat(right), torch.cat(wrong)),
         spread=float(torch.cat(spreads).mean()),
         generic=max(mass.values(), default=0.0),
+        pull=length_pull(
+            torch.cat(right).reshape(-1, samples), torch.cat(lengths).reshape(-1, samples)
+        ),
     )
 
 
@@ -193,7 +230,7 @@ def with_mapper(outlook: Outlook, fitted: FittedMapper, *, leak: float = 0.0) ->
 
 
 def fit_rule(outlooks: Sequence[Outlook], helped: Sequence[bool]) -> OutlookRule:
-    """Choose the threshold that forecasts most of these runs rightly; the middle of equals.
+    """Choose the two thresholds that forecast most of these runs rightly; the middle of equals.
 
     >>> seen = [Outlook(9, separation=s, spread=1.0, generic=0.1) for s in (0.5, 0.6, 0.8)]
     >>> round(fit_rule(seen, [False, False, True]).separation, 2)
@@ -201,11 +238,19 @@ def fit_rule(outlooks: Sequence[Outlook], helped: Sequence[bool]) -> OutlookRule
     """
     if len(outlooks) != len(helped) or not outlooks:
         raise ValueError(f"{len(outlooks)} outlooks and {len(helped)} ends: wanted as many, one up")
-    values = sorted({outlook.separation for outlook in outlooks})
-    cuts = [0.0, *((a + b) / 2 for a, b in pairwise(values)), 1.0 + 1e-9]
-    right = [accuracy(OutlookRule(cut), outlooks, helped) for cut in cuts]
-    best = [cut for cut, share in zip(cuts, right) if share == max(right)]
-    return OutlookRule(best[len(best) // 2])
+    cuts = _between([outlook.separation for outlook in outlooks], 0.0)
+    pulls = _between([outlook.pull for outlook in outlooks], -1.0)
+    rules = [OutlookRule(cut, pull) for pull in pulls for cut in cuts]
+    right = [accuracy(rule, outlooks, helped) for rule in rules]
+    best = [rule for rule, share in zip(rules, right) if share == max(right)]
+    pulls = sorted({rule.pull for rule in best})
+    best = [rule for rule in best if rule.pull == pulls[len(pulls) // 2]]
+    return best[len(best) // 2]
+
+
+def _between(values: Sequence[float], least: float) -> list[float]:
+    ordered = sorted(set(values))
+    return [least, *((a + b) / 2 for a, b in pairwise(ordered)), 1.0 + 1e-9]
 
 
 def accuracy(rule: OutlookRule, outlooks: Sequence[Outlook], helped: Sequence[bool]) -> float:
