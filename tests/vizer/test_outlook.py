@@ -175,7 +175,7 @@ def test_a_rule_is_fitted_on_ends_and_judged_on_a_base_that_it_has_not_seen():
     assert rule.separation == pytest.approx(0.625) and accuracy(rule, outlooks, ends) == 1.0
     never = fit_rule(outlooks, [False] * 4)
     assert not any(never.helps(each) for each in outlooks)
-    assert "training may help" in rule.say(seen(0.7)) and "62%" in rule.say(seen(0.5))
+    assert "training may help" in rule.say(seen(0.7)) and "62.5%" in rule.say(seen(0.5))
     groups = {"a": (outlooks, ends), "b": ([seen(0.52), seen(0.9)], [False, True]),
               "odd": ([seen(0.9)], [False])}  # fmt: skip
     found = leave_one_out(groups)
