@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 from built_book import ROOT
 
-from tools.notebook_cells import SETUP_HOSTED, SETUP_LOCAL
+from tools.book import colab_link
+from tools.notebook_cells import (
+    SETUP_HOSTED,
+    SETUP_LOCAL,
+    write_colab_cell,
+    write_setup_cell,
+)
 
 KEPT = {"torch": "2.9.0+cu126", "torchvision": "0.24.0+cu126", "numpy": "2.0.2"}
 STUB_PIP = """
@@ -73,6 +81,35 @@ def test_the_setup_cell_clones_installs_what_is_missing_and_imports(hosted):
     twice = run(SETUP_HOSTED.format(url="file:///nowhere").replace("if find", "sys.path.insert(0, "
                 "'book')\nif find"))  # fmt: skip
     assert twice.returncode == 0, twice.stderr[-2000:]
+
+
+def test_every_notebooks_setup_cell_runs_where_nothing_of_ours_is(hosted):
+    """As `make notebooks` writes the cell where the repository has an address: here a local one."""
+    run, remote, folder = hosted
+    sources: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        notebook = write_setup_cell(nbformat.read(path, as_version=4), f"file://{remote}")
+        first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+        assert "setup" in first["metadata"]["tags"], path.name
+        sources.setdefault(first["source"], []).append(path.name)
+    for source, names in sources.items():  # one text for all, unless somebody changes one by hand
+        shutil.rmtree(folder / "book", ignore_errors=True)
+        done = run(source + AFTER)
+        assert done.returncode == 0, f"{names}: {done.stderr[-2000:]}"
+        assert Path(json.loads(done.stdout.splitlines()[-1])["from"]).is_relative_to(folder)
+    assert sum(map(len, sources.values())) >= 13
+
+
+def test_every_notebook_has_a_cost_box_and_gets_its_own_link_under_the_title():
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        if "vizer" not in notebook["metadata"]:
+            continue  # no stamp: it was never run, and other tests say so
+        text = "\n".join(cell["source"] for cell in notebook["cells"])
+        assert "## What it costs\n\n<!-- cost -->\n| profile |" in text, path.name
+        link = colab_link("https://github.com/somebody/book", f"notebooks/{path.name}")
+        badge = write_colab_cell(notebook, link)["cells"][1]["source"]
+        assert badge == f"[Open in Colab]({link})" and path.name in link
 
 
 def test_without_an_address_the_cell_says_what_to_do(hosted):

@@ -153,3 +153,37 @@ def test_wrong_models_are_said_in_one_line(words, said, vizer, disk):
     done = vizer(*[word.format(**vars(disk)) for word in words])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
     assert said in done.stderr and done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("command", ["train-captioner", "enhance"])
+def test_a_run_is_reported_where_it_is_asked_for_and_nowhere_else(
+    command, vizer, disk, tmp_path, monkeypatch
+):
+    from vizer_core import tracking
+
+    told = []
+    monkeypatch.setattr(tracking, "require_tracker", lambda name: None)
+    monkeypatch.setattr(
+        tracking, "report_run",
+        lambda curves, name, **how: name and told.append((name, dict(curves), how)),
+    )  # fmt: skip
+    words = {
+        "train-captioner": ["--method", "capdec", "--corpus", disk.corpus, "--epochs", 2,
+                            "--clip", disk.clip, "--language-model", disk.opt],
+        "enhance": ["--images", disk.pictures, "--model", disk.smolvlm, "--objective",
+                    "information", "--images-per-step", 12],
+    }[command]  # fmt: skip
+    done = vizer(command, *words, "--out", tmp_path / "a.safetensors")
+    assert done.exit_code == 0 and told == [], done.output
+    done = vizer(command, *words, "--out", tmp_path / "b.safetensors", "--report-to", "trackio")
+    assert done.exit_code == 0, done.output
+    ((name, curves, how),) = told
+    assert name == "trackio" and how["run"].startswith("b") and how["settings"]["seed"] == 0
+    assert len(curves["loss" if command == "train-captioner" else "reward"]) == 2
+
+
+def test_a_tracker_that_is_not_there_is_said_before_anything_is_trained(vizer, disk, tmp_path):
+    done = vizer("enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--report-to", "x",
+                 "--out", tmp_path / "a")  # fmt: skip
+    assert done.exit_code == 2 and "no tracker 'x'" in done.stderr
+    assert not (tmp_path / "a").exists()

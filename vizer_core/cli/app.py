@@ -71,6 +71,28 @@ Dtype = Annotated[
         help="Precision of the model's weights: auto, float32, bfloat16, or float16 (a T4's)."
     ),
 ]
+
+
+def _tracker(name: str | None) -> str | None:
+    """Return the name of a tracker that can be used, or end with status 2."""
+    if name is not None:
+        from vizer_core.tracking import require_tracker
+
+        try:
+            require_tracker(name)
+        except (ValueError, ImportError) as error:
+            raise typer.BadParameter(str(error)) from error
+    return name
+
+
+ReportTo = Annotated[
+    str | None,
+    typer.Option(
+        callback=_tracker,
+        help="Also give the finished run to a tracker that Accelerate knows: trackio, wandb, "
+        "tensorboard, ... Its package must be installed. Default: none.",
+    ),
+]
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 

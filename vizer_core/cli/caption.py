@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from vizer_core.cli.app import Device, Dtype, JsonOut, Seed, app, choice, errors_as_exit_status, say
+from vizer_core.cli.app import (
+    Device,
+    Dtype,
+    JsonOut,
+    ReportTo,
+    Seed,
+    app,
+    choice,
+    errors_as_exit_status,
+    say,
+)
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.models import (
     MICRO_LM,
@@ -82,6 +92,7 @@ def train_captioner_command(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    report_to: ReportTo = None,
 ) -> None:
     """Train a captioner on text alone: no picture is read.
 
@@ -108,6 +119,7 @@ def train_captioner_command(
             fit_text_only,
             save_adaptor,
         )
+        from vizer_core.tracking import curves_of, report_run
 
         encoder = clip_encoder(clip, pretrained, device, False)
         lm = language_model_of(language_model, device, dtype)
@@ -136,6 +148,8 @@ def train_captioner_command(
             save_adaptor(out, adaptor, encoder=encoder, language_model=lm, made_by=made_by)
             for leftover in (state, state.with_suffix(".json")):
                 leftover.unlink(missing_ok=True)
+        report_run(curves_of(history), report_to, run=out.stem, folder=out.parent / "logs",
+                   settings={"method": method, "corpus": corpus, "seed": seed})  # fmt: skip
         say(f"{out}: loss {history.mean_loss():.3f} after {steps:,} steps")
 
 

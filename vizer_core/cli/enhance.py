@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from vizer_core.cli.app import Device, Dtype, Seed, app, choice, errors_as_exit_status, say
+from vizer_core.cli.app import (
+    Device,
+    Dtype,
+    ReportTo,
+    Seed,
+    app,
+    choice,
+    errors_as_exit_status,
+    say,
+)
 from vizer_core.cli.models import read_pictures, vlm_of
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER, learning_rate_of
 from vizer_core.cli.phase_two import RUN, enhance, require_memory
@@ -167,6 +176,7 @@ def enhance_command(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    report_to: ReportTo = None,
 ) -> None:
     """Train a LoRA adapter on unlabelled pictures (ViZer phase 2), and say what it did.
 
@@ -192,8 +202,7 @@ def enhance_command(
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
         require_memory(vlm, objective, images_per_step, images_at_once)
-        names, pictures = read_pictures(images)
-        states, fitted = out / "states", None
+        (names, pictures), states, fitted = read_pictures(images), out / "states", None
         if mapper:
             fitted = load_mapper(mapper, vlm)
         elif objective in WITH_MAPPER:
@@ -203,7 +212,7 @@ def enhance_command(
             _say(fitted)
         rate = learning_rate_of(objective) if learning_rate is None else learning_rate
         sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
-        enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out)
+        enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
         _remove(states, out / RUN)
 
 

@@ -16,11 +16,13 @@ Sizes = tuple[float, int, int | None]  # learning rate, images a step, images at
 
 
 def enhance(
-    vlm: Any, pictures: Any, aim: Aim, sizes: Sizes, *, shuffle: bool, seed: int, out: Path
-) -> None:
+    vlm: Any, pictures: Any, aim: Aim, sizes: Sizes,
+    *, shuffle: bool, seed: int, out: Path, tracker: str | None = None,
+) -> None:  # fmt: skip
     """Say the outlook, train an adapter into `out`, and say what it did to the captions."""
     from vizer_core.processes import is_main_process
     from vizer_core.runtime import seeded
+    from vizer_core.tracking import curves_of, report_run
     from vizer_core.vizer import add_lora, save_adapter, shuffled
     from vizer_core.vizer.shared_work import share_captions
     from vizer_core.vizer.text_states import ImageSource
@@ -32,20 +34,23 @@ def enhance(
     add_lora(vlm, generator=seeded(seed))
     target = target_of(vlm, ImageSource(vlm, pictures), aim)
     source = shuffled(target.source, generator=seeded(seed + 1)) if shuffle else target.source
-    run = train(vlm, source, target, sizes, generator=seeded(seed), state=out / RUN)
+    history = train(vlm, source, target, sizes, generator=seeded(seed), state=out / RUN)
+    settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}
+    report_run(curves_of(history), tracker, run=out.name, folder=out.parent / "logs",
+               settings=settings | {"shuffled": shuffle, "seed": seed})  # fmt: skip
     if is_main_process():
         objective, _, weight = aim
         made_by = {"objective": objective, "pictures": len(pictures), "shuffled": shuffle,
                    "learning_rate": sizes[0], "seed": seed}  # fmt: skip
         save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
-    report(before, share_captions(vlm, looked_at), run, out)
+    report(before, share_captions(vlm, looked_at), ends_of(history, target), out)
 
 
 def train(
     vlm: Any, source: Any, target: Target, sizes: Sizes,
     *, generator: Any, state: Path,
-) -> tuple[list[float], float]:  # fmt: skip
-    """Run phase 2; return the losses (best - reward where there is one) and the last KL."""
+) -> Any:  # fmt: skip
+    """Run phase 2; return its history."""
     from dataclasses import replace
 
     from vizer_core.vizer import train_zero_label
@@ -55,15 +60,20 @@ def train(
     rate, per_step, at_once = sizes
     wanted = {"learning_rate": rate, "images_per_step": per_step, "images_at_once": at_once}
     if target.reward is not None:
-        history = train_rl(
+        return train_rl(
             vlm, source, target.reward, RlConfig(**wanted),
             generator=generator, checkpoint=state, progress=True,
         )  # fmt: skip
-        return [target.best - reward for reward in history.reward], history.kl[-1]
-    history = train_zero_label(
+    return train_zero_label(
         vlm, source, replace(VIZER_MICRO, **wanted), objective=target.loss, generator=generator,
         checkpoint=state, progress=True,
     )  # fmt: skip
+
+
+def ends_of(history: Any, target: Target) -> tuple[list[float], float]:
+    """Return the losses (best - reward where there is one) and the last KL that was measured."""
+    if target.reward is not None:
+        return [target.best - reward for reward in history.reward], history.kl[-1]
     measured = [value for value in history.kl if value is not None]
     return history.loss, measured[-1]
 

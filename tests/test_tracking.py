@@ -1,0 +1,90 @@
+"""Runs reported through Accelerate's trackers: every step once, nothing unless it is asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from accelerate import tracking as accelerate_tracking
+
+from vizer_core import tracking
+from vizer_core.tracking import curves_of, report_run, require_tracker
+
+
+class Notes(accelerate_tracking.GeneralTracker):
+    """A local tracker: one JSON line a call."""
+
+    name = "notes"
+    requires_logging_directory = True
+    opened: ClassVar[list[str]] = []
+
+    def __init__(self, run_name: str, logging_dir: str) -> None:
+        super().__init__()
+        Notes.opened.append(run_name)
+        Path(logging_dir).mkdir(parents=True, exist_ok=True)
+        self.file = Path(logging_dir) / f"{run_name}.jsonl"
+
+    @property
+    def tracker(self) -> Path:
+        return self.file
+
+    def _write(self, row: dict) -> None:
+        with self.file.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+
+    def store_init_configuration(self, values: dict) -> None:
+        self._write({"settings": values})
+
+    def log(self, values: dict, step: int | None = None, **_: object) -> None:
+        self._write({"step": step} | values)
+
+    def finish(self) -> None:
+        self._write({"finished": True})
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """Register a tracker as a user would, and forget it afterwards."""
+    monkeypatch.setattr(Notes, "opened", [])
+    known = dict(accelerate_tracking.LOGGER_TYPE_TO_CLASS)
+    monkeypatch.setattr(accelerate_tracking, "LOGGER_TYPE_TO_CLASS", known)
+    accelerate_tracking.register_tracker_class(Notes)
+    return Notes
+
+
+def rows_of(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_every_step_is_reported_once_with_what_was_measured(notes, tmp_path):
+    curves = {"loss": [3.0, 2.0, 1.0], "kl": [None, 0.5]}
+    settings = {"seed": 0, "weights": [1, 2]}
+    report_run(curves, "notes", run="mine", folder=tmp_path / "logs", settings=settings)
+    first, *steps, last = rows_of(tmp_path / "logs" / "mine.jsonl")
+    assert first == {"settings": {"seed": 0}} and last == {"finished": True}
+    assert steps == [
+        {"step": 0, "loss": 3.0}, {"step": 1, "loss": 2.0, "kl": 0.5}, {"step": 2, "loss": 1.0},
+    ]  # fmt: skip
+
+
+def test_only_the_first_process_reports(notes, tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "is_main_process", lambda: False)
+    report_run({"loss": [1.0]}, "notes", run="mine", folder=tmp_path, settings={})
+    assert notes.opened == []
+
+
+def test_a_history_gives_its_curves_and_nothing_else():
+    from vizer_core.vizer.train_rl import RlHistory
+
+    history = RlHistory(reward=[0.1], kl=[0.0], stopped="KL")
+    assert curves_of(history)["reward"] == [0.1] and "stopped" not in curves_of(history)
+
+
+def test_unknown_and_absent_trackers_are_refused_before_anything_runs(monkeypatch):
+    with pytest.raises(ValueError, match=r"no tracker 'x': wanted one of .*trackio, wandb"):
+        require_tracker("x")
+    monkeypatch.setattr(accelerate_tracking, "_available_trackers", [])
+    with pytest.raises(ImportError, match="reporting to trackio needs its package: pip install"):
+        require_tracker("trackio")
