@@ -82,8 +82,8 @@ def test_the_paragraph_follows_the_rows(study):
     assert "2 base models of the micro world (poor, good)" in text
     assert "1,000 test scenes" in text and "3 training seeds" in text and "640" in text
     assert "precision rose clear of zero on 1 of 2 and fell on 1" in text
-    assert "(poor -.200 [-.220, -.180] to good +.100 [+.080, +.120])" in text
-    assert "recall rose clear of zero on 0 of 2 (poor +.010 [-.010, +.030]" in text
+    assert "(least: poor -.200 [-.220, -.180])" in text
+    assert "recall rose clear of zero on 0 of 2 (least: poor +.010 [-.010, +.030])" in text
     assert "drawn at T = 1 on 2 of 2 bases" in text and "KL 1.2 to 1.2" in text
     assert "T = .7," not in text and "away" not in text and "backgrounds" not in text
 

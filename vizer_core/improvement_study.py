@@ -195,10 +195,10 @@ def _told(words: str, precision: Mapping[str, Measured], recall: Mapping[str, Me
 def _direction(gains: Mapping[str, Measured]) -> str:
     up = sum(gain.clear > 0 for gain in gains.values())
     down = sum(gain.clear < 0 for gain in gains.values())
-    order = sorted(gains, key=lambda base: gains[base].mean)
-    ends = [f"{base} {gains[base].signed()}" for base in dict.fromkeys((order[0], order[-1]))]
+    least = min(gains, key=lambda base: gains[base].mean)
     fell = f" and fell on {down}" if down else ""
-    return f"rose clear of zero on {up} of {len(gains)}{fell} ({' to '.join(ends)})"
+    rose = f"rose clear of zero on {up} of {len(gains)}{fell}"
+    return f"{rose} (least: {least} {gains[least].signed()})"
 
 
 def _beside(study: ImprovementStudy) -> str:
