@@ -93,7 +93,7 @@ def full_profile(chapter: str) -> ChapterCost | None:
         "zero_label": lambda: _trained(120, stream=320, step=COSINE, runs=2, written=6),
         "rewards": lambda: _trained(120, stream=192, step=ROLLOUT, runs=2, written=14),
         "ablations": lambda: _mapper(8, train=800),
-        "does_the_loss_see": lambda: _anatomy(128),
+        "does_the_loss_see": lambda: _trained(128, stream=128, step=ROLLOUT, runs=1, written=4),
         "improving_without_labels": lambda: _trained(
             100, stream=256, step=ROLLOUT, runs=2, written=30
         ),
