@@ -25,6 +25,7 @@ from experiments import vizer_world as world
 from experiments.grid import Cell, cost, run_grid, seconds_spent
 from experiments.scoring import Exam, changed, difference_rows, score, score_rows
 from experiments.vizer_cells import (
+    INFORMATION,
     READERS,
     RL_RATES,
     VARIANTS,
@@ -32,7 +33,7 @@ from experiments.vizer_cells import (
     baseline_cell,
     trial_cell,
 )
-from experiments.vizer_claims import BEST, verdicts
+from experiments.vizer_claims import BEST, RECOMMENDED, recommended, verdicts
 from vizer_core.metrics.stats import Statistics
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.runtime import git_commit, hardware
@@ -42,7 +43,7 @@ from vizer_core.vizer.sampled import pool_draws
 OUT, RUNS = Path("results/vizer_micro.json"), Path(".cache/vizer")
 BASELINES = ("base", "base_banned", "base_primed", "best_of_8_read_back", "best_of_8_clip")
 DRAWN = ("best_of_8_read_back", "best_of_8_clip")
-HARD = ("vizer_g", "read_back", "rl_clip")  # what the two bases are compared on
+HARD = ("vizer_g", "read_back", "rl_clip", "information")  # what the two bases are compared on
 SECONDS = {"loss": 40.0, "reward": 60.0, "baseline": 30.0, "states": 60.0}  # of one core
 ABLATED = ("vizer_gt_context", "vizer_g")
 Found = dict[str, list[dict[str, Statistics]]]
@@ -216,6 +217,8 @@ def pairs_of(found: Found) -> list[tuple[str, str]]:
     pairs += [("best", other) for other in others if "best" in found and other in found]
     prompts = ("base_banned", "base_primed")
     pairs += [("vizer_g", other) for other in prompts if "vizer_g" in found and other in found]
+    others = (*prompts, "best_of_8_read_back", "read_back", "vizer_g")
+    pairs += [(RECOMMENDED, other) for other in others if RECOMMENDED in found and other in found]
     return pairs
 
 
@@ -239,8 +242,10 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "interval": "95% bootstrap over scenes and seeds; differences are paired",
         "settings": {
             "mapper_images": job.mapper_images, "images": job.trial.images,
-            "rl_images": job.trial.rl_images, "rates": RL_RATES, "best": BEST,
+            "rl_images": job.trial.rl_images, "rates": RL_RATES, "rows_named_best": BEST,
+            RECOMMENDED: INFORMATION,
         },
+        "best": recommended(job.differences),
         "runs": job.runs_record,
         "scores": job.scores,
         "differences": job.differences,

@@ -84,3 +84,6 @@ def test_the_stored_verdicts_follow_from_the_stored_rows():
     result = json.loads((ROOT / "results" / "vizer_micro.json").read_text(encoding="utf-8"))
     judged, not_run = vizer_claims.verdicts(result["scores"], result["differences"])
     assert judged == result["claims"] and not_run == result["not_run"]
+    assert vizer_claims.recommended(result["differences"]) == result["best"]
+    gains = result["best"]["differences"]
+    assert len(gains) == 12 and all(row in result["differences"] for row in gains)
