@@ -36,12 +36,14 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "reconstruction_micro": (("x0:*", "x0.33:*", "x1:*"), ("bleu4", "object_f1", "exact")),
     "vizer_micro": (
         ("base", "base_primed", "vizer_gt", "vizer_g", "vizer_g_shuffled", "read_back",
-         "read_back_shuffled", "rl_clip", "rl_clip_shuffled"),
+         "read_back_shuffled", "rl_clip", "rl_clip_shuffled", "information",
+         "information_shuffled"),
         ("sampled_object_precision", "sampled_object_recall", "sampled_clipscore",
          "sampled_length"),
     ),
     "vizer_study": (
-        ("*:home:base", "*:home:primed", "*:home:best", "*:home:best_shuffled"),
+        ("*:home:base", "*:home:primed", "*:home:best", "*:home:best_shuffled", "*:home:read_back",
+         "*:home:literal"),
         ("sampled_object_precision", "sampled_object_recall", "sampled_object_f1",
          "sampled_length"),
     ),
