@@ -172,6 +172,10 @@ def test_a_claim_needs_both_metrics_both_rivals_and_three_seeds():
         (found,) = claims(rows)
         return found["verdict"]
 
+    rival = [difference("hard:home:best", "hard:home:primed", m, gain) for m, gain in
+             zip(metrics, (0.2, 0.05), strict=True)]  # fmt: skip
+    (found,) = claims(rival)
+    assert found["verdict"] == "does not hold" and "T = 1 (hard)" in found["claim"]
     assert verdict() == "holds"
     assert verdict(sampled_object_recall=0.05) == "does not hold"
     assert verdict(seeds=2) == "does not hold"
