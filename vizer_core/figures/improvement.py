@@ -121,7 +121,7 @@ def _draw_panel(
         x = rates.index(row["learning_rate"])
         values[y, x] = mean = row[f"{metric}_over_base"]["mean"]
         colour = "white" if abs(mean) > 0.6 * norm.vmax else COLOURS["ink"]
-        text = f"{mean:+.2f} {mark_of(row, metric)}".rstrip()
+        text = f"{round(mean, 2) + 0.0:+.2f} {mark_of(row, metric)}".rstrip()
         axes.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
     axes.set_facecolor("#EDEDED")
     axes.patch.set_hatch("///")
