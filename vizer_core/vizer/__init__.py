@@ -13,6 +13,7 @@
 - `write_captions`: whole sets captioned; what decoding alone can change
 - `residual`, `agreement`, `neighbours`, `ensemble`, `listener`: targets without the background, own
   captions that agree, hard negatives, readers in company, the frozen base as listener
+- `hearing`: does a score hear the words, and does a step give them credit?
 - `outlook`: before training: will it help? `coverage`: what k drawn captions name, before and after
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
