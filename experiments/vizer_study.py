@@ -65,6 +65,7 @@ from vizer_core.store import read_json, write_json
 OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
 PARTS = ("choose", "core", "away", "map")
 CHOOSER = "middling"
+CANDIDATES = ("information_70", "information_50", "residual", "consensus")  # the others came later
 COMPARED = ("read_back", "literal", "information_0")  # the chosen variant comes to these
 RATE, INFORMATION_RATE = 2e-4, 5e-4
 RATES, SIZES = (5e-5, 2e-4, 8e-4), (1_000, 16_000)
@@ -141,10 +142,10 @@ class Study:
             for system in systems
         ]  # fmt: skip
 
-    def candidates(self) -> list[Trial]:
-        """Return one run of every label-free variant on validation scenes."""
+    def candidates(self, names: Sequence[str]) -> list[Trial]:
+        """Return one run of each label-free variant of these names on validation scenes."""
         plain = replace(self.trial, part="validation", n=self.options.validation, samples=2)
-        tried = [(name, rate_of(name)) for name in self.options.candidates]
+        tried = [(name, rate_of(name)) for name in names]
         return [replace(plain, variant=name, learning_rate=rate) for name, rate in tried]
 
     def compared(self, place: str, best: Trial) -> list[Trial]:
@@ -213,7 +214,7 @@ def chosen_trial(study: Study, choices: dict[str, Any]) -> Trial:
 
 def run_choice(study: Study, out: Path) -> dict[str, Any]:
     """Run the candidates and write the choice into the file, before any test scene is captioned."""
-    trials = study.candidates()
+    trials = study.candidates(CANDIDATES)
     study.prepare([CHOOSER], [trial.variant for trial in trials])
     base = study.baselines(trials[0], ("base", "primed"))
     answers = study.grid([*base, *study.cells(trials)])
@@ -226,7 +227,8 @@ def run_choice(study: Study, out: Path) -> dict[str, Any]:
 def try_later(study: Study, choices: dict[str, Any]) -> dict[str, Any]:
     """Score candidates that the choice did not have, on its scenes; the choice stays."""
     known = {(row["variant"], row["learning_rate"]) for row in choices["candidates"]}
-    trials = [t for t in study.candidates() if (t.variant, t.learning_rate) not in known]
+    tried = study.candidates(study.options.candidates)
+    trials = [t for t in tried if (t.variant, t.learning_rate) not in known]
     if not trials:
         return choices
     study.prepare([CHOOSER], [trial.variant for trial in trials])
@@ -246,7 +248,7 @@ def main() -> None:
         if "choose" not in options.parts:
             raise SystemExit(f"{options.out} holds no choice yet: run --parts choose first")
         choices = run_choice(study, options.out)
-    elif "choose" in options.parts:
+    if "choose" in options.parts:
         choices = try_later(study, choices)
     best = chosen_trial(study, choices)
     plan: dict[str, list[Trial]] = {}

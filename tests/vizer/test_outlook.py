@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tiny_vlm import noise_images, tiny_smol
 
 from vizer_core.decoding import Greedy
 from vizer_core.runtime import seeded
+from vizer_core.store import read_json
 from vizer_core.vizer.listener import InformationReward, listening_to
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
@@ -150,6 +152,12 @@ def test_pull_is_the_mean_correlation_with_length():
     assert length_pull(scores, torch.full((2, 3), 4)) == 0.0
     with pytest.raises(ValueError, match=r"got \(2, 3\) scores and \(1, 3\) lengths"):
         length_pull(scores, lengths[:1])
+
+
+def test_the_default_rule_is_the_studys():
+    stored = read_json(Path("results/vizer_study.json"))["outlook"]["rule"]
+    found = {"separation": OutlookRule().separation, "pull": OutlookRule().pull}
+    assert found == {name: round(value, 2) for name, value in stored.items()}
 
 
 def test_both_thresholds_are_fitted():

@@ -6,7 +6,7 @@
 - `reactions`: what each metric does to each edit of a caption, and how it ranks captions
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
 - `series`, imported from its file: the same rows read in several ways, with intervals
-- `improvement`, `frontier`, `hearing`, imported from their files: the map of label-free improvement,
+- `improvement`, `frontier`, `hearing`, from their files: the map of label-free improvement,
   precision against recall along the temperature, scores of pairs and what they foretold
 - `training`, imported from its file: reward and KL by step, loss against changed captions,
   captions before and after
