@@ -47,16 +47,14 @@ def seeds(study: dict, _: str) -> float:
     return min(row["seeds"] for row in rows)
 
 
-def test_scenes(study: dict, _: str) -> float:
+def scenes_of_the_test(study: dict, _: str) -> float:
     return study["settings"]["n"]
 
-
-test_scenes.__test__ = False
 
 # what stands around a number -> where it comes from
 FACTS: dict[str, Source] = {
     r"(\S+) intervals?\b": lambda study, _: value_of(study["interval"].split()[0]),
-    r"(\S+) test scenes": test_scenes,
+    r"(\S+) test scenes": scenes_of_the_test,
     r"T = (\.\d+)": temperature,
     r"T = (1)\b": lambda *_: 1.0,  # drawn by the model's own probabilities
     r"chapter (\d+)": lambda *_: float("nan"),  # a link that is not one
@@ -68,7 +66,7 @@ FACTS: dict[str, Source] = {
 }
 WORD_FACTS: dict[str, Source] = {
     r"(\w+) seeds": seeds,
-    r"(a thousand) test scenes": test_scenes,
+    r"(a thousand) test scenes": scenes_of_the_test,
     r"(sixteen) draws": in_code(r"DRAWS, KS = (\d+)"),
     r"best of (eight)": lambda study, _: (
         8.0 * any("best_of_8" in row["system"] for row in study["scores"])
