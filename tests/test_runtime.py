@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vizer_core.runtime import model_dtype, require
+from vizer_core.runtime import expect, model_dtype, require
 
 
 def test_a_package_that_is_there_is_imported():
@@ -39,3 +39,14 @@ def test_the_precision_of_a_chapter_is_what_the_environment_says(monkeypatch):
     monkeypatch.setenv("VIZER_DTYPE", "int8")
     with pytest.raises(ValueError, match="VIZER_DTYPE='int8': wanted float32"):
         model_dtype()
+
+
+def test_a_finding_stops_the_micro_page_and_warns_on_the_full_one(monkeypatch):
+    monkeypatch.setenv("VIZER_PROFILE", "micro")
+    expect(True)
+    with pytest.raises(AssertionError, match="finding of this page does not hold"):
+        expect(torch.tensor(False))
+    monkeypatch.setenv("VIZER_PROFILE", "full")
+    expect(True)
+    with pytest.warns(UserWarning, match="does not hold here"):
+        expect(False)

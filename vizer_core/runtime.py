@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from typing import Literal
 import torch
 
 ProfileName = Literal["micro", "full"]
+MIN_IMAGES = 64  # of `VIZER_IMAGES`
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,21 @@ def profile() -> Profile:
     return Profile(name=name, seed=int(os.environ.get("VIZER_SEED", "0")))
 
 
+def expect(holds: object) -> None:
+    """Hold a chapter to what it found: an error on the micro profile, a warning on the full one.
+
+    The pages describe micro models. Another model may behave otherwise, and its page goes on. What
+    must hold for every model (shapes, equal results of two ways) a chapter demands by `assert`.
+
+    >>> expect(0.6 > 0.5)
+    """
+    if holds:
+        return
+    if profile().is_micro:
+        raise AssertionError("a finding of this page does not hold: see the line that expects it")
+    warnings.warn("this finding of the micro profile does not hold here", stacklevel=2)
+
+
 def model_dtype() -> torch.dtype | None:
     """Read `VIZER_DTYPE`, the precision of the language models of a chapter; None unless set.
 
@@ -54,6 +71,26 @@ def model_dtype() -> torch.dtype | None:
     if name not in ("", "float32", "bfloat16", "float16"):
         raise ValueError(f"VIZER_DTYPE={name!r}: wanted float32, bfloat16, float16, or nothing")
     return getattr(torch, name) if name else None
+
+
+def at_most(n: int) -> int:
+    """Return n, or `VIZER_IMAGES` where that is set and smaller: the pictures to read at most.
+
+    For a folder with fewer pictures than a chapter asks for, and for a first try of the full
+    profile. The micro profile reads what it is asked for.
+
+    >>> at_most(1000)
+    1000
+    """
+    named = os.environ.get("VIZER_IMAGES", "")
+    if not named or profile().is_micro:
+        return n
+    if not named.isdigit() or int(named) < MIN_IMAGES:
+        raise ValueError(
+            f"VIZER_IMAGES={named!r}: wanted a whole number of at least {MIN_IMAGES}; chapters "
+            "point at pictures by their number, and want enough for an interval"
+        )
+    return min(n, int(named))
 
 
 def pick_device(wanted: str = "auto") -> torch.device:
