@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from vizer_core import caption_study as study_module
-from vizer_core import study as pictures_module
 from vizer_core.caption_study import CaptionStudy, named_things, open_caption_study
 from vizer_core.captioners import Baseline
+from vizer_core.clip import OpenClipEncoder
 from vizer_core.data.records import Record
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.micro.lm_lab import load_micro_lm
@@ -57,12 +57,11 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     records = [Record(str(i), None, (f"a cat and a {w}", "a cat")) for i, w in enumerate("xyz")]
     monkeypatch.setattr(study_module, "coco2014", lambda split: records)
     monkeypatch.setattr(study_module, "UNPAIRED", 3)
-    for module in (study_module, pictures_module):
-        monkeypatch.setattr(
-            module.OpenClipEncoder,
-            "from_pretrained",
-            staticmethod(lambda name, tag, *, device: load_micro_clip("micro-clip-100")),
-        )
+    monkeypatch.setattr(
+        OpenClipEncoder,
+        "from_pretrained",
+        staticmethod(lambda name, tag, *, device: load_micro_clip("micro-clip-100")),
+    )
     monkeypatch.setenv("VIZER_PROFILE", "full")
     monkeypatch.setenv("VIZER_DATA", str(tmp_path / "coco"))
     monkeypatch.setenv("VIZER_ADAPTORS", str(tmp_path / "adaptors"))

@@ -9,14 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from vizer_core import study as study_module
 from vizer_core.clip import OpenClipEncoder
+from vizer_core.clip.full import FULL_MODELS
 from vizer_core.gap import Interval
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.micro.lab import pixels_of
 from vizer_core.store import write_json
 from vizer_core.study import (
-    FULL_MODELS,
     ImageFiles,
     Study,
     find_results,
@@ -61,7 +60,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         asked.append((name, tag))
         return load_micro_clip("micro-clip")
 
-    monkeypatch.setattr(study_module.OpenClipEncoder, "from_pretrained", staticmethod(load))
+    monkeypatch.setattr(OpenClipEncoder, "from_pretrained", staticmethod(load))
     return asked
 
 

@@ -6,15 +6,17 @@ path serves both:
 ==============  =====================================  ============================================
                 micro                                  full
 ==============  =====================================  ============================================
-CLIP            micro-clip-100                         ViT-B-32/openai
+CLIP            micro-clip-100                         ViT-B-32/openai, or `VIZER_CLIP`
 language model  micro-lm                               OPT-1.3b, or what `VIZER_LM` names
 adaptors        the shipped ones                       `VIZER_ADAPTORS`: maccap.safetensors and
                                                        so on, of train-captioner
 pictures        the first scenes of the test split     the first of COCO val2017
 corpus          captions of other scenes               COCO 2014 train: none of val2017's pictures
 unpaired        scenes of the validation split         the next pictures of val2017
-judge           micro-clip-avg, trained apart          ViT-B-32/laion2b_s34b_b79k
+judge           micro-clip-avg, trained apart          ViT-B-32/laion2b_s34b_b79k, or `VIZER_JUDGE`
 ==============  =====================================  ============================================
+
+`VIZER_IMAGES`, where it is set, is the most of the pictures captioned and of the unpaired ones.
 
 The judge scores captions and is read by no method: a caption that CLIP chose is not scored by the
 CLIP that chose it.
@@ -41,7 +43,8 @@ from vizer_core.captioners.micro_adaptor import micro_adaptor_path
 from vizer_core.captioners.socratic import TagPrefix
 from vizer_core.captioners.socratic_words import micro_word_lists
 from vizer_core.captioners.zerocap import ZEROCAP_MICRO, ZEROCAP_MICRO_PROMPT
-from vizer_core.clip import ImageStates, ImageTextEncoder, OpenClipEncoder, PairedFeatures
+from vizer_core.clip import ImageStates, ImageTextEncoder, PairedFeatures
+from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data.coco import coco2014
 from vizer_core.data.corpus import corpus_of_records
 from vizer_core.evaluate import Inputs, evaluate
@@ -51,9 +54,9 @@ from vizer_core.metrics.stats import Statistics
 from vizer_core.micro import MicroSplit, load_micro_clip, micro_corpus, micro_lexicon
 from vizer_core.micro.lexicon import HOME_PLACES
 from vizer_core.micro.lm_lab import load_micro_lm
-from vizer_core.runtime import model_dtype, pick_device, profile, seeded
+from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
 from vizer_core.store import load_manifest
-from vizer_core.study import FULL_MODELS, Study, open_study
+from vizer_core.study import Study, open_full, open_study
 from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixWriter, load_adaptor
 from vizer_core.vizer.sampled import grounding_statistics
 
@@ -115,7 +118,7 @@ class CaptionStudy:
         """The CLIP that scores captions."""
         if self.is_micro:
             return load_micro_clip(MICRO_JUDGE, device=str(pick_device()))
-        return OpenClipEncoder.from_pretrained(*FULL_MODELS[1].split("/"), device=pick_device())
+        return load_full_clip(full_models()[1])
 
     @cached_property
     def memory(self) -> MemoryBank:
@@ -269,13 +272,14 @@ def _open_full(n: int, memory: int) -> CaptionStudy:
             f"the full profile needs trained adaptors, and VIZER_ADAPTORS is not set.\n"
             f"{ADAPTOR_ADVICE}"
         )
-    both = open_study(FULL_MODELS[0], n + UNPAIRED)
+    n, unpaired = at_most(n), at_most(UNPAIRED)
+    both = open_full(full_models()[0], n + unpaired)
     first = Study(
         encoder=both.encoder,
         ids=both.ids[:n],
         images=both.images[:n],
         captions=both.captions[:n],
-        note=f"full profile: {FULL_MODELS[0]} on the first {n:,} images of COCO val2017",
+        note=f"full profile: {full_models()[0]} on the first {n:,} images of COCO val2017",
     )
     corpus = corpus_of_records("coco2014-train", coco2014("train")).deduplicate()
     if len(corpus) > memory:

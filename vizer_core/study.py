@@ -7,7 +7,8 @@ serves both:
 profile  encoder                             images and captions
 =======  ==================================  ==================================================
 micro    a shipped micro CLIP                the first n test scenes of the micro world
-full     an open_clip model, name and tag    the first n of COCO val2017, from `VIZER_DATA`
+full     `VIZER_CLIP` or `VIZER_JUDGE`,      the first n of COCO val2017, from `VIZER_DATA`;
+         see `clip.full`                     at most `VIZER_IMAGES`, where that is set
 =======  ==================================  ==================================================
 """
 
@@ -21,15 +22,15 @@ from typing import overload
 
 from PIL import Image
 
-from vizer_core.clip import ImageTextEncoder, OpenClipEncoder
+from vizer_core.clip import ImageTextEncoder
+from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import open_image, read_folder
 from vizer_core.metrics.stats import Interval
 from vizer_core.micro import RECIPES, MicroSplit, Scene, load_micro_clip
-from vizer_core.runtime import pick_device, profile
+from vizer_core.runtime import at_most, pick_device, profile
 from vizer_core.store import read_json
 
 MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
-FULL_MODELS = ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k")
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
 IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
 COCO_ADVICE = """\
@@ -97,6 +98,11 @@ class Study:
         return len(self.ids)
 
     @property
+    def is_micro(self) -> bool:
+        """Whether each picture's exact content is known."""
+        return bool(self.scenes)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The first caption of each image: one pair an image, as a bootstrap wants it."""
         return tuple(captions[0] for captions in self.captions)
@@ -108,14 +114,15 @@ def model_names() -> tuple[str, ...]:
     >>> model_names()
     ('micro-clip', 'micro-clip-100', 'micro-clip-avg')
     """
-    return MICRO_MODELS if profile().is_micro else FULL_MODELS
+    return MICRO_MODELS if profile().is_micro else full_models()
 
 
 def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
     """Open the encoder, images and captions of the profile in force.
 
-    `model` is one of the micro models, or `name/tag` of an open_clip model on the full profile.
-    There a micro model's name means `ViT-B-32/openai`, the model that they are small copies of.
+    `model` is one of the micro models, or, on the full profile, `name/tag` of an open_clip model
+    or a folder of one. There a micro model's name means the CLIP that is studied: `VIZER_CLIP`, or
+    ViT-B-32/openai, the model that the micro models are small copies of.
 
     >>> study = open_study("micro-clip", n=2)
     >>> study.ids, study.images[0].size
@@ -123,7 +130,7 @@ def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
     """
     if n < 1:
         raise ValueError(f"n is {n}: wanted at least one image")
-    return open_micro(model, n) if profile().is_micro else _open_full(model, n)
+    return open_micro(model, n) if profile().is_micro else open_full(model, at_most(n))
 
 
 def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
@@ -213,17 +220,18 @@ def recorded_captions(experiment: str, *, folder: Path = RESULTS) -> dict[str, t
     return {name: tuple(texts) for name, texts in captions.items()}
 
 
-def _open_full(model: str, n: int) -> Study:
-    wanted = FULL_MODELS[0] if model in RECIPES else model
-    name, slash, tag = wanted.partition("/")
-    if not (name and slash and tag):
-        raise ValueError(f"model is {model!r}: wanted name/tag, for instance {FULL_MODELS[0]!r}")
+def open_full(model: str, n: int) -> Study:
+    """Open the first n captioned images of COCO val2017, whatever `VIZER_IMAGES` says."""
+    wanted = full_models()[0] if model in RECIPES else model
     folder = coco_folder()
     records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions][:n]
     if len(records) < n:
-        raise ValueError(f"{folder} has {len(records)} images with captions, wanted n = {n}")
+        raise ValueError(
+            f"{folder} has {len(records)} images with captions, wanted n = {n}. Ask for fewer: in "
+            f"a chapter, set VIZER_IMAGES={len(records)}."
+        )
     return Study(
-        encoder=OpenClipEncoder.from_pretrained(name, tag, device=pick_device()),
+        encoder=load_full_clip(wanted),
         ids=tuple(record.id for record in records),
         images=ImageFiles([record.image for record in records]),
         captions=tuple(record.captions for record in records),

@@ -11,9 +11,11 @@ model     a shipped micro VLM                              SmolVLM-Base, or what
 test      the first scenes of the test split               COCO val2017, pictures 1 to 1,000
 train     the first training scenes, with captions         pictures 1,001 to 3,000
 stream    pictures of the stream; nobody wrote captions    pictures 3,001 to 5,000, theirs unread
-reward    micro-clip-avg, the tower's kin                  CLIP ViT-B/32 of OpenAI
-judge     micro-clip, which shares nothing with the tower  CLIP ViT-B/32 of LAION-2B
+reward    micro-clip-avg, the tower's kin                  CLIP ViT-B/32 of OpenAI, or `VIZER_CLIP`
+judge     micro-clip, which shares nothing with the tower  that of LAION-2B, or `VIZER_JUDGE`
 ========  ===============================================  =====================================
+
+`VIZER_IMAGES`, where it is set, is the most of each part: the parts then follow each other sooner.
 
 The judge never rewards: what a model was trained to please may not say how good it became.
 """
@@ -28,7 +30,8 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from vizer_core.clip import ImageTextEncoder, OpenClipEncoder
+from vizer_core.clip import ImageTextEncoder
+from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import read_folder
 from vizer_core.evaluate import Inputs, evaluate
 from vizer_core.metrics.references import References, make_references
@@ -43,15 +46,15 @@ from vizer_core.micro import (
 )
 from vizer_core.micro.vlm_lab import VLM_RECIPES
 from vizer_core.micro.word_kinds import micro_word_kind
-from vizer_core.runtime import model_dtype, pick_device, profile
-from vizer_core.study import CAPTIONS, FULL_MODELS, IMAGES, MICRO_NOTE, ImageFiles, coco_folder
+from vizer_core.runtime import at_most, model_dtype, pick_device, profile
+from vizer_core.study import CAPTIONS, IMAGES, MICRO_NOTE, ImageFiles, coco_folder
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch, load_vlm
 from vizer_core.vlm.word_kinds import plain_word_kind
 
 FULL_VLM = "HuggingFaceTB/SmolVLM-Base"
 MICRO_REWARD, MICRO_JUDGE = "micro-clip-avg", "micro-clip"
-FULL_PARTS = {"test": (0, 1000), "train": (1000, 3000), "stream": (3000, 5000)}
+FULL_PARTS = {"test": 1000, "train": 2000, "stream": 2000}  # pictures, in this order
 TOKENS = {"micro": 24, "full": 32}
 FAMILIES = ("bleu", "cider", "length", "clipscore", "self_retrieval")
 
@@ -97,6 +100,11 @@ class VlmStudy:
     note: str
     max_tokens: int
 
+    @property
+    def is_micro(self) -> bool:
+        """Whether each picture's exact content is known."""
+        return bool(self.test.scenes)
+
     @cached_property
     def vlm(self) -> SmolVlm | Qwen2Vl:
         """The base model, frozen; do not train it."""
@@ -126,17 +134,17 @@ class VlmStudy:
     @cached_property
     def reward_clip(self) -> ImageTextEncoder:
         """The encoder whose score may be trained on."""
-        return self._clip(MICRO_REWARD, FULL_MODELS[0])
+        return self._clip(MICRO_REWARD, 0)
 
     @cached_property
     def judge(self) -> ImageTextEncoder:
         """The encoder that scores captions and is never trained on."""
-        return self._clip(MICRO_JUDGE, FULL_MODELS[1])
+        return self._clip(MICRO_JUDGE, 1)
 
-    def _clip(self, micro: str, full: str) -> ImageTextEncoder:
+    def _clip(self, micro: str, full: int) -> ImageTextEncoder:
         if self.test.scenes:
             return load_micro_clip(micro, device=str(pick_device()))
-        return OpenClipEncoder.from_pretrained(*full.split("/"), device=pick_device())
+        return load_full_clip(full_models()[full])
 
     @cached_property
     def _references(self) -> References:
@@ -239,14 +247,14 @@ def _open_full(model: str, sizes: dict[str, int]) -> VlmStudy:
     name = vlm_names()[0] if model in VLM_RECIPES else model
     folder = coco_folder()
     records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions]
-    parts = {}
-    for part, n in sizes.items():
-        first, last = FULL_PARTS[part]
+    parts, last = {}, 0
+    for part, most in FULL_PARTS.items():
+        first, last, n = last, last + at_most(most), at_most(sizes[part])
         chosen = records[first : min(first + n, last)]
         if len(chosen) < n:
             raise ValueError(
                 f"{part}={n}: {folder} has {len(chosen)} captioned pictures for it, numbers "
-                f"{first + 1:,} to {last:,}. Ask for fewer."
+                f"{first + 1:,} to {last:,}. Ask for fewer: in a chapter, by VIZER_IMAGES."
             )
         captions = () if part == "stream" else tuple(tuple(r.captions) for r in chosen)
         parts[part] = Pictures(
@@ -255,6 +263,6 @@ def _open_full(model: str, sizes: dict[str, int]) -> VlmStudy:
     return VlmStudy(
         name=name,
         **parts,
-        note=f"full profile: {name} on the first {sizes['test']:,} images of COCO val2017",
+        note=f"full profile: {name} on the first {len(parts['test']):,} images of COCO val2017",
         max_tokens=TOKENS["full"],
     )

@@ -77,7 +77,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIZER_PROFILE", "full")
     monkeypatch.setenv("VIZER_DATA", str(tmp_path))
     monkeypatch.setattr(
-        question_study.OpenClipEncoder,
+        OpenClipEncoder,
         "from_pretrained",
         staticmethod(lambda name, tag, *, device: load_micro_clip("micro-clip")),
     )

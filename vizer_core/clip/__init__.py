@@ -4,6 +4,7 @@
 - `features`: `ImageStates` of one image pass; `PairedFeatures` of images and their texts
 - `regions`: five readings of MacCap's sub-region features, side by side
 - `extract`, `job_folder`: the embedding job over records, in shards, resumable
+- `full`: the two CLIPs of the full profile, by environment or by default
 - `last_block`, `text_tower`, `loading`: how the encoder does it
 """
 

@@ -27,6 +27,7 @@ from PIL import Image
 from vizer_core.captioners import CapDec, DeCap, MacCap, MemoryBank, RegionTokens, SampledMacCap
 from vizer_core.captioners.micro_adaptor import CORPUS, load_micro_adaptor
 from vizer_core.clip import OpenClipEncoder
+from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import open_image
 from vizer_core.data.coco import read_annotations, read_results
 from vizer_core.data.vqav2 import VqaItem, read_answer_list, read_vqav2, sample_items
@@ -36,7 +37,7 @@ from vizer_core.micro.corpora import micro_corpus
 from vizer_core.micro.lab import pixels_of
 from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
-from vizer_core.runtime import model_dtype, pick_device, profile, seeded
+from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
 from vizer_core.vqa.answering import VqaProtocol
 from vizer_core.vqa.report import Captions
 
@@ -44,7 +45,7 @@ HUMAN = "human"
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
 MICRO_TRAINING = 2_000  # training scenes whose questions give the priors
 MICRO_MEMORY = 4_000  # captions in DeCap's memory
-FULL_LANGUAGE_MODEL, FULL_CLIP = "facebook/opt-1.3b", ("ViT-B-32", "openai")
+FULL_LANGUAGE_MODEL = "facebook/opt-1.3b"
 ANNOTATIONS = "annotations/captions_val2014.json"
 VQAV2 = {
     split: tuple(f"vqav2/v2_{name}_{split}2014_{kind}.json" for name, kind in (
@@ -87,16 +88,20 @@ class QuestionStudy:
 
 
 def open_questions(
-    n: int = 200, *, samples: int = 20, language_model: str | Path = FULL_LANGUAGE_MODEL
+    n: int = 200, *, samples: int = 20, language_model: str | Path | None = None
 ) -> QuestionStudy:
     """Open what the profile in force asks and reads.
 
     `n` counts scenes on the micro profile and questions on the full one. `samples` is MacCap's S,
-    for captions written here; `language_model` answers on the full profile.
+    for captions written here; `language_model` answers on the full profile: unless named, what
+    `VIZER_LM` names, or OPT-1.3b. There `VIZER_IMAGES` is the most questions.
     """
     if n < 1:
         raise ValueError(f"n is {n}: wanted at least one scene or question")
-    return _open_micro(n, samples) if profile().is_micro else _open_full(n, language_model)
+    if profile().is_micro:
+        return _open_micro(n, samples)
+    wanted = language_model or os.environ.get("VIZER_LM", "") or FULL_LANGUAGE_MODEL
+    return _open_full(at_most(n), wanted)
 
 
 def _open_micro(n: int, samples: int) -> QuestionStudy:
@@ -151,13 +156,14 @@ def _open_full(n: int, language_model: str | Path) -> QuestionStudy:
     if len(asked) < n:
         raise ValueError(
             f"{len(asked)} questions are about images that all of {sorted(captions)} caption, "
-            f"wanted n = {n}: caption more of val2014, or ask for fewer"
+            f"wanted n = {n}: caption more of val2014, or ask for fewer: in a chapter, by "
+            "VIZER_IMAGES"
         )
     device, dtype = pick_device(), model_dtype() or torch.float32
     return QuestionStudy(
         protocol=VqaProtocol(
             CausalLM.from_pretrained(language_model, device=device, dtype=dtype),
-            OpenClipEncoder.from_pretrained(*FULL_CLIP, device=device),
+            load_full_clip(full_models()[0]),
             read_answer_list(folder / ANSWERS, sha256=None),
         ),
         items=sample_items(asked, n, generator=seeded(profile().seed)),
