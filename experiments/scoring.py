@@ -15,6 +15,7 @@ import torch
 
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.evaluate import Inputs, evaluate, make_references
+from vizer_core.metrics.grounding import Lexicon
 from vizer_core.metrics.references import References
 from vizer_core.metrics.stats import (
     Interval,
@@ -24,9 +25,11 @@ from vizer_core.metrics.stats import (
 )
 from vizer_core.micro import MicroSplit, micro_lexicon
 from vizer_core.micro.lab import pixels_of
+from vizer_core.micro.world import world_of
 from vizer_core.vizer.sampled import grounding_statistics
 
-FAMILIES = ("bleu", "rouge_l", "cider", "length", "clipscore", "self_retrieval")
+JUDGED = ("clipscore", "self_retrieval")
+FAMILIES = ("bleu", "rouge_l", "cider", "length", *JUDGED)
 KEPT = (
     *("bleu1", "bleu4", "meteor", "rouge_l", "cider", "clipscore", "self_retrieval_r1"),
     *("object_precision", "object_recall", "object_f1", "relation_accuracy"),
@@ -37,34 +40,46 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Exam:
-    """Pictures with their references and exact scenes, and the encoder that judges captions."""
+    """Pictures with their references and exact scenes, and the encoder that judges captions.
+
+    Where no encoder knows the world there is no judge, and no metric that asks one.
+    """
 
     split: MicroSplit
     references: References
-    judge: ImageTextEncoder
+    judge: ImageTextEncoder | None
     inputs: Inputs
 
     @classmethod
-    def of(cls, split: MicroSplit, judge: ImageTextEncoder) -> Exam:
+    def of(cls, split: MicroSplit, judge: ImageTextEncoder | None) -> Exam:
         """Prepare a split: references are tokenised, and images encoded, once."""
+        if judge is None:
+            return cls(split, make_references(split.references), None, Inputs())
         inputs = Inputs(
             image_features=judge.encode_image(pixels_of(split.images)),
             encoder_name=judge.name,
         )
         return cls(split, make_references(split.references), judge, inputs)
 
+    @property
+    def lexicon(self) -> Lexicon:
+        """What the exact scorer may take a caption's words for."""
+        return micro_lexicon(world_of(self.split.name))
+
 
 def score(captions: Sequence[str], exam: Exam) -> dict[str, Statistics]:
     """Return every kept metric's per-image statistics of one system's captions."""
     if len(captions) != exam.split.n:
         raise ValueError(f"got {len(captions)} captions for {exam.split.n} pictures")
-    inputs = replace(exam.inputs, text_features=_encode(captions, exam.judge))
+    inputs, families = exam.inputs, [name for name in FAMILIES if name not in JUDGED]
+    if exam.judge is not None:
+        inputs, families = replace(inputs, text_features=_encode(captions, exam.judge)), FAMILIES
     found = evaluate(
-        dict(zip(exam.split.ids, captions)), exam.references, metrics=FAMILIES, inputs=inputs,
+        dict(zip(exam.split.ids, captions)), exam.references, metrics=families, inputs=inputs,
         missing_captions="empty", resamples=1,
     ).statistics  # fmt: skip
     truths = [scene.truth for scene in exam.split.scenes]
-    found |= grounding_statistics([[c] for c in captions], truths, lexicon=micro_lexicon())
+    found |= grounding_statistics([[c] for c in captions], truths, lexicon=exam.lexicon)
     return {name: found[name] for name in KEPT if name in found}
 
 

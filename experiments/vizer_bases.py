@@ -9,17 +9,20 @@ middling   1           `micro-vlm`, shipped: a tenth is wrong
 easy       2           one in twenty is wrong, and nearly half are decent
 qwen       3           a Qwen2-VL of the same size: own tower, merger and positions; middling mix,
                        half of the careful captions
+other_a    5           of the other world (other objects, other places, other words), hard mix
+other_b    6           the same, middling mix; the tower of other_a
 =========  ==========  ===========================================================================
 
 Seeds draw the weights and the order of the scenes. The first four share one vision tower, as the
-models of a family share theirs; that of `qwen` starts from it and is trained on. What is not
-shipped is trained when it is first asked for, and lies in the study's folder: a killed training
+models of a family share theirs; that of `qwen` starts from it and is trained on; that of
+`other_a` starts from the micro CLIP, as theirs did, and learns the other world's objects. What is
+not shipped is trained when it is first asked for, and lies in the study's folder: a killed training
 goes on after its last finished stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,8 +67,18 @@ MADE: dict[str, VlmRecipe] = {
         scenes=12_000,
         parent=None,  # its tower is trained, only not from nothing
     ),
+    "other_a": replace(
+        _HARD,
+        model=replace(_HARD.model, world="other"),
+        tower=replace(_HARD.tower, steps=700),
+        exact=replace(_HARD.exact, steps=1100),
+        seed=5,
+        scenes=16_000,
+    ),
 }
+MADE["other_b"] = replace(MADE["other_a"], mix=_MIDDLING.mix, seed=6, parent="other_a")
 BASES = ("weak", "hard", "middling", "easy", "qwen")
+OTHER_BASES = ("other_a", "other_b")
 MODEL = Qwen2Vl | SmolVlm
 
 
@@ -79,7 +92,7 @@ def make_base(runs: Path | str, name: str, *, progress: bool = False) -> None:
     path = base_path(runs, name)
     if name in SHIPPED or path.is_file():
         return
-    recipe, tower = _recipe(name), shipped_tower(SHIPPED["hard"])
+    recipe, tower = _recipe(name), first_tower(runs, name)
     run = VlmRun.open(path.with_name(f"{name}.run.safetensors"), recipe)
     train = run_qwen_stages if name == "qwen" else run_stages
     state = {
@@ -107,9 +120,31 @@ def see(vlm: MODEL, images: np.ndarray) -> VisionBatch:
     return encode_pictures(vlm, images)
 
 
+def home_of(base: str) -> str:
+    """Return the place that a base was trained in: `other` for the bases of the other world."""
+    return "other" if base in OTHER_BASES else "home"
+
+
+def first_tower(runs: Path | str, name: str) -> dict[str, Tensor]:
+    """Return the vision tower that a base starts with; empty where it trains its own."""
+    parent = SHIPPED["hard"] if name == "qwen" else _recipe(name).parent
+    if parent is None:
+        return {}
+    if parent in SHIPPED.values():
+        return shipped_tower(parent)
+    if not base_path(runs, parent).is_file():
+        raise FileNotFoundError(f"{name} sees with the tower of {parent}: make that base first")
+    state, _ = load_tensors(base_path(runs, parent), verify=False)
+    return _tower_in(state)
+
+
 def shipped_tower(name: str) -> dict[str, Tensor]:
     """Read the vision tower of a shipped model."""
     state, _ = load_tensors(vlm_weights_path(name))
+    return _tower_in(state)
+
+
+def _tower_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     stem = len(TOWER_KEYS)
     return {key[stem:]: value.float() for key, value in state.items() if key.startswith(TOWER_KEYS)}
 

@@ -14,6 +14,8 @@ choose   label-free variants, once each, on the middling base and validation sce
 core     each base: the paper's reading, the read-back, the chosen variant; real and shuffled;
          the caption's likelihood as reward; decoding baselines that train nothing
 away     the chosen variant on pictures with backgrounds that no base has met
+other    as core, on two bases of another world: other objects, other places, other words; what
+         was chosen at home is taken as it is, and the rule of the outlook as it was fitted there
 map      read-back over base x mapper data x learning rate, the chosen one over base x learning
          rate; real and shuffled; on half of the scenes
 =======  =======================================================================================
@@ -54,7 +56,14 @@ from typing import Any
 
 from experiments import vizer_study_world as world
 from experiments.grid import Cell, answer_of, cost, run_grid, seconds_spent
-from experiments.vizer_bases import BASES, SHIPPED, bases_cost
+from experiments.vizer_bases import (
+    BASES,
+    MADE,
+    OTHER_BASES,
+    SHIPPED,
+    bases_cost,
+    home_of,
+)
 from experiments.vizer_study_cells import INFORMATION, READERS, VARIANTS, trial_cell
 from experiments.vizer_study_outlook import outlook_cell
 from experiments.vizer_study_report import UNSHUFFLED, choose, report
@@ -63,7 +72,7 @@ from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import read_json, write_json
 
 OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
-PARTS = ("choose", "core", "away", "map")
+PARTS = ("choose", "core", "away", "other", "map")
 CHOOSER = "middling"
 CANDIDATES = ("information_70", "information_50", "residual", "consensus")  # the others came later
 COMPARED = ("read_back", "literal", "information_0")  # the chosen variant comes to these
@@ -101,16 +110,18 @@ class Study:
 
     def prepare(self, bases: Sequence[str], variants: Sequence[str], place: str = "home") -> None:
         """Make bases, let their towers see the pictures, and compute the states mappers read."""
-        made = [base for base in bases if base not in SHIPPED]
-        self.grid([
-            Cell(f"bases/{base}", world.make_cell, {"runs": self.runs, "base": base},
-                 bases_cost(self.runs, [base])) for base in made
-        ])  # fmt: skip
+        made = [base for base in bases if base in MADE]
+        for with_parent in (False, True):  # who sees with another's tower comes after it
+            self.grid([
+                Cell(f"bases/{base}", world.make_cell, {"runs": self.runs, "base": base},
+                     bases_cost(self.runs, [base]))
+                for base in made if (MADE[base].parent in MADE) is with_parent
+            ])  # fmt: skip
         self.grid([
             Cell(f"vision/{base}-{each}", world.encode_cell,
                  {"runs": self.runs, "base": base, "place": each, "count": self.stored},
                  SECONDS["encode"])
-            for base in bases for each in dict.fromkeys(("home", place))
+            for base in bases for each in dict.fromkeys((home_of(base), place))
         ])  # fmt: skip
         readers = sorted({READERS[variant] for variant in variants if variant in READERS})
         self.grid([
@@ -150,17 +161,18 @@ class Study:
 
     def compared(self, place: str, best: Trial) -> list[Trial]:
         """Return real and shuffled runs of every base and compared variant, seed by seed."""
-        names = self.options.compared if place == "home" else ()
+        names = () if place == "away" else self.options.compared
+        bases = OTHER_BASES if place == "other" else self.options.bases
         others = [(name, rate_of(name)) for name in names]
         rows = [
             replace(self.trial, base=base, place=place, variant=name, seed=seed, shuffled=mixed,
                     learning_rate=rate)
             for seed in range(self.options.seeds)
-            for base in self.options.bases
+            for base in bases
             for name, rate in ((best.variant, best.learning_rate), *others)
             for mixed in ((False,) if name in UNSHUFFLED else (False, True))
         ]  # fmt: skip
-        return rows if place == "home" else [row for row in rows if row.base in SHIPPED]
+        return [row for row in rows if row.base in SHIPPED] if place == "away" else rows
 
     def mapped(self, best: Trial) -> list[Trial]:
         """Return the runs of the map."""
@@ -176,12 +188,12 @@ class Study:
         read = [replace(trial, mapper_images=size) for trial in plain for size in self.sizes]
         return read + [replace(trial, variant=best.variant) for trial in plain]
 
-    def outlooks(self, best: Trial) -> list[Cell]:
+    def outlooks(self, best: Trial, bases: Sequence[str]) -> list[Cell]:
         """Return what is measured before training, per base and variant."""
         names = (best.variant, *self.options.compared)
         trials = [
-            replace(self.trial, base=base, variant=name)
-            for base in self.options.bases
+            replace(self.trial, base=base, variant=name, place=home_of(base))
+            for base in bases
             for name in names
         ]
         cells = [
@@ -190,8 +202,8 @@ class Study:
         ]
         mapped = [
             replace(self.trial, base=base, mapper_images=size)
-            for base in self.options.bases
-            if base not in LEFT_OUT_OF_MAP and "map" in self.options.parts
+            for base in bases
+            if base not in (*LEFT_OUT_OF_MAP, *OTHER_BASES) and "map" in self.options.parts
             for size in self.sizes
         ]
         return cells + [
@@ -254,7 +266,7 @@ def main() -> None:
     plan: dict[str, list[Trial]] = {}
     baselines: list[Cell] = []
     for part in [name for name in PARTS[1:] if name in options.parts]:
-        place = "away" if part == "away" else "home"
+        place = part if part in ("away", "other") else "home"
         trials = study.mapped(best) if part == "map" else study.compared(place, best)
         used = sorted({trial.base for trial in trials})
         study.prepare(used, sorted({trial.variant for trial in trials}), place)
@@ -267,9 +279,12 @@ def main() -> None:
             for cell in study.baselines(replace(study.trial, base=base, place=place, n=n), systems)
         ]
         plan[part], baselines = trials, [*baselines, *some]
-        study.grid(study.outlooks(best) + some if part == "core" else some)
+        study.grid(study.outlooks(best, used) + some if part in ("core", "other") else some)
         study.grid(study.cells(trials))
-    answers = study.grid([*baselines, *study.outlooks(best)]) if plan else {}
+    foretold = list(dict.fromkeys(
+        trial.base for part in ("core", "other") for trial in plan.get(part, ())
+    ))  # fmt: skip
+    answers = study.grid([*baselines, *study.outlooks(best, foretold)]) if plan else {}
     for trials in plan.values():
         answers |= study.grid(study.cells(trials))
     found = report(plan, baselines, answers, best)

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 
 from experiments import vizer_study_world as world
+from experiments.vizer_bases import home_of
 from experiments.vizer_study_world import Trial
 from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, ReadBackReward, add_lora, fit_mapper, shuffled
@@ -78,7 +79,8 @@ def mapper_of(trial: Trial, *, number: int = 0) -> FittedMapper:
     states, features = world.states(trial.runs, trial.base, READERS[trial.variant], trial.states)
     count = round(trial.mapper_images * len(states) / trial.states)
     if trial.variant == "regions":
-        features = subregion_targets(world.vision(trial.runs, trial.base, "home", trial.states))
+        pictures = world.vision(trial.runs, trial.base, home_of(trial.base), trial.states)
+        features = subregion_targets(pictures)
     states, features = states[:count], features[:count]
     shape = MapperConfig(states.shape[1], features.shape[1], layer_norm=True)
     held_out = max(2, min(500, count // 5))

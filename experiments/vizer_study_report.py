@@ -23,6 +23,7 @@ from vizer_core.language.fluency import surprise_statistics
 from vizer_core.metrics.stats import Statistics, bootstrap_seeds
 from vizer_core.micro import load_micro_clip, micro_lexicon
 from vizer_core.micro.lm_lab import load_micro_lm
+from vizer_core.micro.world import world_of
 from vizer_core.vizer.drift import measure_drift
 from vizer_core.vizer.outlook import Outlook, accuracy, fit_rule, leave_one_out
 from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
@@ -36,13 +37,15 @@ MAP_METRICS = (PRECISION, RECALL, "sampled_object_f1", "sampled_exact", "object_
 
 @cache
 def exam_of(part: str, place: str, n: int) -> Exam:
-    """Prepare a part's scenes once."""
-    return Exam.of(scenes_of(part, place, n), load_micro_clip(JUDGE))
+    """Prepare a part's scenes once; the other world has no judge."""
+    judge = None if place == "other" else load_micro_clip(JUDGE)
+    return Exam.of(scenes_of(part, place, n), judge)
 
 
 def rates(answer: Mapping[str, Any], split: Any) -> dict[str, Statistics]:
     """Return exact grounding of greedy and drawn captions; no model is needed."""
-    truths, lexicon = [scene.truth for scene in split.scenes], micro_lexicon()
+    truths = [scene.truth for scene in split.scenes]
+    lexicon = micro_lexicon(world_of(split.name))
     rows = [list(row) for row in zip(*answer["sampled"], strict=True)]
     found = grounding_statistics([[c] for c in answer["greedy"]], truths, lexicon=lexicon)
     return found | sampled_grounding(rows, truths, lexicon=lexicon)
@@ -51,11 +54,13 @@ def rates(answer: Mapping[str, Any], split: Any) -> dict[str, Statistics]:
 def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> dict:
     """Return every metric of a cell: greedy in full, drawn captions by grounding and surprise."""
     found = score(answer["greedy"], exam) | rates(answer, exam.split)
-    odd = {
+    found |= {"changed": changed(answer["greedy"], before)}
+    if exam.judge is None:  # nor has the language model words for what is there
+        return found
+    return found | {
         "surprise": surprise([answer["greedy"]]),
         "sampled_surprise": surprise(answer["sampled"]),
     }
-    return found | odd | {"changed": changed(answer["greedy"], before)}
 
 
 def surprise(draws: Sequence[Sequence[str]]) -> Statistics:
@@ -129,7 +134,8 @@ def report(
             system = f"{what['base']}:{what['place']}:{what['system']}"
             found[system] = [statistics(answers[cell.name], exam, before["greedy"])]
     runs: dict[str, list] = {}
-    for trial in [trial for part in ("core", "away") for trial in plan.get(part, ())]:
+    for trial in [trial for part in ("core", "away", "other")
+                  for trial in plan.get(part, ())]:  # fmt: skip
         start = _base_of(trial, answers)
         if trial.name not in answers or start is None:
             continue

@@ -5,6 +5,8 @@ pictures       what mappers and phase 2 train on: the stream at home, and away t
                `away_train`, whose backgrounds no base has met; captions are not looked at
 validation     scenes 20,000 and on of the split of that name: for choices
 test           scenes 20,000 and on of `test` (`away_test`): nothing was ever chosen on them
+other          a place of its own: the other world, with its own stream and test scenes, for the
+               bases that were trained in it; nothing at all was chosen there
 =============  =================================================================================
 
 All of it is computed once and lies in the run's folder.
@@ -21,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.vizer_bases import MODEL, load_base, make_base, see
+from experiments.vizer_bases import MODEL, home_of, load_base, make_base, see
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.micro import MicroSplit, unlabelled_stream
 from vizer_core.runtime import seeded
@@ -50,7 +52,7 @@ class Trial:
     variant: str
     seed: int = 0
     shuffled: bool = False
-    place: str = "home"  # or "away": backgrounds that no base has met
+    place: str = "home"  # or "away": backgrounds that no base has met; or "other": other objects
     states: int = 16_000  # stored, of which the mapper reads the first `mapper_images`
     mapper_images: int = 8_000
     images: int = 1_000
@@ -69,16 +71,16 @@ class Trial:
 
 
 def scenes_of(part: str, place: str, n: int) -> MicroSplit:
-    """Return n fresh scenes of a part (`validation`, `test`) at home or away."""
+    """Return n fresh scenes of a part (`validation`, `test`) at a place."""
     if part not in ("validation", "test"):
         raise ValueError(f"no part {part!r}: wanted validation or test")
-    return MicroSplit(part if place == "home" else f"away_{part}", n, first=FRESH)
+    return MicroSplit(part if place == "home" else f"{place}_{part}", n, first=FRESH)
 
 
 def pictures(place: str, n: int) -> np.ndarray:
     """Return n unlabelled pictures for training."""
-    if place == "home":
-        return np.stack([image.pixels for image in unlabelled_stream(n)])
+    if place != "away":
+        return np.stack([image.pixels for image in unlabelled_stream(n, world=place)])
     return MicroSplit("away_train", n).images
 
 
@@ -138,7 +140,7 @@ def examined(runs: str, base: str, part: str, place: str, n: int) -> VisionBatch
 def states_cell(runs: str, base: str, reader: str, count: int) -> dict[str, int]:
     """Compute and store the states of a base's own captions that a mapper reads."""
     torch.set_num_threads(1)
-    vlm, source = load_once(runs, base), vision(runs, base, "home", count)
+    vlm, source = load_once(runs, base), vision(runs, base, home_of(base), count)
     if reader == "own_context":
         found = generated_states(vlm, source, decoding=GREEDY)
         states, features = found.states, found.image_features

@@ -10,7 +10,7 @@ import numpy as np
 
 from vizer_core.micro.captions import captions_of
 from vizer_core.micro.render import IMAGE_SIZE, render_scene, render_scenes
-from vizer_core.micro.world import Scene, make_scene
+from vizer_core.micro.world import Scene, make_scene, split_in
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MicroSplit:
                 f"split {self.name!r}: wanted at least one scene, and first >= 0, got n={self.n}, "
                 f"first={self.first}"
             )
-        if self.name == "stream":
+        if self.name.endswith("stream"):
             raise ValueError(
                 "the stream has no captions on purpose: use unlabelled_stream(), or another split"
             )
@@ -68,10 +68,9 @@ class UnlabelledImage:
 
 
 def unlabelled_stream(
-    n: int, *, start: int = 0, size: int = IMAGE_SIZE
+    n: int, *, start: int = 0, size: int = IMAGE_SIZE, world: str = "home"
 ) -> Iterator[UnlabelledImage]:
     """Yield pictures `start` to `start + n` of the stream, one at a time, without their scenes."""
+    split = split_in(world, "stream")
     for index in range(start, start + n):
-        yield UnlabelledImage(
-            f"stream-{index:05d}", render_scene(make_scene("stream", index), size)
-        )
+        yield UnlabelledImage(f"{split}-{index:05d}", render_scene(make_scene(split, index), size))

@@ -3,6 +3,10 @@
 One table serves the caption writer, the question writer, the tokenizer and the exact scorer, so
 that they cannot disagree. Objects are named by their OpenMoji code point; plural forms, synonyms
 and the dominant colour are written by hand (a test compares the colours with the art itself).
+
+There are two worlds. `home` is the one that all shipped models know; `other` has other objects
+(`other_objects`) at the places that are `away` from home, and is for asking whether a finding
+hangs on the things that it was found with.
 """
 
 from __future__ import annotations
@@ -10,44 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizer_core.metrics.grounding import Lexicon
-
-
-@dataclass(frozen=True)
-class ObjectKind:
-    """A kind of object: `code` is its OpenMoji file name, `name` its canonical noun."""
-
-    name: str
-    code: str
-    category: str
-    plural: str
-    synonyms: tuple[str, ...] = ()
-    colour: str | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """A background: its canonical name and the phrases that people use for it."""
-
-    name: str
-    phrases: tuple[str, ...]
-    scene_noun: str
-
-
-def _kinds(category: str, table: str) -> tuple[ObjectKind, ...]:
-    """Read rows `name | code | plural | synonym[, synonym] | colour` (last two optional)."""
-    rows = []
-    for line in table.strip().splitlines():
-        cells = [cell.strip() for cell in line.split("|")]
-        name, code = cells[:2]
-        plural = cells[2] if len(cells) > 2 and cells[2] else f"{name}s"
-        synonyms = tuple(s.strip() for s in cells[3].split(",") if s.strip()) if cells[3:] else ()
-        colour = cells[4] if len(cells) > 4 and cells[4] else None
-        rows.append(ObjectKind(name, code, category, plural, synonyms, colour))
-    return tuple(rows)
-
+from vizer_core.micro.kinds import ObjectKind, Place, read_kinds
+from vizer_core.micro.other_objects import OTHER_OBJECTS
 
 OBJECTS: tuple[ObjectKind, ...] = (
-    *_kinds(
+    *read_kinds(
         "animal",
         """
         dog | 1F415 | | puppy
@@ -82,7 +53,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         hedgehog | 1F994
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "food",
         """
         apple | 1F34E | | | red
@@ -108,7 +79,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         pretzel | 1F968
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "vehicle",
         """
         car | 1F697 | | automobile | red
@@ -127,7 +98,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         fire truck | 1F692 | | | red
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "toy",
         """
         guitar | 1F3B8
@@ -143,7 +114,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         robot | 1F916
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "tool",
         """
         chair | 1FA91 | | | yellow
@@ -162,7 +133,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         cup | 2615 | | mug
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "clothing",
         """
         shirt | 1F455 | | t-shirt | blue
@@ -175,7 +146,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         backpack | 1F392 | | | red
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "plant",
         """
         tree | 1F333 | | | green
@@ -186,7 +157,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
         sunflower | 1F33B
         """,
     ),
-    *_kinds(
+    *read_kinds(
         "building",
         """
         house | 1F3E0 | | home
@@ -197,7 +168,7 @@ OBJECTS: tuple[ObjectKind, ...] = (
     ),
 )
 
-KIND_BY_NAME: dict[str, ObjectKind] = {kind.name: kind for kind in OBJECTS}
+KIND_BY_NAME: dict[str, ObjectKind] = {kind.name: kind for kind in (*OBJECTS, *OTHER_OBJECTS)}
 
 # surface forms (singular, plural) under which a caption may hide the exact kind
 CATEGORY_WORDS: dict[str, tuple[str, str]] = {
@@ -233,6 +204,32 @@ AWAY_PLACES: tuple[Place, ...] = (
 )
 PLACE_BY_NAME: dict[str, Place] = {place.name: place for place in (*HOME_PLACES, *AWAY_PLACES)}
 
+
+@dataclass(frozen=True)
+class World:
+    """What there is to see in one world, and so what its models have words for."""
+
+    objects: tuple[ObjectKind, ...]
+    places: tuple[Place, ...]
+
+
+WORLDS: dict[str, World] = {
+    "home": World(OBJECTS, (*HOME_PLACES, *AWAY_PLACES)),
+    "other": World(OTHER_OBJECTS, AWAY_PLACES),
+}
+
+
+def world_named(name: str) -> World:
+    """Return a world by its name.
+
+    >>> len(world_named("other").places)
+    6
+    """
+    if name not in WORLDS:
+        raise ValueError(f"no world {name!r}: wanted one of {sorted(WORLDS)}")
+    return WORLDS[name]
+
+
 NUMBERS: dict[str, int] = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 COUNT_WORDS: dict[int, str] = {2: "two", 3: "three", 4: "four"}
 COLOURS: tuple[str, ...] = ("red", "green", "blue", "yellow", "orange", "pink", "purple")
@@ -251,11 +248,12 @@ RELATION_WORDS: dict[str, str] = {
 }
 
 
-def micro_lexicon() -> Lexicon:
-    """Build the scorer's view of these tables: every surface form and what it stands for."""
+def micro_lexicon(world: str = "home") -> Lexicon:
+    """Build the scorer's view of a world: every surface form and what it stands for."""
+    found = world_named(world)
     nouns: dict[str, str] = {}
     plurals: set[str] = set()
-    for kind in OBJECTS:
+    for kind in found.objects:
         nouns[kind.name] = kind.name
         nouns[kind.plural] = kind.name
         if kind.plural != kind.name:
@@ -264,11 +262,11 @@ def micro_lexicon() -> Lexicon:
             nouns[synonym] = kind.name
     categories: dict[str, frozenset[str]] = {}
     for category, (singular, plural) in CATEGORY_WORDS.items():
-        members = frozenset(kind.name for kind in OBJECTS if kind.category == category)
+        members = frozenset(kind.name for kind in found.objects if kind.category == category)
         categories[singular] = categories[plural] = members
     backgrounds = {
         phrase: place.name
-        for place in PLACE_BY_NAME.values()
+        for place in found.places
         for phrase in (*place.phrases, place.scene_noun)
     }
     return Lexicon(

@@ -15,7 +15,7 @@ from importlib import resources
 import numpy as np
 from PIL import Image
 
-from vizer_core.micro.lexicon import OBJECTS
+from vizer_core.micro.lexicon import KIND_BY_NAME
 from vizer_core.runtime import require
 
 RASTER_SIZE = 144
@@ -72,6 +72,6 @@ def sprite(code: str, pixels: int, flip: bool) -> Sprite:
 
 
 def check_art() -> None:
-    """Raise unless every object of the lexicon has its drawing in the installed package."""
-    for kind in OBJECTS:
+    """Raise unless every object of both worlds has its drawing in the installed package."""
+    for kind in KIND_BY_NAME.values():
         art(kind.code)

@@ -14,10 +14,9 @@ from vizer_core.micro.lexicon import (
     CATEGORY_WORDS,
     COLOURS,
     COUNT_WORDS,
-    OBJECTS,
-    PLACE_BY_NAME,
     RELATION_WORDS,
     SIZE_WORDS,
+    world_named,
 )
 
 CONTEXT_LENGTH = 24
@@ -34,18 +33,19 @@ GRAMMAR_WORDS = """
 
 
 @cache
-def vocabulary() -> tuple[str, ...]:
-    """Return every word of the micro world, special words first and the end mark last."""
+def vocabulary(world: str = "home") -> tuple[str, ...]:
+    """Return every word of a world, special words first and the end mark last."""
+    found = world_named(world)
     words: set[str] = (
         set(GRAMMAR_WORDS) | set(COLOURS) | set(SIZE_WORDS) | set(COUNT_WORDS.values())
     )
-    for kind in OBJECTS:
+    for kind in found.objects:
         for form in (kind.name, kind.plural, *kind.synonyms):
             words |= set(form.split())
     for forms in (*CATEGORY_WORDS.values(), RELATION_WORDS):
         for form in forms:
             words |= set(form.split())
-    for place in PLACE_BY_NAME.values():
+    for place in found.places:
         for form in (*place.phrases, place.scene_noun):
             words |= set(form.split())
     return (PAD, UNKNOWN, START, *sorted(words), END)

@@ -72,7 +72,7 @@ def vlm_from_state(
     """Wrap a micro VLM's weights in the adapter that SmolVLM has."""
     model = build_micro_vlm(config)
     model.load_state_dict({key: value.float() for key, value in state.items()})
-    processor = micro_vlm_processor(config.image_tokens, config.image_size)
+    processor = micro_vlm_processor(config.image_tokens, config.image_size, world=config.world)
     return SmolVlm.from_model(model.to(device), processor, name, default_prompt=PROMPT)
 
 

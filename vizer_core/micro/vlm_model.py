@@ -25,7 +25,10 @@ MAX_POSITIONS = 96
 
 @dataclass(frozen=True)
 class MicroVlmConfig:
-    """Sizes of the tower and of the language model; both have heads of 32."""
+    """Sizes of the tower and of the language model; both have heads of 32.
+
+    `world` says which of the two micro worlds the model has words for.
+    """
 
     vision_width: int = 128
     vision_layers: int = 4
@@ -36,6 +39,7 @@ class MicroVlmConfig:
     image_size: int = IMAGE_SIZE
     patch_size: int = 7
     shuffle: int = 2
+    world: str = "home"
 
     def __post_init__(self) -> None:
         if self.image_size % (self.patch_size * self.shuffle):
@@ -58,7 +62,7 @@ class MicroVlmConfig:
 def idefics3_config(config: MicroVlmConfig) -> Any:
     """Return the transformers configuration of these sizes."""
     transformers = require("transformers", why="the micro VLM")
-    ids = {word: i for i, word in enumerate(vlm_vocabulary())}
+    ids = {word: i for i, word in enumerate(vlm_vocabulary(config.world))}
     text = transformers.LlamaConfig(
         vocab_size=len(ids),
         hidden_size=config.width,

@@ -33,22 +33,22 @@ WEB_WORDS = """
 
 
 @cache
-def vlm_vocabulary() -> tuple[str, ...]:
-    """Return the words by id: micro world, web, Idefics3's marks.
+def vlm_vocabulary(world: str = "home") -> tuple[str, ...]:
+    """Return the words by id: a micro world's, web, Idefics3's marks.
 
     >>> vlm_vocabulary()[-4:]
     ('<fake_token_around_image>', '<image>', '<end_of_utterance>', '<global-img>')
     """
-    known = vocabulary()
+    known = vocabulary(world)
     web = (PERSON, *(word for word in dict.fromkeys(WEB_WORDS) if word not in known))
     return (*known, *web, FAKE, IMAGE, TURN_END, GLOBAL)
 
 
-def micro_vlm_tokenizer() -> PreTrainedTokenizerFast:
+def micro_vlm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
     """Build the word-level tokenizer; it adds no mark by itself."""
     transformers = require("transformers", why="the micro VLM")
     tokenizers = require("tokenizers", why="the micro VLM")
-    words = {word: i for i, word in enumerate(vlm_vocabulary())}
+    words = {word: i for i, word in enumerate(vlm_vocabulary(world))}
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=UNKNOWN))
     core.normalizer = tokenizers.normalizers.Lowercase()
     core.pre_tokenizer = tokenizers.pre_tokenizers.Split(
@@ -66,7 +66,9 @@ def micro_vlm_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def micro_vlm_processor(image_tokens: int = 16, size: int = IMAGE_SIZE) -> Idefics3Processor:
+def micro_vlm_processor(
+    image_tokens: int = 16, size: int = IMAGE_SIZE, *, world: str = "home"
+) -> Idefics3Processor:
     """Build an `Idefics3Processor` for pictures of `size` px, unsplit."""
     transformers = require("transformers", why="the micro VLM")
     images = transformers.Idefics3ImageProcessor(
@@ -74,4 +76,5 @@ def micro_vlm_processor(image_tokens: int = 16, size: int = IMAGE_SIZE) -> Idefi
         max_image_size={"longest_edge": size},
         do_image_splitting=False,
     )
-    return transformers.Idefics3Processor(images, micro_vlm_tokenizer(), image_seq_len=image_tokens)
+    tokenizer = micro_vlm_tokenizer(world)
+    return transformers.Idefics3Processor(images, tokenizer, image_seq_len=image_tokens)

@@ -22,15 +22,15 @@ from vizer_core.micro.vlm_images import pixel_values_of
 from vizer_core.micro.vlm_model import build_micro_vlm
 from vizer_core.micro.vlm_recipe import VlmRecipe
 from vizer_core.micro.vlm_train import (
-    IDEFICS3_LOSSES,
     CaptionLosses,
+    idefics3_losses,
     patches_of_scenes,
     train_captions,
 )
 from vizer_core.micro.vlm_vision import train_tower
 from vizer_core.micro.vlm_warm import start_from_clip
 from vizer_core.micro.vlm_web import exact_caption, web_caption
-from vizer_core.micro.world import make_scene
+from vizer_core.micro.world import make_scene, split_in
 from vizer_core.store import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ def run_stages(
                     eye, load_micro_clip(recipe.clip).model.visual, _calibration(recipe)
                 )
                 losses += train_tower(
-                    eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid, progress=progress
-                )
+                    eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid,
+                    progress=progress, world=recipe.model.world,
+                )  # fmt: skip
     eye.eval().requires_grad_(False)
     train_the_captions(run, model, eye, progress=progress)
     return model
@@ -144,7 +145,7 @@ def train_the_captions(
     model: nn.Module,
     eye: nn.Module,
     *,
-    losses: CaptionLosses = IDEFICS3_LOSSES,
+    losses: CaptionLosses | None = None,
     progress: bool = False,
 ) -> None:
     """Run stages 2, exact captions, and 3, the web's, over patches that the frozen eye gives once.
@@ -152,19 +153,23 @@ def train_the_captions(
     A family of models brings its own `losses`.
     """
     recipe, patches = run.recipe, None
+    world = recipe.model.world
     writers = {"exact": exact_caption, "web": partial(web_caption, mix=recipe.mix)}
     for name, write in writers.items():
         with run.stage(name, model) as curve:
             if curve is None:
                 continue
             if patches is None:
-                patches = patches_of_scenes(eye, 0, recipe.scenes, size=recipe.model.image_size)
+                patches = patches_of_scenes(
+                    eye, 0, recipe.scenes, size=recipe.model.image_size, world=world
+                )
             curve += train_captions(
                 model, patches, getattr(recipe, name), write=write, seed=recipe.seed,
-                losses=losses, progress=progress,
+                losses=losses or idefics3_losses(world), progress=progress,
             )  # fmt: skip
 
 
 def _calibration(recipe: VlmRecipe) -> Tensor:
-    scenes = [make_scene("train", i) for i in range(CALIBRATION_SCENES)]
+    split = split_in(recipe.model.world, "train")
+    scenes = [make_scene(split, i) for i in range(CALIBRATION_SCENES)]
     return pixel_values_of(render_scenes(scenes, recipe.model.image_size))[:, 0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -27,38 +27,43 @@ from vizer_core.micro.vlm_images import pixel_values_of
 from vizer_core.micro.vlm_processor import FAKE, GLOBAL, vlm_vocabulary
 from vizer_core.micro.vlm_recipe import VlmStage
 from vizer_core.micro.vlm_web import Draw, caption_draw
-from vizer_core.micro.world import Scene, make_scene
+from vizer_core.micro.world import Scene, make_scene, split_in
 
 TEXT_EVERY = 6  # every sixth batch is read without its pictures
 Writer = Callable[[Scene, Draw], str]
 
 
 def patches_of_scenes(
-    tower: nn.Module, first: int, n: int, *, size: int, batch: int = 256
+    tower: nn.Module, first: int, n: int, *, size: int, batch: int = 256, world: str = "home"
 ) -> Float[Tensor, "n p dv"]:
     """Encode training scenes `first` to `first + n` with the frozen tower, in half precision."""
+    split = split_in(world, "train")
     parts = []
     with torch.no_grad():
         for start in range(first, first + n, batch):
-            scenes = [make_scene("train", i) for i in range(start, min(start + batch, first + n))]
+            scenes = [make_scene(split, i) for i in range(start, min(start + batch, first + n))]
             pixels = pixel_values_of(render_scenes(scenes, size))[:, 0]
             parts.append(tower(pixel_values=pixels).last_hidden_state.half())
     return torch.cat(parts)
 
 
-def caption_ids(texts: list[str]) -> Int[Tensor, "b t"]:
+def caption_ids(texts: list[str], *, world: str = "home") -> Int[Tensor, "b t"]:
     """Encode training captions, end mark included, padding on the right."""
-    ids = _word_ids()
+    ids = _word_ids(world)
     rows = [[*(ids.get(w, ids[UNKNOWN]) for w in text.split()), ids[END]] for text in texts]
     longest = max(map(len, rows))
     return torch.tensor([row + [ids[PAD]] * (longest - len(row)) for row in rows])
 
 
 def caption_loss(
-    model: nn.Module, patches: Float[Tensor, "b p dv"], ids: Int[Tensor, "b t"]
+    model: nn.Module,
+    patches: Float[Tensor, "b p dv"],
+    ids: Int[Tensor, "b t"],
+    *,
+    world: str = "home",
 ) -> Float[Tensor, ""]:
     """Return the cross-entropy of captions after the picture's tokens, a mean over tokens."""
-    words = _word_ids()
+    words = _word_ids(world)
     embed = model.get_input_embeddings()
     image = model.model.connector(patches)
     before, after = [words[START], words[FAKE], words[GLOBAL]], [words[FAKE]]
@@ -69,7 +74,7 @@ def caption_loss(
 
 def text_loss(model: nn.Module, ids: Int[Tensor, "b t"]) -> Float[Tensor, ""]:
     """Return the cross-entropy of captions that follow the start mark alone."""
-    start = torch.full((len(ids), 1), _word_ids()[START], device=ids.device)
+    start = torch.full((len(ids), 1), _word_ids("home")[START], device=ids.device)
     return _next_word_loss(model, model.get_input_embeddings()(start), ids)
 
 
@@ -77,14 +82,21 @@ def text_loss(model: nn.Module, ids: Int[Tensor, "b t"]) -> Float[Tensor, ""]:
 class CaptionLosses:
     """How a family of models reads a training caption: after its picture, and as text alone.
 
-    `caption(model, patches, ids)` and `text(model, ids)` return a mean over tokens.
+    `caption(model, patches, ids)` and `text(model, ids)` return a mean over tokens; `world` says
+    whose scenes and words they are about.
     """
 
     caption: Callable[[nn.Module, Tensor, Tensor], Tensor]
     text: Callable[[nn.Module, Tensor], Tensor]
+    world: str = "home"
 
 
 IDEFICS3_LOSSES = CaptionLosses(caption_loss, text_loss)
+
+
+def idefics3_losses(world: str) -> CaptionLosses:
+    """Return the losses of a model that has words for a world."""
+    return CaptionLosses(partial(caption_loss, world=world), text_loss, world)
 
 
 def _next_word_loss(model: nn.Module, prompt: Tensor, ids: Tensor) -> Tensor:
@@ -93,7 +105,7 @@ def _next_word_loss(model: nn.Module, prompt: Tensor, ids: Tensor) -> Tensor:
     states = model.model.text_model(inputs_embeds=inputs, use_cache=False).last_hidden_state
     logits = model.lm_head(states[:, prompt.shape[1] - 1 :])
     return functional.cross_entropy(
-        logits.flatten(0, 1), ids.flatten(), ignore_index=_word_ids()[PAD]
+        logits.flatten(0, 1), ids.flatten(), ignore_index=_word_ids("home")[PAD]
     )
 
 
@@ -111,6 +123,7 @@ def train_captions(
 
     Each visit of a scene gets a caption of its own. The tower must be frozen already.
     """
+    split = split_in(losses.world, "train")
     model.train()
     optimizer = stage.optimizer(model)
     curve: list[float] = []
@@ -120,10 +133,10 @@ def train_captions(
         # 1 learning rate, 2 captions, 3 loss with or without the pictures, 4 step
         stage.set_rate(optimizer, step)
         texts = [
-            write(make_scene("train", stage.first_scene + i), caption_draw("train", i, visit))
+            write(make_scene(split, stage.first_scene + i), caption_draw(split, i, visit))
             for i, visit in visits
         ]
-        ids = caption_ids(texts)
+        ids = caption_ids(texts, world=losses.world)
         if step % TEXT_EVERY == TEXT_EVERY - 1:
             loss = losses.text(model, ids)
         else:
@@ -151,5 +164,6 @@ def _visits(n: int, stage: VlmStage, seed: int) -> Iterator[list[tuple[int, int]
 
 
 @cache
-def _word_ids() -> dict[str, int]:
-    return {word: i for i, word in enumerate(vlm_vocabulary())}
+def _word_ids(world: str) -> dict[str, int]:
+    """Return the ids of a world's words; PAD and START have the same in every world."""
+    return {word: i for i, word in enumerate(vlm_vocabulary(world))}

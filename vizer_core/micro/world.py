@@ -12,13 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
-from vizer_core.micro.lexicon import AWAY_PLACES, HOME_PLACES, KIND_BY_NAME, OBJECTS, Place
+from vizer_core.micro.kinds import ObjectKind, Place
+from vizer_core.micro.lexicon import AWAY_PLACES, HOME_PLACES, KIND_BY_NAME, world_named
 
-# every split draws from its own stream of seeds; `stream` is for training without labels
+# every split draws from its own stream of seeds; a stream is for training without labels; splits
+# of the other world have other objects
 SPLITS: dict[str, int] = {
     "train": 0, "validation": 1, "test": 2, "stream": 3, "away_train": 4, "away_test": 5,
-    "away_validation": 6,
+    "away_validation": 6, "other_train": 7, "other_validation": 8, "other_test": 9,
+    "other_stream": 10,
 }  # fmt: skip
+HOME_SPLITS = ("train", "validation", "test", "stream")
 WORLD_SEED = 20261123
 
 SIZE_FRACTIONS = np.array([16, 19, 22, 26, 30, 34]) / 56
@@ -90,8 +94,32 @@ def scene_rng(split: str, index: int, purpose: int) -> np.random.Generator:
 
 
 def places_of(split: str) -> tuple[Place, ...]:
-    """Return the places of a split: the away splits share none with the others."""
-    return AWAY_PLACES if split.startswith("away") else HOME_PLACES
+    """Return the places of a split: away and in the other world they are not those of home."""
+    return HOME_PLACES if split in HOME_SPLITS else AWAY_PLACES
+
+
+def world_of(split: str) -> str:
+    """Return the world that a split's scenes are from.
+
+    >>> world_of("other_test"), world_of("away_test")
+    ('other', 'home')
+    """
+    return "other" if split.startswith("other_") else "home"
+
+
+def split_in(world: str, part: str) -> str:
+    """Return the name of a part (`train`, `test`, ...) in a world.
+
+    >>> split_in("home", "train"), split_in("other", "train")
+    ('train', 'other_train')
+    """
+    world_named(world)
+    return part if world == "home" else f"{world}_{part}"
+
+
+def objects_of(split: str) -> tuple[ObjectKind, ...]:
+    """Return the kinds of object that a split's scenes hold."""
+    return world_named(world_of(split)).objects
 
 
 def make_scene(split: str, index: int) -> Scene:
@@ -105,17 +133,17 @@ def make_scene(split: str, index: int) -> Scene:
     places = places_of(split)
     place = places[int(next(u) * len(places))].name
     variant = int(next(u) * 12)
-    names = _draw_names(count, u)
+    names = _draw_names(count, objects_of(split), u)
     return Scene(split, index, _place_objects(names, u), place, variant)
 
 
-def _draw_names(count: int, u) -> list[str]:
+def _draw_names(count: int, kinds: tuple[ObjectKind, ...], u) -> list[str]:
     names: list[str] = []
     for _ in range(count):
         if names and next(u) < REPEAT_SHARE:
             names.append(names[-1])
         else:
-            names.append(OBJECTS[int(next(u) * len(OBJECTS))].name)
+            names.append(kinds[int(next(u) * len(kinds))].name)
     return names
 
 
