@@ -76,14 +76,14 @@ def save_opt(folder: Path) -> Path:
     return folder
 
 
-def save_clip(folder: Path) -> Path:
+def save_clip(folder: Path, seed: int = 0) -> Path:
     """Write a random CLIP of width 32 as open_clip's models lie on the hub; CLIP's own words."""
     from safetensors.torch import save_file
 
     from vizer_core.clip.loading import build_model
 
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         model = build_model(CLIP_CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")

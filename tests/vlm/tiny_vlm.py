@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,13 @@ TEXT = {
 TILE = 16  # pixels; patches of 4 make 4 x 4, and the shuffle by 2 leaves 4 image tokens
 
 
-def tiny_tokenizer() -> Any:
+def tiny_tokenizer(words: Sequence[str] = VOCABULARY) -> Any:
     """Make a word-level tokenizer that knows every mark of both model families."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = {word: place for place, word in enumerate(VOCABULARY)}
-    core = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    places = {word: place for place, word in enumerate(words)}
+    core = Tokenizer(models.WordLevel(places, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -50,14 +51,14 @@ def tiny_tokenizer() -> Any:
     return tokenizer
 
 
-def tiny_smol_processor(edge: int = 2 * TILE) -> Any:
+def tiny_smol_processor(edge: int = 2 * TILE, words: Sequence[str] = VOCABULARY) -> Any:
     """Make an Idefics3 processor whose tiles are 16 pixels wide."""
     from transformers import Idefics3ImageProcessor, Idefics3Processor
 
     images = Idefics3ImageProcessor(
         size={"longest_edge": edge}, max_image_size={"longest_edge": TILE}
     )
-    return Idefics3Processor(images, tiny_tokenizer(), image_seq_len=4)
+    return Idefics3Processor(images, tiny_tokenizer(words), image_seq_len=4)
 
 
 def tiny_smol_model(family: str = "Idefics3", seed: int = 0, **text: Any) -> torch.nn.Module:

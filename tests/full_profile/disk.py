@@ -1,0 +1,152 @@
+"""A miniature of the disk that the full profile reads: COCO, VQAv2, checkpoints, trained adaptors.
+
+Every file has the name, the place and the form of the real one; only the counts and the widths are
+small. Pictures are scenes of the micro world saved as JPEG. The weights are random, so numbers mean
+nothing here: what is proven is that everything is found, read, and goes through each chapter.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tiny_vlm import VOCABULARY, tiny_smol_model, tiny_smol_processor
+from typer.testing import CliRunner
+
+from tests.cli.checkpoints import save_clip, save_opt, save_qwen
+from vizer_core.cli import app
+from vizer_core.data.vqav2 import VQAV2_CANDIDATES
+from vizer_core.micro import MicroSplit
+from vizer_core.micro.tokenizer import vocabulary
+from vizer_core.micro.vqa_items import micro_answer_list, micro_vqa_items
+from vizer_core.vqa.question_study import ANSWERS, VQAV2, val2014_name
+
+PARTS, PICTURES = 3, 64  # test, train and stream pictures of a VLM's study, of VIZER_IMAGES each
+ASKED, TRAINING = 16, 40  # scenes with questions
+ADAPTORS = {
+    "maccap": ("maccap",),
+    "maccap-clean": ("maccap", "--variance", "0"),
+    "maccap-weak": ("maccap", "--variance", "0.0016"),
+    "maccap-strong": ("maccap", "--variance", "0.05"),
+    "capdec": ("capdec",),
+    "decap": ("decap",),
+}
+
+
+def make_disk(root: Path) -> dict[str, str]:
+    """Fill a folder and return the environment of a user who reads it."""
+    data = root / "coco"
+    write_coco(data, "val2017", PARTS * PICTURES, "{:012d}.jpg".format)
+    write_coco(data, "val2014", ASKED, lambda number: val2014_name(str(number)))
+    write_questions(data)
+    clip, opt = save_clip(root / "clip"), save_opt(root / "opt")
+    corpus = root / "corpus.txt"
+    corpus.write_text("\n".join(c for texts in captions_of(PICTURES, 500) for c in texts))
+    models = ("--clip", clip, "--language-model", opt)
+    for name, (method, *options) in ADAPTORS.items():
+        out = root / "adaptors" / f"{name}.safetensors"
+        vizer("train-captioner", "--method", method, *options, *models, "--corpus", corpus,
+              "--captions", 64, "--epochs", 1, "--out", out)  # fmt: skip
+    for name in ("maccap", "capdec", "decap"):
+        vizer("caption", data / "val2014", "--method", name, *models, "--corpus", corpus,
+              "--adaptor", root / "adaptors" / f"{name}.safetensors",
+              "--json", data / "captions" / f"{name}.json")  # fmt: skip
+    return {
+        "VIZER_PROFILE": "full",
+        "VIZER_DATA": str(data),
+        "VIZER_IMAGES": str(PICTURES),
+        "VIZER_CLIP": str(clip),
+        "VIZER_JUDGE": str(save_clip(root / "judge", seed=1)),
+        "VIZER_LM": str(opt),
+        "VIZER_ADAPTORS": str(root / "adaptors"),
+        "VIZER_VLM": str(save_smolvlm(root / "smolvlm")),
+    }
+
+
+def save_smolvlm(folder: Path) -> Path:
+    """Write a random SmolVLM-Base whose tokenizer knows the words of the pictures' captions."""
+    words = [*VOCABULARY, *sorted(set(vocabulary()) - set(VOCABULARY))]
+    tiny_smol_model("Idefics3", vocab_size=len(words)).save_pretrained(folder)
+    tiny_smol_processor(words=words).save_pretrained(folder)
+    return folder
+
+
+def save_other_vlm(folder: Path) -> Path:
+    """Write a random Qwen2-VL, the other family that `VIZER_VLM` may name."""
+    return save_qwen(folder)
+
+
+def captions_of(count: int, first: int = 0) -> list[list[str]]:
+    """Return five captions of each of `count` scenes, as people type them."""
+    split = MicroSplit("validation", count, first=first)
+    return [[f"{text[0].upper()}{text[1:]}." for text in texts] for texts in split.captions]
+
+
+def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
+    """Write pictures and captions as COCO unzips: out of order, one grey, one captioned six times."""
+    (data / name).mkdir(parents=True)
+    (data / "annotations").mkdir(exist_ok=True)
+    images, annotations = [], []
+    texts = captions_of(count)
+    texts[1].append(f"{texts[1][0]}\n")
+    for place, pixels in enumerate(MicroSplit("validation", count, size=96).images):
+        number = number_of(place)
+        picture = Image.fromarray(pixels).crop((0, 0, 96, 84 + place % 13))
+        picture = picture.convert("L") if place == 2 else picture
+        picture.save(data / name / file_name(number), quality=95)
+        size = {"width": picture.width, "height": picture.height}
+        images.append({"id": number, "file_name": file_name(number), "license": 1, **size})
+        annotations += [
+            {"id": 10 * number + k, "image_id": number, "caption": text}
+            for k, text in enumerate(texts[place])
+        ]
+    content = {"info": {}, "licenses": [], "images": images[::-1], "annotations": annotations[::-1]}
+    path = data / "annotations" / f"captions_{name}.json"
+    path.write_text(json.dumps(content))
+
+
+def number_of(place: int) -> int:
+    """Return the number of a picture: COCO's have gaps."""
+    return 139 + 7 * place
+
+
+def write_questions(data: Path) -> None:
+    """Write VQAv2 for both splits, and the list of 3,128 answers."""
+    (data / "vqav2").mkdir()
+    for split, micro, count, first in (
+        ("val", "validation", ASKED, 0),
+        ("train", "train", TRAINING, 100_000),
+    ):
+        asked, told = [], []
+        items = micro_vqa_items(micro, count)
+        places = {image: k for k, image in enumerate(dict.fromkeys(i.image_id for i in items))}
+        for row, item in enumerate(items):
+            image = first + number_of(places[item.image_id])
+            ids = {"image_id": image, "question_id": 1000 * image + row}
+            asked.append({**ids, "question": item.question})
+            told.append(
+                {
+                    **ids,
+                    "question_type": item.question_type,
+                    "answer_type": item.answer_type or "other",
+                    "multiple_choice_answer": item.answer,
+                    "answers": [
+                        {"answer": item.answer, "answer_confidence": "yes", "answer_id": k + 1}
+                        for k in range(10)
+                    ],
+                }
+            )
+        for part, content in zip(VQAV2[split], ({"questions": asked}, {"annotations": told})):
+            (data / part).write_text(json.dumps(content))
+    answers = list(micro_answer_list().answers)
+    answers += [f"thing {k}" for k in range(VQAV2_CANDIDATES - len(answers))]
+    (data / ANSWERS).write_text(json.dumps(answers))
+
+
+def vizer(*words: object) -> None:
+    """Run a command as a user types it."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exit_code:
+        raise RuntimeError(f"vizer {' '.join(map(str, words))}: {done.output}") from done.exception
