@@ -37,7 +37,7 @@ def run_chapter(name: str, environment: Mapping[str, str], folder: Path) -> Ran:
     )
     inherited = {key: v for key, v in os.environ.items() if not key.startswith("VIZER_")}
     own = {
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}",
         "PYTHONHASHSEED": "0",
         "HF_HUB_OFFLINE": "1",
         "JUPYTER_PREFER_ENV_PATH": "1",

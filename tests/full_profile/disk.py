@@ -85,7 +85,7 @@ def captions_of(count: int, first: int = 0) -> list[list[str]]:
 
 
 def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
-    """Write pictures and captions as COCO unzips: out of order, one grey, one captioned six times."""
+    """Write pictures and captions as COCO unzips: unordered, one grey, one captioned six times."""
     (data / name).mkdir(parents=True)
     (data / "annotations").mkdir(exist_ok=True)
     images, annotations = [], []

@@ -18,10 +18,18 @@ MICRO = {
     "05_which_metric": {"micro-clip-100"},
 }
 ALONE = {"05_which_metric"}  # asks what metrics do to edits of known scenes: micro on both profiles
-CHAPTERS = ("01_clip_features",)
+CHAPTERS = (
+    "01_clip_features",
+    "02_modality_gap",
+    "03_gap_histograms",
+    "04_umap",
+    "05_which_metric",
+    "06_text_reconstruction",
+    "07_zero_shot_captioning",
+    "08_vqa",
+)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_runs_on_the_full_profile(name, full_environment, tmp_path: Path):
     ran = run_chapter(name, full_environment, tmp_path)
