@@ -11,6 +11,7 @@
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
 - `surprise`, `word_kinds`: nats a token with the right picture, a wrong one and none; which words
 - `recompute`: gradient checkpointing, for passes with gradient
+- `stations`: tower, connector, language model or head, by a module's name
 - `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
 """
 

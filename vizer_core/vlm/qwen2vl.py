@@ -134,6 +134,27 @@ class Qwen2Vl(CaptionWriter):
         """Patches a side that become one token."""
         return int(self.base.config.vision_config.spatial_merge_size)
 
+    def patch_rows(self, grid: tuple[int, ...]) -> int:
+        """Return how many rows of patches an image of this grid has."""
+        return int(grid[1])
+
+    def connect(self, chained: Float[Tensor, "s chained"]) -> Float[Tensor, "s h"]:
+        """Run the merger on blocks of `merge` x `merge` patches, row by row, chained."""
+        merger = self.base.model.visual.merger
+        patches = rearrange(chained, "s (unit dv) -> s unit dv", unit=self.merge**2)
+        return merger.mlp(rearrange(merger.ln_q(patches), "s unit dv -> s (unit dv)"))
+
+    def pixel_inputs(self, image: Image.Image, ids: Int[Tensor, "1 t"]) -> dict[str, Tensor]:
+        """Return what transformers' own `forward` takes for one picture, nothing cached."""
+        pixels, grid = self.preprocess([image])
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "pixel_values": pixels.to(self.embedding_table),
+            "image_grid_thw": grid.to(self.device),
+            "mm_token_type_ids": (ids == self.image_token_id).int(),
+        }
+
     @torch.no_grad()
     def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
         """Run the frozen vision side once: F_I before the merger, what the LM reads after it."""

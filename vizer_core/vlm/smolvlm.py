@@ -119,6 +119,29 @@ class SmolVlm(CaptionWriter):
         """Width dv of the vision tower."""
         return int(self.base.config.vision_config.hidden_size)
 
+    @property
+    def merge(self) -> int:
+        """Patches a side that become one token."""
+        return int(self.base.config.scale_factor)
+
+    def patch_rows(self, grid: tuple[int, ...]) -> int:
+        """Return how many rows of patches a tile has; its columns are as many."""
+        config = self.base.config.vision_config
+        return int(config.image_size // config.patch_size)
+
+    def connect(self, chained: Float[Tensor, "s chained"]) -> Float[Tensor, "s h"]:
+        """Run the connector on blocks of `merge` x `merge` patches, row by row, chained."""
+        return self.base.model.connector.modality_projection.proj(chained)
+
+    def pixel_inputs(self, image: Image.Image, ids: Int[Tensor, "1 t"]) -> dict[str, Tensor]:
+        """Return what transformers' own `forward` takes for one picture, nothing cached."""
+        pixels, _ = self.preprocess([image])
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "pixel_values": pixels[None].to(self.embedding_table),
+        }
+
     @torch.no_grad()
     def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
         """Run the frozen vision side once: F_I before the connector, what the LM reads after it."""
