@@ -8,7 +8,7 @@ so that several processes do what one does with the same batch, up to rounding.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, distributed
 
 Item = TypeVar("Item")
+_before: list[Callable[[], None]] = []
 
 
 def start_processes(device: torch.device) -> None:
@@ -42,9 +43,26 @@ def is_main_process() -> bool:
     return process_rank()[0] == 0
 
 
+def before_meetings(call: Callable[[], None]) -> None:
+    """Have `call` run in every process before it meets the others in one of the sums below.
+
+    A sharded model is one that needs it: `vizer_core.sharding`.
+    """
+    _before.append(call)
+
+
+def _meets() -> bool:
+    """Say whether there are others, and do what is to be done before meeting them."""
+    if process_rank()[1] == 1:
+        return False
+    for call in _before:
+        call()
+    return True
+
+
 def wait_for_everyone() -> None:
     """Go on when every process has come this far."""
-    if process_rank()[1] > 1:
+    if _meets():
         distributed.barrier()
 
 
@@ -78,9 +96,25 @@ def pieces(places: range, size: int | None) -> list[range]:
     return [places[first : first + step] for first in range(0, len(places), step)]
 
 
+def even_pieces(places: range, size: int | None, count: int) -> list[tuple[range, bool]]:
+    """Cut this process's places as `pieces` does, and fill up to what every process has.
+
+    `count` items are shared out by `share`. A filler repeats the first place (of all, where there
+    is none here) and is marked False: it must not weigh anything.
+
+    >>> even_pieces(range(2, 5), 2, 3)
+    [(range(2, 4), True), (range(4, 5), True)]
+    """
+    own = [(piece, True) for piece in pieces(places, size)]
+    longest = -(-count // process_rank()[1])
+    most = 1 if size is None else -(-longest // size)
+    first = places.start if len(places) else 0
+    return own + [(range(first, first + 1), False)] * (most - len(own))
+
+
 def sum_gradients(parameters: Iterable[Tensor]) -> None:
     """Replace each gradient by its sum over processes; a missing one counts as zero."""
-    if process_rank()[1] == 1:
+    if not _meets():
         return
     for parameter in parameters:
         if parameter.grad is None:
@@ -90,7 +124,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
 
 def sum_over_processes(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Return the sum of each number over processes; alone, the numbers themselves."""
-    if process_rank()[1] == 1:
+    if not _meets():
         return values
     nccl = distributed.get_backend() == "nccl"  # it adds up what lies on a GPU, and nothing else
     total = values.to("cuda" if nccl else "cpu", copy=True)
@@ -100,10 +134,9 @@ def sum_over_processes(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 def gather_items(mine: Sequence[Item]) -> list[Item]:
     """Join every process's items, in the order of the processes; all processes get all."""
-    _, world = process_rank()
-    if world == 1:
+    if not _meets():
         return list(mine)
-    parts: list[list[Item]] = [[] for _ in range(world)]
+    parts: list[list[Item]] = [[] for _ in range(process_rank()[1])]
     distributed.all_gather_object(parts, list(mine))
     return [item for part in parts for item in part]
 

@@ -1,6 +1,7 @@
 """The same work for one process and for two: `run_jobs` here, or this file under torchrun.
 
 Batches are chosen so that they do not divide: one has fewer items than there are processes.
+With the word "sharded" each process keeps half of every model's blocks.
 """
 
 from __future__ import annotations
@@ -18,9 +19,18 @@ from tiny_vlm import noise_images, tiny_smol
 from tests.textonly.test_train import CONFIG as TEXT
 from tests.textonly.test_train import new_adaptor, pairs
 from tests.textonly.tiny_models import tiny_language_model
-from vizer_core.decoding import Sample
-from vizer_core.processes import gather_rows, process_rank, start_processes, sum_over_processes
+from vizer_core.decoding import Beam, Sample
+from vizer_core.processes import (
+    gather_items,
+    gather_rows,
+    my_share,
+    process_rank,
+    start_processes,
+    sum_over_processes,
+    wait_for_everyone,
+)
 from vizer_core.runtime import seeded
+from vizer_core.sharding import HeldBytes
 from vizer_core.textonly.train import fit_text_only
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
@@ -39,6 +49,16 @@ ZERO = ZeroLabelConfig(
 )
 RL = RlConfig(images_per_step=3, samples=2, learning_rate=1e-2, decoding=RULE, warmup_steps=1)
 IMAGES = noise_images(7)
+CPU = torch.device("cpu")
+SHARDED = "sharded" in sys.argv[1:]
+held: list[HeldBytes] = []
+
+
+def placed(model):
+    """Return the model as it is, or cut over the processes."""
+    if SHARDED:
+        held.append(model.shard(CPU))
+    return model
 
 
 def flat(weights) -> torch.Tensor:
@@ -53,7 +73,8 @@ def words(texts) -> torch.Tensor:
 def text_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
     adaptor = new_adaptor(dropout=0.0)
     config = replace(TEXT, batch_size=3, captions_at_once=at_once)
-    history = fit_text_only(adaptor, tiny_language_model(), pairs(), config, generator=seeded(0))
+    model = placed(tiny_language_model())
+    history = fit_text_only(adaptor, model, pairs(), config, generator=seeded(0))
     weights = [_without_key_bias(name, weight) for name, weight in adaptor.named_parameters()]
     return {"text": flat(weights), "text_loss": torch.tensor(history.loss)}
 
@@ -70,7 +91,7 @@ def _without_key_bias(name: str, weight: torch.Tensor) -> torch.Tensor:
 
 
 def ready():
-    vlm = tiny_smol()
+    vlm = placed(tiny_smol())
     source = ImageSource(vlm, IMAGES)
     space = centre(source.select(list(range(len(IMAGES)))).image_features)
     fitted = random_mapper(MapperConfig(32, 24, 16), space, generator=seeded(5))
@@ -78,8 +99,9 @@ def ready():
     return vlm, source, fitted
 
 
-def zero_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
+def zero_job(at_once: int | None = None, *, recompute: bool = False) -> dict[str, torch.Tensor]:
     vlm, source, fitted = ready()
+    vlm.recompute = recompute
     config = replace(ZERO, images_at_once=at_once)
     history = train_zero_label(
         vlm, source, config, objective=ImageContext(fitted), generator=seeded(7)
@@ -137,15 +159,49 @@ def run_jobs(folder: Path) -> dict[str, torch.Tensor]:
     return text_job() | zero_job() | rl_job() | retrieval_job() | mapper_job(folder)
 
 
+def beam_job() -> dict[str, torch.Tensor]:
+    """Captions of a language model by beams; processes have unequal parts of three prefixes."""
+    model = placed(tiny_language_model())
+    prefix = torch.randn(3, 2, model.width, generator=seeded(3))
+    found: list[str] = []
+    for place in my_share(3):
+        rule = Beam(width=2, max_tokens=4 + 2 * place)
+        found += model.generate(prefix[place : place + 1], decoding=rule).texts
+    return {"beams": words(gather_items(found))}
+
+
+def sharded_jobs(folder: Path) -> dict[str, torch.Tensor]:
+    """Do the same with cut models, and what needs more passes in one process than in the other."""
+    found = run_jobs(folder)
+    for name, job in (("text", text_job), ("zero", zero_job), ("rl", rl_job)):
+        found |= {f"{key}_piecewise": value for key, value in job(1).items() if key == name}
+    found["zero_recomputed"] = zero_job(recompute=True)["zero"]
+    found |= beam_job()
+    bytes_of = [(each.here, each.whole) for each in held]
+    return found | {"held": torch.tensor(bytes_of)}
+
+
+def unequal_passes() -> None:
+    """Pass a cut model with gradient in one process only, which has to end in an error in both."""
+    model = placed(tiny_language_model())
+    if process_rank()[0] == 0:
+        embeddings = torch.zeros(1, 2, model.width, requires_grad=True)
+        model.logits(embeddings, torch.ones(1, 2, dtype=torch.bool))
+    wait_for_everyone()
+
+
 def main() -> None:
     """Run the jobs as one of several processes and write what this one has."""
-    start_processes(torch.device("cpu"))
+    start_processes(CPU)
     rank, world = process_rank()
     assert world == 2 and torch.distributed.get_backend() == "gloo"
     assert float(sum_over_processes(torch.ones(1))) == 2.0
     assert gather_rows(torch.ones(rank, 3)).shape == (1, 3)
     out = Path(sys.argv[1])
-    save_file(run_jobs(out / "states"), out / f"rank{rank}.safetensors")
+    if "unequal" in sys.argv[1:]:
+        unequal_passes()
+    jobs = sharded_jobs if SHARDED else run_jobs
+    save_file(jobs(out / "states"), out / f"rank{rank}.safetensors")
     torch.distributed.destroy_process_group()
 
 

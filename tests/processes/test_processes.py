@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.processes.jobs import rl_job, run_jobs, text_job, zero_job
-from vizer_core.processes import gather_items, my_share, pieces, process_rank, share
-
-ROOT = Path(__file__).resolve().parents[2]
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # float32 sums in another order; seen: 1.4e-6
+from tests.processes.launched import TOLERANCE, torchrun
+from vizer_core.processes import even_pieces, gather_items, my_share, pieces, process_rank, share
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +18,8 @@ def one(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """Start two processes as `torchrun --standalone --nproc_per_node 2` does."""
     out = tmp_path_factory.mktemp("two")
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "vlm")))
-    environment = os.environ | {
-        "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
-    }  # fmt: skip
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    worker = str(Path(__file__).parent / "jobs.py")
-    done = subprocess.run(
-        [*launch, "--nproc_per_node", "2", worker, str(out)],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200,
-    )  # fmt: skip
+    done = torchrun(out)
     assert done.returncode == 0, done.stderr[-3000:]
     return [load_file(out / f"rank{rank}.safetensors") for rank in (0, 1)]
 
@@ -81,3 +64,13 @@ def test_shares_cover_every_item_once():
     assert [place for part in pieces(range(3, 9), 4) for place in part] == list(range(3, 9))
     with pytest.raises(ValueError, match="got process 2 of 2"):
         share(5, 2, 2)
+
+
+def test_every_process_has_as_many_pieces(monkeypatch):
+    for world, count, size in ((2, 5, 1), (3, 2, None), (2, 3, 2), (4, 9, 2)):
+        monkeypatch.setattr("vizer_core.processes.process_rank", lambda n=world: (0, n))
+        parts = [even_pieces(share(count, rank, world), size, count) for rank in range(world)]
+        assert len({len(part) for part in parts}) == 1
+        own = [place for part in parts for piece, mine in part if mine for place in piece]
+        assert own == list(range(count))
+        assert all(len(piece) == 1 for part in parts for piece, mine in part if not mine)

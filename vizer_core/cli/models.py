@@ -18,19 +18,41 @@ IN_MEMORY = 2_000  # pictures; more of them are opened again whenever they are n
 
 def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
     """Load a vision-language model: a micro one by name, others by hub id or folder."""
-    from vizer_core.processes import start_processes
     from vizer_core.runtime import pick_device
 
     place = pick_device(device)
-    start_processes(place)
+    sharded = _start(place)
+    load_on = "cpu" if sharded else str(place)
     if model in MICRO_VLMS:
         _require_auto(dtype, model)
         from vizer_core.micro import load_micro_vlm
 
-        return load_micro_vlm(model, place)
-    from vizer_core.vlm import load_vlm
+        vlm = load_micro_vlm(model, load_on)
+    else:
+        import torch
 
-    return load_vlm(model, device=str(place), dtype=_dtype(dtype))
+        from vizer_core.vlm import load_vlm
+
+        half = torch.bfloat16 if place.type == "cuda" else None  # the device's, not the loader's
+        vlm = load_vlm(model, device=load_on, dtype=_dtype(dtype) or half)
+    return _shard(vlm, place) if sharded else vlm
+
+
+def _start(place: Any) -> bool:
+    """Join the other processes; say whether they are to share the model's weights."""
+    from vizer_core.processes import start_processes
+    from vizer_core.sharding import sharding_asked
+
+    start_processes(place)
+    return sharding_asked()
+
+
+def _shard(model: Any, place: Any) -> Any:
+    """Cut a model over the processes, and say what this leaves in each."""
+    held = model.shard(place)
+    say(f"sharded (FSDP): each process holds {held.here / 2**20:,.1f} of "
+        f"{held.whole / 2**20:,.1f} MiB of the model", err=True)  # fmt: skip
+    return model
 
 
 def adapter_of(name: str) -> Path:
@@ -49,21 +71,23 @@ def adapter_of(name: str) -> Path:
 
 def language_model_of(model: str, device: str, dtype: str = "auto") -> Any:
     """Load a causal language model: the micro one by name, others by hub id or folder."""
-    from vizer_core.processes import start_processes
     from vizer_core.runtime import pick_device
 
-    start_processes(pick_device(device))
-    place = str(pick_device(device))
+    place = pick_device(device)
+    sharded = _start(place)
+    load_on = "cpu" if sharded else str(place)
     if model == MICRO_LM:
         _require_auto(dtype, model)
         from vizer_core.micro.lm_lab import load_micro_lm
 
-        return load_micro_lm(place)
-    import torch
+        lm = load_micro_lm(load_on)
+    else:
+        import torch
 
-    from vizer_core.language import CausalLM
+        from vizer_core.language import CausalLM
 
-    return CausalLM.from_pretrained(model, device=place, dtype=_dtype(dtype) or torch.float32)
+        lm = CausalLM.from_pretrained(model, device=load_on, dtype=_dtype(dtype) or torch.float32)
+    return _shard(lm, place) if sharded else lm
 
 
 def _require_auto(dtype: str, model: str) -> None:
@@ -95,7 +119,7 @@ def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
         try:
             image = open_image(file)
         except CorruptImage as error:
-            broken.append(f"{file}: {error}")
+            broken.append(f"{file}: {error.reason}")
             continue
         whole.append(file)
         if len(files) <= IN_MEMORY:

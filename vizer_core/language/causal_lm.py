@@ -24,6 +24,7 @@ from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of
 from vizer_core.language.protocol import Generated, TokenBatch
 from vizer_core.runtime import require
+from vizer_core.sharding import HeldBytes, shard_blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,6 +50,7 @@ class CausalLM:
         self.bos_id: int = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self.pad_id: int = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.frozen = True
+        self._whole_fingerprint: str | None = None
         model.eval().requires_grad_(False)
         model.generation_config = self._generation_config({})
 
@@ -73,8 +75,15 @@ class CausalLM:
 
     def unfreeze(self) -> None:
         """Let training reach the weights. Train or eval mode is then the caller's to set."""
+        if self._whole_fingerprint is not None:
+            raise ValueError(f"{self.name} is sharded, and stays frozen: train it in whole copies")
         self.frozen = False
         self.model.requires_grad_(True)
+
+    def shard(self, device: torch.device) -> HeldBytes:
+        """Cut the frozen model's blocks over all processes; see `vizer_core.sharding`."""
+        self._whole_fingerprint = self.fingerprint
+        return shard_blocks(self.model, device)
 
     @property
     def width(self) -> int:
@@ -93,7 +102,9 @@ class CausalLM:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of weights and architecture, 16 hex digits; computed anew each time."""
+        """Hash of weights and architecture, 16 hex digits; computed anew unless sharded."""
+        if self._whole_fingerprint is not None:
+            return self._whole_fingerprint
         digest = hashlib.sha256(type(self.model).__name__.encode())
         settings = self.model.config.to_diff_dict()
         kept = {k: v for k, v in settings.items() if k not in ("_name_or_path", "architectures",

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizer_core.language import PrefixLanguageModel, TokenBatch, prefixed
-from vizer_core.processes import my_share, pieces, process_rank, sum_over_processes
+from vizer_core.processes import even_pieces, my_share, process_rank, sum_over_processes
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.textonly.adaptor import Adaptor
@@ -163,12 +163,15 @@ def _set_rate(
 def _weighted(
     mine: range, config: TextOnlyConfig, lengths: Int[Tensor, " b"]
 ) -> list[tuple[range, float]]:
-    """Cut this process's part of a batch into pieces, each with its share of the batch's mean."""
+    """Cut this process's part of a batch into pieces, each with its share of the batch's mean.
+
+    All processes get as many; what only fills up weighs nothing.
+    """
     counts = target_counts(config.loss, lengths)
     total = int(counts.sum())
     return [
-        (piece, int(counts[piece.start : piece.stop].sum()) / total)
-        for piece in pieces(mine, config.captions_at_once)
+        (piece, int(counts[piece.start : piece.stop].sum()) / total if own else 0.0)
+        for piece, own in even_pieces(mine, config.captions_at_once, len(lengths))
     ]
 
 

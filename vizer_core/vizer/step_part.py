@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Decoding
-from vizer_core.processes import gather_rows, my_share, pieces, sum_over_processes
+from vizer_core.processes import even_pieces, gather_rows, my_share, sum_over_processes
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 from vizer_core.vlm.writing import skip_draws
@@ -55,12 +55,16 @@ class StepPart:
         return gather_rows(rows[:0] if self.idle else rows)
 
     def pieces(self, images_at_once: int | None) -> Iterator[Piece]:
-        """Yield this process's images piece by piece; in one where `images_at_once` is None."""
-        weight = 0.0 if self.idle else 1.0
+        """Yield this process's images piece by piece; in one where `images_at_once` is None.
+
+        All processes yield as many pieces; what only fills up weighs nothing.
+        """
+        real = 0.0 if self.idle else 1.0
         tokens = self.captions.mask.sum(dim=1).double().cpu()
-        total = float(sum_over_processes(weight * tokens.sum()[None])[0])
+        total = float(sum_over_processes(real * tokens.sum()[None])[0])
         k, own = self.samples, range(len(self.mine))
-        for images in pieces(own, images_at_once):
+        for images, mine in even_pieces(own, images_at_once, self.count):
+            weight = real if mine else 0.0
             rows = range(images.start * k, images.stop * k)
             whole = len(images) == len(own)
             yield Piece(

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vizer_core.runtime import require
+from vizer_core.sharding import HeldBytes, held_bytes, shard_blocks
 from vizer_core.vlm.frozen import adapters_off, fingerprint_of
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 from vizer_core.vlm.recompute import recomputed
@@ -106,6 +107,16 @@ class LanguageSide(ABC):
     def lora_targets_for(self, projections: Sequence[str]) -> str:
         """Return the regex of some projections only, such as `("q_proj", "v_proj")`."""
         return language_targets(self.lora_stem, projections)
+
+    def shard(self, device: torch.device) -> HeldBytes:
+        """Cut the text model's blocks over all processes, LoRA not yet on it.
+
+        The vision side, embeddings and the head stay whole; see `vizer_core.sharding`.
+        """
+        _ = self.fingerprint  # from here on no process has all the weights
+        shard_blocks(self.text_model, device)
+        self.base.to(device)
+        return held_bytes(self.base)
 
     def adapter_off(self) -> AbstractContextManager[None]:
         """Run the base model inside this context: LoRA is switched off, and back on after."""
