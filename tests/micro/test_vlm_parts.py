@@ -25,7 +25,6 @@ from vizer_core.micro.vlm_processor import (
 )
 from vizer_core.micro.vlm_vision import (
     IGNORED,
-    NOTHING,
     DenseHeads,
     dense_accuracy,
     dense_labels,
@@ -108,7 +107,7 @@ def test_dense_labels_of_a_known_scene() -> None:
     labels = dense_labels([scene], 8)
     kind = labels.kind[0].view(8, 8)
     assert (kind[1:3, 1:3] == ids["dog"]).all() and kind[0, 0] == IGNORED
-    assert (kind[:4, 4:] == NOTHING).all()
+    assert (kind[:4, 4:] == labels.nothing).all()
     centres = labels.centre[0].view(8, 8).nonzero().tolist()
     assert centres == [[2, 2], [6, 6]]
     assert labels.bag[0, ids["dog"]] == labels.bag[0, ids["cat"]] == 0.5
@@ -126,14 +125,14 @@ def test_the_front_object_hides_the_one_behind() -> None:
 def test_heads_that_say_the_labels_have_no_loss_and_full_accuracy() -> None:
     split = MicroSplit("validation", 4)
     labels = dense_labels(split.scenes, 8)
-    heads = DenseHeads(NOTHING + 1)
+    heads = DenseHeads(labels.nothing + 1)
     with torch.no_grad():
         for head in (heads.kind, heads.place, heads.centre, heads.bag):
             head.weight.zero_()
             head.bias.zero_()
-        heads.kind.weight.copy_(20 * torch.eye(NOTHING + 1))
-    kinds = labels.kind.masked_fill(labels.kind == IGNORED, NOTHING)
-    patches = torch.nn.functional.one_hot(kinds, NOTHING + 1).float()
+        heads.kind.weight.copy_(20 * torch.eye(labels.nothing + 1))
+    kinds = labels.kind.masked_fill(labels.kind == IGNORED, labels.nothing)
+    patches = torch.nn.functional.one_hot(kinds, labels.nothing + 1).float()
     accuracy = dense_accuracy(patches, heads, labels)
     assert accuracy["kind"] == accuracy["nothing"] == 1.0
     blind = dense_loss(torch.zeros_like(patches), heads, labels)

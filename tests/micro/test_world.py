@@ -21,7 +21,9 @@ from vizer_core.micro.lexicon import (
     KIND_BY_NAME,
     OBJECTS,
     PLACE_BY_NAME,
+    WORLDS,
 )
+from vizer_core.micro.other_objects import OTHER_OBJECTS
 from vizer_core.micro.questions import questions_of
 from vizer_core.micro.sprites import art, check_art, sprite
 from vizer_core.micro.tokenizer import CONTEXT_LENGTH, MicroTokenizer, split_words, vocabulary
@@ -33,9 +35,11 @@ from vizer_core.micro.world import (
     _overlap,
     places_of,
     scene_rng,
+    world_of,
 )
 
 MANY = 3000
+HOME_AND_AWAY = [split for split in SPLITS if world_of(split) == "home"]
 
 
 def scenes(split: str = "train", n: int = MANY) -> list[Scene]:
@@ -49,16 +53,18 @@ def test_the_world_is_as_large_as_promised() -> None:
     assert len(HOME_PLACES) >= 8 and len(AWAY_PLACES) >= 4
     assert not {p.name for p in HOME_PLACES} & {p.name for p in AWAY_PLACES}
     assert set(PAINTERS) == set(PLACE_BY_NAME)
-    assert len(KIND_BY_NAME) == len(OBJECTS), "two kinds share a name"
+    assert len(KIND_BY_NAME) == len(OBJECTS) + len(OTHER_OBJECTS), "two kinds share a name"
 
 
-def test_every_object_has_its_drawing_and_no_two_look_alike() -> None:
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_object_has_its_drawing_and_no_two_of_a_world_look_alike(world: str) -> None:
     check_art()
-    small = np.stack([np.asarray(art(k.code).resize((16, 16))).ravel() for k in OBJECTS])
+    every = WORLDS[world].objects
+    small = np.stack([np.asarray(art(k.code).resize((16, 16))).ravel() for k in every])
     distance = np.abs(small[:, None].astype(int) - small[None].astype(int)).mean(-1)
     np.fill_diagonal(distance, 255)
     worst = np.unravel_index(distance.argmin(), distance.shape)
-    assert distance.min() > 15, [OBJECTS[i].name for i in worst]
+    assert distance.min() > 15, [every[i].name for i in worst]
 
 
 def test_a_missing_drawing_is_named() -> None:
@@ -70,7 +76,9 @@ HUES = {"red": (0, 12), "orange": (14, 42), "yellow": (43, 62), "green": (63, 16
         "blue": (180, 235), "purple": (255, 300), "pink": (315, 352)}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [k for k in OBJECTS if k.colour], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind", [k for k in KIND_BY_NAME.values() if k.colour], ids=lambda k: k.name
+)
 def test_the_colour_said_of_an_object_is_the_commonest_in_its_art(kind) -> None:
     hsv = np.asarray(art(kind.code).convert("RGB").convert("HSV")).reshape(-1, 3).astype(float)
     opaque = np.asarray(art(kind.code).getchannel("A")).ravel() > 128
@@ -94,7 +102,7 @@ def test_a_scene_repeats_byte_for_byte() -> None:
 def test_the_world_has_not_changed_since_the_shipped_models_were_trained() -> None:
     """If this hash must change, every shipped model must be trained again (`make lab`)."""
     text = io.StringIO()
-    for split in SPLITS:
+    for split in HOME_AND_AWAY:
         for i in range(40):
             scene = make_scene(split, i)
             places = [(o.name, o.x, o.y, round(o.w, 6), o.flip) for o in scene.objects]
@@ -197,7 +205,7 @@ def test_the_two_styles_do_not_read_alike() -> None:
 
 def test_the_tokenizer_knows_every_word_the_world_uses() -> None:
     tokenizer = MicroTokenizer()
-    said = [c for split in SPLITS for s in scenes(split, 300) for c in captions_of(s)]
+    said = [c for split in HOME_AND_AWAY for s in scenes(split, 300) for c in captions_of(s)]
     said += [q.text for s in scenes("test", 300) for q in questions_of(s)]
     said += [q.answer for s in scenes("test", 300) for q in questions_of(s)]
     assert not [text for text in said if tokenizer.ids["<unk>"] in tokenizer.encode(text)]

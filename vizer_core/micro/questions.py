@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vizer_core.metrics.grounding import relation_holds
-from vizer_core.micro.lexicon import KIND_BY_NAME, OBJECTS, RELATION_WORDS
-from vizer_core.micro.world import Scene, scene_rng
+from vizer_core.micro.lexicon import KIND_BY_NAME, RELATION_WORDS
+from vizer_core.micro.world import Scene, objects_of, scene_rng
 
 RELATIONS_ASKED = ("left of", "right of", "above", "below")
 COUNT_NAMES = {1: "one", 2: "two", 3: "three", 4: "four"}
@@ -32,7 +32,7 @@ def _ask_presence(scene: Scene, draw: Callable[[], float]) -> Question:
     if draw() < 0.5:
         name, answer = there[int(draw() * len(there))], "yes"
     else:
-        absent = [k.name for k in OBJECTS if k.name not in there]
+        absent = [k.name for k in objects_of(scene.split) if k.name not in there]
         name, answer = absent[int(draw() * len(absent))], "no"
     return Question(f"is there {_with_article(name)} in this picture ?", answer, "presence")
 

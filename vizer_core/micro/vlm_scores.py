@@ -22,7 +22,7 @@ from vizer_core.metrics.grounding import ground_captions, grounding_rates, is_ex
 from vizer_core.micro.data import MicroSplit
 from vizer_core.micro.lexicon import micro_lexicon
 from vizer_core.micro.vlm_images import encode_pictures
-from vizer_core.micro.world import Scene
+from vizer_core.micro.world import Scene, world_of
 from vizer_core.runtime import seeded
 from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.first_words import first_word_mass
@@ -44,7 +44,8 @@ def caption_scores(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str
     >>> scores["vague"], scores["object_recall"]
     (1.0, 0.0)
     """
-    counts = ground_captions(captions, [s.truth for s in scenes], lexicon=micro_lexicon())
+    lexicon = micro_lexicon(world_of(scenes[0].split))
+    counts = ground_captions(captions, [s.truth for s in scenes], lexicon=lexicon)
     rates = grounding_rates(reduce(add, counts))
     precision, recall = rates.get("object_precision", 0.0), rates["object_recall"]
     return {
