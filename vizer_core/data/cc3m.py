@@ -21,10 +21,12 @@ from pathlib import Path
 
 from vizer_core.data.images import IMAGE_SUFFIXES
 from vizer_core.data.karpathy import one_line
+from vizer_core.data.lines import read_lines
 from vizer_core.data.records import Record
 from vizer_core.data.tars import stream_tar
 
 _ADDRESS = ("http://", "https://")
+_HEADER = {"caption", "url"}
 
 
 @dataclass(frozen=True)
@@ -70,26 +72,33 @@ def img2dataset_name(row: int) -> str:
 
 
 def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCaption]:
-    """Yield the rows of the published list, captions on one line; blank captions are counted."""
+    """Yield the rows of the published list, captions on one line; blank captions are counted.
+
+    A first line `caption<TAB>url`, which img2dataset wants, is no row. Quotes are part of a
+    caption: the published list quotes nothing.
+    """
     path = Path(tsv)
     if not path.is_file():
         raise FileNotFoundError(f"no list of captions at {path}")
     caption_first: bool | None = None
-    with path.open(encoding="utf-8", newline="\n") as stream:
-        for row, line in enumerate(stream):
-            columns = line.rstrip("\r\n").split("\t")
-            if caption_first is None:
-                caption_first = not columns[0].startswith(_ADDRESS)
-            url = columns[1 if caption_first else 0] if len(columns) == 2 else ""
-            if not url.startswith(_ADDRESS):
-                order = "caption<TAB>address" if caption_first else "address<TAB>caption"
-                raise ValueError(f"{path}, line {row + 1}: wanted {order}, got {line[:80]!r}")
-            counts.read += 1
-            caption = one_line(columns[0 if caption_first else 1])
-            if caption:
-                yield WebCaption(row, url, caption)
-            else:
-                counts.blank += 1
+    row = 0
+    for number, line in read_lines(path):
+        columns = line.split("\t")
+        if number == 1 and {name.strip().lower() for name in columns} == _HEADER:
+            continue
+        if caption_first is None:
+            caption_first = not columns[0].startswith(_ADDRESS)
+        url = columns[1 if caption_first else 0] if len(columns) == 2 else ""
+        if not url.startswith(_ADDRESS):
+            order = "caption<TAB>address" if caption_first else "address<TAB>caption"
+            raise ValueError(f"{path}, line {number}: wanted {order}, got {line[:80]!r}")
+        counts.read += 1
+        caption = one_line(columns[0 if caption_first else 1])
+        if caption:
+            yield WebCaption(row, url, caption)
+        else:
+            counts.blank += 1
+        row += 1
 
 
 def stream_cc3m(
@@ -119,14 +128,19 @@ def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSa
 
     A sample is a run of members that share a name up to its first dot: an image and a `.txt` with
     its caption. One without an image counts as missing, one without a caption in UTF-8 as blank,
-    and one that follows its own twin as repeated.
+    and one that follows its own twin as repeated. Ids begin with the file's name, so two files of
+    one name are refused.
     """
+    opened: set[str] = set()
     for path in map(Path, tars):
+        if path.stem in opened:
+            raise ValueError(f"got a second tar file {path.name}: {path}. Wanted each name once.")
+        opened.add(path.stem)
         before = None
         for group in stream_tar(path, read={".txt", *IMAGE_SUFFIXES}):
             counts.read += 1
             image = group.first(IMAGE_SUFFIXES)
-            caption = _text(group.members.get(".txt", b""))
+            caption = text_of_bytes(group.members.get(".txt", b""))
             twin, before = group.name == before, group.name
             if twin:
                 counts.repeated += 1
@@ -138,9 +152,13 @@ def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSa
                 yield TarSample(f"{path.stem}/{group.name}", image, caption)
 
 
-def _text(content: bytes) -> str:
-    """Return a caption on one line, or nothing where its bytes are no UTF-8."""
+def text_of_bytes(content: bytes) -> str:
+    r"""Return a caption on one line, or nothing where its bytes are no UTF-8.
+
+    >>> text_of_bytes(b"\xef\xbb\xbfa cat\r\n"), text_of_bytes(b"caf\xe9")
+    ('a cat', '')
+    """
     try:
-        return one_line(content.decode("utf-8"))
+        return one_line(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return ""

@@ -20,6 +20,7 @@ import torch
 
 from vizer_core.data.coco import coco2014
 from vizer_core.data.karpathy import one_line
+from vizer_core.data.lines import read_lines
 from vizer_core.data.records import Record
 from vizer_core.store import read_json
 
@@ -137,8 +138,7 @@ def read_corpus(path: Path) -> CaptionCorpus:
     if not path.is_file():
         raise FileNotFoundError(f"no corpus at {path}")
     if path.suffix.lower() != ".json":
-        with path.open(encoding="utf-8") as stream:
-            return corpus_of_captions(path.stem, stream)
+        return corpus_of_captions(path.stem, (line for _, line in read_lines(path)))
     content = read_json(path)
     if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
         raise ValueError(f'{path} is no list of captions: wanted ["a cat", "a dog", ...]')

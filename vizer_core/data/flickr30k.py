@@ -16,6 +16,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vizer_core.data.karpathy import one_line, read_karpathy
+from vizer_core.data.lines import read_lines
 from vizer_core.data.records import Record, require_images
 
 _LINE = re.compile(r"(?P<name>[^\t#/\\]+)#(?P<place>\d+)\t(?P<caption>.*)")
@@ -63,20 +64,19 @@ def read_flickr30k_tokens(
 
 def _numbered_captions(path: Path) -> dict[str, dict[int, str]]:
     captions: dict[str, dict[int, str]] = {}
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            found = _LINE.fullmatch(line.rstrip("\r\n"))
-            if found is None or not one_line(found["caption"]):
-                raise ValueError(
-                    f"{path}, line {number}: wanted name.jpg#0<TAB>caption, got {line[:60]!r}"
-                )
-            texts = captions.setdefault(found["name"], {})
-            if int(found["place"]) in texts:
-                raise ValueError(
-                    f"{path}, line {number}: caption {found['place']} of {found['name']} stands "
-                    "there twice"
-                )
-            texts[int(found["place"])] = one_line(found["caption"])
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        found = _LINE.fullmatch(line)
+        if found is None or not one_line(found["caption"]):
+            raise ValueError(
+                f"{path}, line {number}: wanted name.jpg#0<TAB>caption, got {line[:60]!r}"
+            )
+        texts = captions.setdefault(found["name"], {})
+        if int(found["place"]) in texts:
+            raise ValueError(
+                f"{path}, line {number}: caption {found['place']} of {found['name']} stands "
+                "there twice"
+            )
+        texts[int(found["place"])] = one_line(found["caption"])
     return captions

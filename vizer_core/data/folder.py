@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vizer_core.data.images import IMAGE_SUFFIXES
+from vizer_core.data.images import IMAGE_SUFFIXES, OTHER_SUFFIXES
 from vizer_core.data.karpathy import one_line
-from vizer_core.data.records import Record
+from vizer_core.data.lines import read_lines
+from vizer_core.data.records import Record, name_in_other_letters
 from vizer_core.store import read_json
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,16 @@ def read_folder(folder: Path, captions: Path | None = None) -> tuple[Record, ...
         raise FileNotFoundError(f"no folder {folder}")
     if captions is not None:
         return _captioned(folder, read_captions(captions), Path(captions))
-    names = image_names(folder)
+    files = _visible_files(folder)
+    names, others = _ending_in(files, IMAGE_SUFFIXES), _ending_in(files, OTHER_SUFFIXES)
+    passed_over = f"{len(others)} pictures such as {others[0]}" if others else ""
     if not names:
         raise ValueError(
             f"no images under {folder}: wanted files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
+            + (f", got {passed_over}. Save them as JPEG first." if others else "")
         )
+    if others:
+        logger.warning("%s in %s are left out: save them as JPEG first", passed_over, folder)
     return tuple(Record(name, folder / name, ()) for name in names)
 
 
@@ -56,13 +62,7 @@ def image_names(folder: Path) -> list[str]:
 
     A file counts by its suffix, whether it can be read or not.
     """
-    names = (path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
-    return sorted(
-        name.as_posix()
-        for name in names
-        if name.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in name.parts)
-    )
+    return _ending_in(_visible_files(folder), IMAGE_SUFFIXES)
 
 
 def read_captions(path: Path) -> Captions:
@@ -83,6 +83,15 @@ def read_captions(path: Path) -> Captions:
     return _from_mapping(path)
 
 
+def _visible_files(folder: Path) -> list[Path]:
+    names = (path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
+    return [name for name in names if not any(part.startswith(".") for part in name.parts)]
+
+
+def _ending_in(names: Sequence[Path], suffixes: Collection[str]) -> list[str]:
+    return sorted(name.as_posix() for name in names if name.suffix.lower() in suffixes)
+
+
 def _captioned(folder: Path, captions: Captions, source: Path) -> tuple[Record, ...]:
     if not captions:
         raise ValueError(f"{source} holds no captions: wanted at least one")
@@ -94,6 +103,7 @@ def _captioned(folder: Path, captions: Captions, source: Path) -> tuple[Record, 
         raise FileNotFoundError(
             f"{source} has captions for {len(absent)} files that are not in {folder}: "
             f"{', '.join(absent[:3])}. Names are relative to the folder."
+            f"{name_in_other_letters(folder / absent[0])}"
         )
     unnamed = sorted(set(image_names(folder)) - set(captions))
     if unnamed:
@@ -115,13 +125,13 @@ def _from_mapping(path: Path) -> Captions:
             found[key] = value
         return found
 
-    content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+    content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
     return {name: _texts(value, f"{path}, {name!r}") for name, value in content.items()}
 
 
 def _from_lines(path: Path) -> Captions:
     captions: Captions = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in read_lines(path):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

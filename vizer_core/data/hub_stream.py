@@ -15,11 +15,11 @@ so do the files of this folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vizer_core.data.cc3m import StreamCounts
+from vizer_core.data.cc3m import StreamCounts, text_of_bytes
 from vizer_core.data.karpathy import one_line
 from vizer_core.runtime import require
 
@@ -58,7 +58,9 @@ def stream_hub(
     """Yield the rows of a data set by its hub name, or of local files by their format's name.
 
     Rows without a picture or a caption are counted and left out. Process `rank` of `world` gets
-    every `world`-th row, or whole files where there are enough of them.
+    every `world`-th row, or whole files where there are enough of them. Without a column of ids a
+    row is called by its place in the stream, `000000007`, and by its process if there are several,
+    `1of2-000000007`.
     """
     datasets = require("datasets", extra="hub", why="a data set of the hub")
     try:
@@ -68,18 +70,25 @@ def stream_hub(
             f"cannot stream {name!r}, split {split!r}: {error} Wanted a data set of the hub "
             "(and the hub in reach), or 'parquet', 'webdataset' or 'imagefolder' with data_files="
         ) from error
-    rows = rows.cast_column(columns.image, datasets.Image(decode=False)) if rows.features else rows
+    if rows.features:
+        _require_columns(rows.features, columns)
+        rows = rows.cast_column(columns.image, datasets.Image(decode=False))
     if world > 1:
         from datasets.distributed import split_dataset_by_node
 
         rows = split_dataset_by_node(rows, rank=rank, world_size=world)
-    yield from read_rows(rows, columns=columns, counts=counts)
+    prefix = f"{rank}of{world}-" if world > 1 else ""
+    yield from read_rows(rows, columns=columns, counts=counts, prefix=prefix)
 
 
 def read_rows(
-    rows: Iterable[Mapping[str, Any]], *, columns: HubColumns, counts: StreamCounts
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    columns: HubColumns,
+    counts: StreamCounts,
+    prefix: str = "",
 ) -> Iterator[HubSample]:
-    """Turn rows into samples, and count those that lack something.
+    """Turn rows into samples, and count those that lack something; `prefix` begins made-up ids.
 
     >>> counts = StreamCounts()
     >>> rows = [{"image": {"bytes": b"x"}, "caption": "a cat"}, {"image": None, "caption": "gone"}]
@@ -98,11 +107,16 @@ def read_rows(
         elif columns.captions and not captions:
             counts.blank += 1
         else:
-            name = str(row[columns.id]) if columns.id else f"{place:09d}"
-            yield HubSample(name, image, captions)
+            name = row[columns.id] if columns.id else f"{prefix}{place:09d}"
+            if name is None or name == "":
+                raise ValueError(
+                    f"row {place} has no id in column {columns.id!r}: name another column, or none "
+                    "(HubColumns(id='')) and rows are called by their place"
+                )
+            yield HubSample(str(name), image, captions)
 
 
-def _require_columns(row: Mapping[str, Any], columns: HubColumns) -> None:
+def _require_columns(row: Collection[str], columns: HubColumns) -> None:
     wanted = [name for name in (columns.image, columns.captions, columns.id) if name]
     absent = [name for name in wanted if name not in row]
     if absent:
@@ -130,13 +144,16 @@ def _bytes_of(value: Any) -> bytes | None:
 
 
 def _captions_of(value: Any) -> tuple[str, ...]:
-    """Return captions on one line each: a row holds one, or a list, or objects with a `raw`."""
+    """Return captions on one line each: a row holds one, or a list, or objects with a `raw`.
+
+    Text that is missing, or whose bytes are no UTF-8, gives none.
+    """
     texts = [value] if isinstance(value, str | bytes | Mapping) else list(value or [])
     found = []
     for text in texts:
         if isinstance(text, Mapping):
             text = text.get("raw", "")
         if isinstance(text, bytes):
-            text = text.decode("utf-8", errors="replace")
-        found.append(one_line(str(text)))
+            text = text_of_bytes(text)
+        found.append("" if text is None else one_line(str(text)))
     return tuple(text for text in found if text)

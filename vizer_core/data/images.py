@@ -21,7 +21,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # formats that a folder of photographs or drawings holds; all of them Pillow reads by itself
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+# pictures that Pillow by itself does not read everywhere: phones and cameras write them
+OTHER_SUFFIXES = frozenset({".avif", ".cr2", ".dng", ".heic", ".heif", ".jxl", ".nef"})
 MAX_PIXELS = 89_478_485  # Pillow's own line for a decompression bomb: 1 GiB / 4 / 3
 WHITE = (255, 255, 255, 255)
 

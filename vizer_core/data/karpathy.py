@@ -101,6 +101,15 @@ def _images(path: Path) -> list[Mapping[str, Any]]:
         absent = [key for key in ("filename", "split", "sentences") if key not in keys]
         if absent:
             raise ValueError(f"{path}, image {number} has no {', '.join(absent)}: wanted all three")
+        if not all(isinstance(image[key], str) and image[key] for key in ("filename", "split")):
+            raise ValueError(
+                f"{path}, image {number}: filename is {image['filename']!r:.40} and split is "
+                f"{image['split']!r:.40}, wanted text"
+            )
+        if not isinstance(image["sentences"], list):
+            raise ValueError(
+                f"{path}, image {number}: sentences is {image['sentences']!r:.40}, wanted a list"
+            )
     return images
 
 

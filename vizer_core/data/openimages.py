@@ -16,6 +16,7 @@ not, and it is not applied here.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ def read_openimages(
 ) -> tuple[Record, ...]:
     """List the images under `image_root/split`, by id; or those in `ids`, which must be there.
 
-    Other files are passed over, by their names: a captions or label file is never opened.
+    Folders in it are searched too: the tar files unpack to `train_0` and so on. Other files are
+    passed over, by their names: a captions or label file is never opened.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} in Open Images: wanted one of {SPLITS}")
@@ -53,31 +55,43 @@ def read_openimages(
         raise FileNotFoundError(
             f"no folder {folder}: wanted Open Images' files as {split}/<16 hex digits>.jpg"
         )
-    found = [path for path in folder.iterdir() if _is_image(path.name)]
+    found = [
+        Path(place) / name
+        for place, _, names in os.walk(folder)
+        for name in names
+        if _is_image(name)
+    ]
     there = {path.stem: path for path in found}
     if len(there) < len(found):
-        twins = next(path for path in found if there[path.stem] != path)
+        twin = next(path for path in found if there[path.stem] != path)
+        pair = " and ".join(str(p.relative_to(folder)) for p in (twin, there[twin.stem]))
         raise ValueError(
-            f"{folder} holds {len(found)} files of {len(there)} images: {twins.name} and "
-            f"{there[twins.stem].name} have one id. Keep one of them."
+            f"{folder} holds {len(found)} files of {len(there)} images: {pair} have one id. Keep "
+            "one of them."
         )
     if not there:
         raise ValueError(f"no Open Images files in {folder}: wanted <16 hex digits>.jpg")
-    absent = sorted(set(ids or ()) - there.keys())
+    wanted = set(there if ids is None else ids)
+    absent = sorted(wanted - there.keys())
     if absent:
         raise FileNotFoundError(
-            f"{len(absent)} of {len(ids)} images are not in {folder}, first {absent[0]}"
+            f"{len(absent)} of {len(wanted)} images are not in {folder}, first {absent[0]}"
         )
-    return tuple(Record(name, there[name], ()) for name in sorted(ids or there))
+    return tuple(Record(name, there[name], ()) for name in sorted(wanted))
 
 
 def stream_openimages(tars: Iterable[Path]) -> Iterator[UnlabelledFile]:
-    """Yield the images of tar files one at a time; anything else in them is not read."""
+    """Yield the images of tar files one at a time; anything else in them is not read.
+
+    An image that follows its own twin, as in a tar that was written twice, comes once.
+    """
+    before = ""
     for path in tars:
         for group in stream_tar(path, read=IMAGE_SUFFIXES):
             name = PurePosixPath(group.name).name
             image = group.first(IMAGE_SUFFIXES)
-            if image is not None and _NAME.fullmatch(name):
+            if image is not None and _NAME.fullmatch(name) and name != before:
+                before = name
                 yield UnlabelledFile(name, image)
 
 

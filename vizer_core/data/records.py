@@ -6,6 +6,7 @@ A record's `id` names it in every file that is made from it: features, captions,
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +66,31 @@ def require_images(records: Sequence[Record]) -> None:
         listed = ", ".join(absent[:3])
         raise FileNotFoundError(
             f"{len(absent)} of {len(records)} image files are missing: {listed}"
+            f"{name_in_other_letters(Path(absent[0]))}"
         )
+
+
+def name_in_other_letters(path: Path) -> str:
+    """Say what a missing file is called where only case or the coding of an accent differs.
+
+    A Mac writes é as two characters (Unicode's NFD), most others as one (NFC); they look alike.
+
+    >>> name_in_other_letters(Path("no/such/folder/cat.jpg"))
+    ''
+    """
+    if not path.parent.is_dir():
+        return ""
+    alike = [file.name for file in path.parent.iterdir() if _letters(file) == _letters(path)]
+    if not alike:
+        return ""
+    return (
+        f". There is {alike[0]!r}, in letters that differ ({alike[0]!a}, wanted "
+        f"{path.name!a}): use one form in both places"
+    )
+
+
+def _letters(path: Path) -> str:
+    return unicodedata.normalize("NFC", path.name).casefold()
 
 
 def records_digest(records: Sequence[Record]) -> str:

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from vizer_core.data.karpathy import one_line
 from vizer_core.store import read_json
 
 VQAV2_CANDIDATES = 3_128
@@ -121,8 +122,14 @@ def read_answer_list(
 
 
 def read_vqav2(questions: Path, annotations: Path) -> tuple[VqaItem, ...]:
-    """Join a split's questions with their answers, by question number."""
-    asked = {row["question_id"]: row for row in _rows(questions, "questions", _QUESTION)}
+    """Join a split's questions with their answers, by question number; questions on one line."""
+    listed = list(_rows(questions, "questions", _QUESTION))
+    asked = {row["question_id"]: row for row in listed}
+    if len(asked) < len(listed):
+        raise ValueError(
+            f"{questions} holds {len(listed)} questions of {len(asked)} different numbers: wanted "
+            "each once"
+        )
     rows = list(_rows(annotations, "annotations", _ANNOTATION))
     answered = {row["question_id"] for row in rows}
     if len(rows) != len(answered) or asked.keys() != answered:
@@ -178,12 +185,18 @@ def _item(asked: dict[str, Any], row: dict[str, Any]) -> VqaItem:
             f"question {row['question_id']} is about image {asked['image_id']} in one file and "
             f"{row['image_id']} in the other: take both files of one split"
         )
-    return VqaItem(
-        id=str(row["question_id"]),
-        image_id=str(row["image_id"]),
-        question=asked["question"],
-        answer=row["multiple_choice_answer"],
-        answers=tuple(entry["answer"] for entry in row["answers"]),
-        question_type=row["question_type"],
-        answer_type=row["answer_type"],
-    )
+    try:
+        return VqaItem(
+            id=str(row["question_id"]),
+            image_id=str(row["image_id"]),
+            question=one_line(asked["question"]),
+            answer=one_line(row["multiple_choice_answer"]),
+            answers=tuple(one_line(entry["answer"]) for entry in row["answers"]),
+            question_type=row["question_type"],
+            answer_type=row["answer_type"],
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"question {row['question_id']} is not as in VQAv2: {error}. Wanted question and "
+            'multiple_choice_answer as text, answers as [{"answer": text}, ...]'
+        ) from error

@@ -1,0 +1,264 @@
+"""Every loader that reads pictures, on every kind of picture file that people have."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vizer_core.data import (
+    CorruptImage,
+    decode_image,
+    open_image,
+    read_flickr30k,
+    read_folder,
+    read_karpathy,
+    read_openimages,
+)
+from vizer_core.data.cc3m import StreamCounts, img2dataset_name, stream_cc3m, stream_tars
+from vizer_core.data.flickr30k import read_flickr30k_tokens
+from vizer_core.data.hub_stream import HubColumns, read_rows
+from vizer_core.data.openimages import stream_openimages
+
+HEX = "0123456789abcdef"
+RED = (200, 30, 30)
+
+
+def placed(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def tar_of(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def karpathy_file(root: Path, name: str) -> Path:
+    image = {"filename": name, "split": "test", "sentences": [{"raw": "a cat"}]}
+    (root / "k.json").write_text(json.dumps({"images": [image]}), encoding="utf-8")
+    return root / "k.json"
+
+
+def from_coco(root, content, name):
+    placed(root / "val2014" / name, content)
+    image = {"filepath": "val2014", "filename": name, "cocoid": 7, "split": "test",
+             "sentences": [{"raw": "a cat"}]}  # fmt: skip
+    (root / "k.json").write_text(json.dumps({"images": [image]}), encoding="utf-8")
+    (record,) = read_karpathy(root / "k.json", root, "test", restval=False)
+    return open_image(record.image)
+
+
+def from_flickr(root, content, name):
+    placed(root / name, content)
+    (record,) = read_flickr30k(karpathy_file(root, name), root, "test")
+    return open_image(record.image)
+
+
+def from_flickr_tokens(root, content, name):
+    placed(root / name, content)
+    (root / "r.token").write_text(f"{name}#0\ta cat\n", encoding="utf-8")
+    (record,) = read_flickr30k_tokens(root / "r.token", root)
+    return open_image(record.image)
+
+
+def from_cc3m(root, content, name):
+    placed(root / img2dataset_name(0), content)
+    (root / "l.tsv").write_text("a cat\thttp://x.example/1\n")
+    (record,) = stream_cc3m(root / "l.tsv", root, counts=StreamCounts())
+    return open_image(record.image)
+
+
+def from_cc3m_tar(root, content, name):
+    members = {f"000{Path(name).suffix}": content, "000.txt": b"a cat"}
+    counts = StreamCounts()
+    samples = list(stream_tars([tar_of(root / "0.tar", members)], counts=counts))
+    if not samples:
+        raise CorruptImage(Path(name), f"counted as missing: {counts.missing}")
+    return decode_image(samples[0].image, samples[0].id)
+
+
+def from_openimages(root, content, name):
+    placed(root / "train" / f"{HEX}{Path(name).suffix}", content)
+    (record,) = read_openimages(root, "train")
+    return open_image(record.image)
+
+
+def from_openimages_tar(root, content, name):
+    path = tar_of(root / "train_0.tar", {f"train_0/{HEX}{Path(name).suffix}": content})
+    (file,) = stream_openimages([path])
+    return decode_image(file.image, file.id)
+
+
+def from_folder(root, content, name):
+    placed(root / "more" / name, content)
+    (record,) = read_folder(root)
+    return open_image(record.image)
+
+
+def from_captioned_folder(root, content, name):
+    placed(root / "more" / name, content)
+    captions = root / "c.json"
+    captions.write_text(json.dumps({f"more/{name}": "a cat"}), encoding="utf-8")
+    (record,) = read_folder(root, captions)
+    return open_image(record.image)
+
+
+def from_hub(root, content, name):
+    counts = StreamCounts()
+    rows = [{"image": {"bytes": content, "path": name}, "caption": "a cat"}]
+    samples = list(read_rows(rows, columns=HubColumns(), counts=counts))
+    if not samples:
+        raise CorruptImage(Path(name), f"counted as missing: {counts.missing}")
+    return decode_image(samples[0].image, samples[0].id)
+
+
+def from_hub_path(root, content, name):
+    path = str(placed(root / name, content))
+    rows = [{"image": {"bytes": None, "path": path}, "caption": "a cat"}]
+    (sample,) = read_rows(rows, columns=HubColumns(), counts=StreamCounts())
+    return decode_image(sample.image, sample.id)
+
+
+LOADERS = (
+    from_coco, from_flickr, from_flickr_tokens, from_cc3m, from_cc3m_tar, from_openimages,
+    from_openimages_tar, from_folder, from_captioned_folder, from_hub, from_hub_path,
+)  # fmt: skip
+NAMED_BY_THE_USER = (
+    from_coco, from_flickr, from_flickr_tokens, from_folder, from_captioned_folder,
+)  # fmt: skip
+loaders = pytest.mark.parametrize("load", LOADERS, ids=lambda f: f.__name__[5:])
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def plain(mode: str = "RGB") -> Image.Image:
+    """Draw a picture of 24 x 16 pixels in one red."""
+    return Image.new("RGB", (24, 16), RED).convert(mode)
+
+
+def noisy() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(noise), "jpeg")
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(plain(), "jpeg", exif=exif)
+
+
+def half_clear() -> bytes:
+    layer = plain("RGBA")
+    layer.putalpha(0)
+    return encoded(layer, "png")
+
+
+GREY = (plain("L").getpixel((0, 0)),) * 3
+WHOLE = {
+    "plain.jpg": (encoded(plain(), "jpeg"), (24, 16), RED),
+    "grey.jpg": (encoded(plain("L"), "jpeg"), (24, 16), GREY),
+    "inks.jpg": (encoded(plain("CMYK"), "jpeg"), (24, 16), RED),
+    "turned.jpg": (turned(), (16, 24), RED),
+    "palette.png": (encoded(plain("P"), "png"), (24, 16), None),
+    "clear.png": (half_clear(), (24, 16), (255, 255, 255)),
+    "png-called.jpg": (encoded(plain(), "png"), (24, 16), RED),
+    "behind.jpg": (encoded(plain(), "jpeg") + bytes(100), (24, 16), RED),
+}
+BROKEN = {
+    "cut.jpg": noisy()[: len(noisy()) // 2],
+    "empty.jpg": b"",
+    "page.jpg": b"<html><body>404 Not Found</body></html>",
+}
+
+
+@loaders
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_pictures_come_upright_and_in_their_colours(load, name, tmp_path):
+    content, size, colour = WHOLE[name]
+    got = load(tmp_path, content, name)
+    assert (got.mode, got.size) == ("RGB", size)
+    wanted = np.asarray(RED if colour is None else colour)
+    away = 60 if colour is None else 12  # a palette has the nearest of its colours
+    assert np.abs(np.asarray(got, int) - wanted).max() <= away
+
+
+@loaders
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_pictures_are_refused_or_counted_never_given(load, name, tmp_path):
+    with pytest.raises(CorruptImage, match="cannot read") as caught:
+        load(tmp_path, BROKEN[name], name)
+    if name == "empty.jpg":
+        assert caught.value.reason in ("the file is empty", "counted as missing: 1")
+
+
+@loaders
+def test_a_suffix_in_capitals_is_a_picture(load, tmp_path):
+    if load is from_cc3m:
+        pytest.skip("img2dataset names the files")
+    assert load(tmp_path, encoded(plain(), "jpeg"), "IMG_1.JPG").size == (24, 16)
+
+
+@pytest.mark.parametrize("load", NAMED_BY_THE_USER, ids=lambda f: f.__name__[5:])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_in_any_letters(load, form, tmp_path):
+    name = unicodedata.normalize(form, "Märchen 猫 №1.jpg")
+    assert load(tmp_path, encoded(plain(), "jpeg"), name).size == (24, 16)
+
+
+@pytest.mark.parametrize("there", ["CAT.JPG", unicodedata.normalize("NFD", "café.jpg")])
+def test_a_name_that_differs_in_case_or_coding_is_shown(there, tmp_path):
+    asked = "cat.jpg" if there == "CAT.JPG" else "café.jpg"
+    placed(tmp_path / "pictures" / there, encoded(plain(), "jpeg"))
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 .* missing.* letters that differ") as one:
+        read_flickr30k(karpathy_file(tmp_path, asked), tmp_path / "pictures", "test")
+    (tmp_path / "c.json").write_text(json.dumps({asked: "a cat"}))
+    with pytest.raises(FileNotFoundError, match="letters that differ") as two:
+        read_folder(tmp_path / "pictures", tmp_path / "c.json")
+    assert all(ascii(there) in str(error.value) for error in (one, two))
+
+
+def test_open_images_unpacked_into_folders_are_found_and_twins_named(tmp_path):
+    content = encoded(plain(), "jpeg")
+    placed(tmp_path / "train" / "train_0" / f"{HEX}.jpg", content)
+    placed(tmp_path / "train" / "train_1" / f"{HEX[::-1]}.JPG", content)
+    records = read_openimages(tmp_path, "train")
+    assert [record.id for record in records] == sorted([HEX, HEX[::-1]])
+    assert [r.id for r in read_openimages(tmp_path, "train", ids=[HEX, HEX])] == [HEX]
+    placed(tmp_path / "train" / "train_2" / f"{HEX}.jpg", content)
+    with pytest.raises(ValueError, match=rf"3 files of 2 images: .*train_\d/{HEX}.jpg"):
+        read_openimages(tmp_path, "train")
+
+
+def test_an_open_images_tar_that_was_written_twice_gives_each_image_once(tmp_path):
+    content = encoded(plain(), "jpeg")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in (HEX, HEX, HEX[::-1]):
+            info = tarfile.TarInfo(f"{name}.jpg")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    assert [file.id for file in stream_openimages([tmp_path / "a.tar"])] == [HEX, HEX[::-1]]
+
+
+def test_pictures_of_phones_that_pillow_does_not_read_are_told(tmp_path, caplog):
+    placed(tmp_path / "new" / "IMG_1.HEIC", b"pixels")
+    with pytest.raises(ValueError, match=r"no images under .*got 1 pictures such as new/IMG_1"):
+        read_folder(tmp_path)
+    placed(tmp_path / "saved.jfif", encoded(plain(), "jpeg"))
+    (record,) = read_folder(tmp_path)
+    assert record.id == "saved.jfif" and "new/IMG_1.HEIC" in caplog.text

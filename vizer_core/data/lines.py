@@ -1,0 +1,28 @@
+"""Lines of text files that somebody else wrote: a list of captions, a token file, JSONL.
+
+What Windows leaves in them is taken off: a byte order mark at the start, CR before a line feed.
+Only a line feed ends a line, so that a caption may hold U+2028 or U+0085.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a UTF-8 file with their numbers from 1, one at a time, without their ends.
+
+    Raises `ValueError` for a line in another encoding, and says which.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number} is not UTF-8: byte {line[error.start]:#04x} at place "
+                    f"{error.start}. Save the file as UTF-8, with iconv for instance."
+                ) from error
+            yield number, text.rstrip("\r\n")
