@@ -34,14 +34,15 @@ runs         per system and seed: curve, KL in nats a token, share of greedy cap
              mapper's held-out cosine
 outlook      what was measured before training, per base and variant, whether the run helped
              (drawn object F1 at least .04 above base and control), and how often the rule was right
-             on a base that it was not fitted on
+             on a base that it was not fitted on; `other` has its forecasts in the other world
 not_run      cells that were planned and are not finished
 ===========  ===================================================================================
 
 Intervals are 95%, over scenes and seeds. Greedy metrics have no prefix; `sampled_` is the mean
 over draws at T = 1; names that end in `cool` were drawn at T = .7, and are to be compared with one
 another. Objects are scored exactly; `surprise` is nats a word under the shipped language model,
-which saw texts alone.
+which saw texts alone. In the other world no CLIP can judge and that language model lacks the words:
+CLIPScore, self-retrieval and surprise are absent there.
 """
 
 from __future__ import annotations

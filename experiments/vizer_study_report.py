@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from experiments.scoring import (
     score,
     score_rows,
 )
+from experiments.vizer_bases import home_of
 from experiments.vizer_study_world import Trial, scenes_of
 from experiments.vizer_world import JUDGE
 from vizer_core.language.fluency import surprise_statistics
@@ -151,13 +152,18 @@ def report(
         record |= {"longer": round(drift.longer, 4), "top1": drift.top1}
         runs.setdefault(system_of(trial, best), []).append(record)
     differences = difference_rows(found, _pairs(found))
+
+    def foretold(part: str, mapped: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+        ended = ends_of(plan.get(part, ()), differences, best) | ends_of_map(mapped)
+        return forecast_rows(ended, answers)
+
     return {
         "best": best.variant,
         "runs": runs,
         "scores": score_rows(found),
         "differences": differences,
         "map": (mapped := map_rows(plan.get("map", ()), answers, best)),
-        "outlook": outlook_rows(plan.get("core", ()), answers, differences, best, mapped),
+        "outlook": outlook_rows(foretold("core", mapped), foretold("other")),
         "claims": claims(differences),
         "not_run": sorted(name for name in names if name not in answers),
     }
@@ -221,64 +227,102 @@ def map_rows(
     return rows
 
 
-def outlook_rows(
-    trials: Sequence[Trial],
-    answers: Mapping[str, Any],
-    differences: Sequence[Mapping[str, Any]],
-    best: Trial,
-    mapped: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """Set forecasts beside ends.
+Ended = dict[str, tuple[str, str, list[Mapping[str, Any]]]]  # name -> base, variant, gains
 
-    A run helped where sampled F1 lies `WORTH` or more above its base and its shuffled control, both
-    clear of zero. The map adds the read-back with mappers of other sizes, at the core's rate.
-    """
+
+def ends_of(
+    trials: Sequence[Trial], differences: Sequence[Mapping[str, Any]], best: Trial
+) -> Ended:
+    """Return each finished variant's gains of sampled F1, over its base and over its control."""
     gains = {(row["system"], row["against"]): row for row in differences
              if row["metric"] == "sampled_object_f1"}  # fmt: skip
-    ended: dict[str, tuple] = {}
+    ended: Ended = {}
     for base, variant in dict.fromkeys((t.base, t.variant) for t in trials):
-        system = system_of(replace(best, base=base, variant=variant, place="home"), best)
-        rivals = (f"{base}:home:base", f"{system}_shuffled")
+        system = system_of(replace(best, base=base, variant=variant, place=home_of(base)), best)
+        rivals = (f"{base}:{home_of(base)}:base", f"{system}_shuffled")
         found = [gains[system, rival] for rival in rivals if (system, rival) in gains]
         if found and (len(found) == len(rivals) or variant in UNSHUFFLED):
             ended[f"{base}-{variant}"] = (base, variant, found)
+    return ended
+
+
+def ends_of_map(mapped: Sequence[Mapping[str, Any]]) -> Ended:
+    """Return the gains of the map's read-backs at the core's rate: mappers of other sizes."""
+    ended: Ended = {}
     for row in mapped:
         if row["variant"] == "read_back" and row["learning_rate"] == Trial.learning_rate:
             name = f"{row['base']}-read_back-m{row['mapper_images']}"
             found = [row[f"sampled_object_f1_{label}"] for label in ("over_base", "gain")]
             ended[name] = (row["base"], name.split("-", 1)[1], found)
-    rows, groups = [], {}
+    return ended
+
+
+def forecast_rows(ended: Ended, answers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Set what was measured before training beside how it ended.
+
+    A run helped where sampled F1 lies `WORTH` or more above its base and its shuffled control, both
+    clear of zero.
+    """
+    rows = []
     for name, (base, variant, found) in ended.items():
         if (seen := answers.get(f"outlook/{name}")) is None:
             continue
         helped = all(gain["low"] > 0 and gain["mean"] >= WORTH for gain in found)
         about = {"base": base, "variant": variant, "helped": helped, "gain": found[-1]["mean"]}
         rows.append(about | {"over_base": found[0]["mean"]} | seen)
-        ends = groups.setdefault(base, ([], []))
-        ends[0].append(Outlook(**seen))
-        ends[1].append(helped)
-    if len(groups) < 2:
-        return {"rows": rows}
-    every = [each for seen, _ in groups.values() for each in seen]
-    helped = [end for _, ends in groups.values() for end in ends]
-    rule, left_out = fit_rule(every, helped), leave_one_out(groups)
-    weights = [len(ends) for _, ends in groups.values()]
-    return {
-        "rows": rows,
+    return rows
+
+
+def seen_and_helped(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Outlook], list[bool]]:
+    """Return the forecasts and the ends of rows."""
+    names = {field.name for field in fields(Outlook)}
+    seen = [Outlook(**{key: row[key] for key in row if key in names}) for row in rows]
+    return seen, [row["helped"] for row in rows]
+
+
+def outlook_rows(
+    rows: Sequence[dict[str, Any]], elsewhere: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Fit the rule on the bases of home, and judge it on bases that it was not fitted on.
+
+    `elsewhere` are runs of the other world: the rule is judged on them as it is.
+    """
+    by_base: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_base.setdefault(row["base"], []).append(row)
+    if len(by_base) < 2:
+        return {"rows": list(rows)}
+    seen, helped = seen_and_helped(rows)
+    groups = {base: seen_and_helped(some) for base, some in by_base.items()}
+    rule, left_out = fit_rule(seen, helped), leave_one_out(groups)
+    weights = [len(some) for some in by_base.values()]
+    found = {
+        "rows": list(rows),
         "worth": WORTH,
         "rule": {"separation": round(rule.separation, 4), "pull": round(rule.pull, 4)},
-        "accuracy": round(accuracy(rule, every, helped), 4),
+        "accuracy": round(accuracy(rule, seen, helped), 4),
         "accuracy_left_out": round(float(np.average(list(left_out.values()), weights=weights)), 4),
         "by_base": left_out,
         "always_yes": round(sum(helped) / len(helped), 4),
         "n": len(helped),
     }
+    if elsewhere:
+        seen, helped = seen_and_helped(elsewhere)
+        found["other"] = {
+            "rows": [row | {"foretold": rule.helps(each)} for row, each in zip(elsewhere, seen)],
+            "accuracy": round(accuracy(rule, seen, helped), 4),
+            "always_yes": round(sum(helped) / len(helped), 4),
+            "n": len(helped),
+        }
+    return found
 
 
 def claims(differences: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Judge what the study set out to find, by the intervals alone."""
     rows = {(r["system"], r["against"], r["metric"]): r for r in differences}
-    bases = sorted({r["system"].split(":")[0] for r in differences if ":home:best" in r["system"]})
+    at_home = [f":{place}:best" for place in ("home", "other")]
+    bases = sorted({r["system"].split(":")[0] for r in differences
+                    if any(mark in r["system"] for mark in at_home)})  # fmt: skip
     judged = []
     texts = {
         "best": "A label-free variant raises sampled object precision and recall over the base and "
@@ -290,8 +334,8 @@ def claims(differences: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     }
     for variant, text in texts.items():
         for base in bases:
-            system = f"{base}:home:{variant}"
-            wanted = [(system, other, metric) for other in (f"{base}:home:base",
+            system = f"{base}:{home_of(base)}:{variant}"
+            wanted = [(system, other, metric) for other in (f"{base}:{home_of(base)}:base",
                       f"{system}_shuffled") for metric in (PRECISION, RECALL)]  # fmt: skip
             found = [rows[key] for key in wanted if key in rows]
             if len(found) < 4:
@@ -317,7 +361,7 @@ def _rival_claims(rows: Mapping[tuple, Mapping[str, Any]], bases: Sequence[str])
     judged = []
     for system, rival, at in (("best", "primed", "1"), ("best_cool", "primed_cool", ".7")):
         for base in bases:
-            pair = (f"{base}:home:{system}", f"{base}:home:{rival}")
+            pair = tuple(f"{base}:{home_of(base)}:{name}" for name in (system, rival))
             found = [rows[(*pair, m)] for m in (PRECISION, RECALL) if (*pair, m) in rows]
             if len(found) < 2:
                 continue

@@ -7,14 +7,28 @@ from dataclasses import asdict, replace
 import pytest
 
 from experiments.grid import Cell
-from experiments.vizer_bases import BASES, MADE, SHIPPED, bases_cost
+from experiments.vizer_bases import (
+    BASES,
+    MADE,
+    OTHER_BASES,
+    SHIPPED,
+    bases_cost,
+    first_tower,
+    home_of,
+)
 from experiments.vizer_study import Study, read_options, try_later
 from experiments.vizer_study_cells import READERS, SETUPS, VARIANTS
 from experiments.vizer_study_report import (
     choose,
     claims,
+    ends_of,
+    ends_of_map,
+    exam_of,
+    forecast_rows,
     map_rows,
     outlook_rows,
+    rates,
+    statistics,
     surprise,
     system_of,
 )
@@ -27,6 +41,7 @@ N = 8
 TRIAL = Trial("runs", "middling", "read_back", n=N, samples=1)
 SPLIT = scenes_of("test", "home", N)
 GOOD = [exact_caption(scene, caption_draw("test", scene.index, 0)) for scene in SPLIT.scenes]
+CONSENSUS = replace(TRIAL, variant="consensus")  # chosen, and not among these trials
 VAGUE, WRONG = ["untitled"] * N, ["a ufo and a ufo"] * N
 
 
@@ -36,7 +51,7 @@ def answer(texts: list[str], **record: float) -> dict:
 
 def test_every_variant_has_a_setup_and_every_base_a_recipe():
     assert set(SETUPS) == set(VARIANTS) and set(READERS) <= set(VARIANTS)
-    assert set(BASES) == {*MADE, *SHIPPED}
+    assert {*BASES, *OTHER_BASES} == {*MADE, *SHIPPED}
     seeds = [recipe.seed for recipe in MADE.values()]
     assert len(set(seeds)) == len(seeds) and not set(seeds) & {0, 1}  # the shipped ones'
     assert bases_cost("nowhere", list(SHIPPED)) == 0 < bases_cost("nowhere", ["weak"])
@@ -111,7 +126,7 @@ def test_the_outlook_is_judged_on_bases_that_it_has_not_seen():
         rows.append(difference(system, f"{trial.base}:home:base", "sampled_object_f1", 0.3))
         outlook = Outlook(9, separation=seen, spread=1.0, generic=0.1)
         answers[f"outlook/{trial.base}-read_back"] = asdict(outlook)
-    found = outlook_rows(trials, answers, rows, replace(TRIAL, variant="consensus"))
+    found = outlook_rows(forecast_rows(ends_of(trials, rows, CONSENSUS), answers))
     assert [row["helped"] for row in found["rows"]] == [False, True, True]
     assert found["accuracy"] == 1.0 and found["n"] == 3 and 0.5 < found["rule"]["separation"] < 0.7
     assert set(found["by_base"]) == {"hard", "middling", "easy"}
@@ -127,9 +142,9 @@ def test_the_outlook_counts_the_map_and_wants_a_gain_over_the_base_as_well():
             ("gain", "over_base")}  # fmt: skip
     mapped = [{"base": "easy", "variant": "read_back", "mapper_images": 500,
                "learning_rate": rate} | ends for rate in (2e-4, 8e-4)]  # fmt: skip
-    trials = [replace(TRIAL, base="hard")]
-    found = outlook_rows(trials, answers, rows, replace(TRIAL, variant="consensus"), mapped)
-    assert [(r["base"], r["variant"], r["helped"]) for r in found["rows"]] == [
+    ended = ends_of([replace(TRIAL, base="hard")], rows, CONSENSUS) | ends_of_map(mapped)
+    found = forecast_rows(ended, answers)
+    assert [(r["base"], r["variant"], r["helped"]) for r in found] == [
         ("hard", "read_back", False),
         ("easy", "read_back-m500", True),
     ]
@@ -147,9 +162,47 @@ def test_the_plan_has_every_part(tmp_path):
     assert len({t.mapper_images for t in mapped if t.variant == "read_back"}) == 2
     (cell, *_), (plain, *_) = study.cells(mapped), study.cells(core)
     assert cell.arguments["cool"] is False and "cool" not in plain.arguments
-    names = [cell.name for cell in study.outlooks(best)]
+    other = study.compared("other", best)
+    assert {t.base for t in other} == set(OTHER_BASES) and {t.place for t in other} == {"other"}
+    assert {t.variant for t in other} == {t.variant for t in core}
+    names = [cell.name for cell in study.outlooks(best, (*BASES, *OTHER_BASES))]
     assert len(names) == len(set(names)) and "outlook/weak-read_back-m500" in names
     assert not any("hard-read_back-m" in name for name in names)
+    assert "outlook/other_a-literal" in names
+    assert not any("other_a-read_back-m" in name for name in names)
+
+
+def test_the_rule_is_judged_in_the_other_world_as_it_was_fitted_at_home():
+    def row(base: str, separation: float, helped: bool) -> dict:
+        seen = asdict(Outlook(9, separation=separation, spread=1.0, generic=0.1))
+        return {"base": base, "variant": "best", "helped": helped, "gain": 0.0} | seen
+
+    home = [row("hard", 0.5, False), row("easy", 0.7, True)]
+    away = [row("other_a", 0.9, True), row("other_b", 0.8, False)]
+    found = outlook_rows(home, away)
+    assert found["n"] == 2 and found["accuracy"] == 1.0  # neither is fitted on
+    assert [each["foretold"] for each in found["other"]["rows"]] == [True, True]
+    assert found["other"]["accuracy"] == found["other"]["always_yes"] == 0.5
+    assert "other" not in outlook_rows(home)
+
+
+def test_the_other_world_is_scored_by_its_own_words_and_without_a_judge():
+    exam = exam_of("test", "other", N)
+    truth = [exact_caption(s, caption_draw(s.split, s.index, 0)) for s in exam.split.scenes]
+    found = statistics(answer(truth), exam, truth)
+    assert bootstrap(found["object_f1"]).mean == 1.0 and bootstrap(found["changed"]).mean == 0.0
+    assert "cider" in found and not {"clipscore", "surprise"} & set(found)
+    blind = rates(answer(truth), SPLIT)  # at home nobody knows these things
+    assert blind["object_recall"].rows[:, 0].sum() == 0
+
+
+def test_bases_of_the_other_world_have_its_words_and_come_after_their_tower(tmp_path):
+    assert [home_of(base) for base in ("hard", "other_b")] == ["home", "other"]
+    assert all(MADE[base].model.world == "other" for base in OTHER_BASES)
+    assert MADE["other_a"].seed != MADE["other_b"].seed
+    assert first_tower(tmp_path, "other_a") == {} and first_tower(tmp_path, "weak")
+    with pytest.raises(FileNotFoundError, match="tower of other_a: make that base first"):
+        first_tower(tmp_path, "other_b")
 
 
 def test_later_candidates_do_not_change_the_choice(tmp_path):
