@@ -112,8 +112,25 @@ def test_every_number_of_the_real_paragraph_stands_in_the_file():
     assert f"{content['settings']['n']:,} test scenes" in text
     seeds = {r["seeds"] for r in content["scores"] if r["system"].endswith(":home:best")}
     assert f"{min(seeds)} training seeds" in text
-    bases = {r["system"].split(":")[0] for r in content["scores"] if r["system"].endswith(":best")}
+    bases = {
+        r["system"].split(":")[0] for r in content["scores"] if r["system"].endswith(":home:best")
+    }
     assert f"On {len(bases)} base models" in text
+
+
+def test_the_other_world_has_a_sentence_and_the_forecast_its_share(study):
+    content = record()
+    moved = [json.loads(json.dumps(row).replace("poor:home", "new:other"))
+             for key in ("scores", "differences") for row in content[key]
+             if row["system"].startswith("poor")]  # fmt: skip
+    for row in moved:
+        content["differences" if "against" in row else "scores"].append(row)
+    text = quotable(study(content))
+    assert "bases of its own (new)" in text and "2 base models" in text
+    assert "least: new +.200 [+.180, +.220]" in text and "foretells" not in text
+    content["outlook"] = {"other": {"accuracy": 0.75, "n": 8, "always_yes": 0.5}}
+    assert "right on 6 of 8 runs there (4 of them helped)" in quotable(study(content))
+    assert "another world" not in quotable(study(record()))
 
 
 def test_what_cannot_be_read_is_refused(study, tmp_path):

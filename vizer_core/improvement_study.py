@@ -1,6 +1,8 @@
 """What the study of label-free improvement found: `results/vizer_study.json` by base and system.
 
-A system of the file is base:place:variant. The variants, as the file names them:
+A system of the file is base:place:variant. A place is `home`, where bases were trained, `away`,
+which has backgrounds that they never met, or `other`: a world of other objects, places and words,
+with bases of its own. The variants, as the file names them:
 
 ==================  ===========================================================================
 best                the chosen one: RLOO on log p(y | I) - w log p(y), by the frozen base
@@ -27,7 +29,7 @@ from vizer_core.store import read_json
 from vizer_core.study import RESULTS
 
 FILE = "vizer_study.json"
-HOME, AWAY = "home", "away"
+HOME, AWAY, OTHER = "home", "away", "other"
 PRECISION, RECALL, F1 = "object_precision", "object_recall", "object_f1"
 WAYS = ("drawn, T = 1", "drawn, T = .7", "greedy")
 COOLER = {"base": "cool"}  # of the others, the name with `_cool`
@@ -158,24 +160,56 @@ def quotable(study: ImprovementStudy) -> str:
         f"policy-gradient training on log p(y|I) - {weight:g} log p(y), both by the frozen base "
         f"and no label anywhere, over {settings['images']:,} unlabelled pictures."
     )
-    comparisons = (
-        ("Against the base, both drawn at T = 1", "sampled_", "best", "base"),
-        ("Against the base with its first word given, at T = 1", "sampled_", "best", "primed"),
-        ("The same at T = .7", "sampled_", "best_cool", "primed_cool"),
-        ("The same decoded greedily", "", "best", "primed"),
-        ("Against rewarding log p(y|I) alone, at T = 1", "sampled_", "best", "information_0"),
-    )
-    said = [
-        _told(words, *(study.gains(prefix + m, system, other) for m in (PRECISION, RECALL)))
-        for words, prefix, system, other in comparisons
-    ]
+    said = _compared(study, HOME)
     far = _told(
         f"On pictures with backgrounds that no base has met ({', '.join(study.bases(AWAY))}), "
         "against the base with its first word given",
         *(study.gains(f"sampled_{m}", "best", "primed", place=AWAY) for m in (PRECISION, RECALL)),
     )
-    said += [_beside(study), far, _control(study)]
+    said += [_beside(study), far, _elsewhere(study), _control(study)]
     return " ".join([start, *(text for text in said if text)])
+
+
+COMPARISONS = (
+    ("Against the base, both drawn at T = 1", "sampled_", "best", "base"),
+    ("Against the base with its first word given, at T = 1", "sampled_", "best", "primed"),
+    ("The same at T = .7", "sampled_", "best_cool", "primed_cool"),
+    ("The same decoded greedily", "", "best", "primed"),
+    ("Against rewarding log p(y|I) alone, at T = 1", "sampled_", "best", "information_0"),
+)
+
+
+def _compared(study: ImprovementStudy, place: str, count: int = len(COMPARISONS)) -> list[str]:
+    return [
+        _told(
+            words,
+            *(
+                study.gains(prefix + metric, system, other, place=place)
+                for metric in (PRECISION, RECALL)
+            ),
+        )
+        for words, prefix, system, other in COMPARISONS[:count]
+    ]
+
+
+def _elsewhere(study: ImprovementStudy) -> str:
+    """Say what came out in the other world, and how well the rule of home foretold it."""
+    bases = study.bases(OTHER)
+    if not bases:
+        return ""
+    start = (
+        f"In another world, of other objects, backgrounds and words, with bases of its own "
+        f"({', '.join(bases)}) and every choice taken over from home:"
+    )
+    said = " ".join([start, *_compared(study, OTHER, 4)])
+    seen = study.record.get("outlook", {}).get("other")
+    if seen is None:
+        return said
+    right = round(seen["accuracy"] * seen["n"])
+    return (
+        f"{said} The rule that foretells, as fitted at home, was right on {right} of "
+        f"{seen['n']} runs there ({round(seen['always_yes'] * seen['n'])} of them helped)."
+    )
 
 
 def _measured(row: Mapping[str, Any]) -> Measured:
