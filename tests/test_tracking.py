@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -88,3 +90,83 @@ def test_unknown_and_absent_trackers_are_refused_before_anything_runs(monkeypatc
     monkeypatch.setattr(accelerate_tracking, "_available_trackers", [])
     with pytest.raises(ImportError, match="reporting to trackio needs its package: pip install"):
         require_tracker("trackio")
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Put a stand-in for the package `trackio` or `wandb` in place; return what it was told.
+
+    Both have the calls that Accelerate makes: `init`, `config.update`, the run's `log` and
+    `finish`. With tensorboard 2.21, wandb 0.31 (offline) and trackio 0.43 themselves the same
+    calls were tried by hand; they are not installed here.
+    """
+    from accelerate import PartialState
+    from accelerate.utils import LoggerType
+
+    PartialState._reset_state()  # as in a command that has not touched Accelerate yet
+
+    def put(name: str, *, fails: Exception | None = None) -> list[tuple]:
+        told: list[tuple] = []
+
+        def log(values: dict, step: int | None = None) -> None:
+            if fails is not None:
+                raise fails
+            told.append(("log", step, values))
+
+        def init(**given: str) -> SimpleNamespace:
+            told.append(("init", given))
+            return SimpleNamespace(log=log, finish=lambda: told.append(("finish",)))
+
+        def update(values: dict, **_: object) -> None:
+            told.append(("config", values))
+
+        package = SimpleNamespace(init=init, config=SimpleNamespace(update=update))
+        monkeypatch.setitem(sys.modules, name, package)
+        monkeypatch.setattr(accelerate_tracking, "_available_trackers", [LoggerType(name)])
+        return told
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["trackio", "wandb"])
+def test_trackers_of_named_runs_are_told_project_run_settings_and_steps(name, stand_in, tmp_path):
+    told = stand_in(name)
+    report_run({"loss": [2.0, 1.0]}, name, run="mine", folder=tmp_path, settings={"seed": 3})
+    assert told == [
+        ("init", {"project": "vizer", "name": "mine"}),
+        ("config", {"seed": 3}),
+        ("log", 0, {"loss": 2.0}),
+        ("log", 1, {"loss": 1.0}),
+        ("finish",),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracker_that_fails_says_that_the_run_is_kept(stand_in, tmp_path):
+    stand_in("wandb", fails=Exception("api_key not configured"))
+    wanted = "the run is done and kept, but wandb did not take it: Exception: api_key not"
+    with pytest.raises(RuntimeError, match=wanted):
+        report_run({"loss": [2.0]}, "wandb", run="mine", folder=tmp_path, settings={})
+
+
+def test_nothing_of_the_environment_is_reported(notes, tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "secret-of-mine")
+    report_run({"loss": [1.0]}, "notes", run="mine", folder=tmp_path, settings={"seed": 0})
+    assert "secret" not in (tmp_path / "mine.jsonl").read_text()
+
+
+def test_tensorboard_writes_its_events_where_it_is_installed(tmp_path):
+    pytest.importorskip("tensorboard")
+    report_run({"loss": [1.0]}, "tensorboard", run="mine", folder=tmp_path, settings={"seed": 0})
+    assert list((tmp_path / "mine").glob("events.out.tfevents*"))
+
+
+def test_no_command_reports_unless_it_is_told_to():
+    import inspect
+
+    from vizer_core.cli.caption import train_captioner_command
+    from vizer_core.cli.enhance import enhance_command
+
+    for command in (train_captioner_command, enhance_command):
+        assert inspect.signature(command).parameters["report_to"].default is None

@@ -35,15 +35,15 @@ def enhance(
     target = target_of(vlm, ImageSource(vlm, pictures), aim)
     source = shuffled(target.source, generator=seeded(seed + 1)) if shuffle else target.source
     history = train(vlm, source, target, sizes, generator=seeded(seed), state=out / RUN)
-    settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}
-    report_run(curves_of(history), tracker, run=out.name, folder=out.parent / "logs",
-               settings=settings | {"shuffled": shuffle, "seed": seed})  # fmt: skip
     if is_main_process():
         objective, _, weight = aim
         made_by = {"objective": objective, "pictures": len(pictures), "shuffled": shuffle,
                    "learning_rate": sizes[0], "seed": seed}  # fmt: skip
         save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
     report(before, share_captions(vlm, looked_at), ends_of(history, target), out)
+    settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}
+    report_run(curves_of(history), tracker, run=out.name, folder=out.parent / "logs",
+               settings=settings | {"shuffled": shuffle, "seed": seed})  # fmt: skip
 
 
 def train(
