@@ -59,14 +59,14 @@ def byte_tokenizer() -> object:
     )
 
 
-def save_opt(folder: Path) -> Path:
+def save_opt(folder: Path, positions: int = 128) -> Path:
     """Write a random OPT of width 32 with its tokenizer."""
     from transformers import OPTConfig, OPTForCausalLM
 
     tokenizer = byte_tokenizer()
     config = OPTConfig(
         vocab_size=len(tokenizer), hidden_size=32, word_embed_proj_dim=32, ffn_dim=48,
-        num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128, dropout=0.0,
+        num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=positions, dropout=0.0,
         init_std=0.3, bos_token_id=2, eos_token_id=2, pad_token_id=1,
     )  # fmt: skip
     with torch.random.fork_rng():

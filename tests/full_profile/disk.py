@@ -24,7 +24,7 @@ from vizer_core.micro.vqa_items import micro_answer_list, micro_vqa_items
 from vizer_core.vqa.question_study import ANSWERS, VQAV2, val2014_name
 
 PARTS, PICTURES = 3, 64  # test, train and stream pictures of a VLM's study, of VIZER_IMAGES each
-ASKED, TRAINING = 16, 40  # scenes with questions
+ASKED, TRAINING = 20, 40  # scenes with questions
 ADAPTORS = {
     "maccap": ("maccap",),
     "maccap-clean": ("maccap", "--variance", "0"),
@@ -41,7 +41,7 @@ def make_disk(root: Path) -> dict[str, str]:
     write_coco(data, "val2017", PARTS * PICTURES, "{:012d}.jpg".format)
     write_coco(data, "val2014", ASKED, lambda number: val2014_name(str(number)))
     write_questions(data)
-    clip, opt = save_clip(root / "clip"), save_opt(root / "opt")
+    clip, opt = save_clip(root / "clip"), save_opt(root / "opt", positions=512)
     corpus = root / "corpus.txt"
     corpus.write_text("\n".join(c for texts in captions_of(PICTURES, 500) for c in texts))
     models = ("--clip", clip, "--language-model", opt)
