@@ -9,8 +9,8 @@ from typing import Any
 NOT_PROSE = (
     r"```.*?```", r"<details>|</details>|</?summary>", r"\$\$.*?\$\$", r"\$[^$]*\$", r"`[^`]*`",
     r"\[[^\]]*\]\([^)]*\)",  # links name papers and chapters
-    r"^\|.*$",  # tables of settings and of costs
-    r"^#.*$",  # headings number exercises
+    r"^\|[^\n]*$",  # tables of settings and of costs
+    r"^#[^\n]*$",  # headings number exercises
     r"^\s*\d+\. ",  # ordinals of a list
 )  # fmt: skip
 NUMBER = re.compile(r"(?<![\w.,])[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)%?")

@@ -18,7 +18,7 @@ from prose import NUMBER, decimals_of, texts, value_of, without_frames
 
 Source = Callable[[dict, str], float]
 STUDY = json.loads((ROOT / "results" / "vizer_study.json").read_text(encoding="utf-8"))
-CHAPTERS = ("15_improving_without_labels",)
+CHAPTERS = ("14_does_the_loss_see", "15_improving_without_labels")
 PAGES = ("results_vizer_study",)
 WORDS = {"two": 2, "three": 3, "eight": 8, "sixteen": 16, "a thousand": 1000}
 
@@ -42,6 +42,11 @@ def temperature(study: dict, _: str) -> float:
     return COOL.temperature
 
 
+def weight(study: dict, _: str) -> float:
+    """Return the chosen weight of the prior, as the chosen variant's name has it."""
+    return int(study["choices"]["best"]["variant"].rpartition("_")[2]) / 100
+
+
 def seeds(study: dict, _: str) -> float:
     rows = [row for row in study["scores"] if row["system"].endswith(":home:best")]
     return min(row["seeds"] for row in rows)
@@ -57,7 +62,23 @@ FACTS: dict[str, Source] = {
     r"(\S+) test scenes": scenes_of_the_test,
     r"T = (\.\d+)": temperature,
     r"T = (1)\b": lambda *_: 1.0,  # drawn by the model's own probabilities
-    r"chapter (\d+)": lambda *_: float("nan"),  # a link that is not one
+    r"temperature of (\.\d+)": temperature,
+    r"weight (\.\d+)": weight,
+    r"scenes and kept (\.\d+)": weight,
+    r"mostly (\S+) scenes": scenes_of_the_test,
+    r"[Cc]hapter (\d+)": lambda *_: float("nan"),  # a link that is not one
+    r"[Ee]xercise (\d)": lambda *_: float("nan"),
+    r"section (\d+)": lambda *_: float("nan"),  # of a paper
+    r"movement: (1) means": lambda *_: 1.0,  # ends of a correlation
+    r"less likely, (0) that": lambda *_: 0.0,
+    r"separation is (1)/2": lambda *_: 1.0,  # ties count half
+    r"separation is 1/(2),": lambda *_: 2.0,
+    r"weights\s+between (0) and 1": lambda *_: 0.0,
+    r"weights\s+between 0 and (1)": lambda *_: 1.0,
+    r"on (\d+) pictures with four": in_code(r"\bB = (\d+)"),
+    r"steps of (\d+) pictures": in_code(r"images_per_step=(\d+)"),
+    r"within (\.\d+) of one half": in_code(r"abs\(ear - 0\.5\) < (0\.\d+)"),
+    r"better caption above (\.\d+)": in_code(r"solved > (0\.\d+)"),
     r"CC BY-SA (\S+)": lambda *_: 4.0,
     r"(\d+) pictures once": in_code(r"stream=(\d+)"),
     r"(\d+) test pictures, sixteen": in_code(r"select\(range\((\d+)\)\)"),
@@ -120,6 +141,9 @@ def test_every_number_of_a_pages_prose_is_the_files_or_a_setting(name):
     ("text", "fault"),
     [
         ("Recall rose by .347 here.", "print it by a cell, or list its source"),
+        ("## Heading 1\n\nRecall rose by .347 here.", ".347 in 'Recall rose"),
+        ("| a |\n\nIt kept 99 of them.", "99 in 'It kept"),
+        ("the weight .5 of it", "its source gives 0.7"),
         ("It rose by +12% in all.", "print it by a cell"),
         ("over 2,000 test scenes", "2,000 in 'over 2,000 test scenes': its source gives 1000"),
         ("drawn at T = .5", "its source gives 0.7"),
@@ -129,6 +153,7 @@ def test_every_number_of_a_pages_prose_is_the_files_or_a_setting(name):
 )
 def test_a_finding_in_prose_and_a_stale_setting_are_named(text, fault):
     study = {
+        "choices": {"best": {"variant": "information_70"}},
         "interval": "95% bootstrap", "settings": {"n": 1000, "samples": 2},
         "scores": [{"system": "hard:home:best", "seeds": 3}, {"system": "hard:home:best_cool"}],
     }  # fmt: skip
