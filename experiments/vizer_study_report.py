@@ -64,6 +64,11 @@ def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> 
     }
 
 
+def drawn_only(found: Mapping[str, Statistics]) -> dict[str, Statistics]:
+    """Leave out greedy metrics: a cooler draw has the greedy captions of the warm one."""
+    return {name: value for name, value in found.items() if name.startswith("sampled_")}
+
+
 def surprise(draws: Sequence[Sequence[str]]) -> Statistics:
     """Return the nats a word of each scene's captions under a model that saw text alone."""
     lm = load_micro_lm()
@@ -133,7 +138,8 @@ def report(
                 continue
             exam = exam_of(what["part"], what["place"], what["n"])
             system = f"{what['base']}:{what['place']}:{what['system']}"
-            found[system] = [statistics(answers[cell.name], exam, before["greedy"])]
+            every = statistics(answers[cell.name], exam, before["greedy"])
+            found[system] = [drawn_only(every) if system.endswith("cool") else every]
     runs: dict[str, list] = {}
     for trial in [trial for part in ("core", "away", "other")
                   for trial in plan.get(part, ())]:  # fmt: skip
@@ -146,7 +152,8 @@ def report(
         found.setdefault(name, []).append(every)
         if "cool" in answers[trial.name]:
             cool = answers[trial.name] | {"sampled": answers[trial.name]["cool"]}
-            found.setdefault(f"{name}_cool", []).append(statistics(cool, exam, start["greedy"]))
+            cooler = drawn_only(statistics(cool, exam, start["greedy"]))
+            found.setdefault(f"{name}_cool", []).append(cooler)
         drift = measure_drift(start["greedy"], answers[trial.name]["greedy"])
         record = answers[trial.name]["record"] | {"seed": trial.seed, "changed": drift.changed}
         record |= {"longer": round(drift.longer, 4), "top1": drift.top1}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from vizer_core.costs import chapter_table
+from vizer_core.costs import MeasuredCost, chapter_table
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS_DROPPED = (b"tEXt", b"iTXt", b"zTXt", b"tIME")
@@ -91,7 +92,7 @@ def chapter_of(path: Path) -> str:
     return path.stem.partition("_")[2]
 
 
-def write_cost_table(notebook: Any, chapter: str) -> Any:
+def write_cost_table(notebook: Any, chapter: str, measured: Sequence[MeasuredCost] = ()) -> Any:
     """Write a chapter's cost table, by `vizer_core.costs`, under its heading `## What it costs`.
 
     It stands between two marks; the author's own words below it stay. Without marks it takes the
@@ -103,7 +104,8 @@ def write_cost_table(notebook: Any, chapter: str) -> Any:
     if seconds is None or not cells:
         return notebook
     text = str(cells[0]["source"])
-    block = f"{COST_MARKS[0]}\n{chapter_table(chapter, seconds)}\n{COST_MARKS[1]}"
+    table = chapter_table(chapter, seconds, measured=measured)
+    block = f"{COST_MARKS[0]}\n{table}\n{COST_MARKS[1]}"
     old = re.search("{}.*?{}".format(*COST_MARKS), text, re.DOTALL) or TABLE.search(text)
     if old is None:
         cells[0]["source"] = text.replace(COST_HEADING, f"{COST_HEADING}\n\n{block}", 1)

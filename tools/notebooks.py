@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,12 @@ from tools.notebook_cells import (
 )
 from tools.notebook_rules import check_notebook, tags
 from tools.stamps import code_sha256, core_sha256, package_versions
+from vizer_core.costs.measured import measured_costs
 from vizer_core.runtime import hardware
 from vizer_core.store import atomic_path
 
 ROOT = Path(__file__).resolve().parents[1]
+MEASURED = Path("results", "costs", "full.json")  # what runs on the full profile took
 CELL_TIMEOUT = 600
 KERNEL_ENVIRONMENT = {
     "VIZER_PROFILE": "micro",
@@ -90,18 +93,24 @@ def is_stale(notebook: Any, root: Path) -> bool:
     )
 
 
-def execute(notebook: Any, folder: Path) -> tuple[Any, float]:
+def execute(
+    notebook: Any,
+    folder: Path,
+    *,
+    environment: Mapping[str, str] = KERNEL_ENVIRONMENT,
+    timeout: int | None = CELL_TIMEOUT,
+) -> tuple[Any, float]:
     """Run a copy of the notebook from a clean kernel in `folder`; return it and the seconds."""
     fresh = copy.deepcopy(notebook)
     client = NotebookClient(
         fresh,
-        timeout=CELL_TIMEOUT,
+        timeout=timeout,
         kernel_name="python3",
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
     )
     start = time.perf_counter()
-    client.execute(env={**os.environ, **KERNEL_ENVIRONMENT})
+    client.execute(env={**os.environ, **environment})
     return fresh, time.perf_counter() - start
 
 
@@ -186,7 +195,7 @@ def run(root: Path, names: list[str], *, everything: bool, progress: bool = True
             continue
         fresh = stamped(normalise(fresh, path.name), root, seconds)
         try:
-            fresh = write_cost_table(fresh, chapter_of(path))
+            fresh = write_cost_table(fresh, chapter_of(path), measured_costs(root / MEASURED))
         except ValueError as error:
             faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
         wrote = save(path, fresh)
@@ -218,7 +227,7 @@ def check(root: Path, names: list[str]) -> list[str]:
         faults += check_notebook(path, notebook, root)
         before = [cell["source"] for cell in notebook["cells"]]
         try:
-            after = write_cost_table(notebook, chapter_of(path))
+            after = write_cost_table(notebook, chapter_of(path), measured_costs(root / MEASURED))
         except ValueError as error:
             faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
             continue
@@ -230,7 +239,8 @@ def check(root: Path, names: list[str]) -> list[str]:
 def costs(root: Path, names: list[str]) -> list[str]:
     """Write the cost table of every notebook; nothing is run."""
     for path in paths(root, names):
-        notebook = write_cost_table(nbformat.read(path, as_version=4), chapter_of(path))
+        stored = nbformat.read(path, as_version=4)
+        notebook = write_cost_table(stored, chapter_of(path), measured_costs(root / MEASURED))
         print(f"{path.name}: {'written' if save(path, notebook) else 'as it was'}")
     return []
 
@@ -242,6 +252,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of file names; default: all notebooks")
     parser.add_argument("--all", action="store_true", help="run also those that are up to date")
     arguments = parser.parse_args()
+    if arguments.command in ("run", "verify") and os.environ.get("VIZER_PROFILE") == "full":
+        parser.error(
+            "VIZER_PROFILE=full: outputs are stored for the micro profile only. To run a chapter on "
+            "the full one and keep what it costs: python -m tools.costs chapter NAME"
+        )
     if arguments.command == "run":
         faults = run(ROOT, arguments.names, everything=arguments.all)
     elif arguments.command == "verify":

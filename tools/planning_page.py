@@ -1,18 +1,21 @@
 """Tables for the planning page: what chapters and large runs cost, by `vizer_core.costs`.
 
-All of it is estimated when the book is built; the simulation's rows come from its result file.
+Estimates are made when the book is built; what runs took, and the simulation's rows, come from
+their result files.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tools.notebook_cells import chapter_of
-from tools.tables import number, table
-from vizer_core.costs import CLIP_B32, DEVICES, full_profile, scale_row
-from vizer_core.costs.chapters import ROLLOUT, bytes_words
+from tools.tables import cell, number, table
+from vizer_core.costs import CLIP_B32, DEVICES, MeasuredCost, full_profile, scale_row
+from vizer_core.costs.chapters import ROLLOUT, bytes_words, measured_row
+from vizer_core.costs.measured import measured_costs
 from vizer_core.gap import GapHistogram
 from vizer_core.vlm.budget import H100, StepPlan, least_seconds, naive_flops, step_flops
 from vizer_core.vlm.memory import step_memory
@@ -54,6 +57,28 @@ def chapters_markdown(files: list[Path], titles: dict[Path, str]) -> str:
         rows.append([link, *fits, memory, bytes_words(found.download)])
     header = ["chapter", *(f"minutes, {name}" for name in DEVICES), "GPU memory", "download"]
     return table(header, rows)
+
+
+def measured_markdown(rows: Sequence[MeasuredCost], titles: dict[str, str]) -> str:
+    """Return what runs on the full profile took, or that none was recorded; `titles` by chapter."""
+    if not rows:
+        return (
+            "No run on the `full` profile is recorded yet: all of the above are estimates. "
+            "`python -m tools.costs chapter NAME` runs a chapter and puts its row here."
+        )
+    lines = []
+    for run in rows:
+        device, minutes, ram, vram, models = measured_row(run)
+        sizes = ", ".join(run.sizes.values())
+        made = f"measured on {run.date}, commit `{run.commit}`"
+        lines.append([titles.get(run.what, f"`{run.what}`"), device, minutes, ram, vram, models,
+                      cell(sizes), made])  # fmt: skip
+    header = ["run", "on", "minutes", "RAM", "GPU memory", "models and data", "sizes", "how"]
+    note = (
+        "In brackets: what was measured over what is estimated for the same device. Minutes hold "
+        "the loading of models; GPU memory is what torch reserved, without CUDA's own part."
+    )
+    return f"{note}\n\n{table(header, lines)}"
 
 
 def scale_markdown() -> str:
@@ -124,6 +149,10 @@ def write_planning_pages(
     """Write every table of the planning page."""
     pages = {
         "planning_chapters.md": chapters_markdown(files, titles),
+        "planning_measured.md": measured_markdown(
+            measured_costs(root / "results" / "costs" / "full.json"),
+            {chapter_of(file): f"[{titles[file]}](../notebooks/{file.name})" for file in files},
+        ),
         "planning_scale.md": scale_markdown(),
         "planning_rollouts.md": rollouts_markdown(),
         "planning_simulation.md": simulation_markdown(root / "results" / "scale_benchmark.json"),

@@ -43,7 +43,8 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "vizer_study": (
         ("*:home:base", "*:home:primed", "*:home:best", "*:home:best_shuffled", "*:home:read_back",
-         "*:home:literal"),
+         "*:home:literal", "*:other:base", "*:other:primed", "*:other:best",
+         "*:other:best_shuffled"),
         ("sampled_object_precision", "sampled_object_recall", "sampled_object_f1",
          "sampled_length"),
     ),
@@ -181,6 +182,8 @@ def numbers_markdown(name: str, result: dict[str, Any]) -> str:
         parts += ["## Settings tried", *map_markdown(result["map"])]
     if result.get("outlook", {}).get("rows"):
         parts += ["## Seen before training", outlook_markdown(result["outlook"]["rows"])]
+        if elsewhere := result["outlook"].get("other"):
+            parts.append(outlook_markdown(elsewhere["rows"], "in the other world"))
     return "\n\n".join(parts)
 
 
@@ -231,11 +234,11 @@ def map_markdown(rows: list[Row]) -> list[str]:
     return blocks
 
 
-def outlook_markdown(rows: list[Row]) -> str:
+def outlook_markdown(rows: list[Row], where: str = "") -> str:
     """Return what was measured before training beside what the run then did."""
     header = list(rows[0])
     body = [[_plain(row[key]) for key in header] for row in rows]
-    return folded(f"{len(rows)} runs", html_table(header, body))
+    return folded(f"{len(rows)} runs {where}".strip(), html_table(header, body))
 
 
 def _plain(value: object) -> str:
