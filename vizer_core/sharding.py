@@ -41,15 +41,18 @@ class ShardedBlocks:
 
     def __init__(self, owner: nn.Module, blocks: nn.ModuleList, device: torch.device) -> None:
         self.owner, self.blocks, self.device = owner, blocks, device
+        self._passed = False
         owner.register_forward_pre_hook(self._pass_begins, prepend=True)
         before_meetings(self.keep_company)
 
     def keep_company(self) -> None:
         """Take part in the others' passes until all processes have come as far as this one."""
         self._announce(WAITS)
-        self.owner.reset_iter_state()  # else torch remembers every pass since the last backward
+        if self._passed:  # else torch remembers every pass since the last backward
+            self.owner.reset_iter_state()
 
     def _pass_begins(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self._passed = True
         self._announce(LEARNS if torch.is_grad_enabled() else READS)
 
     def _announce(self, mine: int) -> None:
