@@ -254,7 +254,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command in ("run", "verify") and os.environ.get("VIZER_PROFILE") == "full":
         parser.error(
-            "VIZER_PROFILE=full: outputs are stored for the micro profile only. To run a chapter on "
+            "VIZER_PROFILE=full: only the micro profile's outputs are stored. To run a chapter on "
             "the full one and keep what it costs: python -m tools.costs chapter NAME"
         )
     if arguments.command == "run":

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from tools.notebook_cells import chapter_of
 from tools.tables import cell, number, table
-from vizer_core.costs import CLIP_B32, DEVICES, MeasuredCost, full_profile, scale_row
+from vizer_core.costs import CLIP_B32, DEVICES, OPT_1B, MeasuredCost, full_profile, scale_row
 from vizer_core.costs.chapters import ROLLOUT, bytes_words, measured_row
 from vizer_core.costs.measured import measured_costs
+from vizer_core.costs.plans import HALF
 from vizer_core.gap import GapHistogram
 from vizer_core.vlm.budget import H100, StepPlan, least_seconds, naive_flops, step_flops
 from vizer_core.vlm.memory import step_memory
@@ -27,6 +28,7 @@ from vizer_core.vlm.published import (
 )
 from vizer_core.vlm.sizes import VlmSize, size_of
 
+PROCESSES = (2, 4, 8)
 SCALES = (40_000, 10_000_000, 1_000_000_000)
 VLMS = {
     "SmolVLM-256M": smolvlm_256m_config,
@@ -121,6 +123,22 @@ def rollouts_markdown() -> str:
     return table(header, rows)
 
 
+def sharding_markdown() -> str:
+    """Return what each process keeps of a model's weights in half precision, and what travels."""
+    sizes = {"OPT-1.3B": (OPT_1B.parameters, OPT_1B.shape.weights)}
+    for name, config in VLMS.items():
+        size = size_of(config())
+        sizes[name] = (size.parameters, size.text.linear_weights)
+    rows = []
+    for name, (whole, blocks) in sizes.items():
+        held = [bytes_words(HALF * (whole - blocks + blocks / n)) for n in PROCESSES]
+        travels = bytes_words(HALF * blocks * (1 - 1 / PROCESSES[-1]))
+        rows.append([name, bytes_words(HALF * whole), *held, travels])
+    header = ["model", "whole", *(f"one of {n}" for n in PROCESSES),
+              f"received for each pass, one of {PROCESSES[-1]}"]  # fmt: skip
+    return table(header, rows)
+
+
 def _rollout(name: str, size: VlmSize, step: StepPlan) -> list[str]:
     shared, repeated = step_flops(size, step).total, naive_flops(size, step)
     return [
@@ -155,6 +173,7 @@ def write_planning_pages(
         ),
         "planning_scale.md": scale_markdown(),
         "planning_rollouts.md": rollouts_markdown(),
+        "planning_sharding.md": sharding_markdown(),
         "planning_simulation.md": simulation_markdown(root / "results" / "scale_benchmark.json"),
     }
     for name, text in pages.items():

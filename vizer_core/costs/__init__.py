@@ -6,11 +6,13 @@ makes it wrong by a factor, and a measured run replaces it.
 - `work`: devices, one phase of work, and how long it takes at a device's limits
 - `models`: CLIP towers and language models, from their shapes to FLOPs and bytes
 - `plans`: the jobs of this package: features, text-only training, captions, mapper, zero-label
+- `measured`: what runs really took, and the file that keeps it
 - `chapters`: the `full` profile of each chapter of the book, and its cost table
 - `scale`: from 40,000 images to a billion: shards, stores, memory banks, rollouts
 """
 
 from vizer_core.costs.chapters import chapter_table, full_profile
+from vizer_core.costs.measured import MeasuredCost
 from vizer_core.costs.models import CLIP_B32, CLIP_L14, OPT_1B, OPT_125M, ClipSize, LmSize
 from vizer_core.costs.plans import (
     Plan,
@@ -33,6 +35,7 @@ __all__ = [
     "ClipSize",
     "Device",
     "LmSize",
+    "MeasuredCost",
     "Phase",
     "Plan",
     "caption_plan",

@@ -9,10 +9,11 @@ micro profile, is added. Loading and download are left out. Models are counted i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
+from vizer_core.costs.measured import MeasuredCost
 from vizer_core.costs.models import CLIP_B32, OPT_1B
 from vizer_core.costs.plans import (
     HALF,
@@ -103,8 +104,10 @@ def full_profile(chapter: str) -> ChapterCost | None:
     return makers[chapter]()
 
 
-def chapter_table(chapter: str, micro_seconds: int | float) -> str:
-    """Return the cost table of a chapter in Markdown; its `full` rows are estimates.
+def chapter_table(
+    chapter: str, micro_seconds: int | float, *, measured: Sequence[MeasuredCost] = ()
+) -> str:
+    """Return the cost table of a chapter in Markdown: `full` is estimated, or `measured` as well.
 
     >>> print(chapter_table("which_metric", 12.0).splitlines()[2])
     | `micro` (default) | 2 CPU cores | about 1 | under 2 GB | none | none |
@@ -117,17 +120,48 @@ def chapter_table(chapter: str, micro_seconds: int | float) -> str:
         rows.append(["`full`, the same", *micro])
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
     rows += [["`full`, estimated", *_row(found, device)] for device in DEVICES.values()]
+    runs = [run for run in measured if run.what == chapter]
+    rows += [[f"`full`, measured on {run.date}", *measured_row(run)] for run in runs]
     parts = ", ".join(f"{name} {bytes_words(size)}" for name, size in found.fetched.items())
+    replaced = (
+        "what runs really took, loading included, stands below them, with the ratio in brackets"
+        if runs
+        else "no run has replaced it yet"
+    )
     notes = [
         "The rows of `full` are an estimate from the shapes of the models and the number of "
-        "pictures ([how](../book/planning.md)), in half precision (`VIZER_DTYPE`); no run has "
-        f"replaced it yet. Loading is left out. The download: {parts}."
+        "pictures ([how](../book/planning.md)), in half precision (`VIZER_DTYPE`); "
+        f"{replaced}. Loading is left out. The download: {parts}."
     ]
     if found.before is not None:
         hours = (f"{d.name} {found.before.minutes(d) / 60:.1f}" for d in DEVICES.values())
         notes.append(f"Each adaptor is trained once before, in hours: {', '.join(hours)}.")
     note = fill(" ".join(notes), 99, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{note}"
+
+
+def measured_row(run: MeasuredCost) -> list[str]:
+    """Return hardware, minutes, RAM, GPU memory and download of a run; minutes hold loading too.
+
+    Where the models were the default ones and the device is one of the estimates, the ratio to the
+    estimate stands in brackets.
+    """
+    device, cost = run.estimated_for, _estimate_of(run)
+    minutes, memory = f"{run.minutes:,.1f}", "none" if run.vram is None else bytes_words(run.vram)
+    if device and cost and not run.models:
+        minutes += f" ({run.minutes / cost.minutes(device):.2g} x)"
+        if run.vram is not None:
+            memory += f" ({run.vram / cost.plan.memory:.2g} x)"
+    others = ", ".join(f"{part} {name}" for part, name in sorted(run.models.items()))
+    download = f"other models: {others}" if others else "as estimated"
+    return [run.device, minutes, bytes_words(run.ram), memory, download]
+
+
+def _estimate_of(run: MeasuredCost) -> ChapterCost | None:
+    try:
+        return full_profile(run.what)
+    except ValueError:  # a command, or a chapter that is gone
+        return None
 
 
 def bytes_words(value: int | float) -> str:
