@@ -100,7 +100,8 @@ def train_captioner_command(
     feature through a frozen language model. On the micro models it takes one or two minutes of a
     CPU core; at the paper's size hours of a GPU. A stopped run goes on when called again: its state
     lies beside --out until it is done. --dtype is the language model's: caption with the same one.
-    Under torchrun each batch is shared out, and the result is that of one process.
+    Under torchrun or accelerate launch each batch is shared out, and the result is that of one
+    process; with an FSDP configuration each process holds a part of the language model.
     """
     choice("--method", method, TRAININGS)
     with errors_as_exit_status():

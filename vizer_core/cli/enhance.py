@@ -184,7 +184,8 @@ def enhance_command(
     a CPU core; SmolVLM wants a GPU. A stopped run goes on when called again. Before it starts it
     says whether training is likely to help; at the end how many captions changed, how far the model
     moved, and warnings in words. Run it once more with --shuffle before you believe a gain. Under
-    torchrun the pictures of each step are shared out, and the result is that of one process.
+    torchrun or accelerate launch the pictures of each step are shared out, and the result is that
+    of one process; with an FSDP configuration each process holds a part of the model.
 
     With --objective information nothing is fitted first. The model draws four captions of a
     picture and raises those that are likelier with the picture than without it: log p(caption |
