@@ -122,7 +122,8 @@ class Study:
             Cell(f"vision/{base}-{each}", world.encode_cell,
                  {"runs": self.runs, "base": base, "place": each, "count": self.stored},
                  SECONDS["encode"])
-            for base in bases for each in dict.fromkeys((home_of(base), place))
+            for base in bases
+            for each in (home_of(base), *(("away",) if place == "away" else ()))
         ])  # fmt: skip
         readers = sorted({READERS[variant] for variant in variants if variant in READERS})
         self.grid([
@@ -154,6 +155,11 @@ class Study:
             for system in systems
         ]  # fmt: skip
 
+    def at(self, base: str, place: str, n: int) -> Trial:
+        """Return the plain trial of a base: at a place, or at its own home for `home`."""
+        where = home_of(base) if place == "home" else place
+        return replace(self.trial, base=base, place=where, n=n)
+
     def candidates(self, names: Sequence[str]) -> list[Trial]:
         """Return one run of each label-free variant of these names on validation scenes."""
         plain = replace(self.trial, part="validation", n=self.options.validation, samples=2)
@@ -177,15 +183,18 @@ class Study:
 
     def mapped(self, best: Trial) -> list[Trial]:
         """Return the runs of the map."""
-        half = replace(self.trial, n=self.options.map_n)
+        half, bases = replace(self.trial, n=self.options.map_n), self.options.bases
+        if "other" in self.options.parts:
+            bases = (*bases, *OTHER_BASES)
         plain = [
-            replace(half, base=base, seed=seed, shuffled=mixed, learning_rate=rate)
+            replace(half, base=base, place=home_of(base), seed=seed, shuffled=mixed,
+                    learning_rate=rate)
             for seed in range(self.options.map_seeds)
-            for base in self.options.bases
+            for base in bases
             if base not in LEFT_OUT_OF_MAP
             for rate in RATES
             for mixed in (False, True)
-        ]
+        ]  # fmt: skip
         read = [replace(trial, mapper_images=size) for trial in plain for size in self.sizes]
         return read + [replace(trial, variant=best.variant) for trial in plain]
 
@@ -202,9 +211,9 @@ class Study:
             for trial in trials
         ]
         mapped = [
-            replace(self.trial, base=base, mapper_images=size)
+            replace(self.trial, base=base, mapper_images=size, place=home_of(base))
             for base in bases
-            if base not in (*LEFT_OUT_OF_MAP, *OTHER_BASES) and "map" in self.options.parts
+            if base not in LEFT_OUT_OF_MAP and "map" in self.options.parts
             for size in self.sizes
         ]
         return cells + [
@@ -275,9 +284,7 @@ def main() -> None:
         if part == "map":
             n, systems = options.map_n, MAP_BASELINES
         some = [
-            cell
-            for base in used
-            for cell in study.baselines(replace(study.trial, base=base, place=place, n=n), systems)
+            cell for base in used for cell in study.baselines(study.at(base, place, n), systems)
         ]
         plan[part], baselines = trials, [*baselines, *some]
         study.grid(study.outlooks(best, used) + some if part in ("core", "other") else some)

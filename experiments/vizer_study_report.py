@@ -170,7 +170,10 @@ def report(
         "scores": score_rows(found),
         "differences": differences,
         "map": (mapped := map_rows(plan.get("map", ()), answers, best)),
-        "outlook": outlook_rows(foretold("core", mapped), foretold("other")),
+        "outlook": outlook_rows(
+            foretold("core", [row for row in mapped if home_of(row["base"]) == "home"]),
+            foretold("other", [row for row in mapped if home_of(row["base"]) == "other"]),
+        ),
         "claims": claims(differences),
         "not_run": sorted(name for name in names if name not in answers),
     }
