@@ -16,12 +16,11 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
-from vizer_core.processes import before_meetings, process_rank
+from vizer_core.processes import before_meetings, process_rank, wait_for_everyone
 from vizer_core.runtime import require
 
 logger = logging.getLogger(__name__)
@@ -36,43 +35,54 @@ class HeldBytes:
     whole: int
 
 
-class ShardedBlocks:
-    """The blocks of one model, and this process's part in gathering them."""
+@dataclass(eq=False)
+class _Sharded:
+    """A model that was cut: its blocks, the module that runs them, whether it ever ran here."""
 
-    def __init__(self, owner: nn.Module, blocks: nn.ModuleList, device: torch.device) -> None:
-        self.owner, self.blocks, self.device = owner, blocks, device
-        self._passed = False
-        owner.register_forward_pre_hook(self._pass_begins, prepend=True)
-        before_meetings(self.keep_company)
+    owner: nn.Module
+    blocks: nn.ModuleList
+    device: torch.device
+    ran: bool = False
 
-    def keep_company(self) -> None:
-        """Take part in the others' passes until all processes have come as far as this one."""
-        self._announce(WAITS)
-        if self._passed:  # else torch remembers every pass since the last backward
-            self.owner.reset_iter_state()
 
-    def _pass_begins(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self._passed = True
-        self._announce(LEARNS if torch.is_grad_enabled() else READS)
+_sharded: list[_Sharded] = []  # in every process the same ones, in the same order
 
-    def _announce(self, mine: int) -> None:
-        """Return when this process may go on; until then gather for others."""
-        world = process_rank()[1]
-        while True:
-            counts = torch.zeros(3, dtype=torch.int32, device=self.device)
-            counts[mine] = 1
-            distributed.all_reduce(counts)
-            waiting, reading, learning = counts.tolist()
-            if world in (waiting, learning) or (reading and mine == READS):
-                return
-            if not reading:
-                raise RuntimeError(
-                    f"{learning} of {world} processes pass a sharded model with gradient and "
-                    f"{waiting} do not: give each as many pieces (`processes.even_pieces`)"
-                )
-            for block in self.blocks:
-                block.unshard()
-                block.reshard()
+
+def _begin_pass(place: int) -> None:
+    _sharded[place].ran = True
+    _announce(LEARNS if torch.is_grad_enabled() else READS, place)
+
+
+def _keep_company() -> None:
+    """Take part in the others' passes until all processes have come as far as this one."""
+    _announce(WAITS, 0)
+    for model in _sharded:
+        if model.ran:  # else torch remembers every pass since the last backward
+            model.owner.reset_iter_state()
+
+
+def _announce(what: int, place: int) -> None:
+    """Say what this process is up to, with which model; return when it may, until then gather."""
+    world = process_rank()[1]
+    while True:
+        counts = torch.zeros(3, len(_sharded), dtype=torch.int32, device=_sharded[0].device)
+        counts[what, place] = 1
+        distributed.all_reduce(counts)
+        if world in counts.flatten().tolist():  # all are up to the same
+            return
+        readers = counts[READS].nonzero().flatten().tolist()
+        if not readers:
+            learning, waiting = int(counts[LEARNS].sum()), int(counts[WAITS].sum())
+            raise RuntimeError(
+                f"{learning} of {world} processes pass a sharded model with gradient and {waiting} "
+                "do not, or they pass different ones: give each as many pieces "
+                "(`processes.even_pieces`)"
+            )
+        if what == READS and place == readers[0]:  # one model after the other
+            return
+        for block in _sharded[readers[0]].blocks:
+            block.unshard()
+            block.reshard()
 
 
 def sharding_asked() -> bool:
@@ -117,6 +127,7 @@ def shard_blocks(model: nn.Module, device: torch.device) -> HeldBytes:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    wait_for_everyone()  # announcements name a model by its number
     owner, blocks = blocks_of(model)
     mesh = init_device_mesh(device.type, (world,))
     for block in blocks:
@@ -127,12 +138,20 @@ def shard_blocks(model: nn.Module, device: torch.device) -> HeldBytes:
     for place, block in enumerate(blocks):  # said aloud: guessing counts passes, which may differ
         block.set_modules_to_forward_prefetch(list(blocks[place + 1 : place + 2]))
         block.set_modules_to_backward_prefetch([blocks[max(place - 1, 0)]])
-    ShardedBlocks(owner, blocks, device)
+    _join(_Sharded(owner, blocks, device))
     # OPT's blocks return a view of their sum; nothing in transformers writes into it
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     held = held_bytes(model)
     logger.info("sharded: %d of %d bytes here", held.here, held.whole)
     return held
+
+
+def _join(model: _Sharded) -> None:
+    place = len(_sharded)
+    _sharded.append(model)
+    model.owner.register_forward_pre_hook(lambda module, args: _begin_pass(place), prepend=True)
+    if place == 0:
+        before_meetings(_keep_company)
 
 
 def blocks_of(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:

@@ -170,13 +170,27 @@ def beam_job() -> dict[str, torch.Tensor]:
     return {"beams": words(gather_items(found))}
 
 
+def unequal_job() -> dict[str, torch.Tensor]:
+    """Read with two models, one process five times as often, and each another model first."""
+    models = [placed(tiny_language_model(seed)) for seed in (0, 1)]
+    embeddings = torch.randn(6, 1, 2, models[0].width, generator=seeded(4))
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    rank, world = process_rank()
+    mine = range(6) if world == 1 else (range(1), range(1, 6))[rank]
+    rows = []
+    with torch.no_grad():
+        for place in mine:
+            rows.append(models[place % 2].logits(embeddings[place], mask))
+    return {"unequal": gather_rows(torch.cat(rows))}
+
+
 def sharded_jobs(folder: Path) -> dict[str, torch.Tensor]:
     """Do the same with cut models, and what needs more passes in one process than in the other."""
     found = run_jobs(folder)
     for name, job in (("text", text_job), ("zero", zero_job), ("rl", rl_job)):
         found |= {f"{key}_piecewise": value for key, value in job(1).items() if key == name}
     found["zero_recomputed"] = zero_job(recompute=True)["zero"]
-    found |= beam_job()
+    found |= beam_job() | unequal_job()
     bytes_of = [(each.here, each.whole) for each in held]
     return found | {"held": torch.tensor(bytes_of)}
 

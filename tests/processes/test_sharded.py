@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.processes.jobs import beam_job, run_jobs
+from tests.processes.jobs import beam_job, run_jobs, unequal_job
 from tests.processes.launched import ROOT, TOLERANCE, torchrun
 from tests.textonly.tiny_models import tiny_language_model
 from vizer_core import sharding
@@ -22,7 +22,7 @@ FSDP = {
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
-    found = run_jobs(tmp_path_factory.mktemp("one")) | beam_job()
+    found = run_jobs(tmp_path_factory.mktemp("one")) | beam_job() | unequal_job()
     same = {"zero_recomputed": "zero"} | {f"{x}_piecewise": x for x in ("text", "zero", "rl")}
     return found | {name: found[as_in] for name, as_in in same.items()}
 
@@ -43,7 +43,8 @@ def test_both_processes_end_with_the_same_bits(two):
 @pytest.mark.parametrize(
     "name",
     ["text", "text_loss", "text_piecewise", "zero", "zero_seen", "zero_piecewise",
-     "zero_recomputed", "rl", "rl_seen", "rl_piecewise", "retrieval", "mapper", "states"],
+     "zero_recomputed", "rl", "rl_seen", "rl_piecewise", "retrieval", "mapper", "states",
+     "unequal"],
 )  # fmt: skip
 def test_a_cut_model_trains_what_a_whole_one_does(name, one, two):
     torch.testing.assert_close(two[0][name], one[name], **TOLERANCE)
