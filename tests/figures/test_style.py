@@ -79,3 +79,16 @@ def test_a_picture_of_many_colours_is_small_and_looks_the_same():
     exact = np.asarray(Image.open(stream).convert("RGB")).astype(float)
     assert np.abs(np.asarray(drawn.convert("RGB")) - exact).mean() < 12  # of 255, for pure noise
     assert len(stream.getvalue()) > 1.3 * len(png_bytes(figure))
+
+
+def test_dollars_in_a_caption_are_no_formula_and_powers_of_ten_stay_one():
+    def drawn(title, scale="linear"):
+        figure = new_figure(3.0, 2.0)
+        axes = figure.add_subplot()
+        axes.set(title=title, yscale=scale, ylim=(1, 1000))
+        return figure, png_bytes(figure)
+
+    drawn(r"for $\frac$")  # as a formula this one cannot be read
+    figure, _ = drawn("no price", scale="log")
+    label = figure.axes[0].get_yticklabels()[0]
+    assert "$" in label.get_text() and label.get_parse_math()

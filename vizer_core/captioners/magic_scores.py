@@ -74,6 +74,10 @@ def simctg_contrast(
         )
     directions = normalize(states, dim=-1)
     cosines = einsum(directions, directions, "b i h, b j h -> b i j")
-    pairs = mask[:, :, None] & mask[:, None, :] & ~torch.eye(mask.shape[1], dtype=torch.bool)
+    pairs = (
+        mask[:, :, None]
+        & mask[:, None, :]
+        & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    )
     over = ((margin - 1 + cosines).clamp(min=0) * pairs).sum(dim=(1, 2))
     return (over / (lengths * (lengths - 1))).mean()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 DPI = 120
@@ -92,12 +93,20 @@ def png_bytes(figure: Figure) -> bytes:
     b'PNG'
     """
     stream = io.BytesIO()
+    _read_dollars_as_dollars(figure)
     with figure_style():
         figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
     opaque, small = Image.open(stream).convert("RGB"), io.BytesIO()
     few = opaque.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(small, "png", optimize=True)
     return small.getvalue()
+
+
+def _read_dollars_as_dollars(figure: Figure) -> None:
+    """Keep "$5 or $6" in a caption from being read as a formula; labels of ticks are formulas."""
+    for text in figure.findobj(Text):
+        if "$" in text.get_text() and "\\math" not in text.get_text():
+            text.set_parse_math(False)
 
 
 def role_of(name: str) -> str:
