@@ -101,7 +101,10 @@ def pick_device(wanted: str = "auto") -> torch.device:
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(wanted)
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:  # torch names thirty kinds, most of them nobody has
+        raise ValueError(f"no device {wanted!r}: wanted auto, cpu, cuda, or cuda:1") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device {wanted!r} was asked for, but torch {torch.__version__} sees no CUDA device. "

@@ -61,7 +61,48 @@ def say(text: str, *, err: bool = False) -> None:
         typer.echo(text, err=err)
 
 
-JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result here.")]
+def file_to_write(path: Path | None) -> Path | None:
+    """Return a path that a file can be written to, or end with status 2 before any work is done."""
+    if path is not None:
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder: wanted the name of a file")
+        _require_place(path)
+    return path
+
+
+def new_file(path: Path) -> Path:
+    """Return a path where nothing is yet: what took hours is not written over."""
+    file_to_write(path)
+    if path.exists():
+        raise typer.BadParameter(f"{path} is there already: name another file, or delete it first")
+    return path
+
+
+def new_adapter_folder(path: Path) -> Path:
+    """Return a folder to write an adapter to: one without an adapter, or one that can be made."""
+    if path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"{path} is a file: wanted a folder")
+    if (path / "adapter_config.json").exists():
+        raise typer.BadParameter(
+            f"{path} holds an adapter already: name another folder, or delete it first"
+        )
+    _require_place(path)
+    return path
+
+
+def _require_place(path: Path) -> None:
+    """End with status 2 unless the nearest folder above `path` that exists can be written to."""
+    above = next(place for place in path.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise typer.BadParameter(f"{path} cannot be written: {above} is a file, no folder")
+    if not os.access(above, os.W_OK):
+        raise typer.BadParameter(f"{path} cannot be written: no right to write in {above}")
+
+
+JsonOut = Annotated[
+    Path | None,
+    typer.Option("--json", callback=file_to_write, help="Also write the result here."),
+]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples of the images.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

@@ -16,6 +16,7 @@ from vizer_core.cli.app import (
     app,
     choice,
     errors_as_exit_status,
+    new_file,
     say,
 )
 from vizer_core.cli.encoders import clip_encoder
@@ -30,6 +31,7 @@ from vizer_core.cli.models import (
 TRAINED = ("maccap", "maccap_pass", "baseline", "capdec", "decap")
 UNTRAINED = ("clipre", "magic", "zerocap")
 METHODS = (*TRAINED, *UNTRAINED)
+MICRO_CORPORA = ("micro-home", "micro-away")
 TRAININGS = ("maccap", "capdec", "decap")
 TRAINING_OF = {name: name for name in TRAININGS} | {"maccap_pass": "maccap", "baseline": "decap"}
 
@@ -52,10 +54,18 @@ def corpus_of(name: str, limit: int) -> Any:
     from vizer_core.micro.corpora import micro_corpus
     from vizer_core.runtime import seeded
 
-    if name in ("micro-home", "micro-away"):
+    if name in MICRO_CORPORA:
         return micro_corpus(name.removeprefix("micro-"), limit)
     corpus = read_corpus(Path(name)).deduplicate()
     return corpus if len(corpus) <= limit else corpus.sample(limit, generator=seeded(0))
+
+
+def _require_corpus(name: str) -> None:
+    """Raise `FileNotFoundError` if there is no such corpus, before a model is loaded."""
+    if name not in MICRO_CORPORA and not Path(name).is_file():
+        raise FileNotFoundError(
+            f"no corpus at {name}: wanted a file of captions, or {' or '.join(MICRO_CORPORA)}"
+        )
 
 
 def _settings(method: str, micro: bool, encoder: Any, lm: Any) -> tuple[Any, Any]:
@@ -72,7 +82,9 @@ def _settings(method: str, micro: bool, encoder: Any, lm: Any) -> tuple[Any, Any
 
 @app.command(name="train-captioner")
 def train_captioner_command(
-    out: Annotated[Path, typer.Option(help="Where the adaptor goes: a .safetensors file.")],
+    out: Annotated[
+        Path, typer.Option(callback=new_file, help="Where the adaptor goes: a .safetensors file.")
+    ],
     method: Annotated[str, typer.Option(help="maccap, capdec, or decap (also baseline's).")] = (
         "maccap"
     ),
@@ -122,6 +134,7 @@ def train_captioner_command(
         )
         from vizer_core.tracking import curves_of, report_run
 
+        _require_corpus(corpus)
         encoder = clip_encoder(clip, pretrained, device, False)
         lm = language_model_of(language_model, device, dtype)
         texts = list(corpus_of(corpus, captions).captions)
@@ -177,7 +190,7 @@ def _captioner(method: str, encoder: Any, lm: Any, options: dict[str, Any]) -> A
 
         if options["micro"]:
             return c.ZeroCap(lm, encoder, z.ZEROCAP_MICRO, prompt=z.ZEROCAP_MICRO_PROMPT)
-        return c.ZeroCap(lm, encoder)
+        return c.ZeroCap(lm, encoder, z.ZEROCAP)
     path = options["adaptor"] or _shipped_adaptor(method, encoder, lm)
     adaptor = load_adaptor(path, encoder=encoder, language_model=lm)
     writer = PrefixWriter(adaptor, lm)
@@ -207,6 +220,32 @@ def _shipped_adaptor(method: str, encoder: Any, lm: Any) -> Path:
             "the same --clip, --pretrained and --language-model"
         )
     return path
+
+
+def _require_adaptor(method: str, adaptor: Path | None, *, models: tuple[str, str]) -> None:
+    """Raise before any model is loaded if there is no adaptor, or it is another method's."""
+    from vizer_core.store import load_manifest
+
+    wanted = TRAINING_OF[method]
+    how = (
+        f"train one with vizer train-captioner --method {wanted} --out FILE and the same --clip, "
+        "--pretrained and --language-model"
+    )
+    if adaptor is None:
+        if models != ("micro", MICRO_LM):
+            raise ValueError(
+                f"--method {method} with {' and '.join(models)} wants --adaptor FILE: {how}"
+            )
+        return
+    if not adaptor.is_file():
+        raise FileNotFoundError(f"no adaptor file {adaptor}: {how}")
+    made_for = load_manifest(adaptor).get("method", wanted)
+    if made_for != wanted:
+        fits = ", ".join(name for name, training in TRAINING_OF.items() if training == made_for)
+        raise ValueError(
+            f"{adaptor} was trained by vizer train-captioner --method {made_for}, and --method "
+            f"{method} wants one of --method {wanted}: train that, or caption with {fits}"
+        )
 
 
 def _noise_of(adaptor: Path) -> Any:
@@ -266,16 +305,18 @@ def caption_command(
         choice("--method", method, METHODS)
     with errors_as_exit_status():
         from vizer_core.data.coco import write_results
+        from vizer_core.data.karpathy import one_line
         from vizer_core.processes import is_main_process
         from vizer_core.runtime import seeded
 
         names, pictures = read_pictures(images)
         if model is not None:
+            lora = None if adapter is None else adapter_of(adapter)
             vlm = vlm_of(model, device, dtype)
-            if adapter is not None:
+            if lora is not None:
                 from vizer_core.vizer import load_adapter
 
-                load_adapter(vlm, adapter_of(adapter))
+                load_adapter(vlm, lora)
             from vizer_core.vizer.shared_work import share_captions
             from vizer_core.vizer.text_states import ImageSource
 
@@ -283,6 +324,9 @@ def caption_command(
         else:
             from vizer_core.captioners import caption_images
 
+            _require_corpus(corpus)
+            if method in TRAINED:
+                _require_adaptor(method, adaptor, models=(clip, language_model))
             encoder = clip_encoder(clip, pretrained, device, False)
             options = {"corpus": corpus, "memory": memory, "seed": seed, "adaptor": adaptor,
                        "micro": clip == "micro"}  # fmt: skip
@@ -292,6 +336,7 @@ def caption_command(
             texts = caption_images(captioner, encoder, pictures, generator=seeded(seed))
         if not is_main_process():
             return
+        texts = [one_line(text) for text in texts]  # a model may write line breaks
         if json_out is not None:  # first: the reader of the lines may go away
             write_results(json_out, dict(zip(names, texts)))
         for name, text in zip(names, texts):

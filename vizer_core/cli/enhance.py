@@ -15,9 +15,11 @@ from vizer_core.cli.app import (
     app,
     choice,
     errors_as_exit_status,
+    new_adapter_folder,
+    new_file,
     say,
 )
-from vizer_core.cli.models import read_pictures, vlm_of
+from vizer_core.cli.models import read_pictures, require_there, vlm_of
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER, learning_rate_of
 from vizer_core.cli.phase_two import RUN, enhance, require_memory
 
@@ -98,7 +100,9 @@ def _say(fitted: Any) -> None:
 @app.command(name="fit-mapper")
 def fit_mapper_command(
     images: Pictures,
-    out: Annotated[Path, typer.Option(help="Where the mapper goes: a .safetensors file.")],
+    out: Annotated[
+        Path, typer.Option(callback=new_file, help="Where the mapper goes: a .safetensors file.")
+    ],
     model: Model = "micro-vlm",
     objective: Annotated[
         str, typer.Option(help=f"What the mapper is for: {', '.join(WITH_MAPPER)}.")
@@ -119,6 +123,7 @@ def fit_mapper_command(
         from vizer_core.vizer import save_mapper
         from vizer_core.vizer.text_states import ImageSource
 
+        require_there(images)
         vlm = vlm_of(model, device, dtype)
         names, pictures = read_pictures(images)
         folder = out.with_suffix(".states")
@@ -136,7 +141,9 @@ def fit_mapper_command(
 @app.command(name="enhance")
 def enhance_command(
     images: Pictures,
-    out: Annotated[Path, typer.Option(help="Folder for the LoRA adapter.")],
+    out: Annotated[
+        Path, typer.Option(callback=new_adapter_folder, help="Folder for the LoRA adapter.")
+    ],
     model: Model = "micro-vlm",
     mapper: Annotated[
         Path | None, typer.Option(help="From vizer fit-mapper; else fitted on the same pictures.")
@@ -200,6 +207,7 @@ def enhance_command(
         from vizer_core.vizer import load_mapper
         from vizer_core.vizer.text_states import ImageSource
 
+        require_there(images)
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
         require_memory(vlm, objective, images_per_step, images_at_once)

@@ -80,7 +80,8 @@ def lab_command(
         bool, typer.Option("--rebuild", help="Train the models again from nothing.")
     ] = False,
     only: Annotated[
-        list[str] | None, typer.Option(help="One model; may be given several times.")
+        list[str] | None,
+        typer.Option(help="One model, such as micro-lm; may be given several times."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the weights; default: the package's own.")
@@ -107,7 +108,10 @@ def lab_command(
                 typer.echo(family.cost(names), err=True)
                 for name in names:
                     family.build(name, folder=out or family.folder, progress=True)
+        count = 0
         for family, names in wanted:
             for name, scores in _checked(family, names, out).items():
                 shown = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
-                typer.echo(f"{name:<19} {shown}")
+                typer.echo(f"{name:<21} {shown}")
+                count += 1
+        typer.echo(f"{count} models: every score is the one in its manifest", err=True)

@@ -105,6 +105,12 @@ def _dtype(name: str) -> Any:
     return None if name == "auto" else getattr(torch, name)
 
 
+def require_there(pictures: Path) -> None:
+    """Raise `FileNotFoundError` if there is nothing at a path, before a model is loaded."""
+    if not Path(pictures).exists():
+        raise FileNotFoundError(f"no image and no folder of images at {pictures}")
+
+
 def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
     """Read one image or a folder of them; what is no whole image is named, counted and left out.
 
@@ -113,6 +119,7 @@ def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
     from vizer_core.data import CorruptImage, open_image, read_folder
 
     path = Path(path)
+    require_there(path)
     files = [path] if path.is_file() else [record.image for record in read_folder(path)]
     names, images, whole, broken = [], [], [], []
     for file in files:

@@ -74,7 +74,10 @@ def _read_npy(path: Path) -> SavedPairs:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable array of numbers: {error}") from error
+        raise ValueError(
+            f"{path} is not a readable array of numbers: wanted what numpy.save writes of an array "
+            "of floats, whole, and no pickled objects"
+        ) from error
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"{path} holds {array.dtype}, wanted floating-point features [2, n, d]")
     return _split(torch.from_numpy(array.astype(array.dtype.newbyteorder("="))), path)
