@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from vizer_core import caption_study as study_module
+from vizer_core import runtime
 from vizer_core.caption_study import CaptionStudy, named_things, open_caption_study
 from vizer_core.captioners import Baseline
 from vizer_core.clip import OpenClipEncoder
@@ -153,6 +154,13 @@ def test_the_full_profile_reads_coco_and_the_named_files(full):
     each = study.score_candidates([["a dog on a boat", "x"], ["a cat", "x"]])
     assert each.shape == (2, 2) and (each >= 0).all()  # two pictures of one caption: CIDEr is 0
     assert "object_f1" not in scores and scores["bleu1"].per_image[0] == pytest.approx(1.0)
+
+
+def test_fewer_pictures_can_be_asked_for_from_outside(full, monkeypatch):
+    monkeypatch.setattr(runtime, "MIN_IMAGES", 1)
+    monkeypatch.setenv("VIZER_IMAGES", "2")
+    study = open_caption_study(100, memory=3)
+    assert len(study) == len(study.unpaired) == 2 and "first 2 images" in study.pictures.note
 
 
 def test_the_full_profile_says_what_is_missing(full, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vizer_core.runtime import expect, model_dtype, require
+from vizer_core.runtime import at_most, expect, model_dtype, require
 
 
 def test_a_package_that_is_there_is_imported():
@@ -50,3 +50,20 @@ def test_a_finding_stops_the_micro_page_and_warns_on_the_full_one(monkeypatch):
     expect(True)
     with pytest.warns(UserWarning, match="does not hold here"):
         expect(False)
+
+
+def test_the_most_images_hold_on_the_full_profile_alone(monkeypatch):
+    monkeypatch.setenv("VIZER_IMAGES", "100")
+    assert at_most(1000) == 1000
+    monkeypatch.setenv("VIZER_PROFILE", "full")
+    assert (at_most(1000), at_most(30)) == (100, 30)
+    monkeypatch.delenv("VIZER_IMAGES")
+    assert at_most(1000) == 1000
+
+
+@pytest.mark.parametrize("named", ["63", "many", "-100", "1e3"])
+def test_too_few_images_are_refused(named, monkeypatch):
+    monkeypatch.setenv("VIZER_PROFILE", "full")
+    monkeypatch.setenv("VIZER_IMAGES", named)
+    with pytest.raises(ValueError, match=f"VIZER_IMAGES='{named}': wanted a whole number of at le"):
+        at_most(1000)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vizer_core import runtime
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.full import FULL_MODELS
 from vizer_core.gap import Interval
@@ -20,6 +21,7 @@ from vizer_core.study import (
     Study,
     find_results,
     model_names,
+    open_full,
     open_micro,
     open_study,
     recorded_captions,
@@ -137,8 +139,19 @@ def test_a_folder_without_coco_is_named_with_what_it_lacks(tmp_path, monkeypatch
 
 
 def test_more_images_than_there_are_is_refused(coco, loaded):
-    with pytest.raises(ValueError, match="has 2 images with captions, wanted n = 3"):
+    with pytest.raises(
+        ValueError, match=r"has 2 images with captions, wanted n = 3\. .* set VIZER_IMAGES=2"
+    ):
         open_study(n=3)
+
+
+def test_fewer_images_can_be_asked_for_from_outside(coco, loaded, monkeypatch):
+    monkeypatch.setattr(runtime, "MIN_IMAGES", 1)
+    monkeypatch.setenv("VIZER_IMAGES", "2")
+    study = open_study(n=1000)
+    assert len(study) == 2 and "first 2 images" in study.note
+    assert open_full("micro-clip", 1).ids == study.ids[:1] and not study.is_micro
+    assert open_micro("micro-clip", n=3).is_micro
 
 
 def test_a_full_model_without_a_tag_is_refused(coco, loaded):

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tiny_vlm import tiny_smol, tiny_smol_processor
 
+from vizer_core import runtime
 from vizer_core import vlm_study as study_module
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.decoding import Greedy
@@ -133,6 +134,16 @@ def test_the_full_profile_opens_smolvlm_unless_told_otherwise(full, monkeypatch)
 def test_the_full_profile_loads_a_model_in_the_precision_that_is_asked_for(full, monkeypatch):
     monkeypatch.setenv("VIZER_DTYPE", "bfloat16")
     assert open_vlm_study(test=1).vlm.base.dtype == torch.bfloat16
+
+
+def test_a_small_folder_is_shared_out_among_the_parts(full, monkeypatch):
+    monkeypatch.setattr(study_module, "FULL_PARTS", {"test": 1000, "train": 2000, "stream": 2000})
+    monkeypatch.setattr(runtime, "MIN_IMAGES", 1)
+    monkeypatch.setenv("VIZER_IMAGES", "2")
+    study = open_vlm_study(test=300, train=1, stream=320)
+    assert study.test.ids == ("0.jpg", "1.jpg") and study.stream.ids == ("4.jpg", "5.jpg")
+    assert study.train.ids == ("2.jpg",) and "first 2 images" in study.note
+    assert not study.is_micro and open_vlm_study(test=2, train=2).stream.ids == ()
 
 
 def test_more_pictures_than_a_part_has_are_refused(full):

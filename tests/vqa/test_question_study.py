@@ -11,6 +11,7 @@ import torch
 import transformers
 from PIL import Image
 
+from vizer_core import runtime
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.vqa import evaluate_vqa, open_questions, question_study
@@ -71,7 +72,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     said = [(1, "a red wall 1"), (2, "a red wall 2"), (3, "a red wall 3"), (2, "red")]
     people = [{"image_id": i, "caption": text} for i, text in said]
     (tmp_path / question_study.ANNOTATIONS).write_text(json.dumps({"annotations": people}))
-    for name, images in (("maccap", (1, 2, 3)), ("capdec", (1, 2))):
+    for name, images in (("maccap", (1, 2, 3)), ("capdec", (1, 2)), ("decap", (1, 2, 3))):
         rows = [{"image_id": val2014_name(str(i)), "caption": "a box"} for i in images]
         (tmp_path / "captions" / f"{name}.json").write_text(json.dumps(rows))
     monkeypatch.setenv("VIZER_PROFILE", "full")
@@ -99,7 +100,7 @@ def test_the_micro_questions_come_with_captions_written_here():
 def test_the_full_profile_reads_vqav2_and_the_captioners_files(data, tiny_opt):
     study = open_questions(4, language_model=tiny_opt)
     assert [item.image_id for item in study.items] == ["1", "1", "2", "2"]  # capdec lacks 3
-    assert set(study.captions) == {"capdec", "maccap", "human"}
+    assert set(study.captions) == {"capdec", "decap", "maccap", "human"}
     assert study.captions["human"]["2"] == "a red wall 2" and study.captions["maccap"]["3"]
     assert study.people["2"] == ("a red wall 2", "red")
     assert study.picture("2").width == 42 and len(study.protocol.candidates) == 3_128
@@ -107,6 +108,22 @@ def test_the_full_profile_reads_vqav2_and_the_captioners_files(data, tiny_opt):
     assert "4 questions of VQAv2 val" in study.note
     report = evaluate_vqa(study.items, study.captions, study.protocol, training=study.training)
     assert report.scores["prior"]["top1"].mean == 1.0 and len(report.written["maccap"]) == 4
+
+
+def test_the_language_model_and_the_most_questions_can_be_named_outside(
+    data, tiny_opt, monkeypatch
+):
+    monkeypatch.setenv("VIZER_LM", str(tiny_opt))
+    monkeypatch.setattr(runtime, "MIN_IMAGES", 1)
+    monkeypatch.setenv("VIZER_IMAGES", "3")
+    study = open_questions(20_000)
+    assert study.protocol.language_model.name == str(tiny_opt) and len(study.items) == 3
+
+
+def test_a_captioner_without_a_file_is_named(data):
+    (data / "captions" / "decap.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"holds capdec.json, maccap.json, no decap.json"):
+        open_questions(1)
 
 
 def test_more_questions_than_there_are_is_refused(data, tiny_opt):

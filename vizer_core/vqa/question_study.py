@@ -41,7 +41,7 @@ from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seede
 from vizer_core.vqa.answering import VqaProtocol
 from vizer_core.vqa.report import Captions
 
-HUMAN = "human"
+HUMAN, CAPTIONERS = "human", ("maccap", "capdec", "decap")
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
 MICRO_TRAINING = 2_000  # training scenes whose questions give the priors
 MICRO_MEMORY = 4_000  # captions in DeCap's memory
@@ -60,7 +60,8 @@ Set VIZER_DATA to a folder with
   vqav2/                    questions and annotations of train and val, unzipped, from
                             https://visualqa.org/download.html, and answer_list.json of ALBEF's
                             data archive (https://github.com/salesforce/ALBEF)
-  captions/NAME.json        what `vizer caption` writes for val2014, one file a captioner
+  captions/NAME.json        what `vizer caption` writes for val2014 (or for some of it: only those
+                            images are asked about), one file a captioner: maccap, capdec, decap
 Questions and annotations are CC BY 4.0; each image keeps its Flickr owner's licence. Or stay
 offline with VIZER_PROFILE=micro."""
 
@@ -129,7 +130,7 @@ def _micro_captioners(
 ) -> dict[str, SampledMacCap | CapDec | DeCap]:
     parts = {
         name: load_micro_adaptor(f"micro-{name}", encoder=encoder, language_model=lm)
-        for name in ("maccap", "capdec", "decap")
+        for name in CAPTIONERS
     }
     texts = list(micro_corpus(CORPUS, MICRO_MEMORY).captions)
     memory = MemoryBank.from_captions(encoder, texts, generator=seeded(0))
@@ -189,6 +190,12 @@ def _full_captions(folder: Path) -> dict[str, dict[str, str]]:
     files = sorted((folder / "captions").glob("*.json"))
     if not files:
         raise FileNotFoundError(f"{folder}/captions holds no .json file.\n{QUESTIONS_ADVICE}")
+    missing = [name for name in CAPTIONERS if name not in {file.stem for file in files}]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}/captions holds {', '.join(file.name for file in files)}, no "
+            f"{', '.join(f'{name}.json' for name in missing)}.\n{QUESTIONS_ADVICE}"
+        )
     return {
         file.stem: {image_number(i): text for i, text in read_results(file).items()}
         for file in files
