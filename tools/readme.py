@@ -19,6 +19,7 @@ TOP = (
     ("book/", "prose: framing pages, notation, glossary, paper map, bibliography"),
     ("notebooks/", "one chapter a notebook, with the outputs of the micro profile"),
     ("results/", "one JSON file an experiment; the book's tables are made from them"),
+    ("configs/", "accelerate launch: whole copies of a model, or one that is shared out"),
     ("experiments/", "commands that make the files in results/"),
     ("benchmarks/", "comparisons with reference implementations, run on your machine"),
     ("tests/", "mirrors the package; plus the rules of the house and the rendered book"),
