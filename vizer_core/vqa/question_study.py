@@ -42,6 +42,7 @@ from vizer_core.vqa.answering import VqaProtocol
 from vizer_core.vqa.report import Captions
 
 HUMAN, CAPTIONERS = "human", ("maccap", "capdec", "decap")
+NEEDED = ("maccap", "decap")  # of the captioners' files: whom the chapter compares
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
 MICRO_TRAINING = 2_000  # training scenes whose questions give the priors
 MICRO_MEMORY = 4_000  # captions in DeCap's memory
@@ -61,7 +62,7 @@ Set VIZER_DATA to a folder with
                             https://visualqa.org/download.html, and answer_list.json of ALBEF's
                             data archive (https://github.com/salesforce/ALBEF)
   captions/NAME.json        what `vizer caption` writes for val2014 (or for some of it: only those
-                            images are asked about), one file a captioner: maccap, capdec, decap
+                            images are asked about), one file a captioner; maccap and decap at least
 Questions and annotations are CC BY 4.0; each image keeps its Flickr owner's licence. Or stay
 offline with VIZER_PROFILE=micro."""
 
@@ -190,7 +191,7 @@ def _full_captions(folder: Path) -> dict[str, dict[str, str]]:
     files = sorted((folder / "captions").glob("*.json"))
     if not files:
         raise FileNotFoundError(f"{folder}/captions holds no .json file.\n{QUESTIONS_ADVICE}")
-    missing = [name for name in CAPTIONERS if name not in {file.stem for file in files}]
+    missing = [name for name in NEEDED if name not in {file.stem for file in files}]
     if missing:
         raise FileNotFoundError(
             f"{folder}/captions holds {', '.join(file.name for file in files)}, no "
