@@ -80,6 +80,18 @@ def _settings(method: str, micro: bool, encoder: Any, lm: Any) -> tuple[Any, Any
     return AdaptorConfig(encoder.embed_dim, lm.width), configs[method]
 
 
+def _asked(config: Any, epochs: int | None, at_once: int | None, variance: float | None) -> Any:
+    """Return a method's settings with what the options ask for."""
+    from dataclasses import replace
+
+    from vizer_core.textonly import GaussianNoise, NoNoise
+
+    config = replace(config, epochs=epochs or config.epochs, captions_at_once=at_once)
+    if variance is None:
+        return config
+    return replace(config, noise=GaussianNoise(variance) if variance else NoNoise())
+
+
 @app.command(name="train-captioner")
 def train_captioner_command(
     out: Annotated[
@@ -117,8 +129,6 @@ def train_captioner_command(
     """
     choice("--method", method, TRAININGS)
     with errors_as_exit_status():
-        from dataclasses import replace
-
         import torch
 
         from vizer_core.processes import is_main_process
@@ -126,8 +136,6 @@ def train_captioner_command(
         from vizer_core.textonly import (
             AdaptorDecoder,
             Checkpoint,
-            GaussianNoise,
-            NoNoise,
             TrainingPairs,
             fit_text_only,
             save_adaptor,
@@ -139,10 +147,7 @@ def train_captioner_command(
         lm = language_model_of(language_model, device, dtype)
         texts = list(corpus_of(corpus, captions).captions)
         shape, config = _settings(method, clip == "micro", encoder, lm)
-        config = replace(config, epochs=epochs) if epochs else config
-        config = replace(config, captions_at_once=captions_at_once)
-        if variance is not None:
-            config = replace(config, noise=GaussianNoise(variance) if variance else NoNoise())
+        config = _asked(config, epochs, captions_at_once, variance)
         steps = -(-len(texts) // config.batch_size) * config.epochs
         say(
             f"{len(texts):,} captions, {config.epochs} epochs, {steps:,} steps of "
@@ -259,6 +264,21 @@ def _noise_of(adaptor: Path) -> Any:
     return GaussianNoise(noise["variance"])
 
 
+def _vlm_captions(
+    pictures: Any, model: str, adapter: str | None, *, device: str, dtype: str
+) -> list[str]:
+    """Caption pictures with a vision-language model and, where given, its adapter."""
+    from vizer_core.vizer import load_adapter
+    from vizer_core.vizer.shared_work import share_captions
+    from vizer_core.vizer.text_states import ImageSource
+
+    lora = None if adapter is None else adapter_of(adapter)  # first: it may not be there
+    vlm = vlm_of(model, device, dtype)
+    if lora is not None:
+        load_adapter(vlm, lora)
+    return list(share_captions(vlm, ImageSource(vlm, pictures)))
+
+
 @app.command(name="caption")
 def caption_command(
     images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
@@ -311,16 +331,7 @@ def caption_command(
 
         names, pictures = read_pictures(images)
         if model is not None:
-            lora = None if adapter is None else adapter_of(adapter)
-            vlm = vlm_of(model, device, dtype)
-            if lora is not None:
-                from vizer_core.vizer import load_adapter
-
-                load_adapter(vlm, lora)
-            from vizer_core.vizer.shared_work import share_captions
-            from vizer_core.vizer.text_states import ImageSource
-
-            texts = list(share_captions(vlm, ImageSource(vlm, pictures)))
+            texts = _vlm_captions(pictures, model, adapter, device=device, dtype=dtype)
         else:
             from vizer_core.captioners import caption_images
 

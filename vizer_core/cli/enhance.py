@@ -204,25 +204,38 @@ def enhance_command(
     choice("--objective", objective, OBJECTIVES)
     weight = _weight(objective, mapper, information_weight)
     with errors_as_exit_status():
-        from vizer_core.vizer import load_mapper
-        from vizer_core.vizer.text_states import ImageSource
-
         require_there(images)
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
         require_memory(vlm, objective, images_per_step, images_at_once)
-        (names, pictures), states, fitted = read_pictures(images), out / "states", None
-        if mapper:
-            fitted = load_mapper(mapper, vlm)
-        elif objective in WITH_MAPPER:
-            source = ImageSource(vlm, pictures)
-            fitted = _fit(vlm, source, names, objective=objective, seed=seed, folder=states)
-        if fitted is not None:
-            _say(fitted)
+        (names, pictures), states = read_pictures(images), out / "states"
+        fitted = _mapper_of(
+            vlm, mapper, names, pictures, objective=objective, seed=seed, folder=states
+        )
         rate = learning_rate_of(objective) if learning_rate is None else learning_rate
         sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
         enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
         _remove(states, out / RUN)
+
+
+def _mapper_of(
+    vlm: Any, given: Path | None, names: list[str], pictures: Any,
+    *, objective: str, seed: int, folder: Path,
+) -> Any:  # fmt: skip
+    """Return the mapper that is given, or one fitted on the pictures; None if none is wanted."""
+    from vizer_core.vizer import load_mapper
+    from vizer_core.vizer.text_states import ImageSource
+
+    if given is None and objective not in WITH_MAPPER:
+        return None
+    source = ImageSource(vlm, pictures)
+    fitted = (
+        load_mapper(given, vlm)
+        if given
+        else _fit(vlm, source, names, objective=objective, seed=seed, folder=folder)
+    )
+    _say(fitted)
+    return fitted
 
 
 def _weight(objective: str, mapper: Path | None, given: float | None) -> float | None:
