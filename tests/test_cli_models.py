@@ -86,7 +86,7 @@ def test_a_shipped_adapter_is_known_by_name(folder):
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["caption", "x", "--method", "capdec"], 1, "no folder x"),
+        (["caption", "x", "--method", "capdec"], 1, "no folder of images at x"),
         (["caption", "x"], 2, "either --method NAME or --model NAME"),
         (["caption", "x", "--method", "poetry"], 2, "choose from maccap"),
         (["enhance", "--images", "x", "--out", "y", "--objective", "luck"], 2, "read_back"),
