@@ -30,7 +30,7 @@ from tools import notebooks
 from tools.notebook_cells import chapter_of
 from tools.stamps import code_of, package_versions
 from vizer_core.costs import MeasuredCost, full_profile
-from vizer_core.costs.measured import measured_costs, peak_memory, record_cost
+from vizer_core.costs.measured import CUT, measured_costs, peak_memory, record_cost
 from vizer_core.runtime import git_commit, hardware
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,13 +85,13 @@ def measure_command(words: Sequence[str], *, commit: str) -> MeasuredCost:
 
 
 def sizes_of(notebook: Any) -> dict[str, str]:
-    """Return how much a chapter asks for: the call that opens its study, precision, pictures."""
+    """Return how much a chapter asks for: the call that opens its study, precision, a cut."""
     opened = re.search(r"study = (open_\w+\([^)]*\))", "\n".join(code_of(notebook)))
     found = {"opened": opened[1]} if opened else {}
     if dtype := os.environ.get("VIZER_DTYPE"):
         found["dtype"] = dtype
-    if images := os.environ.get("VIZER_IMAGES"):
-        found["images"] = Path(images).name
+    if most := os.environ.get("VIZER_IMAGES"):
+        found[CUT] = most
     return found
 
 

@@ -71,13 +71,14 @@ def measured_markdown(rows: Sequence[MeasuredCost], titles: dict[str, str]) -> s
     lines = []
     for run in rows:
         device, minutes, ram, vram, models = measured_row(run)
-        sizes = ", ".join(run.sizes.values())
+        sizes = ", ".join(f"{name} {value}" for name, value in run.sizes.items())
         made = f"measured on {run.date}, commit `{run.commit}`"
         lines.append([titles.get(run.what, f"`{run.what}`"), device, minutes, ram, vram, models,
                       cell(sizes), made])  # fmt: skip
     header = ["run", "on", "minutes", "RAM", "GPU memory", "models and data", "sizes", "how"]
     note = (
-        "In brackets: what was measured over what is estimated for the same device. Minutes hold "
+        "In brackets: what was measured over what is estimated for the same device, where models "
+        "and sizes were those of the estimate. Minutes hold "
         "the loading of models; GPU memory is what torch reserved, without CUDA's own part."
     )
     return f"{note}\n\n{table(header, lines)}"

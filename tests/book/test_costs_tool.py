@@ -9,7 +9,7 @@ import pytest
 
 from tools import costs, notebooks
 from tools.planning_page import measured_markdown
-from vizer_core.costs.measured import measured_costs
+from vizer_core.costs.measured import CUT, measured_costs
 
 WORK = """\
 import os
@@ -33,11 +33,12 @@ def checkout(folder, source: str, name: str = "04_umap.ipynb"):
 def test_a_chapter_leaves_a_row_and_its_own_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VIZER_CLIP", "my-clip")
     monkeypatch.setenv("VIZER_DTYPE", "bfloat16")
+    monkeypatch.setenv("VIZER_IMAGES", "64")
     root = checkout(tmp_path, WORK)
     assert costs.main(["chapter", "umap"], root) == 0
     (row,) = measured_costs(root / notebooks.MEASURED)
     assert row.what == "umap" and 0 < row.minutes < 5 and row.ram > 2 * 10**8
-    assert row.sizes == {"opened": "open_study(n=1000)", "dtype": "bfloat16"}
+    assert row.sizes == {"opened": "open_study(n=1000)", "dtype": "bfloat16", CUT: "64"}
     assert row.models == {"CLIP": "my-clip"} and "torch" not in row.device
     assert row.versions.keys() >= {"torch", "numpy", "transformers"}
     assert "umap: measured on" in capsys.readouterr().out

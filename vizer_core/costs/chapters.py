@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-from vizer_core.costs.measured import MeasuredCost
+from vizer_core.costs.measured import CUT, MeasuredCost
 from vizer_core.costs.models import CLIP_B32, OPT_1B
 from vizer_core.costs.plans import (
     HALF,
@@ -143,17 +143,19 @@ def chapter_table(
 def measured_row(run: MeasuredCost) -> list[str]:
     """Return hardware, minutes, RAM, GPU memory and download of a run; minutes hold loading too.
 
-    Where the models were the default ones and the device is one of the estimates, the ratio to the
-    estimate stands in brackets.
+    Where models and sizes were the default ones and the device is one of the estimates, the ratio
+    to the estimate stands in brackets.
     """
     device, cost = run.estimated_for, _estimate_of(run)
     minutes, memory = f"{run.minutes:,.1f}", "none" if run.vram is None else bytes_words(run.vram)
-    if device and cost and not run.models:
+    if device and cost and run.is_of_the_estimate:
         minutes += f" ({run.minutes / cost.minutes(device):.2g} x)"
         if run.vram is not None:
             memory += f" ({run.vram / cost.plan.memory:.2g} x)"
     others = ", ".join(f"{part} {name}" for part, name in sorted(run.models.items()))
-    download = f"other models: {others}" if others else "as estimated"
+    cut = f"{CUT} {run.sizes[CUT]}" if CUT in run.sizes else ""
+    changed = "; ".join(filter(None, (f"other models: {others}" if others else "", cut)))
+    download = changed or "as estimated"
     return [run.device, minutes, bytes_words(run.ram), memory, download]
 
 

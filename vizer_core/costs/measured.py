@@ -19,6 +19,7 @@ from vizer_core.costs.work import DEVICES, Device
 from vizer_core.store import read_json, write_json
 
 STATUS = Path("/proc/self/status")
+CUT = "pictures, at most"  # the size that a reader has cut: such a run is of less than is estimated
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class MeasuredCost:
                 f"got {self.minutes} minutes and {self.ram} bytes for {self.what!r} on "
                 f"{self.device!r}: wanted what was measured, both more than 0, and both names"
             )
+
+    @property
+    def is_of_the_estimate(self) -> bool:
+        """Say whether the run was of the models and the sizes that the estimate is made for."""
+        return not self.models and CUT not in self.sizes
 
     @property
     def estimated_for(self) -> Device | None:
