@@ -45,10 +45,7 @@ def make_disk(root: Path) -> dict[str, str]:
     corpus = root / "corpus.txt"
     corpus.write_text("\n".join(c for texts in captions_of(PICTURES, 500) for c in texts))
     models = ("--clip", clip, "--language-model", opt)
-    for name, (method, *options) in ADAPTORS.items():
-        out = root / "adaptors" / f"{name}.safetensors"
-        vizer("train-captioner", "--method", method, *options, *models, "--corpus", corpus,
-              "--captions", 64, "--epochs", 1, "--out", out)  # fmt: skip
+    train_adaptors(root, root / "adaptors")
     for name in ("maccap", "capdec", "decap"):
         vizer("caption", data / "val2014", "--method", name, *models, "--corpus", corpus,
               "--adaptor", root / "adaptors" / f"{name}.safetensors",
@@ -63,6 +60,15 @@ def make_disk(root: Path) -> dict[str, str]:
         "VIZER_ADAPTORS": str(root / "adaptors"),
         "VIZER_VLM": str(save_smolvlm(root / "smolvlm")),
     }
+
+
+def train_adaptors(root: Path, folder: Path, *extra: object) -> Path:
+    """Train the six adaptors that chapters 6 and 7 read, as their advice says."""
+    for name, (method, *options) in ADAPTORS.items():
+        vizer("train-captioner", "--method", method, *options, "--clip", root / "clip",
+              "--language-model", root / "opt", "--corpus", root / "corpus.txt", "--captions", 64,
+              "--epochs", 1, *extra, "--out", folder / f"{name}.safetensors")  # fmt: skip
+    return folder
 
 
 def save_smolvlm(folder: Path) -> Path:

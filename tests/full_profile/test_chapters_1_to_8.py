@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.full_profile.chapters import run_chapter
+from tests.full_profile.disk import train_adaptors
 
 MICRO = {
     "01_clip_features": {"micro-clip", "micro-clip-100"},
@@ -18,14 +19,20 @@ MICRO = {
     "05_which_metric": {"micro-clip-100"},
 }
 ALONE = {"05_which_metric"}  # asks what metrics do to edits of known scenes: micro on both profiles
+RECORDED = {  # chapters that show recorded runs: they are the micro world's, and say so
+    "02_modality_gap",
+    "06_text_reconstruction",
+    "07_zero_shot_captioning",
+    "08_vqa",
+}
 CHAPTERS = (
     "01_clip_features",
     "02_modality_gap",
     "03_gap_histograms",
-    "04_umap",
-    "05_which_metric",
+    pytest.param("04_umap", marks=pytest.mark.slow),
+    pytest.param("05_which_metric", marks=pytest.mark.slow),
     "06_text_reconstruction",
-    "07_zero_shot_captioning",
+    pytest.param("07_zero_shot_captioning", marks=pytest.mark.slow),
     "08_vqa",
 )
 
@@ -38,3 +45,21 @@ def test_a_chapter_runs_on_the_full_profile(name, full_environment, tmp_path: Pa
     else:
         assert "full profile:" in ran.text and "micro profile: shows" not in ran.text
     assert ran.micro_models == MICRO.get(name, set())
+    if name in RECORDED:
+        assert "recorded runs, micro world" in ran.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_adaptors_and_chapter_in_half_precision(full_environment, tmp_path: Path):
+    root = Path(full_environment["VIZER_LM"]).parent
+    adaptors = train_adaptors(root, tmp_path / "adaptors", "--dtype", "bfloat16")
+    half = {"VIZER_ADAPTORS": str(adaptors), "VIZER_DTYPE": "bfloat16"}
+    ran = run_chapter("06_text_reconstruction", full_environment | half, tmp_path / "run")
+    assert "full profile:" in ran.text and not ran.micro_models
+
+
+def test_what_a_user_forgot_is_said_in_the_first_cells(full_environment, tmp_path: Path):
+    without = full_environment | {"VIZER_DATA": ""}
+    with pytest.raises(AssertionError, match=r"(?s)VIZER_DATA is not set.*2017 Val images"):
+        run_chapter("03_gap_histograms", without, tmp_path)
