@@ -17,7 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="The modality gap, text-only captioning and zero-label caption training.",
+    help="The modality gap, text-only captioning and zero-label caption training.\n\n"
+    "Nothing is downloaded for the micro models. Start with: vizer lab, which checks them in a "
+    "minute, and vizer caption PICTURES --method maccap. Every command has a --help of its own.",
 )
 
 

@@ -279,7 +279,7 @@ def _vlm_captions(
     return list(share_captions(vlm, ImageSource(vlm, pictures)))
 
 
-@app.command(name="caption")
+@app.command(name="caption", short_help="Caption pictures: zero-shot, or with a VLM.")
 def caption_command(
     images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
     method: Annotated[
@@ -317,7 +317,17 @@ def caption_command(
 
     Prints a line a picture; --json writes COCO results with file names as ids. A file that is no
     whole image is named and left out. On the micro models nothing has to be trained, and it takes
-    some seconds; otherwise the models come from the local cache or the hub.
+    some seconds; otherwise the models come from the local cache or the hub, and the first five
+    methods want --adaptor.
+
+    maccap draws 20 captions and lets CLIP choose, maccap_pass draws one; baseline, capdec and
+    decap read one feature; clipre repeats a caption of --corpus; magic and zerocap steer the
+    language model word by word.
+
+    Example: vizer train-captioner --method maccap --corpus CAPTIONS.txt --clip ViT-B-32
+    --pretrained openai --language-model facebook/opt-1.3b --out maccap.safetensors, and then
+    vizer caption PICTURES --method maccap --adaptor maccap.safetensors with the same
+    --clip, --pretrained and --language-model.
     """
     if (method is None) == (model is None):
         raise typer.BadParameter("give either --method NAME or --model NAME")

@@ -97,7 +97,7 @@ def _say(fitted: Any) -> None:
         )
 
 
-@app.command(name="fit-mapper")
+@app.command(name="fit-mapper", short_help="ViZer phase 1: fit the mapper, without labels.")
 def fit_mapper_command(
     images: Pictures,
     out: Annotated[
@@ -138,7 +138,7 @@ def fit_mapper_command(
         say(f"wrote {out}")
 
 
-@app.command(name="enhance")
+@app.command(name="enhance", short_help="ViZer phase 2: train a LoRA adapter, without labels.")
 def enhance_command(
     images: Pictures,
     out: Annotated[

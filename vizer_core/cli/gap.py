@@ -11,7 +11,7 @@ from vizer_core.cli.app import JsonOut, Seed, app, errors_as_exit_status
 from vizer_core.cli.encoders import clip_encoder
 
 
-@app.command(name="gap")
+@app.command(name="gap", short_help="Report the modality gap of a CLIP or of features.")
 def gap_command(
     features: Annotated[
         Path | None,

@@ -74,7 +74,7 @@ def _checked(family: Family, names: Sequence[str], out: Path | None) -> dict[str
     return family.check(names, out or family.folder) if names else {}
 
 
-@app.command(name="lab")
+@app.command(name="lab", short_help="Check the shipped micro models, or train them again.")
 def lab_command(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Train the models again from nothing.")

@@ -78,7 +78,7 @@ def _settings(missing: str, tokenizer: str, df: str) -> dict[str, str]:
     }
 
 
-@app.command(name="evaluate")
+@app.command(name="evaluate", short_help="Score captions against references.")
 def evaluate_command(
     captions: Captions,
     references: ReferenceFile,
@@ -106,7 +106,7 @@ def evaluate_command(
         raise typer.Exit(1)
 
 
-@app.command(name="compare")
+@app.command(name="compare", short_help="Test one system's captions against another's.")
 def compare_command(
     captions: Captions,
     against: Annotated[Path, typer.Option(help="The other system's captions, as COCO results.")],
