@@ -123,15 +123,16 @@ def chapter_table(
     runs = [run for run in measured if run.what == chapter]
     rows += [[f"`full`, measured on {run.date}", *measured_row(run)] for run in runs]
     parts = ", ".join(f"{name} {bytes_words(size)}" for name, size in found.fetched.items())
-    replaced = (
-        "what runs really took, loading included, stands below them, with the ratio in brackets"
-        if runs
-        else "no run has replaced it yet"
-    )
+    replaced = "no run has replaced it yet. Loading is left out"
+    if runs:
+        replaced = (
+            "loading is left out. The rows below them are what runs really took, loading included, "
+            "with the ratio to the estimate in brackets"
+        )
     notes = [
         "The rows of `full` are an estimate from the shapes of the models and the number of "
         "pictures ([how](../book/planning.md)), in half precision (`VIZER_DTYPE`); "
-        f"{replaced}. Loading is left out. The download: {parts}."
+        f"{replaced}. The download: {parts}."
     ]
     if found.before is not None:
         hours = (f"{d.name} {found.before.minutes(d) / 60:.1f}" for d in DEVICES.values())
