@@ -102,6 +102,9 @@ def sharding_asked() -> bool:
         "fsdp_reshard_after_forward: false saves nothing": not asked.reshard_after_forward,
         "fsdp_offload_params: true has not been tried": offload,
         "fsdp_activation_checkpointing: use --recompute": asked.activation_checkpointing,
+        "mixed_precision: use --dtype": (
+            os.environ.get("ACCELERATE_MIXED_PRECISION", "no") not in ("no", "")
+        ),
         "fsdp_auto_wrap_policy: only TRANSFORMER_BASED_WRAP is done here": (
             getattr(asked.auto_wrap_policy, "__name__", "") != "transformer_auto_wrap_policy"
         ),

@@ -107,6 +107,7 @@ def test_sharding_is_asked_for_by_accelerate_launch(monkeypatch):
         ("FSDP_RESHARD_AFTER_FORWARD", "false", "fsdp_reshard_after_forward: false"),
         ("FSDP_OFFLOAD_PARAMS", "true", "fsdp_offload_params: true has not been tried"),
         ("FSDP_ACTIVATION_CHECKPOINTING", "true", "use --recompute"),
+        ("ACCELERATE_MIXED_PRECISION", "bf16", "mixed_precision: use --dtype"),
         ("FSDP_AUTO_WRAP_POLICY", "NO_WRAP", "only TRANSFORMER_BASED_WRAP"),
     ],
 )
