@@ -5,6 +5,7 @@ Map, from the ground up (a folder imports only what stands above it in this list
 - `shapes`, `runtime`, `store`, `decoding`, `hub`, `processes`: axis names, device and profile,
   files that survive, how the next word is chosen, what is wrong with a checkpoint, shares of a job
 - `data`, `metrics`, `tracking`: facts about the world, no neural nets; a run for a tracker
+- `sharding`: a frozen model cut over several processes
 - `clip`, `language`, `vlm`: the three frozen things, each behind a protocol
 - `micro`, `gap`, `textonly`, `costs`: the offline world of emoji scenes and its models; the
   modality-gap analysis; training a captioner on text alone; what a plan costs, estimated
