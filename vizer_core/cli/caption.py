@@ -334,8 +334,6 @@ def caption_command(
     if method is not None:
         choice("--method", method, METHODS)
     with errors_as_exit_status():
-        from vizer_core.data.coco import write_results
-        from vizer_core.data.karpathy import one_line
         from vizer_core.processes import is_main_process
         from vizer_core.runtime import seeded
 
@@ -355,10 +353,17 @@ def caption_command(
             lm = language_model_of(language_model, device, dtype) if needs_lm else None
             captioner = _captioner(method, encoder, lm, options)
             texts = caption_images(captioner, encoder, pictures, generator=seeded(seed))
-        if not is_main_process():
-            return
-        texts = [one_line(text) for text in texts]  # a model may write line breaks
-        if json_out is not None:  # first: the reader of the lines may go away
-            write_results(json_out, dict(zip(names, texts)))
-        for name, text in zip(names, texts):
-            typer.echo(f"{name}\t{text}")
+        if is_main_process():
+            _tell(names, texts, json_out)
+
+
+def _tell(names: list[str], texts: list[str], json_out: Path | None) -> None:
+    """Print a line a picture, after writing the file: the reader of the lines may go away."""
+    from vizer_core.data.coco import write_results
+    from vizer_core.data.karpathy import one_line
+
+    texts = [one_line(text) for text in texts]  # a model may write line breaks
+    if json_out is not None:
+        write_results(json_out, dict(zip(names, texts)))
+    for name, text in zip(names, texts):
+        typer.echo(f"{name}\t{text}")
