@@ -22,6 +22,7 @@ RECORDED = {  # chapters that show recorded runs: they are the micro world's, an
     "12_rewards",
     "13_ablations",
     "14_does_the_loss_see",
+    "15_improving_without_labels",
 }
 CHAPTERS = (
     "09_vlm_anatomy",
