@@ -199,7 +199,7 @@ def _elsewhere(study: ImprovementStudy) -> str:
         return ""
     start = (
         f"In another world, of other objects, backgrounds and words, with bases of its own "
-        f"({', '.join(bases)}) and every choice taken over from home:"
+        f"({', '.join(bases)}) and every choice taken over from home."
     )
     said = " ".join([start, *_compared(study, OTHER, 4)])
     seen = study.record.get("outlook", {}).get("other")

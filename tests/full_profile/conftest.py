@@ -6,6 +6,8 @@ import pytest
 
 from tests.full_profile.disk import make_disk
 
+collect_ignore = ["sitecustomize.py"]  # not a module of tests: it is for the kernels alone
+
 
 @pytest.fixture(scope="session")
 def full_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
