@@ -82,8 +82,8 @@ def test_the_paragraph_follows_the_rows(study):
     assert "2 base models of the micro world (poor, good)" in text
     assert "1,000 test scenes" in text and "3 training seeds" in text and "640" in text
     assert "precision rose clear of zero on 1 of 2 and fell on 1" in text
-    assert "(least: poor -.200 [-.220, -.180])" in text
-    assert "recall rose clear of zero on 0 of 2 (least: poor +.010 [-.010, +.030])" in text
+    assert "(least: poor -.200 [-.220,\u00a0-.180])" in text
+    assert "recall rose clear of zero on 0 of 2 (least: poor +.010 [-.010,\u00a0+.030])" in text
     assert "drawn at T = 1 on 2 of 2 bases" in text and "KL 1.2 to 1.2" in text
     assert "T = .7," not in text and "away" not in text and "backgrounds" not in text
 
@@ -100,7 +100,7 @@ def test_every_number_of_the_real_paragraph_stands_in_the_file():
     """Recompute, from the rows alone, each interval that the paragraph names."""
     content = json.loads((RESULTS / "vizer_study.json").read_text())
     text = quotable(read_improvement())
-    signed = re.compile(r"(\w+) ([+-]\.\d{3}) \[([+-]\.\d{3}), ([+-]\.\d{3})\]")
+    signed = re.compile(r"(\w+) ([+-]\.\d{3}) \[([+-]\.\d{3}),\s([+-]\.\d{3})\]")
     rows = {
         (r["system"].split(":")[0], *(f"{r[k]:+.3f}".replace("0.", ".", 1)
                                       for k in ("mean", "low", "high")))
@@ -127,7 +127,7 @@ def test_the_other_world_has_a_sentence_and_the_forecast_its_share(study):
         content["differences" if "against" in row else "scores"].append(row)
     text = quotable(study(content))
     assert "bases of its own (new)" in text and "2 base models" in text
-    assert "least: new +.200 [+.180, +.220]" in text and "foretells" not in text
+    assert "least: new +.200 [+.180,\u00a0+.220]" in text and "foretells" not in text
     content["outlook"] = {"other": {"accuracy": 0.75, "n": 8, "always_yes": 0.5}}
     assert "right on 6 of 8 runs there (4 of them helped)" in quotable(study(content))
     assert "another world" not in quotable(study(record()))

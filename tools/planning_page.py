@@ -195,4 +195,5 @@ def _hours(hours: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{1000 * seconds:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
+    shown, unit = (1000 * seconds, "ms") if seconds < 1 else (seconds, "s")
+    return f"{shown:,.0f} {unit}" if shown >= 10 else f"{shown:.2g} {unit}"
