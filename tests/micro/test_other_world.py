@@ -17,6 +17,7 @@ from vizer_core.micro.vlm_processor import micro_vlm_tokenizer, vlm_vocabulary
 from vizer_core.micro.vlm_recipe import VlmRecipe, VlmStage
 from vizer_core.micro.vlm_run import VlmRun, run_stages
 from vizer_core.micro.vlm_scores import caption_scores
+from vizer_core.micro.vlm_train import caption_ids, caption_loss, idefics3_losses
 from vizer_core.micro.vlm_vision import DenseHeads, dense_labels, dense_loss
 from vizer_core.micro.vlm_web import WebMix, caption_draw, exact_caption, web_caption
 from vizer_core.micro.world import SPLITS, objects_of, places_of, split_in, world_of
@@ -103,6 +104,17 @@ def test_an_unknown_world_is_named() -> None:
         world_named("third")
     with pytest.raises(ValueError, match="no world 'third'"):
         split_in("third", "train")
+
+
+def test_training_captions_are_encoded_by_its_own_ids() -> None:
+    words = vlm_vocabulary("other")
+    assert [words[i] for i in caption_ids(["a lion"], world="other")[0]] == ["a", "lion", "<end>"]
+    losses, model = idefics3_losses("other"), build_micro_vlm(TINY, seed=1)
+    ids, patches = caption_ids(["a lion"], world="other"), torch.zeros(1, TINY.grid**2, 32)
+    with torch.no_grad():
+        own = caption_loss(model, patches, ids, world="other")
+        assert float(losses.caption(model, patches, ids)) == float(own)
+    assert losses.world == "other"
 
 
 def test_a_model_is_trained_in_it_and_speaks_its_words(tmp_path) -> None:
