@@ -64,9 +64,13 @@ def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> 
     }
 
 
-def drawn_only(found: Mapping[str, Statistics]) -> dict[str, Statistics]:
-    """Leave out greedy metrics: a cooler draw has the greedy captions of the warm one."""
-    return {name: value for name, value in found.items() if name.startswith("sampled_")}
+def drawn_statistics(answer: Mapping[str, Any], exam: Exam) -> dict[str, Statistics]:
+    """Return the metrics of drawn captions: a cooler draw has the greedy ones of the warm one."""
+    every = rates(answer, exam.split).items()
+    found = {name: value for name, value in every if name.startswith("sampled_")}
+    if exam.judge is None:
+        return found
+    return found | {"sampled_surprise": surprise(answer["sampled"])}
 
 
 def surprise(draws: Sequence[Sequence[str]]) -> Statistics:
@@ -138,8 +142,11 @@ def report(
                 continue
             exam = exam_of(what["part"], what["place"], what["n"])
             system = f"{what['base']}:{what['place']}:{what['system']}"
-            every = statistics(answers[cell.name], exam, before["greedy"])
-            found[system] = [drawn_only(every) if system.endswith("cool") else every]
+            found[system] = [
+                drawn_statistics(answers[cell.name], exam)
+                if system.endswith("cool")
+                else statistics(answers[cell.name], exam, before["greedy"])
+            ]
     runs: dict[str, list] = {}
     for trial in [trial for part in ("core", "away", "other")
                   for trial in plan.get(part, ())]:  # fmt: skip
@@ -152,8 +159,7 @@ def report(
         found.setdefault(name, []).append(every)
         if "cool" in answers[trial.name]:
             cool = answers[trial.name] | {"sampled": answers[trial.name]["cool"]}
-            cooler = drawn_only(statistics(cool, exam, start["greedy"]))
-            found.setdefault(f"{name}_cool", []).append(cooler)
+            found.setdefault(f"{name}_cool", []).append(drawn_statistics(cool, exam))
         drift = measure_drift(start["greedy"], answers[trial.name]["greedy"])
         record = answers[trial.name]["record"] | {"seed": trial.seed, "changed": drift.changed}
         record |= {"longer": round(drift.longer, 4), "top1": drift.top1}

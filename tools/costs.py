@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +117,7 @@ def _row(
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that decide how fast a run is."""
-    found = package_versions()
-    for name in MORE_PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return package_versions() | package_versions(MORE_PACKAGES)
 
 
 def said(row: MeasuredCost) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -103,10 +103,10 @@ def module_files(name: str, root: Path) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that shape the outputs."""
+def package_versions(names: Sequence[str] = STAMPED_PACKAGES) -> dict[str, str]:
+    """Return the versions of packages, by default of those that shape the outputs."""
     found = {}
-    for name in STAMPED_PACKAGES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -21,6 +21,7 @@ from experiments.vizer_study_cells import READERS, SETUPS, VARIANTS
 from experiments.vizer_study_report import (
     choose,
     claims,
+    drawn_statistics,
     ends_of,
     ends_of_map,
     exam_of,
@@ -194,6 +195,15 @@ def test_the_other_world_is_scored_by_its_own_words_and_without_a_judge():
     assert "cider" in found and not {"clipscore", "surprise"} & set(found)
     blind = rates(answer(truth), SPLIT)  # at home nobody knows these things
     assert blind["object_recall"].rows[:, 0].sum() == 0
+
+
+def test_a_cooler_draw_keeps_the_metrics_of_drawn_captions_alone():
+    exam = exam_of("test", "home", N)
+    some = answer(GOOD) | {"sampled": [GOOD[1:] + GOOD[:1]]}
+    whole, drawn = statistics(some, exam, GOOD), drawn_statistics(some, exam)
+    assert list(drawn) == [name for name in whole if name.startswith("sampled_")]
+    assert all((drawn[name].rows == whole[name].rows).all() for name in drawn)
+    assert "sampled_surprise" in drawn and "sampled_object_f1" in drawn
 
 
 def test_bases_of_the_other_world_have_its_words_and_come_after_their_tower(tmp_path):
