@@ -22,6 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
+from vizer_core.language.cache_argument import cache_argument
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -99,7 +101,8 @@ def beam_cache(
     if inputs["inputs_embeds"].shape[1] < 2 or not whole:
         return None
     with torch.no_grad():
-        model.base_model(**opening, past_key_values=cache, use_cache=True)
+        base = model.base_model
+        base(**opening, **cache_argument(base, cache), use_cache=True)
     return Cache(
         layers=[
             BeamLayer(layer.keys, layer.values, width=width, max_tokens=max_tokens)

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vizer_core.decoding import Beam, Decoding, Sample
+from vizer_core.language.cache_argument import cache_argument
 from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of
@@ -209,9 +210,10 @@ class CausalLM:
         inputs = self.inputs(opening.embeddings, opening.mask)
         with fast_linears(self.model):
             if isinstance(decoding, Beam):
-                inputs["past_key_values"] = beam_cache(
+                read = beam_cache(
                     self.model, inputs, width=decoding.width, max_tokens=decoding.max_tokens
                 )
+                inputs |= cache_argument(self.model, read)
             return self.model.generate(
                 **inputs, generation_config=self._generation_config(decoding.generate_options())
             )

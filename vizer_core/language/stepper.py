@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vizer_core.language.cache_argument import cache_argument
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.loading import WHY
 from vizer_core.language.prefix import positions_of
@@ -87,10 +88,15 @@ def _read(
     """Run the model on new positions after `before`. Its cache is copied, not appended to."""
     transformers = require("transformers", why=WHY)
     cache = transformers.DynamicCache(before.cache if before else None)
-    out = lm.model(**inputs, past_key_values=cache, use_cache=True, output_hidden_states=True)
+    out = lm.model(
+        **inputs,
+        **cache_argument(lm.model, cache),
+        use_cache=True,
+        output_hidden_states=True,
+    )
     hidden = out.hidden_states[-1].float()
     return StepState(
-        cache=tuple((layer.keys, layer.values) for layer in out.past_key_values.layers),
+        cache=tuple((layer.keys, layer.values) for layer in cache.layers),
         mask=mask,
         logits=out.logits[:, -1].float(),
         hidden=torch.cat([before.hidden, hidden], dim=1) if before else hidden,

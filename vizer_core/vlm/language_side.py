@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vizer_core.language.cache_argument import cache_argument
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, held_bytes, shard_blocks
 from vizer_core.vlm.frozen import adapters_off, fingerprint_of
@@ -207,8 +208,8 @@ class LanguageSide(ABC):
                 inputs_embeds=embeddings,
                 attention_mask=mask,
                 position_ids=positions,
-                past_key_values=cache,
                 use_cache=cache is not None,
+                **cache_argument(self.text_model, cache),
             ).last_hidden_state
 
     def _recomputes(self) -> bool:
