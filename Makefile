@@ -11,20 +11,20 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env book html notebooks readme test test-slow lab lint
+.PHONY: help env book html notebooks readme test test-slow lab lint check newest constraints lab-server
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 env: $(STAMP)  ## make .venv with all that the book and the tests need
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python >= 3.11 is needed, $(PYTHON) is older: make env PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	  { rm -rf .venv; echo "cannot make a venv: on Debian, apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $(STAMP)
 
 book: env  ## run every notebook, render the book, check it, print its path
@@ -50,6 +50,23 @@ test-slow: env  ## the tests that take minutes each, retraining among them
 
 lab: env  ## train every shipped micro model again from nothing
 	$(BIN)/vizer lab --rebuild
+
+check: env lint  ## lint and the quick tests that need no model, for people who change things
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not network" \
+	  tests/gap tests/data tests/metrics tests/language/test_cache_argument.py
+
+newest: $(STAMP)  ## the newest versions that pyproject.toml allows, in .venv-newest, and their tests
+	@test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+	  $(PIP_ARGS) -e ".[$(EXTRAS)]"
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -n $(WORKERS) \
+	  -m "not slow and not network" tests/language tests/vlm tests/clip tests/captioners tests/cli
+
+constraints: env  ## write the versions that .venv holds into constraints.txt, once they pass
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+lab-server: env  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
 
 lint: env  ## ruff on the code and the notebooks, and the rules for notebooks
 	$(BIN)/ruff check .

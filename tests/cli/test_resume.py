@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 from safetensors.torch import load_file
 
+from vizer_core import vizer as vizer_package
 from vizer_core.clip import extract
 from vizer_core.textonly import run_state
 from vizer_core.vizer import adapter_run, shared_work
@@ -73,9 +75,45 @@ def test_a_run_does_not_go_on_with_another_weight(vizer, disk, tmp_path, kill_af
     kill_after(adapter_run, "save_run", 1)
     killed(vizer, *words)
     other = vizer(*words, "--information-weight", 0.5)
-    assert other.exit_code == 1 and "another run: reward differ" in other.output
+    assert other.exit_code == 1 and "another run (weight: 0.7 then, 0.5 now)" in other.output
     control = vizer(*words, "--shuffle")
     assert control.exit_code == 1 and "another run: source differ" in control.output
+
+
+def other_pictures(folder, disk):
+    """Images of the same names as `disk.pictures`, with other content."""
+    folder.mkdir()
+    for number, path in enumerate(sorted(disk.pictures.iterdir())):
+        Image.new("RGB", (36, 36), (number * 7 % 256, 90, 30)).save(folder / path.name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (["--shuffle"], "shuffle: False then, True now"),
+        (["--seed", 5], "seed: 0 then, 5 now"),
+        (["--learning-rate", 1e-3], "learning_rate: 0.0005 then, 0.001 now"),
+        (None, "images: "),
+    ],
+)
+def test_enhance_does_not_go_on_as_another_job(change, differs, vizer, disk, tmp_path, kill_after):
+    words = ["enhance", "--model", disk.smolvlm, "--images-per-step", 3]
+    words += ["--objective", "information", "--out", tmp_path / "cut"]
+    kill_after(adapter_run, "save_run", 1)
+    killed(vizer, *words, "--images", disk.pictures)
+    there = disk.pictures if change else other_pictures(tmp_path / "other", disk)
+    other = vizer(*words, "--images", there, *(change or []))
+    assert other.exit_code == 1 and f"another run ({differs}" in other.output
+    finished(vizer, *words, "--images", disk.pictures)
+
+
+def test_states_of_other_images_of_the_same_names_are_not_reused(vizer, disk, tmp_path, kill_after):
+    words = ["fit-mapper", "--model", disk.smolvlm, "--out", tmp_path / "m.safetensors"]
+    kill_after(vizer_package, "fit_mapper", 1)
+    killed(vizer, *words, "--images", disk.pictures)
+    other = vizer(*words, "--images", other_pictures(tmp_path / "other", disk))
+    assert other.exit_code == 1 and "another run (images: " in other.output
 
 
 @pytest.mark.parametrize("objective", ["read_back", "information"])

@@ -29,7 +29,7 @@ def test_the_name_that_the_model_takes(kind, name):
 
 
 def test_a_model_without_a_cache_is_refused():
-    with pytest.raises(ValueError, match="Linear.forward takes no key-value cache"):
+    with pytest.raises(ValueError, match=r"Linear\.forward takes no key-value cache"):
         cache_argument(nn.Linear(1, 1), None)
 
 

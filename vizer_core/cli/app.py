@@ -48,11 +48,42 @@ def errors_as_exit_status() -> Iterator[None]:
         # what is still buffered goes nowhere, else Python complains of it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from error
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        if logging.getLogger().isEnabledFor(logging.INFO):
+    except Exception as error:
+        if not _is_answer(error) or logging.getLogger().isEnabledFor(logging.INFO):
             raise
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(1) from error
+
+
+def _is_answer(error: Exception) -> bool:
+    """Say whether an error speaks of the input, and not of a fault in the code."""
+    kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, RuntimeError)
+    if "safetensors" in sys.modules:  # its error is none of these
+        kinds += (sys.modules["safetensors"].SafetensorError,)
+    return isinstance(error, kinds)
+
+
+def keep_inputs(out: Path | None, option: str, *inputs: Path | str | None) -> None:
+    """End with status 2 if an output would replace one of the files that the command reads.
+
+    The manifest beside a `.safetensors` input is read too.
+    """
+    if out is None:
+        return
+    read = [Path(given) for given in inputs if given is not None]
+    read += [path.with_suffix(".json") for path in read if path.suffix == ".safetensors"]
+    for path in read:
+        if path.exists() and path.resolve() == out.resolve():
+            raise typer.BadParameter(f"{option} {out} is read by this command: name another file")
+
+
+def keep_manifest(out: Path | None) -> None:
+    """End with status 2 if a JSON output would replace the manifest of a tensor file."""
+    is_json = out is not None and out.suffix == ".json" and out.exists()
+    if is_json and out.with_suffix(".safetensors").exists():
+        raise typer.BadParameter(
+            f"{out} is the manifest of {out.with_suffix('.safetensors').name}: name another file"
+        )
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -69,14 +100,20 @@ def file_to_write(path: Path | None) -> Path | None:
         if path.is_dir():
             raise typer.BadParameter(f"{path} is a folder: wanted the name of a file")
         _require_place(path)
+        keep_manifest(path)
     return path
 
 
 def new_file(path: Path) -> Path:
     """Return a path where nothing is yet: what took hours is not written over."""
     file_to_write(path)
-    if path.exists():
-        raise typer.BadParameter(f"{path} is there already: name another file, or delete it first")
+    if path.suffix != ".safetensors":
+        raise typer.BadParameter(f"{path} would hold tensors: name it {path.name}.safetensors")
+    for file in (path, path.with_suffix(".json")):  # the second is its manifest
+        if file.exists():
+            raise typer.BadParameter(
+                f"{file} is there already: name another file, or delete it first"
+            )
     return path
 
 

@@ -16,6 +16,7 @@ from vizer_core.cli.app import (
     app,
     choice,
     errors_as_exit_status,
+    keep_inputs,
     new_file,
     say,
 )
@@ -25,6 +26,7 @@ from vizer_core.cli.models import (
     adapter_of,
     language_model_of,
     read_pictures,
+    require_dtype,
     vlm_of,
 )
 
@@ -40,6 +42,9 @@ Clip = Annotated[
 ]
 Pretrained = Annotated[
     str | None, typer.Option(help="A tag, such as openai, or a .safetensors or .pt file.")
+]
+QuickGelu = Annotated[
+    bool, typer.Option("--quick-gelu", help="For a file that descends from OpenAI's weights.")
 ]
 LanguageModel = Annotated[str, typer.Option(help="A causal LM: hub id, folder, or 'micro-lm'.")]
 Corpus = Annotated[
@@ -104,6 +109,7 @@ def train_captioner_command(
     captions: Annotated[int, typer.Option(min=2, help="At most so many captions.")] = 20_000,
     clip: Clip = "micro",
     pretrained: Pretrained = None,
+    quick_gelu: QuickGelu = False,
     language_model: LanguageModel = MICRO_LM,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the method's own.")] = None,
     variance: Annotated[
@@ -143,7 +149,7 @@ def train_captioner_command(
         from vizer_core.tracking import curves_of, report_run
 
         _require_corpus(corpus)
-        encoder = clip_encoder(clip, pretrained, device, False)
+        encoder = clip_encoder(clip, pretrained, device, quick_gelu)
         lm = language_model_of(language_model, device, dtype)
         texts = list(corpus_of(corpus, captions).captions)
         shape, config = _settings(method, clip == "micro", encoder, lm)
@@ -275,12 +281,46 @@ def _vlm_captions(
     lora = None if adapter is None else adapter_of(adapter)  # first: it may not be there
     vlm = vlm_of(model, device, dtype)
     if lora is not None:
+        require_dtype(lora, vlm)
         load_adapter(vlm, lora)
     return list(share_captions(vlm, ImageSource(vlm, pictures)))
 
 
+def _used_by(method: str | None) -> set[str]:
+    """Return the options that a method uses, of those that not every method does; None: --model."""
+    if method is None:
+        return {"adapter", "dtype"}
+    # the models and the corpus are given alike to training and to every method
+    used = {"clip", "pretrained", "quick_gelu", "language_model", "corpus", "seed", "dtype"}
+    if method in TRAINED:
+        used.add("adaptor")
+    if method in ("clipre", "decap"):
+        used.add("memory")
+    return used
+
+
+def _refuse_unused(context: typer.Context, method: str | None) -> None:
+    """End with status 2 where an option was given that the chosen way of captioning ignores.
+
+    A slip such as --adaptor for --adapter would report the base model's captions as another's.
+    """
+    some = {"adapter", "dtype", "adaptor", "clip", "pretrained", "quick_gelu", "seed",
+            "language_model", "corpus", "memory"}  # fmt: skip
+    for name in sorted(some - _used_by(method)):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            way = "--model" if method is None else f"--method {method}"
+            users = [m for m in METHODS if name in _used_by(m)]
+            whose = "--model" if name == "adapter" else f"--method {', '.join(users)}"
+            raise typer.BadParameter(
+                f"--{name.replace('_', '-')} is not used by {way}, it belongs to {whose}: "
+                "leave it out"
+            )
+
+
 @app.command(name="caption", short_help="Caption pictures: zero-shot, or with a VLM.")
 def caption_command(
+    context: typer.Context,
     images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
     method: Annotated[
         str | None, typer.Option(help=f"A zero-shot captioner: {', '.join(METHODS)}.")
@@ -305,6 +345,7 @@ def caption_command(
     ] = None,
     clip: Clip = "micro",
     pretrained: Pretrained = None,
+    quick_gelu: QuickGelu = False,
     language_model: LanguageModel = MICRO_LM,
     corpus: Corpus = "micro-home",
     memory: Annotated[int, typer.Option(min=1, help="Captions in the memory.")] = 20_000,
@@ -333,6 +374,8 @@ def caption_command(
         raise typer.BadParameter("give either --method NAME or --model NAME")
     if method is not None:
         choice("--method", method, METHODS)
+    _refuse_unused(context, method)
+    keep_inputs(json_out, "--json", images, corpus, adaptor, pretrained)
     with errors_as_exit_status():
         from vizer_core.processes import is_main_process
         from vizer_core.runtime import seeded
@@ -346,7 +389,7 @@ def caption_command(
             _require_corpus(corpus)
             if method in TRAINED:
                 _require_adaptor(method, adaptor, models=(clip, language_model))
-            encoder = clip_encoder(clip, pretrained, device, False)
+            encoder = clip_encoder(clip, pretrained, device, quick_gelu)
             options = {"corpus": corpus, "memory": memory, "seed": seed, "adaptor": adaptor,
                        "micro": clip == "micro"}  # fmt: skip
             needs_lm = method != "clipre"
@@ -358,12 +401,22 @@ def caption_command(
 
 
 def _tell(names: list[str], texts: list[str], json_out: Path | None) -> None:
-    """Print a line a picture, after writing the file: the reader of the lines may go away."""
+    """Print a line a picture, and write the file even where the reader of the lines has gone away.
+
+    Neither may cost the other: the lines come first, since a disk may be full, and letters that
+    the terminal cannot show, as in names that are no UTF-8, are escaped.
+    """
+    import sys
+
     from vizer_core.data.coco import write_results
     from vizer_core.data.karpathy import one_line
 
     texts = [one_line(text) for text in texts]  # a model may write line breaks
-    if json_out is not None:
-        write_results(json_out, dict(zip(names, texts)))
-    for name, text in zip(names, texts):
-        typer.echo(f"{name}\t{text}")
+    coding = sys.stdout.encoding or "utf-8"
+    try:
+        for name, text in zip(names, texts):
+            typer.echo(f"{name}\t{text}".encode(coding, "backslashreplace").decode(coding))
+    finally:
+        if json_out is not None:
+            ids = [name.encode("utf-8", "backslashreplace").decode("utf-8") for name in names]
+            write_results(json_out, dict(zip(ids, texts)))

@@ -19,10 +19,12 @@ from vizer_core.cli.app import (
     new_file,
     say,
 )
+from vizer_core.cli.job import digest_of_files, same_job
 from vizer_core.cli.models import read_pictures, require_there, vlm_of
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER, learning_rate_of
 from vizer_core.cli.phase_two import RUN, enhance, require_memory
 
+JOB = "job.json"  # what a run that is not finished works on
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
 Pictures = Annotated[Path, typer.Option("--images", help="A folder of images; no label is read.")]
 
@@ -67,8 +69,8 @@ def _fit(
     )
 
 
-def _remove(folder: Path, run: Path | None = None) -> None:
-    """Delete the states, and the run, that a finished command leaves behind."""
+def _remove(folder: Path, *files: Path) -> None:
+    """Delete the states, and the run and its record, that a finished command leaves behind."""
     from shutil import rmtree
 
     from vizer_core.processes import is_main_process, wait_for_everyone
@@ -76,8 +78,8 @@ def _remove(folder: Path, run: Path | None = None) -> None:
     wait_for_everyone()
     if is_main_process():
         rmtree(folder, ignore_errors=True)
-        if run is not None:
-            run.unlink(missing_ok=True)
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def _say(fitted: Any) -> None:
@@ -126,7 +128,10 @@ def fit_mapper_command(
         require_there(images)
         vlm = vlm_of(model, device, dtype)
         names, pictures = read_pictures(images)
-        folder = out.with_suffix(".states")
+        folder = out.with_name(f"{out.name}.states")
+        job = {"model": vlm.fingerprint, "images": digest_of_files(images, names),
+               "objective": objective, "seed": seed}  # fmt: skip
+        same_job(folder / JOB, job, of=str(folder))
         fitted = _fit(
             vlm, ImageSource(vlm, pictures), names, objective=objective, seed=seed, folder=folder
         )
@@ -204,18 +209,25 @@ def enhance_command(
     choice("--objective", objective, OBJECTIVES)
     weight = _weight(objective, mapper, information_weight)
     with errors_as_exit_status():
+        from vizer_core.store import sha256_file
+
         require_there(images)
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
         require_memory(vlm, objective, images_per_step, images_at_once)
         (names, pictures), states = read_pictures(images), out / "states"
+        rate = learning_rate_of(objective) if learning_rate is None else learning_rate
+        job = {"model": vlm.fingerprint, "images": digest_of_files(images, names),
+               "objective": objective, "weight": weight, "learning_rate": rate,
+               "images_per_step": images_per_step, "shuffle": shuffle, "seed": seed,
+               "mapper": None if mapper is None else sha256_file(mapper)}  # fmt: skip
+        same_job(out / JOB, job, of=str(out))
         fitted = _mapper_of(
             vlm, mapper, names, pictures, objective=objective, seed=seed, folder=states
         )
-        rate = learning_rate_of(objective) if learning_rate is None else learning_rate
         sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
         enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
-        _remove(states, out / RUN)
+        _remove(states, out / RUN, out / JOB)
 
 
 def _mapper_of(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vizer_core.cli.app import JsonOut, Seed, app, errors_as_exit_status
+from vizer_core.cli.app import JsonOut, Seed, app, errors_as_exit_status, keep_inputs
 from vizer_core.cli.encoders import clip_encoder
 
 
@@ -53,6 +54,7 @@ def gap_command(
     named = model != "micro" and not Path(model).is_dir()
     if images is not None and named and pretrained is None:
         raise typer.BadParameter(f"--model {model} wants --pretrained TAG or a file of weights")
+    keep_inputs(json_out, "--json", features, captions, pretrained)
     with errors_as_exit_status():
         from vizer_core.gap import bootstrap_gap, measure_gap
         from vizer_core.gap.feature_file import read_folder_pairs, read_pairs
@@ -80,5 +82,14 @@ def gap_command(
                 name: {"estimate": found.estimate, "low": found.low, "high": found.high}
                 for name, found in intervals.items()
             }
-            write_json(json_out, report.to_dict() | {"intervals": spans})
+            write_json(json_out, _null_for_nan(report.to_dict() | {"intervals": spans}))
         typer.echo(gap_table(report, intervals))
+
+
+def _null_for_nan(value: Any) -> Any:
+    """Replace what does not exist, such as the direction of no gap, by None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _null_for_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_for_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

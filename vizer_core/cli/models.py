@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MICRO_VLMS = ("micro-vlm", "micro-vlm-hard")
 MICRO_LM = "micro-lm"
-IN_MEMORY = 2_000  # pictures; more of them are opened again whenever they are needed
+IN_MEMORY = 256 * 2**20  # bytes of decoded images; beyond, each is opened again when it is needed
 
 
 def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
@@ -66,7 +66,34 @@ def adapter_of(name: str) -> Path:
             f"no adapter folder {name}: train one with vizer enhance --out FOLDER, or name a "
             f"shipped one: {', '.join(sorted(ADAPTER_RECIPES))}"
         )
+    if not (Path(name) / "vizer.json").is_file() and (Path(name) / "adapter_config.json").is_file():
+        raise ValueError(
+            f"{name} is a PEFT adapter without vizer's manifest (vizer.json), so nothing says "
+            "which base it fits: merge it into its base with peft's merge_and_unload, save that, "
+            "and give the folder to --model"
+        )
     return Path(name)
+
+
+def dtype_of(model: Any) -> str:
+    """Return the precision of a vision-language model's weights, as --dtype names it."""
+    return str(next(model.model.parameters()).dtype).removeprefix("torch.")
+
+
+def require_dtype(adapter: Path, vlm: Any) -> None:
+    """Raise `ValueError` if an adapter was trained on the model in another precision.
+
+    A model's fingerprint depends on it, so that the adapter would seem to fit another model.
+    """
+    from vizer_core.store import read_json
+
+    record = read_json(adapter / "vizer.json")
+    trained = record.get("made_by", {}).get("dtype")
+    if trained is not None and trained != dtype_of(vlm):
+        raise ValueError(
+            f"{adapter} was trained on {record.get('vlm')!r} in {trained}, this model is loaded in "
+            f"{dtype_of(vlm)}: give --dtype {trained}"
+        )
 
 
 def language_model_of(model: str, device: str, dtype: str = "auto") -> Any:
@@ -114,14 +141,14 @@ def require_there(pictures: Path) -> None:
 def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
     """Read one image or a folder of them; what is no whole image is named, counted and left out.
 
-    Each file is opened once to see that it is whole; beyond `IN_MEMORY` pictures are not kept.
+    Each file is opened once to see that it is whole; beyond `IN_MEMORY` bytes none is kept.
     """
     from vizer_core.data import CorruptImage, open_image, read_folder
 
     path = Path(path)
     require_there(path)
     files = [path] if path.is_file() else [record.image for record in read_folder(path)]
-    names, images, whole, broken = [], [], [], []
+    names, images, whole, broken, held = [], [], [], [], 0
     for file in files:
         try:
             image = open_image(file)
@@ -129,8 +156,11 @@ def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
             broken.append(f"{file}: {error.reason}")
             continue
         whole.append(file)
-        if len(files) <= IN_MEMORY:
+        held += image.width * image.height * 4  # Pillow keeps four bytes a pixel
+        if held <= IN_MEMORY:
             images.append(image)
+        else:
+            images.clear()
         names.append(file.name if path.is_file() else file.relative_to(path).as_posix())
     for line in broken:
         say(f"skipped {line}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vizer_core.cli.app import say
+from vizer_core.cli.models import dtype_of
 from vizer_core.cli.objectives import REWARDS, Aim, Target, target_of
 from vizer_core.cli.outlook import forecast
 
@@ -38,7 +39,8 @@ def enhance(
     if is_main_process():
         objective, _, weight = aim
         made_by = {"objective": objective, "pictures": len(pictures), "shuffled": shuffle,
-                   "learning_rate": sizes[0], "seed": seed}  # fmt: skip
+                   "learning_rate": sizes[0], "seed": seed,
+                   "dtype": dtype_of(vlm)}  # fmt: skip
         save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
     report(before, share_captions(vlm, looked_at), ends_of(history, target), out)
     settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}

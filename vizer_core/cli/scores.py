@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from vizer_core.cli.app import JsonOut, Resamples, Seed, app, choice, errors_as_exit_status
+from vizer_core.cli.app import (
+    JsonOut,
+    Resamples,
+    Seed,
+    app,
+    choice,
+    errors_as_exit_status,
+    keep_inputs,
+)
 
 Captions = Annotated[
     Path, typer.Option(help='COCO results: [{"image_id": 7, "caption": "a cat"}, ...]')
@@ -97,6 +105,7 @@ def evaluate_command(
     {"scores": {metric: {"mean", "low", "high", "n"}}, ...}, on the scale 0..1 (CIDEr 0..10).
     """
     settings, draws = _settings(missing, tokenizer, df), {"resamples": resamples, "seed": seed}
+    keep_inputs(json_out, "--json", captions, references)
     with errors_as_exit_status():
         result = _evaluations([captions], references, metrics, settings, draws)[0]
         if json_out is not None:
@@ -126,6 +135,7 @@ def compare_command(
     metrics (Holm). Needs and costs what two runs of `vizer evaluate` do.
     """
     settings, draws = _settings(missing, tokenizer, df), {"resamples": resamples, "seed": seed}
+    keep_inputs(json_out, "--json", captions, against, references)
     with errors_as_exit_status():
         from vizer_core.evaluate import compare
         from vizer_core.store import write_json
