@@ -53,7 +53,7 @@ lab: env  ## train every shipped micro model again from nothing
 
 check: env lint  ## lint and the quick tests that need no model, for people who change things
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not network" \
-	  tests/gap tests/data tests/metrics tests/language/test_cache_argument.py
+	  tests/gap tests/data tests/metrics tests/test_cache_argument.py
 
 newest: $(STAMP)  ## the newest versions that pyproject.toml allows, in .venv-newest, and their tests
 	@test -x .venv-newest/bin/python || $(PYTHON) -m venv .venv-newest

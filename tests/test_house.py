@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vizer_core"
 RANKS = {
     "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0, "processes": 0,
+    "cache_argument": 0,
     "data": 1, "metrics": 1, "tracking": 1, "sharding": 1,
     "clip": 2, "language": 2, "vlm": 2,
     "micro": 3, "gap": 3, "textonly": 3, "costs": 3,

@@ -107,8 +107,8 @@ def file_to_write(path: Path | None) -> Path | None:
 def new_file(path: Path) -> Path:
     """Return a path where nothing is yet: what took hours is not written over."""
     file_to_write(path)
-    if path.suffix != ".safetensors":
-        raise typer.BadParameter(f"{path} would hold tensors: name it {path.name}.safetensors")
+    if path.suffix == ".json":
+        raise typer.BadParameter(f"{path} would be its own manifest: end its name in .safetensors")
     for file in (path, path.with_suffix(".json")):  # the second is its manifest
         if file.exists():
             raise typer.BadParameter(

@@ -21,6 +21,7 @@ from vizer_core.cli.app import (
     say,
 )
 from vizer_core.cli.encoders import clip_encoder
+from vizer_core.cli.ignored import METHODS, TRAINED, refuse_unused
 from vizer_core.cli.models import (
     MICRO_LM,
     adapter_of,
@@ -30,9 +31,6 @@ from vizer_core.cli.models import (
     vlm_of,
 )
 
-TRAINED = ("maccap", "maccap_pass", "baseline", "capdec", "decap")
-UNTRAINED = ("clipre", "magic", "zerocap")
-METHODS = (*TRAINED, *UNTRAINED)
 MICRO_CORPORA = ("micro-home", "micro-away")
 TRAININGS = ("maccap", "capdec", "decap")
 TRAINING_OF = {name: name for name in TRAININGS} | {"maccap_pass": "maccap", "baseline": "decap"}
@@ -286,41 +284,8 @@ def _vlm_captions(
     return list(share_captions(vlm, ImageSource(vlm, pictures)))
 
 
-def _used_by(method: str | None) -> set[str]:
-    """Return the options that a method uses, of those that not every method does; None: --model."""
-    if method is None:
-        return {"adapter", "dtype"}
-    # the models and the corpus are given alike to training and to every method
-    used = {"clip", "pretrained", "quick_gelu", "language_model", "corpus", "seed", "dtype"}
-    if method in TRAINED:
-        used.add("adaptor")
-    if method in ("clipre", "decap"):
-        used.add("memory")
-    return used
-
-
-def _refuse_unused(context: typer.Context, method: str | None) -> None:
-    """End with status 2 where an option was given that the chosen way of captioning ignores.
-
-    A slip such as --adaptor for --adapter would report the base model's captions as another's.
-    """
-    some = {"adapter", "dtype", "adaptor", "clip", "pretrained", "quick_gelu", "seed",
-            "language_model", "corpus", "memory"}  # fmt: skip
-    for name in sorted(some - _used_by(method)):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            way = "--model" if method is None else f"--method {method}"
-            users = [m for m in METHODS if name in _used_by(m)]
-            whose = "--model" if name == "adapter" else f"--method {', '.join(users)}"
-            raise typer.BadParameter(
-                f"--{name.replace('_', '-')} is not used by {way}, it belongs to {whose}: "
-                "leave it out"
-            )
-
-
 @app.command(name="caption", short_help="Caption pictures: zero-shot, or with a VLM.")
 def caption_command(
-    context: typer.Context,
     images: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
     method: Annotated[
         str | None, typer.Option(help=f"A zero-shot captioner: {', '.join(METHODS)}.")
@@ -374,7 +339,10 @@ def caption_command(
         raise typer.BadParameter("give either --method NAME or --model NAME")
     if method is not None:
         choice("--method", method, METHODS)
-    _refuse_unused(context, method)
+    options = {"adapter": adapter, "adaptor": adaptor, "clip": clip, "pretrained": pretrained,
+               "quick_gelu": quick_gelu, "language_model": language_model, "corpus": corpus,
+               "memory": memory}  # fmt: skip
+    refuse_unused(method, options)
     keep_inputs(json_out, "--json", images, corpus, adaptor, pretrained)
     with errors_as_exit_status():
         from vizer_core.processes import is_main_process
@@ -390,8 +358,7 @@ def caption_command(
             if method in TRAINED:
                 _require_adaptor(method, adaptor, models=(clip, language_model))
             encoder = clip_encoder(clip, pretrained, device, quick_gelu)
-            options = {"corpus": corpus, "memory": memory, "seed": seed, "adaptor": adaptor,
-                       "micro": clip == "micro"}  # fmt: skip
+            options |= {"seed": seed, "micro": clip == "micro"}
             needs_lm = method != "clipre"
             lm = language_model_of(language_model, device, dtype) if needs_lm else None
             captioner = _captioner(method, encoder, lm, options)

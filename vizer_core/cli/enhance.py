@@ -202,15 +202,12 @@ def enhance_command(
     With --objective information nothing is fitted first. The model draws four captions of a
     picture and raises those that are likelier with the picture than without it: log p(caption |
     picture) - 0.7 log p(caption), both by the model before training.
-
-    Example: vizer enhance --images PICTURES --objective information --out adapter, and then
-    vizer caption PICTURES --model micro-vlm --adapter adapter.
+    Example: vizer enhance --images PICTURES --objective information --out adapter; then vizer
+    caption PICTURES --model micro-vlm --adapter adapter.
     """
     choice("--objective", objective, OBJECTIVES)
     weight = _weight(objective, mapper, information_weight)
     with errors_as_exit_status():
-        from vizer_core.store import sha256_file
-
         require_there(images)
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
@@ -218,13 +215,12 @@ def enhance_command(
         (names, pictures), states = read_pictures(images), out / "states"
         rate = learning_rate_of(objective) if learning_rate is None else learning_rate
         job = {"model": vlm.fingerprint, "images": digest_of_files(images, names),
-               "objective": objective, "weight": weight, "learning_rate": rate,
-               "images_per_step": images_per_step, "shuffle": shuffle, "seed": seed,
-               "mapper": None if mapper is None else sha256_file(mapper)}  # fmt: skip
+               "objective": objective, "weight": weight, "learning_rate": rate, "seed": seed,
+               "images_per_step": images_per_step, "shuffle": shuffle,
+               "mapper": mapper and digest_of_files(mapper, [mapper.name])}  # fmt: skip
         same_job(out / JOB, job, of=str(out))
-        fitted = _mapper_of(
-            vlm, mapper, names, pictures, objective=objective, seed=seed, folder=states
-        )
+        asked = {"objective": objective, "seed": seed, "folder": states}
+        fitted = _mapper_of(vlm, mapper, names, pictures, **asked)
         sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
         enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
         _remove(states, out / RUN, out / JOB)

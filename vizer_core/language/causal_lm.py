@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vizer_core.cache_argument import cache_argument
 from vizer_core.decoding import Beam, Decoding, Sample
-from vizer_core.language.cache_argument import cache_argument
 from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vizer_core.language.cache_argument import cache_argument
+from vizer_core.cache_argument import cache_argument
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.loading import WHY
 from vizer_core.language.prefix import positions_of

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vizer_core.language.cache_argument import cache_argument
+from vizer_core.cache_argument import cache_argument
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, held_bytes, shard_blocks
 from vizer_core.vlm.frozen import adapters_off, fingerprint_of
