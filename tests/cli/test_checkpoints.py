@@ -125,7 +125,7 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
     made_by = json.loads((out / "vizer.json").read_text())["made_by"]
     assert made_by == {
         "objective": "information", "weight": 0.5, "pictures": PICTURES - 1, "shuffled": False,
-        "learning_rate": 5e-4, "seed": 0,
+        "learning_rate": 5e-4, "seed": 0, "dtype": "float32",
     }  # fmt: skip
 
 
