@@ -25,6 +25,7 @@ def desk(tmp_path, monkeypatch):
         (tmp_path / f"{name}.json").write_text(content)
     (tmp_path / "file").write_text("x")
     (tmp_path / "there.safetensors").write_bytes(b"hours of work")
+    (tmp_path / "there.json").write_text("{}")
     (tmp_path / "pickle.npy").write_bytes(b"\x80\x04junk")
     (tmp_path / "good.json").write_text(json.dumps([{"image_id": 1, "caption": "a cat"}]))
     return SimpleNamespace(root=tmp_path)
@@ -45,6 +46,28 @@ BAD = (
     ("caption few --method clipre --device tpu", 1, "no device 'tpu': wanted auto, cpu"),
     ("caption few --method capdec --adaptor no.safetensors", 1, "no adaptor file no.safetensors"),
     ("caption few --model micro-vlm --adapter no", 1, "no adapter folder no: train one with"),
+    (
+        "caption few --model micro-vlm --adaptor there.safetensors",
+        2,
+        "--adaptor is not used by --model, it belongs to --method maccap",
+    ),
+    ("caption few --model micro-vlm --corpus good.json", 2, "--corpus is not used by --model"),
+    ("caption few --model micro-vlm --clip ViT-B-32", 2, "--clip is not used by --model"),
+    ("caption few --model micro-vlm --quick-gelu", 2, "--quick-gelu is not used by --model"),
+    ("caption few --method clipre --adapter adapter", 2, "--adapter is not used by --method"),
+    ("caption few --method magic --memory 7", 2, "it belongs to --method decap, clipre"),
+    ("caption few --model micro-vlm --adapter adapter", 1, "a PEFT adapter without vizer's"),
+    ("caption few --method clipre --json there.json", 2, "the manifest of there.safetensors"),
+    ("caption few --method clipre --corpus good.json --json good.json", 2, "read by this command"),
+    ("gap --features x.npy --json there.json", 2, "the manifest of there.safetensors"),
+    ("evaluate --captions good.json --references dict.json --json dict.json", 2, "is read by"),
+    (
+        "compare --captions good.json --against null.json --references dict.json --json null.json",
+        2,
+        "null.json is read by this command",
+    ),
+    ("train-captioner --out a.json", 2, "a.json would be its own manifest"),
+    ("train-captioner --out null.safetensors", 2, "null.json is there already"),
     ("gap --images nowhere --captions dict.json", 1, "no folder nowhere"),
     ("gap --images few --captions dict.json", 1, "dict.json holds no captions"),
     ("gap --images few --captions blank.json", 1, "blank.json is not valid UTF-8 JSON"),
