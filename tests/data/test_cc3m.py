@@ -52,6 +52,15 @@ def test_rows_are_read_in_either_order_of_columns(tmp_path, swapped):
     assert (counts.read, counts.blank, counts.missing, counts.kept) == (4, 1, 0, 3)
 
 
+def test_lines_with_nothing_on_them_are_no_rows(tmp_path):
+    path = listed(tmp_path, [*ROWS[:2], ("",), ROWS[3], ("  ",)])
+    counts = StreamCounts()
+    rows = [item.row for item in stream_cc3m_captions(path, counts=counts)]
+    assert rows == [0, 1, 2] and counts == StreamCounts(read=3)
+    with pytest.raises(ValueError, match=r"line 1: wanted address<TAB>caption|line 1: wanted cap"):
+        list(stream_cc3m_captions(listed(tmp_path, [("", "")]), counts=counts))
+
+
 def test_missing_images_are_counted_and_left_out(tmp_path):
     root = tmp_path / "images"
     (root / "00000").mkdir(parents=True)
@@ -140,6 +149,23 @@ def test_tar_samples_pair_image_and_caption(tmp_path):
     ]
     assert counts == StreamCounts(read=5, missing=1, blank=2)
     assert decode_image(samples[1].image, samples[1].id).size == (6, 4)
+
+
+def test_hidden_members_of_a_tar_packed_on_a_mac_part_no_sample(tmp_path):
+    members = [
+        ("./._000.jpg", b"Mac OS X"),
+        ("./000.jpg", pixels()),
+        ("./._000.txt", b"Mac OS X"),
+        ("./000.txt", b"a dog"),
+        ("./.DS_Store", b""),
+        ("__MACOSX/000.txt", b"Mac OS X"),
+        ("./001.jpg", pixels()),
+        ("./001.txt", b"a cat"),
+    ]
+    counts = StreamCounts()
+    samples = list(stream_tars([tar_of(tmp_path, members)], counts=counts))
+    assert [(s.id, s.caption) for s in samples] == [("00000/000", "a dog"), ("00000/001", "a cat")]
+    assert counts == StreamCounts(read=2)
 
 
 def test_a_tar_is_streamed_one_sample_at_a_time(tmp_path):

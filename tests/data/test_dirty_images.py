@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from vizer_core.data import (
     CorruptImage,
@@ -257,8 +257,96 @@ def test_an_open_images_tar_that_was_written_twice_gives_each_image_once(tmp_pat
 
 def test_pictures_of_phones_that_pillow_does_not_read_are_told(tmp_path, caplog):
     placed(tmp_path / "new" / "IMG_1.HEIC", b"pixels")
-    with pytest.raises(ValueError, match=r"no images under .*got 1 pictures such as new/IMG_1"):
+    with pytest.raises(
+        ValueError, match=r"no images under .*got 1 files \(1 \.heic\), first new/IM.*as JPEG"
+    ):
         read_folder(tmp_path)
     placed(tmp_path / "saved.jfif", encoded(plain(), "jpeg"))
     (record,) = read_folder(tmp_path)
     assert record.id == "saved.jfif" and "new/IMG_1.HEIC" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("photo.mpo", "mpo"),
+        ("scan.jp2", "jpeg2000"),
+        ("scan.j2k", "jpeg2000"),
+        ("frame.ppm", "ppm"),
+        ("frame.tga", "tga"),
+        ("drawing.apng", "png"),
+        ("old.dib", "dib"),
+        ("old.pcx", "pcx"),
+        ("icon.ico", "ico"),
+        ("icon.icns", "icns"),
+        ("frame.dds", "dds"),
+        ("frame.sgi", "sgi"),
+        ("frame.qoi", "qoi"),
+    ],
+)
+def test_formats_that_pillow_reads_are_listed_and_opened(name, kind, tmp_path):
+    if kind == "jpeg2000" and not features.check("jpg_2000"):
+        pytest.skip("this Pillow has no JPEG 2000")
+    image = plain().resize((16, 16)) if kind in ("ico", "icns") else plain()
+    got = from_folder(tmp_path, encoded(image, kind), name)
+    assert got.mode == "RGB" and (got.size == image.size or kind == "icns")
+    assert np.abs(np.asarray(got, int) - np.asarray(RED)).max() <= 12
+
+
+@pytest.mark.parametrize("suffix", [".CR3", ".svg", ".psd", ".avif", ".hif", ".exr", ".im"])
+def test_other_pictures_are_counted_and_named(suffix, tmp_path, caplog):
+    placed(tmp_path / f"b{suffix}", b"pixels")
+    placed(tmp_path / "a.jpg", encoded(plain(), "jpeg"))
+    assert [record.id for record in read_folder(tmp_path)] == ["a.jpg"]
+    said = f"of {tmp_path} are left out: 1 files (1 {suffix.lower()}), first b{suffix}. Save pictu"
+    assert said in caplog.text
+
+
+def test_whatever_is_passed_over_is_told_in_one_line(tmp_path, caplog):
+    for name in ("a.jpg", "b.txt", "c.txt", "scan", "film.mpg", "paper.pdf", "d.h5", "x.1", "y.2"):
+        placed(tmp_path / name, encoded(plain(), "jpeg"))
+    assert [record.id for record in read_folder(tmp_path)] == ["a.jpg"]
+    (record,) = caplog.records
+    assert (
+        "8 files (2 .txt, 1 .h5, 1 .mpg, 1 .pdf, 1 without an ending, 1 .1, 1 others), first scan"
+        in (record.message)
+    )
+    caplog.clear()
+    placed(tmp_path / "pure" / "a.jpg", b"x")
+    read_folder(tmp_path / "pure")
+    assert not caplog.records
+
+
+VAL = "COCO_val2014_000000000007.jpg"
+
+
+@pytest.mark.parametrize(
+    ("captions", "file"),
+    [
+        ({"annotations": [{"image_id": 7, "caption": "a cat"}]}, VAL),
+        ({"images": [{"id": 1, "file_name": "000000000007.jpg"}],
+          "annotations": [{"image_id": 1, "caption": "a cat"}]}, VAL),
+        ({"images": [{"id": 1, "file_name": VAL}],
+          "annotations": [{"image_id": 1, "caption": "a cat"}]}, f"val2014/{VAL}"),
+        ([{"image_id": VAL, "caption": "a cat"}], VAL),
+        ([{"image_id": 7, "caption": "a cat"}], f"val2014/{VAL}"),
+        ({"cat.jpg": "a cat"}, "more/cat.jpg"),
+    ],
+)  # fmt: skip
+def test_captions_meet_files_by_cocos_number_or_without_the_folder(captions, file, tmp_path):
+    placed(tmp_path / "root" / file, encoded(plain(), "jpeg"))
+    (tmp_path / "c.json").write_text(json.dumps(captions))
+    (record,) = read_folder(tmp_path / "root", tmp_path / "c.json")
+    assert (record.id, record.captions) == (file, ("a cat",))
+    assert record.image == tmp_path / "root" / file
+
+
+def test_captions_that_meet_no_file_are_named_with_what_is_there(tmp_path):
+    placed(tmp_path / "root" / VAL, encoded(plain(), "jpeg"))
+    captions = {"annotations": [{"image_id": i, "caption": "a cat"} for i in (7, 8)]}
+    (tmp_path / "c.json").write_text(json.dumps(captions))
+    with pytest.raises(FileNotFoundError, match=rf"1 files that are not in .*: 8; {VAL} is there"):
+        read_folder(tmp_path / "root", tmp_path / "c.json")
+    (tmp_path / "c.json").write_text(json.dumps({VAL: "a cat", "7": "a dog"}))
+    with pytest.raises(FileNotFoundError, match="1 files that are not in"):
+        read_folder(tmp_path / "root", tmp_path / "c.json")

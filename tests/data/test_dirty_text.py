@@ -273,6 +273,23 @@ def test_an_answer_list_with_a_mark_is_the_same_list(tmp_path):
     assert read_answer_list(marked, sha256=first.sha256, count=2) == first
 
 
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"a cat\ra dog\r", ["a cat", "a dog"]),
+        (b"a cat\r\ra dog", ["a cat", "", "a dog"]),
+        (MARK + b"a cat\ra dog\r", ["a cat", "a dog"]),
+        (b"a cat\rsits\na dog", ["a cat\rsits", "a dog"]),
+        (b"a cat", ["a cat"]),
+        (b"", []),
+    ],
+)
+def test_carriage_returns_end_lines_where_no_line_feed_does(content, lines, tmp_path):
+    assert [line for _, line in read_lines(put(tmp_path, "l.txt", content))] == lines
+    with pytest.raises(ValueError, match=r"line 2 is not UTF-8"):
+        list(read_lines(put(tmp_path, "l.txt", b"a cat\r\xe9")))
+
+
 def test_lines_have_their_numbers_and_the_wrong_one_is_named(tmp_path):
     path = put(tmp_path, "l.txt", MARK + "one\r\n\ntwo\u2028\x85\rthree".encode())
     assert list(read_lines(path)) == [(1, "one"), (2, ""), (3, "two\u2028\x85\rthree")]

@@ -18,6 +18,7 @@ from vizer_core.data import (
     shards_of_process,
 )
 from vizer_core.data.records import records_digest
+from vizer_core.store import files_digest
 
 
 @pytest.fixture
@@ -127,15 +128,28 @@ def test_records_refuse_nonsense(folder):
         require_images([Record("a", folder / "gone.jpg", ())])
 
 
-def test_the_digest_follows_ids_captions_order_and_file_size(folder):
+def test_the_digest_follows_ids_captions_order_and_content(folder):
     one, two = read_folder(folder)[:2]
     base = records_digest([one, two])
     assert base == records_digest([one, two])
     assert base != records_digest([two, one])
     assert base != records_digest([one])
     assert base != records_digest([one, Record(two.id, two.image, ("x",))])
-    Image.new("RGB", (40, 40)).save(two.image)
+    content = two.image.read_bytes()
+    two.image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # as large as before
     assert base != records_digest([one, two])
+    two.image.write_bytes(content)
+    assert base == records_digest([one, two])
+
+
+@pytest.mark.parametrize("place", [0, 20_000, 99_999])
+def test_a_file_counts_with_all_its_bytes(tmp_path, place):
+    file = tmp_path / "large"
+    file.write_bytes(bytes(100_000))
+    before = files_digest({"large": file})
+    assert before == files_digest({"large": file}) != files_digest({"other": file})
+    file.write_bytes(bytes(place) + b"x" + bytes(99_999 - place))
+    assert files_digest({"large": file}) != before
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])

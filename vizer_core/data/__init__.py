@@ -5,8 +5,10 @@
 - `karpathy`, `flickr30k`, `cc3m`, `coco`, `openimages`: the data sets of the papers, each with its
   licence, its size and how to get it; `tars`: tar files of images, as streams
 - `hub_stream`: any captioned data set of the hub through `datasets`, row by row
-- `lines`: text files line by line, without what Windows leaves in them
-- `corpus`: captions to train on, with filters that count; `leakage`: none of them may be tested on
+- `lines`: text files line by line, without what Windows leaves in them; `file_tree`: the files
+  under a folder; `image_names`: one image under COCO's number, its file's name, a path
+- `corpus`: captions to train on, with filters that count; `corpus_file`: the forms that they are
+  read from; `not_captions`: what other text is; `leakage`: none of them may be tested on
 - `vqav2`: questions with everyone's answers, and the candidate list
 - `images`: open any ordinary image as upright 8-bit RGB, or say why not
 - `shards`: cut a job into shards, deal the shards to processes

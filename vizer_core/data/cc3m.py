@@ -74,8 +74,8 @@ def img2dataset_name(row: int) -> str:
 def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCaption]:
     """Yield the rows of the published list, captions on one line; blank captions are counted.
 
-    A first line `caption<TAB>url`, which img2dataset wants, is no row. Quotes are part of a
-    caption: the published list quotes nothing.
+    A first line `caption<TAB>url`, which img2dataset wants, is no row, and neither is a line with
+    nothing on it. Quotes are part of a caption: the published list quotes nothing.
     """
     path = Path(tsv)
     if not path.is_file():
@@ -83,6 +83,8 @@ def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCapt
     caption_first: bool | None = None
     row = 0
     for number, line in read_lines(path):
+        if not line.strip(" "):
+            continue
         columns = line.split("\t")
         if number == 1 and {name.strip().lower() for name in columns} == _HEADER:
             continue

@@ -16,15 +16,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vizer_core.data.image_names import ImageId, meet_images
 from vizer_core.data.records import Record
 from vizer_core.store import read_json, write_json
 
-ImageId = int | str
+logger = logging.getLogger(__name__)
+
 _JAR = "spice/spice-1.0.jar"
 _MEMBER = "coco/annotations/captions_{split}2014.json"
 
@@ -118,6 +121,52 @@ def read_annotations(path: Path) -> dict[ImageId, list[str]]:
         raise ValueError(f"{path} holds no captions: wanted at least one")
     _require_one_kind_of_id(captions, path)
     return captions
+
+
+def read_file_names(path: Path) -> dict[ImageId, str]:
+    """Read the file names that an annotations file gives under `images`: image id -> file name.
+
+    Images without one are left out; without `images` there are none.
+    """
+    content = read_json(Path(path))
+    images = content.get("images") if isinstance(content, dict) else None
+    return {
+        image["id"]: image["file_name"]
+        for image in (images if isinstance(images, list) else [])
+        if isinstance(image, dict)
+        and isinstance(image.get("id"), int | str)
+        and isinstance(image.get("file_name"), str)
+    }
+
+
+def read_results_for(path: Path, references: Path) -> dict[ImageId, str]:
+    """Read a results file under the image ids of an annotations file, whatever its own are.
+
+    `vizer caption` writes file names, COCO's annotations have numbers: a name means the image that
+    has it under `images`, or the one whose number is in it. Raises `ValueError` if an image has no
+    references, and says what is there.
+    """
+    captions, names = read_results(path), read_file_names(references)
+    there = {image: names.get(image, str(image)) for image in read_annotations(references)}
+    known = {str(image) for image in there}
+    if all(str(image) in known for image in captions):
+        return captions
+    met = meet_images(captions, there)
+    left = [image for image in captions if image not in met]
+    if left:
+        first, name = next(iter(there.items()))
+        called = f" ({name})" if first in names else ""
+        raise ValueError(
+            f"{len(left)} of {len(captions)} captions in {path} are of images without references, "
+            f"first {', '.join(map(repr, left[:3]))}; {references} has {first!r}{called}. Neither "
+            "ids nor file names meet: are the two files of the same split?"
+        )
+    logger.warning(
+        "%s and %s name their images differently: joined by file name or COCO's number",
+        path,
+        references,
+    )
+    return {met[image]: caption for image, caption in captions.items()}
 
 
 def write_results(path: Path, captions: Mapping[ImageId, str]) -> None:

@@ -19,10 +19,9 @@ from pathlib import Path
 import torch
 
 from vizer_core.data.coco import coco2014
+from vizer_core.data.corpus_file import captions_in_file
 from vizer_core.data.karpathy import one_line
-from vizer_core.data.lines import read_lines
 from vizer_core.data.records import Record
-from vizer_core.store import read_json
 
 
 @dataclass(frozen=True)
@@ -116,14 +115,20 @@ def corpus_of_captions(name: str, captions: Iterable[str]) -> CaptionCorpus:
     >>> corpus_of_captions("two", ["a cat\n", " ", "a  dog"]).captions
     ('a cat', 'a dog')
     """
-    kept, blank = [], 0
-    for text in captions:
+    return _tidied(name, (("", text) for text in captions))
+
+
+def _tidied(name: str, pairs: Iterable[tuple[str, str]]) -> CaptionCorpus:
+    """Gather (image id or "", caption); ids are kept if every caption has one."""
+    kept, images, blank = [], [], 0
+    for image, text in pairs:
         line = one_line(text)
         blank += not line
         if line:
             kept.append(line)
+            images.append(image)
     steps = (Step("blank captions", len(kept), blank),) if blank else ()
-    return CaptionCorpus(name, tuple(kept), (), steps)
+    return CaptionCorpus(name, tuple(kept), tuple(images) if all(images) else (), steps)
 
 
 def corpus_of_records(name: str, records: Sequence[Record]) -> CaptionCorpus:
@@ -133,16 +138,14 @@ def corpus_of_records(name: str, records: Sequence[Record]) -> CaptionCorpus:
 
 
 def read_corpus(path: Path) -> CaptionCorpus:
-    """Read a JSON list of captions, or a text file with one a line; the file's name names it."""
+    """Read captions, one a line or in a form that `corpus_file` knows; the file's name names it.
+
+    Raises `ValueError` for a file that holds something else than captions.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no corpus at {path}")
-    if path.suffix.lower() != ".json":
-        return corpus_of_captions(path.stem, (line for _, line in read_lines(path)))
-    content = read_json(path)
-    if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
-        raise ValueError(f'{path} is no list of captions: wanted ["a cat", "a dog", ...]')
-    return corpus_of_captions(path.stem, content)
+    return _tidied(path.stem, captions_in_file(path))
 
 
 def coco2014_corpus(split: str) -> CaptionCorpus:

@@ -1,14 +1,17 @@
 """A plain folder of images, with or without a captions file, as records.
 
-Three shapes of captions file, told apart by what is in them:
+Linked folders are searched too (`file_tree`). Four shapes of captions file, told apart by what is
+in them:
 
 - JSON `{"cat.jpg": ["a cat", "a cat asleep"]}`; one caption may stand without its list
 - JSONL, one object a line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
   name one file, and `captions` may hold a list
 - COCO annotations, `{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}`
+- COCO results, `[{"image_id", "caption"}]`, as `vizer caption --json` writes them
 
-File names are relative to the folder, written with `/`; they become the records' ids. Line breaks
-inside a caption become spaces.
+File names are relative to the folder, written with `/`; they become the records' ids. A name that
+is not there may be one of COCO's, or lack its folder: it means the file that `image_names` says.
+Line breaks inside a caption become spaces.
 
 How to get it: it is yours, and so are its licence and its size. A file that is no whole image is
 listed all the same; whoever opens it says what is wrong with it (`images.CorruptImage`).
@@ -18,10 +21,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vizer_core.data.coco import read_annotations, read_results
+from vizer_core.data.file_tree import files_under
+from vizer_core.data.image_names import meet_images
 from vizer_core.data.images import IMAGE_SUFFIXES, OTHER_SUFFIXES
 from vizer_core.data.karpathy import one_line
 from vizer_core.data.lines import read_lines
@@ -31,6 +38,8 @@ from vizer_core.store import read_json
 logger = logging.getLogger(__name__)
 
 Captions = dict[str, list[str]]
+WANTED = (".jpg", ".png", ".webp", ".tif", ".gif")  # the usual ones
+SHOWN = 6  # endings of files that are passed over
 
 
 def read_folder(folder: Path, captions: Path | None = None) -> tuple[Record, ...]:
@@ -44,17 +53,38 @@ def read_folder(folder: Path, captions: Path | None = None) -> tuple[Record, ...
         raise FileNotFoundError(f"no folder {folder}")
     if captions is not None:
         return _captioned(folder, read_captions(captions), Path(captions))
-    files = _visible_files(folder)
-    names, others = _ending_in(files, IMAGE_SUFFIXES), _ending_in(files, OTHER_SUFFIXES)
-    passed_over = f"{len(others)} pictures such as {others[0]}" if others else ""
+    files = files_under(folder)
+    names = _ending_in(files, IMAGE_SUFFIXES)
+    passed_over = _passed_over(files)
     if not names:
         raise ValueError(
-            f"no images under {folder}: wanted files ending in {', '.join(sorted(IMAGE_SUFFIXES))}"
-            + (f", got {passed_over}. Save them as JPEG first." if others else "")
+            f"no images under {folder}: wanted files ending in {', '.join(WANTED)}, or another of "
+            f"Pillow's{passed_over and f'; got {passed_over}'}"
         )
-    if others:
-        logger.warning("%s in %s are left out: save them as JPEG first", passed_over, folder)
+    if passed_over:
+        logger.warning("of %s are left out: %s", folder, passed_over)
     return tuple(Record(name, folder / name, ()) for name in names)
+
+
+def _passed_over(files: Sequence[Path]) -> str:
+    """Say how many files are no images by their endings, and what to do with pictures among them.
+
+    >>> _passed_over([Path("a.jpg"), Path("b.txt"), Path("c.csv"), Path("d.txt")])
+    '3 files (2 .txt, 1 .csv), first b.txt'
+    """
+    others = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
+    if not others:
+        return ""
+    endings = Counter(file.suffix.lower() or "without an ending" for file in others)
+    shown = [f"{count} {ending}" for ending, count in endings.most_common(SHOWN)]
+    rest = sum(endings.values()) - sum(count for _, count in endings.most_common(SHOWN))
+    pictures = [file for file in others if file.suffix.lower() in {"", *OTHER_SUFFIXES}]
+    first = (pictures or others)[0].as_posix()
+    advice = ". Save pictures as JPEG, their names ending in .jpg" if pictures else ""
+    return (
+        f"{len(others)} files ({', '.join(shown)}{f', {rest} others' if rest else ''}), first "
+        f"{first}{advice}"
+    )
 
 
 def image_names(folder: Path) -> list[str]:
@@ -62,30 +92,30 @@ def image_names(folder: Path) -> list[str]:
 
     A file counts by its suffix, whether it can be read or not.
     """
-    return _ending_in(_visible_files(folder), IMAGE_SUFFIXES)
+    return _ending_in(files_under(folder), IMAGE_SUFFIXES)
 
 
 def read_captions(path: Path) -> Captions:
-    """Read a captions file of any of the three shapes: file name -> captions."""
+    """Read a captions file of any of the four shapes: file name (or COCO's number) -> captions."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no captions file at {path}")
     if path.suffix.lower() == ".jsonl":
         return _from_lines(path)
     content = read_json(path)
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        return {str(i): _texts(text, f"{path}, {i!r}") for i, text in read_results(path).items()}
     if not isinstance(content, dict):
         raise ValueError(
             f"{path} holds a {type(content).__name__}, wanted an object: "
-            '{"file name": ["caption", ...]} or COCO annotations'
+            '{"file name": ["caption", ...]}, COCO annotations or COCO results'
         )
     if "annotations" in content and "images" in content:
         return _from_coco(content, path)
+    if isinstance(content.get("annotations"), list):  # COCO's without "images": numbers alone
+        found = read_annotations(path)
+        return {str(i): _texts(texts, f"{path}, image {i}") for i, texts in found.items()}
     return _from_mapping(path)
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    names = (path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
-    return [name for name in names if not any(part.startswith(".") for part in name.parts)]
 
 
 def _ending_in(names: Sequence[Path], suffixes: Collection[str]) -> list[str]:
@@ -98,14 +128,9 @@ def _captioned(folder: Path, captions: Captions, source: Path) -> tuple[Record, 
     outside = [name for name in captions if Path(name).is_absolute() or ".." in Path(name).parts]
     if outside:
         raise ValueError(f"{source} names files outside the folder: {', '.join(outside[:3])}")
-    absent = [name for name in captions if not (folder / name).is_file()]
-    if absent:
-        raise FileNotFoundError(
-            f"{source} has captions for {len(absent)} files that are not in {folder}: "
-            f"{', '.join(absent[:3])}. Names are relative to the folder."
-            f"{name_in_other_letters(folder / absent[0])}"
-        )
-    unnamed = sorted(set(image_names(folder)) - set(captions))
+    there = image_names(folder)
+    captions = _by_files(folder, captions, there, source)
+    unnamed = sorted(set(there) - set(captions))
     if unnamed:
         logger.warning(
             "%d images in %s have no captions and are left out, first %s",
@@ -114,6 +139,33 @@ def _captioned(folder: Path, captions: Captions, source: Path) -> tuple[Record, 
             unnamed[0],
         )
     return tuple(Record(name, folder / name, tuple(captions[name])) for name in sorted(captions))
+
+
+def _by_files(folder: Path, captions: Captions, there: Sequence[str], source: Path) -> Captions:
+    """Return the captions under the names of the folder's files, which they may spell otherwise."""
+    absent = [name for name in captions if not (folder / name).is_file()]
+    if not absent:
+        return captions
+    taken = captions.keys() - set(absent)
+    met = meet_images(absent, {name: name for name in there if name not in taken})
+    left = [name for name in absent if name not in met]
+    if left:
+        example = f"; {there[0]} is there" if there else ""
+        raise FileNotFoundError(
+            f"{source} has captions for {len(left)} files that are not in {folder}: "
+            f"{', '.join(left[:3])}{example}. Names are relative to the folder, or COCO's: 42 for "
+            f"COCO_val2014_000000000042.jpg.{name_in_other_letters(folder / left[0])}"
+        )
+    first = absent[0]
+    logger.warning(
+        "%d names in %s are not those of the files: joined by COCO's number or without the folder, "
+        "first %s to %s",
+        len(met),
+        source,
+        first,
+        met[first],
+    )
+    return {str(met.get(name, name)): texts for name, texts in captions.items()}
 
 
 def _from_mapping(path: Path) -> Captions:

@@ -20,12 +20,45 @@ from PIL import Image, ImageOps
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# formats that a folder of photographs or drawings holds; all of them Pillow reads by itself
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# pictures that Pillow by itself does not read everywhere, or not as they look: phones, cameras and
+# programs for drawing write them; .im is on its way out of Pillow
+OTHER_SUFFIXES = frozenset(
+    {
+        *(".arw", ".avif", ".avifs", ".cr2", ".cr3", ".dcm", ".dng", ".emf", ".eps", ".exr"),
+        *(
+            ".hdr",
+            ".heic",
+            ".heics",
+            ".heif",
+            ".hif",
+            ".im",
+            ".jxl",
+            ".jxr",
+            ".nef",
+            ".orf",
+            ".pef",
+        ),
+        *(".psd", ".raf", ".raw", ".rw2", ".srw", ".svg", ".svgz", ".wmf", ".xcf"),
+    }
 )
-# pictures that Pillow by itself does not read everywhere: phones and cameras write them
-OTHER_SUFFIXES = frozenset({".avif", ".cr2", ".dng", ".heic", ".heif", ".jxl", ".nef"})
+# what Pillow knows the name of, and can open with another program's help or not as a photograph
+_NO_PHOTOGRAPHS = frozenset(
+    {
+        *(".bufr", ".cur", ".fit", ".fits", ".flc", ".fli", ".grib", ".h5", ".hdf", ".iim"),
+        *(".mpeg", ".mpg", ".pdf", ".ps"),
+    }
+)
+
+
+def _readable() -> frozenset[str]:
+    """Return the endings, in lower case, of all that Pillow by itself opens as it looks."""
+    Image.init()
+    known = Image.registered_extensions()
+    # .mpo is opened by the reader of JPEG
+    return frozenset(suffix for suffix, kind in known.items() if kind in {"MPO", *Image.OPEN})
+
+
+IMAGE_SUFFIXES = _readable() - OTHER_SUFFIXES - _NO_PHOTOGRAPHS
 MAX_PIXELS = 89_478_485  # Pillow's own line for a decompression bomb: 1 GiB / 4 / 3
 WHITE = (255, 255, 255, 255)
 

@@ -15,15 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from vizer_core.data.corpus import CaptionCorpus
+from vizer_core.data.image_names import image_key
 from vizer_core.data.karpathy import one_line
 from vizer_core.data.records import Record
 
 ENOUGH_CAPTIONS = 3  # an image with fewer may have all of them elsewhere by chance
 TOLERATED_SHARE = 0.005  # a hundred times what two disjoint halves of COCO give by chance
-_COCO_NAME = re.compile(r"(?:COCO_[a-z]+\d{4}_)?(\d{12})(?:\.\w+)?")
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 
 
@@ -55,19 +54,6 @@ class LeakageReport:
     def leaks(self) -> bool:
         """True if an image is shared, or more images are known by their text than by chance."""
         return bool(self.shared_images) or self.known_share > TOLERATED_SHARE
-
-
-def image_key(image_id: str) -> str:
-    """Reduce COCO's ways of naming an image to its number; leave other names, folder aside.
-
-    >>> image_key("val2014/COCO_val2014_000000203564.jpg"), image_key("000000203564.jpg")
-    ('203564', '203564')
-    >>> image_key("203564"), image_key("flickr30k-images/36979.jpg")
-    ('203564', '36979.jpg')
-    """
-    name = PurePosixPath(image_id).name
-    found = _COCO_NAME.fullmatch(name)
-    return str(int(found[1])) if found else name
 
 
 def plain_words(caption: str) -> str:

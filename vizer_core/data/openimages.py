@@ -16,12 +16,12 @@ not, and it is not applied here.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from vizer_core.data.file_tree import files_under
 from vizer_core.data.images import IMAGE_SUFFIXES
 from vizer_core.data.records import Record
 from vizer_core.data.tars import stream_tar
@@ -43,8 +43,8 @@ def read_openimages(
 ) -> tuple[Record, ...]:
     """List the images under `image_root/split`, by id; or those in `ids`, which must be there.
 
-    Folders in it are searched too: the tar files unpack to `train_0` and so on. Other files are
-    passed over, by their names: a captions or label file is never opened.
+    Folders in it are searched too, linked ones as well: the tar files unpack to `train_0` and so
+    on. Other files are passed over, by their names: a captions or label file is never opened.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} in Open Images: wanted one of {SPLITS}")
@@ -55,12 +55,7 @@ def read_openimages(
         raise FileNotFoundError(
             f"no folder {folder}: wanted Open Images' files as {split}/<16 hex digits>.jpg"
         )
-    found = [
-        Path(place) / name
-        for place, _, names in os.walk(folder)
-        for name in names
-        if _is_image(name)
-    ]
+    found = [folder / path for path in files_under(folder) if _is_image(path.name)]
     there = {path.stem: path for path in found}
     if len(there) < len(found):
         twin = next(path for path in found if there[path.stem] != path)

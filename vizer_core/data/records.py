@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vizer_core.store import files_digest
+
 
 @dataclass(frozen=True)
 class Record:
@@ -94,16 +96,15 @@ def _letters(path: Path) -> str:
 
 
 def records_digest(records: Sequence[Record]) -> str:
-    """Hash ids, captions and image file sizes, in order: 16 hex digits.
+    """Hash ids, captions and the image files' content, in order: 16 hex digits.
 
-    Pixels are not read: a million images are digested in seconds, and an image that was
-    replaced by one of exactly the same size goes unnoticed.
+    Images are read as `files_digest` reads them, whole; nothing is decoded.
 
     >>> records_digest([Record("a", None, ("x",))]) == records_digest([Record("a", None, ("y",))])
     False
     """
     digest = hashlib.sha256()
     for record in records:
-        size = -1 if record.image is None else record.image.stat().st_size
-        digest.update(repr((record.id, size, record.captions)).encode())
+        image = None if record.image is None else files_digest({"": record.image})
+        digest.update(repr((record.id, image, record.captions)).encode())
     return digest.hexdigest()[:16]

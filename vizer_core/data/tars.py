@@ -3,6 +3,9 @@
 webdataset's form, which img2dataset writes: members that share a name up to its first dot, one
 after another, are one sample, `000000012.jpg` with `000000012.txt` and `000000012.json`. A suffix
 that comes a second time begins a new sample: a tar that was written twice holds each one twice.
+
+A Mac puts a hidden twin, `._000000012.jpg`, before each file that it packs. Hidden members are no
+sample and part none.
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ def stream_tar(path: Path, *, read: Collection[str]) -> Iterator[TarGroup]:
     try:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
             for member in tar:
+                if _is_hidden(member.name):
+                    tar.members = []
+                    continue
                 key, suffix = _name_and_suffix(member.name)
                 if members and (key != name or suffix in members):
                     yield TarGroup(name, members)
@@ -49,6 +55,11 @@ def stream_tar(path: Path, *, read: Collection[str]) -> Iterator[TarGroup]:
         raise ValueError(f"{path} is not a whole tar file: {error}. Fetch it again.") from error
     if members:
         yield TarGroup(name, members)
+
+
+def _is_hidden(member: str) -> bool:
+    path = PurePosixPath(member)
+    return path.name.startswith(".") or "__MACOSX" in path.parts
 
 
 def _name_and_suffix(member: str) -> tuple[str, str]:
