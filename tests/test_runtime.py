@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vizer_core.runtime import at_most, expect, model_dtype, require
+from vizer_core.runtime import at_most, expect, model_dtype, pick_device, require
 
 
 def test_a_package_that_is_there_is_imported():
@@ -67,3 +67,13 @@ def test_too_few_images_are_refused(named, monkeypatch):
     monkeypatch.setenv("VIZER_IMAGES", named)
     with pytest.raises(ValueError, match=f"VIZER_IMAGES='{named}': wanted a whole number of at le"):
         at_most(1000)
+
+
+@pytest.mark.parametrize(
+    ("built_for", "advice"), [("13.0", "does the driver know CUDA 13.0"), (None, "for CPUs")]
+)
+def test_without_a_gpu_the_advice_fits_the_build_of_torch(built_for, advice, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", built_for)
+    with pytest.raises(ValueError, match=f"sees no CUDA device.*{advice}"):
+        pick_device("cuda")

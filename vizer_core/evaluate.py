@@ -10,6 +10,7 @@ import importlib.metadata
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,15 @@ from vizer_core.metrics.references import (
     make_references,
     match,
 )
-from vizer_core.metrics.scorers import AUTOMATIC, FAMILIES, SCORERS, Inputs, Job, missing
+from vizer_core.metrics.scorers import (
+    AUTOMATIC,
+    FAMILIES,
+    SCORERS,
+    Inputs,
+    Job,
+    missing,
+    own_metric,
+)
 from vizer_core.metrics.stats import (
     Difference,
     Interval,
@@ -171,6 +180,9 @@ def _signature(settings: str, matched: Matched) -> str:
 
 
 def _check_inputs(inputs: Inputs, matched: Matched) -> None:
+    taken = {name for family, members in FAMILIES.items() for name in (family, *members)}
+    if clash := sorted(taken & inputs.functions.keys()):
+        raise ValueError(f"a function of your own is called {clash[0]!r}, as a metric here is")
     for role in ("image_features", "text_features"):
         features = getattr(inputs, role)
         if features is not None and len(features) != len(matched.ids):
@@ -194,8 +206,9 @@ def evaluate(
 
     `metrics="auto"` computes what the captions and `inputs` allow; a metric that is asked for by
     name and cannot run raises `MetricUnavailable` before anything is scored. One that breaks on
-    the way is reported in `failed` and costs the others nothing. Pass a `References` object to
-    tokenise once and score many systems.
+    the way is reported in `failed` and costs the others nothing. Metrics of your own come in
+    `Inputs(functions={"name": function})` and are computed beside the others. Pass a `References`
+    object to tokenise once and score many systems.
 
     >>> result = evaluate(["a cat"], [["a cat", "the cat"]], metrics=["bleu", "rouge_l"])
     >>> round(result.scores["bleu2"].mean, 6), result.scores["rouge_l"].n
@@ -214,11 +227,13 @@ def evaluate(
     statistics: dict[str, Statistics] = {}
     signatures: dict[str, str] = {}
     failed: dict[str, str] = {}
-    for family in (f for f in families if f not in absent):
+    wanted = {family: SCORERS[family] for family in families if family not in absent}
+    wanted |= {name: partial(own_metric, name=name) for name in inputs.functions}
+    for family, scorer in wanted.items():
         try:
-            scored = SCORERS[family](job)
+            scored = scorer(job)
         except Exception as error:
-            if len(families) - len(absent) == 1:
+            if len(wanted) == 1:
                 raise  # there is nothing else to save
             logger.exception("%s failed; the other metrics go on", family)
             failed[family] = f"{type(error).__name__}: {error}"

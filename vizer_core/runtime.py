@@ -106,9 +106,15 @@ def pick_device(wanted: str = "auto") -> torch.device:
     except RuntimeError as error:  # torch names thirty kinds, most of them nobody has
         raise ValueError(f"no device {wanted!r}: wanted auto, cpu, cuda, or cuda:1") from error
     if device.type == "cuda" and not torch.cuda.is_available():
+        advice = (
+            "is there a GPU in this machine, is its driver installed (does nvidia-smi list it?), "
+            f"and does the driver know CUDA {torch.version.cuda}?"
+            if torch.version.cuda
+            else "install a CUDA build of torch: this one is for CPUs."
+        )
         raise ValueError(
             f"device {wanted!r} was asked for, but torch {torch.__version__} sees no CUDA device. "
-            "Use --device cpu, or install a CUDA build of torch."
+            f"Use --device cpu, or {advice}"
         )
     return device
 

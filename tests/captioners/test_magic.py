@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_captioners import encoder, states, tiny_lm
+from tiny_captioners import broken_lm, encoder, states, tiny_lm
 from torch.nn.functional import cosine_similarity, normalize
 
 from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_FLICKR, MagicConfig, magic_search
@@ -151,3 +151,9 @@ def test_settings_are_the_papers_and_wrong_ones_are_refused():
         MagicConfig(0, 5)
     with pytest.raises(ValueError, match="asked for 400 candidates of a vocabulary of 40"):
         search(replace(CONFIG, candidates=400))
+
+
+def test_a_model_that_overflows_is_refused():
+    lm = broken_lm()
+    with pytest.raises(ValueError, match="gave logits that are no numbers while it wrote"):
+        magic_search(lm, encoder(), states().image_features, config=CONFIG)

@@ -66,7 +66,7 @@ def test_building_writes_an_adaptor_that_loads_and_leaves_no_run_behind(
     manifest = build_micro_adaptor("micro-capdec", folder=tmp_path)
     assert manifest["corpus"]["captions"] == 64 and manifest["steps"] == 6
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "micro-capdec.json", "micro-capdec.safetensors",
+        "micro-capdec.safetensors", "micro-capdec.safetensors.json",
     ]  # fmt: skip
     assert check_micro_adaptors(["micro-capdec"], tmp_path)["micro-capdec"] == manifest["scores"]
     monkeypatch.setattr(micro_adaptor, "CHECK_TOLERANCE", -1.0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_captioners import ZEROCAP, encoder, states, tiny_lm
+from tiny_captioners import ZEROCAP, broken_lm, encoder, states, tiny_lm
 
 from vizer_core.captioners import ZeroCap
 from vizer_core.captioners.zerocap import ZEROCAP as PAPER
@@ -180,3 +180,9 @@ def test_settings_are_the_releases_and_wrong_ones_are_refused():
         ZeroCapConfig(fusion=1.5)
     with pytest.raises(ValueError, match="0 steps or more"):
         ZeroCapConfig(steps=-1)
+
+
+def test_a_model_that_overflows_is_refused():
+    system = ZeroCap(broken_lm(), encoder(), PLAIN, prompt=PROMPT)
+    with pytest.raises(ValueError, match="gave logits that are no numbers while it wrote"):
+        system.caption(states(), generator=seeded(0))

@@ -159,3 +159,11 @@ def all_captioners() -> dict[str, Captioner]:
 
 
 DRAWING = ("maccap", "maccap_global", "maccap_sampled", "socratic_notes")
+
+
+def broken_lm():
+    """Return a language model of which one weight is no number, as after an overflow."""
+    lm = tiny_lm.__wrapped__()  # a fresh one: the others are shared
+    with torch.no_grad():
+        lm.model.get_output_embeddings().weight[3] = float("nan")
+    return lm

@@ -75,7 +75,7 @@ def test_skipped_images_are_counted_named_and_logged(records, tmp_path, caplog):
     assert [skipped.id for skipped in report.skipped] == ["02.png", "05.png", "08.png"]
     assert report.skipped[0].reason == "the file is empty"
     assert "skipped 05.png" in caplog.text
-    manifest = json.loads((tmp_path / "out" / "shard-00000.json").read_text())
+    manifest = json.loads((tmp_path / "out" / "shard-00000.safetensors.json").read_text())
     assert manifest["ids"] == ["00.png", "01.png", "03.png"]
     assert manifest["skipped"][0]["path"].endswith("images/02.png")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

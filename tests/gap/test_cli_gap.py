@@ -1,6 +1,7 @@
 """`vizer gap` as a person runs it: what it prints, writes, and says when something is wrong."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -57,13 +58,27 @@ def test_saved_features_give_the_planted_numbers_on_screen_and_in_json(features,
     assert interval["low"] <= interval["estimate"] <= interval["high"]
 
 
+def test_no_number_is_printed_outside_of_its_own_brackets(tmp_path):
+    """With many dimensions the plain percentiles of the two largest lie above the estimate."""
+    pairs = plant_gap(300, 256, generator=seeded(0), gap_norm=0.5, noise_std=0.05)
+    path = tmp_path / "features.npy"
+    np.save(path, np.stack([pairs.image_features.numpy(), pairs.text_features.numpy()]))
+    done = run("--features", path, "--json", tmp_path / "gap.json", "--resamples", 100)
+    assert done.exit_code == 0, done.output
+    rows = re.findall(r"(-?\d\.\d{4})  \[(-?\d\.\d{4}), (-?\d\.\d{4})\]", done.stdout)
+    assert len(rows) == 11
+    assert all(float(low) <= float(value) <= float(high) for value, low, high in rows)
+    assert re.search(r"share of two dimensions \(0\.\d+\): resampling adds \+0\.00", done.stdout)
+    share = json.loads((tmp_path / "gap.json").read_text())["intervals"]["top2_share"]
+    assert share["low"] < share["estimate"] < share["high"] and share["bias"] > 0.001
+
+
 def test_the_seed_decides_the_intervals(features, tmp_path):
     texts = []
-    for seed in (1, 1, 2):
-        run(
-            "--features", features, "--json", tmp_path / "g.json", "--resamples", 50, "--seed", seed
-        )
-        texts.append((tmp_path / "g.json").read_text())
+    for run_number, seed in enumerate((1, 1, 2)):
+        out = tmp_path / f"{run_number}.json"
+        run("--features", features, "--json", out, "--resamples", 50, "--seed", seed)
+        texts.append(out.read_text())
     assert texts[0] == texts[1] != texts[2]
 
 
@@ -75,6 +90,29 @@ def test_a_folder_goes_through_the_micro_model_and_bad_files_are_named(folder, c
     assert "10 pairs, d = 128" in done.stdout
     assert "broken.png" in caplog.text
     assert "left out 1 of 11 images" in caplog.text
+
+
+def test_cocos_annotations_and_own_results_meet_cocos_files(folder, tmp_path):
+    images, captions = folder
+    rows = []
+    for name, texts in json.loads(captions.read_text()).items():
+        number = 1 + (10 if name == "broken.png" else int(name.removesuffix(".png")))
+        coco = f"COCO_val2014_{number:012d}.png"
+        (images / name).rename(images / coco)
+        rows.append((number, coco, texts[0]))
+    annotations = {"annotations": [{"image_id": i, "caption": text} for i, _, text in rows]}
+    results = [{"image_id": coco, "caption": text} for _, coco, text in rows]
+    for name, content in (("coco.json", annotations), ("results.json", results)):
+        (tmp_path / name).write_text(json.dumps(content))
+        done = run("--images", images, "--captions", tmp_path / name, "--resamples", 50)
+        assert done.exit_code == 0, done.output
+        assert "10 pairs, d = 128" in done.stdout
+    rows_of_others = [{"image_id": 900 + i, "caption": text} for i, _, text in rows]
+    (tmp_path / "coco.json").write_text(json.dumps({"annotations": rows_of_others}))
+    done = run("--images", images, "--captions", tmp_path / "coco.json")
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "captions for 11 files that are not in" in done.stderr
+    assert "COCO_val2014_000000000001.png is there" in done.stderr
 
 
 @pytest.mark.parametrize(

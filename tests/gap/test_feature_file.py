@@ -38,6 +38,31 @@ def test_a_pickle_is_not_opened(tmp_path):
         read_pairs(tmp_path / "x.npy")
 
 
+def test_an_archive_is_named_for_what_it_is_whatever_it_is_called(tmp_path, both):
+    np.savez(tmp_path / "x.npz", images=both[0].numpy(), texts=both[1].numpy())
+    whole = (tmp_path / "x.npz").read_bytes()
+    (tmp_path / "x.npy").write_bytes(whole)
+    with pytest.raises(ValueError, match=r"\.npz archive \(images, texts\), wanted one array"):
+        read_pairs(tmp_path / "x.npy")
+    (tmp_path / "x.npy").write_bytes(whole[:60])
+    with pytest.raises(ValueError, match="not a readable array"):
+        read_pairs(tmp_path / "x.npy")
+
+
+def test_long_doubles_are_read_as_doubles(tmp_path, both):
+    np.save(tmp_path / "x.npy", both.numpy().astype(np.longdouble))
+    pairs = read_pairs(tmp_path / "x.npy")
+    assert pairs.image_features.dtype == torch.float64
+    assert torch.equal(pairs.text_features, both[1].double())
+
+
+@pytest.mark.parametrize("names", [("features",), ("image_features", "text_features")])
+def test_whole_numbers_are_no_features_in_safetensors_either(tmp_path, names):
+    save_file({n: torch.ones(2, 3, 4, dtype=torch.int8) for n in names}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=rf"holds {names[0]} as torch.int8, wanted floating"):
+        read_pairs(tmp_path / "x.safetensors")
+
+
 def test_what_cannot_be_used_is_named(tmp_path, both):
     (tmp_path / "x.csv").write_text("1,2")
     (tmp_path / "text.npy").write_text("not an array")

@@ -58,6 +58,45 @@ def test_the_norm_of_the_gap_lies_inside_its_own_interval_even_with_few_pairs():
         assert found[name].low < found[name].estimate < found[name].high, name
 
 
+@pytest.mark.parametrize(("n", "d"), [(20, 8), (40, 64), (200, 512)])
+def test_resampling_biases_what_is_no_mean_and_a_centred_interval_says_by_how_much(n, d):
+    """The two largest of d noisy squares grow each time that the pairs are drawn again."""
+    pairs = plant_gap(n, d, generator=seeded(0), gap_norm=0.5, noise_std=0.05)
+    plain, centred = (
+        bootstrap_gap(pairs.image_features, pairs.text_features, generator=seeded(0),
+                      resamples=200, centred=centred)
+        for centred in (False, True)
+    )  # fmt: skip
+    assert plain["top2_share"].low > plain["top2_share"].estimate
+    for name, interval in centred.items():
+        assert interval.low <= interval.estimate <= interval.high, name
+        assert interval.estimate == plain[name].estimate
+        width = plain[name].high - plain[name].low
+        assert interval.high - interval.low == pytest.approx(width, rel=1e-3, abs=1e-9), name
+    middle = (plain["top2_share"].low + plain["top2_share"].high) / 2
+    assert centred["top2_share"].bias == pytest.approx(
+        middle - plain["top2_share"].estimate, rel=0.2
+    )
+    assert centred["pair_cosine_mean"].bias == 0.0
+
+
+def test_the_bias_of_resampling_is_about_that_of_sampling():
+    """What is taken off an interval is as large as what sampling adds: many draws of one gap."""
+    found, added = [], []
+    for seed in range(40):
+        pairs = plant_gap(60, 32, generator=seeded(0), gap_norm=0.5)
+        rng = seeded(100 + seed)
+        image, text = (
+            unit_norm(x + 0.05 * torch.randn(60, 32, generator=rng))
+            for x in (pairs.image_features, pairs.text_features)
+        )
+        interval = bootstrap_gap(image, text, generator=rng, resamples=100, centred=True)
+        found.append(interval["top2_share"].estimate)
+        added.append(interval["top2_share"].bias)
+    truth = 2 / 32  # a gap of equal entries
+    assert sum(added) / 40 == pytest.approx(sum(found) / 40 - truth, rel=0.5)
+
+
 def test_the_interval_covers_the_truth_about_95_times_in_100():
     truth = measure_gap(*noisy_pairs(n=200_000, seed=999)).pair_cosine_mean
     covered = 0

@@ -1,10 +1,16 @@
 """Projections: linear ones against numpy, the measures against sklearn and scipy, UMAP seeded."""
 
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.spatial
 import torch
 
+from vizer_core.gap import projection
 from vizer_core.gap.projection import (
     procrustes,
     project_pca,
@@ -81,6 +87,58 @@ def test_measures_tell_the_same_picture_from_a_shuffled_one():
     assert procrustes(points, shuffled) > 0.9
     assert shared_neighbours(points, shuffled, k=10) == pytest.approx(10 / 199, abs=0.02)
     assert trustworthiness(points, shuffled, k=10) == pytest.approx(0.5, abs=0.05)
+
+
+class NoNumba:
+    """Stands for numba where it is imported already."""
+
+    class config:
+        CACHE_DIR = ""
+
+
+def homeless():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize(
+    ("installed", "home", "own"),
+    [(True, True, True), (True, False, True), (False, True, True), (False, False, False)],
+)
+def test_numba_gets_a_folder_where_it_would_find_none(installed, home, own, monkeypatch, tmp_path):
+    """Without one the import of umap stops: cannot cache function: no locator available."""
+    places = {tmp_path / "umap": installed, tmp_path / "home": home}
+    for place in places:
+        place.mkdir()
+    spec = SimpleNamespace(origin=str(tmp_path / "umap" / "__init__.py"))
+    monkeypatch.setattr(projection.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(projection.os, "access", lambda place, mode: places[Path(place)])
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setitem(sys.modules, "numba", NoNumba)
+    monkeypatch.setattr(NoNumba.config, "CACHE_DIR", "")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "NUMBA_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    folder = projection._let_numba_cache.__wrapped__()
+    assert (folder is None) == own
+    if own:
+        assert os.environ["NUMBA_CACHE_DIR"] == NoNumba.config.CACHE_DIR == ""
+        return
+    with folder as name:
+        assert os.environ["NUMBA_CACHE_DIR"] == NoNumba.config.CACHE_DIR == name
+        assert Path(name).is_dir()
+    assert not Path(name).exists()
+
+
+def test_a_folder_that_was_named_is_left_alone_and_a_user_may_have_no_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(projection, "_can_be_written", lambda folder: False)
+    assert projection._let_numba_cache.__wrapped__() is None
+    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert not projection._can_be_written(projection._user_cache())
+    assert projection._can_be_written(tmp_path / "still" / "to" / "make")
 
 
 def test_umap_repeats_with_its_seed_and_stability_says_what_a_seed_changes(groups):

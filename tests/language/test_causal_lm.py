@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import transformers
@@ -79,11 +81,11 @@ def test_padding_on_the_left_alters_no_later_logits(lm):
     assert torch.allclose(padded[:, 5:], lm.logits(alone.embeddings, alone.mask), atol=1e-4)
 
 
-def test_logits_are_the_models_own(lm):
+def test_logits_are_the_models_own_at_padding_too(lm):
     tokens = lm.tokenize(TEXTS)
     wanted = lm.model(input_ids=tokens.ids, attention_mask=tokens.mask.long()).logits
     found = lm.logits(lm.embed(tokens.ids), tokens.mask)
-    assert torch.allclose(found[tokens.mask], wanted[tokens.mask], atol=1e-5)
+    assert not tokens.mask.all() and torch.allclose(found, wanted.float(), atol=1e-5)
 
 
 def test_the_output_layer_on_the_hidden_states_gives_the_logits(lm):
@@ -226,6 +228,22 @@ def test_half_precision_is_followed_and_logits_are_float32(llama):
     assert batch.embeddings.dtype == torch.bfloat16
     assert llama.logits(batch.embeddings, batch.mask).dtype == torch.float32
     assert len(llama.generate(random_prefix(llama), decoding=Greedy(4)).texts) == 3
+
+
+@pytest.mark.parametrize("rule", [Greedy(3), Sample(max_tokens=3), Beam(2, 3)], ids=repr)
+def test_overflow_is_an_error_that_names_its_cause(rule, llama):
+    """Drawing from NaN would stop torch with an error of its own, and a GPU for good."""
+    for dtype in (torch.float32, torch.float16):
+        model = copy.deepcopy(llama.model)
+        with torch.no_grad():
+            model.model.layers[-1].mlp.down_proj.weight.mul_(1e6).clamp_(-6e4, 6e4)
+            model.model.layers[-1].mlp.up_proj.weight.mul_(1e3)
+        lm = CausalLM.from_model(model.to(dtype), llama.tokenizer, "tiny")
+        if dtype == torch.float32:
+            assert lm.generate(no_prefix(lm, 1), decoding=rule, generator=seeded(0)).texts
+            continue
+        with pytest.raises(ValueError, match=r"wrote in float16.*--dtype float32 or bfloat16"):
+            lm.generate(no_prefix(lm, 1), decoding=rule, generator=seeded(0))
 
 
 def test_wrong_calls_are_told_what_to_do(opt):

@@ -9,6 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from tests.hub_answer import http_answer
 from vizer_core import hub
 from vizer_core.language import CausalLM
 from vizer_core.language.loading import load_causal_lm
@@ -34,6 +35,18 @@ def test_a_folder_gives_the_same_model_again(opt: CausalLM, folder: Path):
 def test_the_dtype_is_the_one_asked_for(folder: Path):
     assert load_causal_lm(folder, dtype=torch.bfloat16).model.dtype == torch.bfloat16
     assert load_causal_lm(folder).model.dtype == torch.float32
+
+
+def test_a_file_is_no_model_and_a_gguf_file_is_called_so(tmp_path: Path):
+    gguf = tmp_path / "opt.gguf"
+    gguf.write_bytes(b"GGUF\x03\x00\x00\x00")
+    with pytest.raises(ValueError, match=r"opt\.gguf is a GGUF file, for llama\.cpp: wanted a"):
+        load_causal_lm(gguf)
+    with pytest.raises(FileNotFoundError, match=r"has no config\.json, only opt\.gguf, a file"):
+        load_causal_lm(tmp_path)
+    gguf.write_bytes(b"weights")
+    with pytest.raises(ValueError, match=r"opt\.gguf is a file: wanted a folder that"):
+        load_causal_lm(str(gguf))
 
 
 def test_a_missing_folder_is_not_taken_for_a_hub_name(tmp_path: Path):
@@ -80,11 +93,10 @@ def test_a_folder_without_weights_says_so(folder: Path):
 
 
 def test_a_gated_model_asks_for_a_login(monkeypatch):
-    import httpx
     from huggingface_hub.errors import GatedRepoError
 
     def refuse(name, **_):
-        answer = httpx.Response(403, request=httpx.Request("GET", "https://example.org"))
+        answer = http_answer(403)
         raise OSError("gated") from GatedRepoError("gated", response=answer)
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)

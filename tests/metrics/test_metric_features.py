@@ -12,6 +12,7 @@ from vizer_core.metrics.clipscore import (
     clip_cosines,
     clipscores,
     refclipscores,
+    refclipscores_clamped,
     reference_cosines,
 )
 from vizer_core.metrics.self_retrieval import (
@@ -46,6 +47,21 @@ def test_refclipscore_is_a_harmonic_mean_with_the_best_reference():
     mixed = torch.tensor([1, 0, 0])  # the order of references does not matter
     again = reference_cosines(texts, references[[2, 0, 1]], image_of=mixed)
     assert torch.equal(again, best)
+
+
+def test_refclipscore_is_unclamped_like_the_authors_code_and_the_papers_formula_stands_beside_it():
+    """A reference that is not like the caption at all: below 0 in the code, 0 in the paper."""
+    images, texts, image_of = at(0, 0, 0), at(60, 60, 80), torch.tensor([0, 1, 2])
+    references = at(60, 160, 200)  # cosines 1, -0.17 and -0.5; CLIPScores 1.25, 1.25 and 0.43
+    code = refclipscores(images, texts, references, image_of=image_of)
+    paper = refclipscores_clamped(images, texts, references, image_of=image_of)
+    for found, a, b in zip(code.tolist(), (0.5, 0.5, math.cos(math.radians(80))), (1, 100, 120)):
+        a, b = 2.5 * a, b if b == 1 else math.cos(math.radians(b))
+        assert found == pytest.approx(2 * a * b / (a + b), rel=1e-4)
+    assert code[1] < 0 and code[2] > 10 / 7  # two numbers that nearly cancel
+    assert paper.tolist() == [code[0], 0.0, 0.0]
+    most = refclipscores_clamped(images, images, images, image_of=image_of)
+    assert most.tolist() == pytest.approx([10 / 7] * 3)
 
 
 def test_nothing_over_nothing_is_zero():

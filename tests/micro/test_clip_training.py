@@ -146,7 +146,10 @@ def test_building_writes_weights_that_load_and_a_manifest_that_says_how(
     manifest = build_micro_clip_weights("tiny", folder=tmp_path)
     assert manifest["recipe"]["seed"] == 0 and manifest["samples"] == 8 * 11
     assert set(manifest["scores"]) >= {"i2t_r1", "t2i_r1", "gap_norm"}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny.json", "tiny.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "tiny.safetensors",
+        "tiny.safetensors.json",
+    ]
     assert manifest["command"] == "vizer lab --rebuild --only tiny"
 
 

@@ -130,7 +130,10 @@ def test_building_writes_weights_that_load_and_a_manifest_that_says_how(
     monkeypatch.setattr(lm_lab, "HELD_OUT", 10)
     manifest = build_micro_lm_weights("tiny", folder=tmp_path)
     assert manifest["recipe"]["model"]["width"] == 32 and manifest["tokens"] == 6 * 2 * 96
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny.json", "tiny.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "tiny.safetensors",
+        "tiny.safetensors.json",
+    ]
     assert manifest["command"] == "vizer lab --rebuild --only tiny"
     assert check_lms(["tiny"], tmp_path)["tiny"] == manifest["scores"]
     monkeypatch.setattr(lm_lab, "CHECK_TOLERANCE", -1.0)

@@ -26,7 +26,7 @@ from vizer_core.micro.vlm_lab import (
 from vizer_core.micro.vlm_model import MicroVlmConfig
 from vizer_core.micro.vlm_scores import caption_scores
 from vizer_core.micro.world import Scene, SceneObject
-from vizer_core.store import load_manifest, load_tensors
+from vizer_core.store import find_manifest, load_manifest, load_tensors
 from vizer_core.vlm.first_words import first_word_mass
 
 NAMES = sorted(VLM_RECIPES)
@@ -135,7 +135,9 @@ def test_building_writes_parent_and_child(tmp_path: Path, monkeypatch) -> None:
     parent = build_micro_vlm_weights("small", folder=tmp_path)
     child = build_micro_vlm_weights("child", folder=tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        f"{name}.{end}" for name in ("child", "small") for end in ("json", "safetensors")
+        f"{name}.{end}"
+        for name in ("child", "small")
+        for end in ("safetensors", "safetensors.json")
     ]
     wanted = load_manifest(vlm_weights_path("micro-vlm"))
     assert parent["scores"].keys() == wanted["scores"].keys() and len(parent["first_words"]) == 8
@@ -168,9 +170,10 @@ def test_unknown_names_are_refused_and_costs_are_said() -> None:
 @pytest.mark.parametrize("name", ["micro-vlm-hard", "micro-vlm"])  # the parent first
 def test_retraining_reaches_the_shipped_scores(name: str, tmp_path: Path) -> None:
     parent = VLM_RECIPES[name].parent
-    for suffix in (".safetensors", ".json") if parent else ():
-        source = vlm_weights_path(parent).with_suffix(suffix)
-        (tmp_path / source.name).write_bytes(source.read_bytes())
+    if parent:
+        source = vlm_weights_path(parent)
+        for file in (source, find_manifest(source)):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
     remade = build_micro_vlm_weights(name, folder=tmp_path)["scores"]
     shipped = load_manifest(vlm_weights_path(name))["scores"]
     for metric in ("object_f1", "sampled_object_f1", "banned_object_f1", "sampled_vague"):

@@ -51,6 +51,14 @@ def test_another_clip_or_language_model_is_refused(tmp_path: Path):
         load_adaptor(path, encoder=HashEncoder(), language_model=tiny_language_model(seed=1))
 
 
+def test_another_precision_is_named_and_not_called_another_model(tmp_path: Path):
+    path = tmp_path / "adaptor.safetensors"
+    save(path, adaptors()[1])
+    half = tiny_language_model(dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match=r"in float32, got it in bfloat16: .*--dtype float32"):
+        load_adaptor(path, encoder=HashEncoder(), language_model=half)
+
+
 def test_other_files_are_refused(tmp_path: Path):
     path = tmp_path / "adaptor.safetensors"
     with pytest.raises(FileNotFoundError, match="has no manifest"):

@@ -8,6 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from vizer_core.cli.captioner_options import TRAINING_OF, trainings_for
+from vizer_core.cli.captioner_options import TRAININGS as NAMES
+from vizer_core.textonly.adaptor import new_adaptor, trainable_parameters
 from vizer_core.textonly.loss import caption_loss, release_loss
 from vizer_core.textonly.noise import GaussianNoise, NoNoise
 from vizer_core.textonly.presets import (
@@ -17,6 +20,8 @@ from vizer_core.textonly.presets import (
     MACCAP_PAPER,
     MACCAP_RELEASE,
     MACCAP_RELEASE_CC3M,
+    MICRO_ADAPTOR,
+    TRAININGS,
 )
 from vizer_core.textonly.readings import READINGS
 
@@ -33,6 +38,36 @@ def test_paper_and_release_have_their_values():
 def test_the_dagger_rows_read_one_token_and_only_capdec_has_noise():
     assert replace(MACCAP_PAPER, tokens=1) == CAPDEC_DAGGER
     assert DECAP_DAGGER == BASELINE == replace(MACCAP_PAPER, tokens=1, noise=NoNoise())
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "positions"),
+    [
+        ("maccap", 5_797_376, 32),
+        ("capdec", 1_575_936, 1),
+        ("decap", 1_575_936, 1),
+        ("capdec_same_decoder", 5_797_376, 32),
+        ("decap_same_decoder", 5_797_376, 32),
+    ],
+)
+def test_the_papers_rows_have_the_papers_trained_parts(method, parameters, positions):
+    training = TRAININGS[method]
+    adaptor = new_adaptor(training.sizes(clip_width=512, lm_width=2048, micro=False))
+    assert (trainable_parameters(adaptor), adaptor.prefix_length) == (parameters, positions)
+    assert training.paper.tokens == training.micro.tokens == (10 if method == "maccap" else 1)
+    assert isinstance(training.paper.noise, NoNoise) == method.startswith("decap")
+
+
+def test_sizes_are_those_of_the_models_and_micro_ones_are_the_shipped():
+    training = TRAININGS["capdec_same_decoder"]
+    assert training.sizes(clip_width=128, lm_width=128, micro=True) == MICRO_ADAPTOR
+    found = training.sizes(clip_width=128, lm_width=32, micro=True)
+    assert (found.clip_width, found.lm_width, found.queries) == (128, 32, 4)
+
+
+def test_the_command_line_has_the_same_trainings_and_captioning_reads_each():
+    assert tuple(TRAININGS) == NAMES
+    assert {name for method in TRAINING_OF for name in trainings_for(method)} == set(NAMES)
 
 
 def test_settings_can_be_written_down_and_told_apart():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,17 @@ def test_a_checkpoint_of_another_run_is_refused(change, named, tmp_path: Path):
             new_adaptor(), model, pairs(), replace(CONFIG, **change),
             generator=seeded(0 if change else 1), checkpoint=run,
         )  # fmt: skip
+
+
+def test_a_checkpoint_before_another_language_model_is_refused(tmp_path: Path):
+    run = Checkpoint(tmp_path / "run.safetensors")
+    for seed in (0, 1):
+        model = tiny_language_model(seed=seed)
+        refused = pytest.raises(ValueError, match="differs in language_model") if seed else None
+        with refused or nullcontext():
+            fit_text_only(
+                new_adaptor(), model, pairs(), CONFIG, generator=seeded(0), checkpoint=run
+            )
 
 
 def test_dropout_is_back_on_after_somebody_evaluates():

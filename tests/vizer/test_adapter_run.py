@@ -11,13 +11,24 @@ from tiny_vlm import tiny_smol
 
 from vizer_core.runtime import seeded
 from vizer_core.vizer.adapter_run import AdapterRun, deal_images
+from vizer_core.vizer.listener import listening_to
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
+from vizer_core.vizer.targets import Shuffled
 from vizer_core.vizer.train_zero_label import ZeroLabelConfig, ZeroLabelHistory
+from vizer_core.vlm.protocol import VisionBatch
 
-CONFIG = ZeroLabelConfig(learning_rate=0.1, warmup_steps=1, clip_norm=1.0, save_every=1)
+CONFIG = ZeroLabelConfig(
+    learning_rate=0.1, images_per_step=1, warmup_steps=1, clip_norm=1.0, save_every=1
+)
 
 
-def ready(path=None, *, config=CONFIG, steps=3, **facts):
+def images(count=3, seed=0) -> VisionBatch:
+    """Return what a vision side would say of images that nobody reads."""
+    features = torch.randn(count, 4, generator=seeded(seed))
+    return VisionBatch(features, tuple(torch.zeros(count, 1, 2)), torch.ones(count, 3).long())
+
+
+def ready(path=None, *, config=CONFIG, source=None, **facts):
     vlm = tiny_smol()
     add_lora(vlm, LoraSettings(2, 4), generator=seeded(0))
     run = AdapterRun.open(
@@ -25,7 +36,7 @@ def ready(path=None, *, config=CONFIG, steps=3, **facts):
         config,
         ZeroLabelHistory(),
         facts=facts,
-        batches=[[place] for place in range(steps)],
+        source=source or images(),
         generator=seeded(1),
         checkpoint=path,
     )
@@ -84,6 +95,68 @@ def test_a_run_goes_on_after_its_last_saved_step(tmp_path):
         ready(path, reward="another")
 
 
+@pytest.mark.parametrize(
+    "other", [images(seed=1), Shuffled(images(), torch.tensor([1, 2, 0]))], ids=["images", "order"]
+)
+def test_a_run_does_not_go_on_with_other_images(tmp_path, other):
+    path = tmp_path / "run.safetensors"
+    go(ready(path)[1])
+    with pytest.raises(ValueError, match="another run: its images, or the targets that they carry"):
+        ready(path, source=other)
+    rounded = replace(images(), image_features=images().image_features.bfloat16().float())
+    assert go(ready(path, source=rounded)[1]) == []  # another precision is the same image
+
+
+def test_a_run_knows_images_that_carry_row_numbers_by_their_embeddings(tmp_path):
+    path = tmp_path / "run.safetensors"
+    shown = torch.randn(3, 20, 2, generator=seeded(2))
+    source = replace(images(), image_embeddings=tuple(shown))
+    go(ready(path, source=listening_to(source))[1])
+    assert go(ready(path, source=listening_to(source))[1]) == []
+    for other in (torch.randn(3, 20, 2, generator=seeded(3)), shown.flip(1), shown[:, :5]):
+        changed = replace(source, image_embeddings=tuple(other))
+        with pytest.raises(ValueError, match="another run: its images, or the targets that they"):
+            ready(path, source=listening_to(changed))
+
+
+def interrupted(run, step_of_the_stop: int) -> None:
+    """Train as `go` does, until Ctrl-C comes after the weights moved, before the step is closed."""
+    with run.kept_when_stopped():
+        for step, _ in run.steps():
+            run.history.gradient_norm.append(run.descend([squares(run)], step))
+            if step == step_of_the_stop:
+                raise KeyboardInterrupt
+            run.close_step(step, kl=None)
+
+
+def test_ctrl_c_saves_the_last_whole_step(tmp_path):
+    path, config = tmp_path / "run.safetensors", replace(CONFIG, save_every=3)
+    whole, run = ready()
+    go(run)
+    with pytest.raises(KeyboardInterrupt, match=r"^step 2 of 3$"):
+        interrupted(ready(path, config=config)[1], 2)
+    with pytest.raises(KeyboardInterrupt, match=r"^step 2 of 3$"):
+        interrupted(ready(path, config=config)[1], 2)
+    resumed, rest = ready(path, config=config)
+    assert go(rest) == [2] and rest.history == run.history
+    ours, theirs = lora_parameters(resumed), lora_parameters(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_ctrl_c_says_nothing_where_no_step_was_kept(tmp_path):
+    for path in (None, tmp_path / "run.safetensors"):
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
+            interrupted(ready(path)[1], 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_that_overflows_before_any_other_leaves_nothing_to_save(tmp_path):
+    _, run = ready(tmp_path / "run.safetensors")
+    run.history.gradient_norm.append(float("inf"))
+    run.close_step(0, kl=None)  # AdamW has no moments yet
+    assert run.whole is None and list(tmp_path.iterdir()) == []
+
+
 def test_a_run_too_far_from_its_base_stops_and_stays_stopped(tmp_path):
     path, config = tmp_path / "run.safetensors", replace(CONFIG, max_kl=0.5, kl_every=1)
     _, run = ready(path, config=config)
@@ -103,5 +176,5 @@ def test_a_gradient_that_is_not_a_number_is_refused_before_it_is_used():
 def test_a_model_without_an_adapter_is_refused():
     with pytest.raises(ValueError, match="carries no LoRA: call add_lora"):
         AdapterRun.open(
-            tiny_smol(), CONFIG, ZeroLabelHistory(), facts={}, batches=[[0]], generator=seeded(0)
+            tiny_smol(), CONFIG, ZeroLabelHistory(), facts={}, source=images(), generator=seeded(0)
         )

@@ -186,3 +186,23 @@ def test_twice_or_never_is_refused():
         add_lora(vlm, SMALL, generator=seeded(0))
     with pytest.raises(ValueError, match="rank >= 1"):
         LoraSettings(rank=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("vizer.json", "[]", r"vizer\.json holds a list, wanted an object"),
+        ("adapter_config.json", None, r"lacks adapter_config\.json: copy the whole folder"),
+        ("adapter_model.safetensors", None, r"lacks adapter_model\.safetensors"),
+        ("adapter_config.json", "{}", r"adapter_config\.json is no LoRA of this model"),
+    ],
+)
+def test_a_folder_that_is_no_whole_adapter_is_named(name, text, said, tmp_path):
+    vlm = tiny_smol()
+    add_lora(vlm, SMALL, generator=seeded(0))
+    save_adapter(vlm, tmp_path)
+    (tmp_path / name).unlink()
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        load_adapter(tiny_smol(), tmp_path)

@@ -11,6 +11,7 @@ from tiny_vlm import noise_images, tiny_smol
 
 from vizer_core.decoding import Sample
 from vizer_core.runtime import seeded
+from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.rewards import (
@@ -106,10 +107,24 @@ class SecondProcess:
         return torch.cat([TWO.image_features[:1], rows])
 
 
-@pytest.mark.parametrize("guarded", [False, True])
-def test_self_retrieval_of_a_part_is_that_of_the_whole_step(guarded):
-    reward = SelfRetrievalReward(ClipReward(WordsEncoder()), scale=2.0)
-    whole = RepetitionPenalty(reward, price=0.0) if guarded else reward
+RETRIEVAL = SelfRetrievalReward(ClipReward(WordsEncoder()), scale=2.0)
+OF_THE_WORDS = ClipReward(WordsEncoder())
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        RETRIEVAL,
+        RepetitionPenalty(RETRIEVAL, price=0.0),
+        LengthWindow(RETRIEVAL, 1, 3, price=0.1),
+        UnfinishedPenalty(RETRIEVAL, (3,), price=0.1),
+        EnsembleReward((OF_THE_WORDS, RETRIEVAL)),
+        RepetitionPenalty(EnsembleReward((RETRIEVAL, OF_THE_WORDS), least_of_readers), price=0.5),
+        EnsembleReward((OF_THE_WORDS, LengthWindow(RETRIEVAL, 1, 3, price=0.1))),
+    ],
+    ids=lambda reward: reward.name,
+)
+def test_self_retrieval_of_a_part_is_that_of_the_whole_step(whole):
     mine, said = TWO.select([1]), CAPTIONS.select(range(2, 4))
     among = among_the_step(whole, mine, SecondProcess())
     assert among.name == whole.name

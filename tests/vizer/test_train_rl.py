@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
 
+from tests.cli.kills import Killed
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.advantages import group_mean, rloo, scst
@@ -36,7 +37,7 @@ class SaysCat:
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> torch.Tensor:
         if len(self.seen) == self.fails_at:
-            raise KeyboardInterrupt
+            raise Killed
         self.seen.append(len(captions))
         return torch.tensor([1.0 * ("cat" in text.split()) for text in captions.texts])
 
@@ -128,7 +129,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
         path = tmp_path / f"{kill}.safetensors"
         arguments = (vlm, many(vision, 3))
         if kill:
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(Killed):
                 train_rl(*arguments, SaysCat(fails_at=kill), FAST, generator=seeded(4),
                          checkpoint=path)  # fmt: skip
             vlm, _ = ready(seed=9)  # other weights: all must come from the file

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
 
+from tests.cli.kills import Killed
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
@@ -158,7 +159,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
 
         def select(self, places):
             if not self.lives:
-                raise KeyboardInterrupt
+                raise Killed
             self.lives -= 1
             return vision.select(places)
 
@@ -167,8 +168,9 @@ def test_a_killed_run_goes_on_to_the_same_end(
     history = run(whole, vision, config, one)
     path = tmp_path / "enhance.run.safetensors"
     if steps_done < 6:
-        with pytest.raises(KeyboardInterrupt):
-            run(model(), Mortal(steps_done), config, one, checkpoint=path)
+        with pytest.raises(Killed):
+            lives = 1 + steps_done  # the first is a look at what the images are
+            run(model(), Mortal(lives), config, one, checkpoint=path)
         assert path.is_file() is (steps_done >= 2)
     else:
         run(model(), vision, config, one, checkpoint=path)

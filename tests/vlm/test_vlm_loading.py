@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -14,9 +15,11 @@ from tiny_vlm import (
     tiny_smol_processor,
 )
 
+from tests.hub_answer import http_answer
 from vizer_core import hub
 from vizer_core.decoding import Greedy
 from vizer_core.vlm import Qwen2Vl, SmolVlm, load_vlm
+from vizer_core.vlm.pretrained import auto_dtype
 
 NOWHERE = "nobody/no-such-model"
 
@@ -63,6 +66,19 @@ def test_the_dtype_can_be_chosen(tmp_path):
     half = load_vlm(folder, device="cpu", dtype=torch.bfloat16)
     assert half.embedding_table.dtype == torch.bfloat16
     assert half.caption(noise_images(1), decoding=Greedy(3))
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_a_gpu_gets_the_half_precision_that_it_computes_in(native, wanted, monkeypatch):
+    """A T4 only imitates bfloat16, and torch calls that support unless it is told not to."""
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: native or including_emulation,
+    )
+    assert auto_dtype(torch.device("cuda:1")) == wanted
+    assert auto_dtype(torch.device("cpu")) == torch.float32
 
 
 def test_a_name_that_is_not_cached_says_that_the_hub_is_out_of_reach():
@@ -121,6 +137,22 @@ def test_a_folder_without_a_processor_is_an_error(tmp_path):
         load_vlm(tmp_path, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("Qwen2_5_VLImageProcessor", r"does not have: write Qwen2VLImageProcessor, its name since"),
+        ("NextYearsImageProcessor", r"which transformers \S+ does not have: wanted one of its own"),
+    ],
+)
+def test_an_image_processor_of_another_transformers_is_named(kind, advice, tmp_path):
+    folder = saved(tmp_path, tiny_qwen(), tiny_qwen_processor())
+    (folder / "processor_config.json").unlink()
+    settings = {"image_processor_type": kind, "patch_size": 4}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=advice):
+        load_vlm(folder, device="cpu")
+
+
 def test_a_model_larger_than_the_memory_is_not_tried(tmp_path, monkeypatch):
     folder = saved(tmp_path, tiny_smol(), tiny_smol_processor())
     monkeypatch.setattr(hub, "free_bytes", lambda device: 1000)
@@ -138,12 +170,11 @@ def test_free_memory_is_read_or_unknown(tmp_path, monkeypatch):
 
 
 def test_a_gated_model_asks_for_a_login(monkeypatch):
-    import httpx
     import transformers
     from huggingface_hub.errors import GatedRepoError
 
     def refuse(name, **_):
-        answer = httpx.Response(403, request=httpx.Request("GET", "https://example.org"))
+        answer = http_answer(403)
         raise OSError("gated") from GatedRepoError("gated", response=answer)
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)
@@ -152,12 +183,11 @@ def test_a_gated_model_asks_for_a_login(monkeypatch):
 
 
 def test_a_model_the_hub_does_not_know_is_named(monkeypatch):
-    import httpx
     import transformers
     from huggingface_hub.errors import RepositoryNotFoundError
 
     def refuse(name, **_):
-        answer = httpx.Response(404, request=httpx.Request("GET", "https://example.org"))
+        answer = http_answer(404)
         raise OSError("404") from RepositoryNotFoundError("404", response=answer)
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)

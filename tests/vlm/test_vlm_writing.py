@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny_vlm import VOCABULARY, noise_images, tiny_smol, tiny_tokenizer
 
-from vizer_core.decoding import Greedy, Sample
+from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
+from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.tokens import CaptionTokens
 from vizer_core.vlm.writing import (
     Prefix,
@@ -206,3 +207,41 @@ def test_tokenizers_without_ends_or_padding_are_refused():
         CaptionTokens(tokenizer, "tiny", more_eos=7)
     with pytest.raises(ValueError, match="got an empty list"):
         tiny_smol().tokenize([])
+
+
+def overflowing(dtype: torch.dtype) -> SmolVlm:
+    """A model whose states go beyond 65,504 in its last block."""
+    vlm = tiny_smol()
+    with torch.no_grad():
+        vlm.text_model.layers[-1].mlp.down_proj.weight.mul_(1e6).clamp_(-6e4, 6e4)
+        vlm.text_model.layers[-1].mlp.up_proj.weight.mul_(1e3)
+    vlm.base.to(dtype)
+    return vlm
+
+
+RULES = [Greedy(4), Sample(max_tokens=4), Beam(2, max_tokens=4)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_overflow_is_an_error_that_names_its_cause(rule):
+    vlm = overflowing(torch.float16)
+    vision = vlm.encode_image(noise_images(2))
+    assert all(each.isfinite().all() for each in vision.image_embeddings)
+    with pytest.raises(ValueError, match=r"wrote in float16.*end at 65,504.*--dtype float32 or bf"):
+        vlm.generate(vision, decoding=rule, generator=seeded(0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_wider_precisions_write_what_float16_cannot(rule, dtype):
+    vlm = overflowing(dtype)
+    vision = vlm.encode_image(noise_images(2))
+    assert len(vlm.generate(vision, decoding=rule, generator=seeded(0)).texts) == 2
+
+
+def test_features_that_are_no_numbers_are_an_error_in_any_precision():
+    vlm = tiny_smol()
+    vision = vlm.encode_image(noise_images(2))
+    vision.image_embeddings[1][0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"in float32, and .* features that it reads fini"):
+        vlm.generate(vision, decoding=Greedy(2))

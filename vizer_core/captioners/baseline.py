@@ -5,7 +5,8 @@ into the adaptor. What it loses against its own text features is the cost of the
 
     train: E = adaptor(T_c)      caption: E = adaptor(I_c)
 
-Where we differ: not at all.
+Where we differ: not at all with a `SingleTokenMLP`, which `vizer train-captioner --method decap`
+trains. The shipped micro adaptor, and --method decap_same_decoder, have MacCap's decoder instead.
 """
 
 from __future__ import annotations

@@ -9,7 +9,10 @@ All of the method is in the training (`vizer_core.textonly`, preset CAPDEC_DAGGE
 the baseline's. Nothing is drawn here.
 
 Where we differ: the paper fine-tunes GPT-2 through 40 prefix vectors; MacCap's dagger row has one
-prefix vector and a frozen LM. Both are this class: the writer holds the adaptor and the LM.
+prefix vector, of a `SingleTokenMLP`, and a frozen LM: `vizer train-captioner --method capdec`. With
+--method capdec_same_decoder MacCap's decoder (32 prefix vectors) is trained on one token, so that
+CapDec and MacCap differ in nothing else; the shipped micro adaptor is such a one (4 vectors). All
+are this class: the writer holds the adaptor and the LM.
 """
 
 from __future__ import annotations

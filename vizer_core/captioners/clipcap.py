@@ -7,8 +7,8 @@ and is trained with the captions of that very image.
 
 This row has seen what every zero-shot row must do without, so it bounds them from above.
 
-Where we differ: the adaptor is ours (a decoder over queries, or an MLP for one token), so that the
-only change against the baseline is what it was trained on.
+Where we differ: the adaptor is the baseline's (MacCap's decoder, or a `SingleTokenMLP`), so that
+the only change against it is what it was trained on.
 """
 
 from __future__ import annotations

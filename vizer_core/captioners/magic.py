@@ -27,6 +27,7 @@ from vizer_core.clip import ImageTextEncoder
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.prefix import no_prefix
 from vizer_core.language.stepper import StepState, pick, start, step
+from vizer_core.overflow import OverflowWatch
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,17 @@ def magic_search(
     *,
     config: MagicConfig,
 ) -> Int[Tensor, "b t"]:
-    """Write ids for b images at once; rows that are finished are filled up with EOS."""
+    """Write ids for b images at once; rows that are finished are filled up with EOS.
+
+    Raises `ValueError` where the language model's logits are no numbers (float16).
+    """
     state = start(lm, no_prefix(lm, len(image_features)))
+    watch = OverflowWatch(lm.name, lm.model.dtype)
     _require_vocabulary(config.candidates, state.logits.shape[1])
     written = torch.zeros(len(image_features), 0, dtype=torch.long, device=lm.device)
     done = torch.zeros(len(image_features), dtype=torch.bool, device=lm.device)
     for _ in range(config.max_tokens):
-        probabilities, ids = state.logits.softmax(dim=-1).topk(config.candidates)
+        probabilities, ids = watch.look(state.logits).softmax(dim=-1).topk(config.candidates)
         ahead = _look_ahead(lm, state, ids)
         scores = (1 - config.alpha) * probabilities - config.alpha * degeneration_penalty(
             rearrange(ahead.hidden[:, -1], "(b k) h -> b k h", k=config.candidates), state.hidden
@@ -105,6 +110,7 @@ def magic_search(
         written, done = torch.cat([written, chosen], dim=1), done | (chosen[:, 0] == lm.eos_id)
         if bool(done.all()):
             break
+    watch.require_none()
     return written
 
 

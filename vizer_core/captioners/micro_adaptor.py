@@ -14,8 +14,10 @@ micro-capdec          1       .01       CapDec
 micro-decap           1       none      Baseline, DeCap, and the controls and bounds around them
 ====================  ======  ========  ====================================================
 
-Where we differ: nothing here is the paper's size; every row is the decoder of `MICRO_ADAPTOR`, the
-single-token rows too. See `vizer_core.textonly.presets`.
+Where we differ: nothing here is the paper's size; every row is the decoder of `MICRO_ADAPTOR` with
+its 4 prefix positions, the single-token rows too, so that rows differ in tokens and noise only. So
+micro-capdec and micro-decap are what `vizer train-captioner` calls capdec_same_decoder and
+decap_same_decoder; the paper's own rows are a `SingleTokenMLP`. See `vizer_core.textonly.presets`.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from vizer_core.micro.lab import pixels_of
 from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.micro.vlm_scores import caption_scores
 from vizer_core.runtime import git_commit, seeded
-from vizer_core.store import load_manifest
+from vizer_core.store import load_manifest, remove_tensors
 from vizer_core.textonly import (
     MICRO_ADAPTOR,
     MICRO_MACCAP,
@@ -184,8 +186,7 @@ def build_micro_adaptor(
         "MICRO_VARIANCE, not a study's choice. Weights are fp16.",
     }
     save_adaptor(path, adaptor, encoder=encoder, language_model=lm, made_by=made_by)
-    for leftover in (checkpoint.path, checkpoint.path.with_suffix(".json")):
-        leftover.unlink(missing_ok=True)
+    remove_tensors(checkpoint.path)
     return load_manifest(path)
 
 

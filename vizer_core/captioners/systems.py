@@ -2,7 +2,8 @@
 
 `SYSTEMS` is the overview as data, one row a system, in the order of the tables. The rows marked
 with a dagger in MacCap's tables keep the language model frozen; `TRAINED_ROWS` holds those and the
-fine-tuned forms of the papers that the methods come from.
+fine-tuned forms of the papers that the methods come from. The dagger rows' trained part is a
+`SingleTokenMLP`; `textonly.presets.TRAININGS` has what the command line trains, by name.
 
 Where we differ: CapDec's own mapper is a Transformer of 8 layers behind 40 prefix vectors and
 DeCap's own decoder is trained from nothing with label smoothing .1; the fine-tuned rows here give

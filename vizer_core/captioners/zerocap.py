@@ -28,6 +28,7 @@ from vizer_core.clip import ImageTextEncoder
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.prefix import no_prefix
 from vizer_core.language.stepper import StepState, pick, start, step
+from vizer_core.overflow import OverflowWatch
 from vizer_core.textonly.filtering import Candidates, clip_scores
 
 
@@ -115,14 +116,17 @@ class ZeroCap:
     def _search(self, image_features: Float[Tensor, "b d"]) -> Search:
         search = open_search(self.language_model, self.prompt, len(image_features))
         stops = stop_ids(self.language_model)
+        watch = OverflowWatch(self.language_model.name, self.language_model.model.dtype)
         for _ in range(self.config.max_tokens):
             features = image_features.repeat_interleave(
                 len(search.last) // len(image_features), dim=0
             )
             plain, log_p = self._next_word(search, features, stops)
+            watch.look(plain.logits)
             search = advance(search, plain, log_p, beams=self.config.beams, stops=stops)
             if bool(search.done.all()):
                 break
+        watch.require_none()
         return search
 
     def _next_word(

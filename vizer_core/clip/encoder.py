@@ -26,7 +26,12 @@ from vizer_core.clip import loading
 from vizer_core.clip.features import ImageStates
 from vizer_core.clip.last_block import read_states, require_regions
 from vizer_core.clip.protocol import Images, Tokenizer
-from vizer_core.clip.text_tower import causal_tower, trimmed_text_features, truncate_keeping_end
+from vizer_core.clip.text_tower import (
+    causal_tower,
+    trimmed_text_features,
+    truncate_keeping_end,
+    vocabulary_size,
+)
 from vizer_core.shapes import unit_norm
 
 logger = logging.getLogger(__name__)
@@ -54,12 +59,13 @@ class OpenClipEncoder:
     ) -> OpenClipEncoder:
         """Load published weights, for example `("ViT-B-32", "openai")`, from cache or hub.
 
-        QuickGELU follows the tag, so OpenAI's weights are right under the plain name.
+        QuickGELU follows the tag, so OpenAI's weights are right under the plain name; a model whose
+        own configuration asks for it (roberta-ViT-B-32) keeps it.
         """
         config, tag = loading.model_config(name), loading.tag_config(name, pretrained)
-        config["quick_gelu"] = bool(tag.get("quick_gelu", False))
+        quick = bool(tag.get("quick_gelu") or config.get("quick_gelu"))
         path = loading.fetch_weights(name, pretrained)
-        model = loading.build_model(config)
+        model = loading.build_model(config | {"quick_gelu": quick})
         loading.load_weights(model, path)
         return cls(
             model.to(device),
@@ -218,10 +224,11 @@ class OpenClipEncoder:
         self._require_eval()
         distinct = list(dict.fromkeys(texts))
         tokens = self._tokenizer(distinct)
-        if int(tokens.max()) >= int(self.model.vocab_size):
+        known = vocabulary_size(self.model)
+        if int(tokens.max()) >= known:
             raise ValueError(
                 f"the tokenizer gave id {int(tokens.max())}, but {self.name} knows "
-                f"{int(self.model.vocab_size)} ids: pass the tokenizer it was trained with"
+                f"{known} ids: pass the tokenizer it was trained with"
             )
         if self._causal is not None:
             tokens, _ = truncate_keeping_end(self._causal, tokens)

@@ -129,7 +129,8 @@ def _encode_shard(
         bar.update()
         if isinstance(pixels, CorruptImage):
             logger.warning("skipped %s: %s", record.id, pixels.reason)
-            skipped.append({"id": record.id, "path": str(record.image), "reason": pixels.reason})
+            path = str(record.image).encode("utf-8", "backslashreplace").decode()
+            skipped.append({"id": record.id, "path": path, "reason": pixels.reason})
             continue
         kept.append(record)
         waiting.append(pixels)

@@ -18,7 +18,14 @@ from torch import Tensor
 from vizer_core.clip.features import PairedFeatures
 from vizer_core.data.shards import Shard, plan_shards
 from vizer_core.shapes import RegionFeatures
-from vizer_core.store import load_manifest, load_tensors, read_json, sha256_file, write_json
+from vizer_core.store import (
+    find_manifest,
+    load_manifest,
+    load_tensors,
+    read_json,
+    sha256_file,
+    write_json,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +148,7 @@ def _read_job(out_dir: Path) -> Job:
 
 
 def _is_made(path: Path, job: Job) -> bool:
-    manifest_there = path.is_file() and path.with_suffix(".json").is_file()
+    manifest_there = path.is_file() and find_manifest(path) is not None
     return manifest_there and load_manifest(path).get("job") == job
 
 

@@ -3,7 +3,8 @@
 open_clip's own factory warns where it should stop: it builds a randomly initialised model when
 nothing was loaded, and OpenAI's weights run with the wrong activation under the plain names
 (they were trained with QuickGELU, x * sigmoid(1.702 x); the tag says so, the name does not).
-Here the activation follows the tag, and whatever cannot be loaded raises.
+Here the activation follows the tag or the name, whichever asks for it (of all that open_clip lists,
+only roberta-ViT-B-32 says it by its name alone), and whatever cannot be loaded raises.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import pickle
 import socket
 import urllib.request
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vizer_core.clip.protocol import Tokenizer
-from vizer_core.clip.text_tower import causal_tower
+from vizer_core.clip.text_tower import causal_tower, vocabulary_size
 from vizer_core.store import read_json
 
 Preprocess = Callable[[Image.Image], Tensor]
@@ -34,10 +36,27 @@ FOLDER_CONFIG = "open_clip_config.json"
 FOLDER_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
+def require_plain_name(name: str) -> None:
+    """Raise `ValueError` on open_clip's names with a scheme, and say what to give instead.
+
+    >>> require_plain_name("ViT-B-32")
+    """
+    scheme, colon, place = name.partition(":")
+    if colon and scheme in ("hf-hub", "local-dir"):
+        fetch = f"download it (hf download {place} --local-dir FOLDER) and " * (scheme == "hf-hub")
+        folder = place if scheme == "local-dir" else "FOLDER"
+        raise ValueError(
+            f"{name!r} is open_clip's way to name a {'hub repository' if fetch else 'folder'}: "
+            f"{fetch}give the folder, {folder}, in the place of a model's name (in Python "
+            "OpenClipEncoder.from_folder)"
+        )
+
+
 def model_config(name: str) -> dict[str, Any]:
     """Return the configuration open_clip has under `name`, or say which names are near."""
     import open_clip
 
+    require_plain_name(name)
     config = open_clip.get_model_config(name) if name in open_clip.list_models() else None
     if config is None:
         names = {known.lower(): known for known in open_clip.list_models()}
@@ -100,7 +119,7 @@ def fetch_weights(name: str, tag: str) -> Path:
     cached = _cached(config.get("hf_hub", ""))
     if cached is not None:
         return cached
-    quick_gelu = bool(config.get("quick_gelu"))
+    quick_gelu = bool(config.get("quick_gelu") or model_config(name).get("quick_gelu"))
     advice = (
         "Run this once where the hub can be reached, or copy the weights here and use "
         f"OpenClipEncoder.from_checkpoint({name!r}, PATH, quick_gelu={quick_gelu})."
@@ -146,17 +165,43 @@ def load_weights(model: nn.Module, path: Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: wanted a .safetensors or .pt file")
+    if _is_torchscript(path):
+        raise ValueError(
+            f"{path} is a TorchScript archive, as OpenAI's own files are: a program, of which only "
+            "the weights are wanted. For OpenAI's give --pretrained openai (in Python "
+            'OpenClipEncoder.from_pretrained(NAME, "openai")); of another save the weights alone: '
+            "torch.save(torch.jit.load(FILE).state_dict(), PATH)"
+        )
     try:
         open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
-    except (RuntimeError, KeyError, StopIteration) as error:
+    except (RuntimeError, KeyError, AssertionError) as error:
+        if isinstance(error, KeyError) and not isinstance(error.args[0], str):
+            raise ValueError(f"{path} is not a readable checkpoint: no pickle") from error
         first = " ".join(str(error).split())[:400]
         raise ValueError(
             f"{path} does not fit the model: {first}. Was it trained with this configuration?"
         ) from error
-    except (SafetensorError, pickle.UnpicklingError, EOFError) as error:
+    except (SafetensorError, pickle.UnpicklingError, EOFError, IndexError, ValueError) as error:
         raise ValueError(
-            f"{path} is not a readable checkpoint (safetensors, or .pt with tensors only): {error}"
+            f"{path} is not a readable checkpoint (safetensors, or .pt with tensors only): "
+            f"{' '.join(str(error).split())[:400]}"
         ) from error
+    except (AttributeError, TypeError, StopIteration) as error:
+        raise ValueError(
+            f"{path} holds no weights by name: wanted what torch.save(model.state_dict(), PATH) "
+            f"writes ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Say whether torch.jit wrote a file: a zip archive with its constants in one of their own."""
+    if not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False
 
 
 def preprocess_for(model: nn.Module, settings: Mapping[str, Any]) -> Preprocess:
@@ -207,7 +252,7 @@ def bundled_tokenizer(name: str, model: nn.Module) -> Tokenizer:
         config = settings if settings.get("text_cfg", {}).get("hf_tokenizer_name") else None
     else:
         config = open_clip.get_model_config(name) if name else None
-    vocabulary = int(model.vocab_size)
+    vocabulary = vocabulary_size(model)
     if config is None and vocabulary != OPENAI_VOCABULARY:
         raise ValueError(
             f"the model has {vocabulary} token ids, not CLIP's own {OPENAI_VOCABULARY}: "

@@ -70,6 +70,12 @@ def causal_tower(model: nn.Module) -> CausalTower | None:
     return CausalTower(module, eos_id if pool == "eos" else None)
 
 
+def vocabulary_size(model: nn.Module) -> int:
+    """Return how many token ids a model knows; CoCa keeps the number on its text tower alone."""
+    owner = model if hasattr(model, "vocab_size") else model.text
+    return int(owner.vocab_size)
+
+
 def truncate_keeping_end(
     tower: CausalTower, tokens: Int[Tensor, "b t"]
 ) -> tuple[Int[Tensor, "b t2"], int]:

@@ -13,9 +13,15 @@ Procrustes -> procrustes.
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from jaxtyping import Float
@@ -94,7 +100,9 @@ def project_umap(
 ) -> Projection:
     """Project with umap-learn under the cosine metric; one thread, so that a seed repeats.
 
-    Needs the extra `umap`. The first call compiles, which takes most of a small run's time.
+    Needs the extra `umap`. The first call compiles, which takes most of a small run's time, and
+    keeps what it compiled beside umap or in the user's cache; where neither can be written (a
+    shared install in a container), in a temporary folder that goes with the process.
     """
     features, labels = _stack(groups)
     if not 2 <= neighbours < len(features):
@@ -106,6 +114,7 @@ def project_umap(
         warnings.filterwarnings("ignore", message="Tensorflow not", category=ImportWarning)
         # groups far apart make a graph in several pieces, which umap lays out side by side
         warnings.filterwarnings("ignore", message=".*not fully connected", category=UserWarning)
+        _let_numba_cache()
         umap = require("umap", extra="umap", why="a UMAP projection")
         reducer = umap.UMAP(
             n_neighbors=neighbours, min_dist=min_dist, metric="cosine", random_state=seed, n_jobs=1
@@ -209,6 +218,41 @@ def sample_groups(groups: Mapping[str, Tensor], count: int, *, seed: int = 0) ->
         )
     rows = torch.randperm(min(sizes.values()), generator=seeded(seed))[:count]
     return {name: features[rows] for name, features in groups.items()}
+
+
+@cache
+def _let_numba_cache() -> TemporaryDirectory | None:
+    """Give numba a folder for compiled code where it would find none, and stop umap's import.
+
+    `NUMBA_CACHE_DIR` is read when numba is imported; a numba that is there already is told as well.
+    """
+    spec = importlib.util.find_spec("umap")
+    if spec is None or spec.origin is None or os.environ.get("NUMBA_CACHE_DIR"):
+        return None
+    if _can_be_written(Path(spec.origin).parent / "__pycache__") or _can_be_written(_user_cache()):
+        return None
+    folder = TemporaryDirectory(prefix="vizer-numba-")
+    os.environ["NUMBA_CACHE_DIR"] = folder.name
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = folder.name
+    return folder
+
+
+def _user_cache() -> Path:
+    named = {"darwin": "", "win32": "LOCALAPPDATA"}.get(sys.platform, "XDG_CACHE_HOME")
+    if os.environ.get(named):
+        return Path(os.environ[named])
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without a name
+        return Path(os.devnull)
+    return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Say whether files can be put into a folder, which may be one that is still to be made."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
 def _stack(groups: Mapping[str, Tensor]) -> tuple[Tensor, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vizer_core.gap.interval import CentredInterval
 from vizer_core.gap.stats import GapReport
 from vizer_core.metrics.stats import Interval
 
@@ -19,12 +20,19 @@ def gap_table(report: GapReport, intervals: Mapping[str, Interval]) -> str:
     """
     lines = [f"Modality gap of {report.n:,} pairs, d = {report.dim} (text minus image)", ""]
     for label, field, note in _rows(report):
-        value = getattr(report, field)
         known = intervals.get(field)
+        value = known.estimate if known else getattr(report, field)
         span = f"[{known.low:.4f}, {known.high:.4f}]" if known else ""
         lines.append(f"{label:<30} {value:>9.4f}  {span:<20} {note}".rstrip())
     brackets = "Brackets: 95% bootstrap intervals over pairs."
     lines += ["", brackets if intervals else "No intervals: too few pairs to resample."]
+    lines += [
+        f"{label} ({known.estimate:.4f}): resampling adds {known.bias:+.4f}, taken off its "
+        "interval. Sampling has added about as much to the number itself."
+        for label, field, _ in _rows(report)
+        if isinstance(known := intervals.get(field), CentredInterval)
+        and abs(known.bias) > (known.high - known.low) / 4
+    ]
     return "\n".join(lines)
 
 

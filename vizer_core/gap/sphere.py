@@ -4,6 +4,10 @@ Nine images lie on the circle of height z, their nine texts at the same angles o
 height -z; the gap is 2|z|. With every pair right, the contrastive loss is least at z = 0. Swap the
 texts of two images that stand almost at the same angle (labels 3 and 8: -90 degrees and 1.53 pi)
 and, at a low temperature, the least loss moves far away from zero: a gap pays for wrong pairs.
+
+Where we differ: the text says that two labels are swapped, and here two are. The authors' notebook
+swaps views of one array (a, b = b, a on elements that are views), so that the second assignment
+reads what the first has written, and only one of the two labels changes.
 """
 
 from __future__ import annotations

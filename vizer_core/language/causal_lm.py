@@ -3,7 +3,8 @@
 Token ids are put together here and not by the tokenizer's own template, so that every model sees
 exactly one BOS. OPT's tokenizer would add one by itself, GPT-2 and SmolLM have none of their own
 and take their end mark for it, Llama's adds `<s>`. Training batches are padded on the right, with
-a mask; batches to write on from are padded on the left. Positions are counted from the mask.
+a mask; batches to write on from are padded on the left. Positions are counted from the mask, and
+padding has the one that the model gives it: -1 in OPT.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of
 from vizer_core.language.protocol import Generated, TokenBatch
+from vizer_core.overflow import OverflowWatch
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, shard_blocks
+
+PADDING_POSITION = {"opt": -1}  # of modeling_opt.py: cumsum(mask) * mask - 1
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -167,10 +171,11 @@ class CausalLM:
         if self.frozen and self.model.training:
             self.model.eval()
         mask = mask.to(self.device)
+        padding = PADDING_POSITION.get(self.model.config.model_type)
         return {
             "inputs_embeds": embeddings.to(self.device, self.model.dtype),
             "attention_mask": mask.long(),
-            "position_ids": positions_of(mask),
+            "position_ids": positions_of(mask, padding=padding),
         }
 
     @torch.no_grad()
@@ -186,6 +191,7 @@ class CausalLM:
 
         `Sample` needs a `generator`: one number is drawn from it and seeds torch for this call
         only, so the same generator gives the same texts and the global stream stays as it was.
+        Raises `ValueError` where the model overflows (float16) instead of writing what follows.
         """
         opening = self.opening(prefix, prompts)
         room = self.max_positions - opening.embeddings.shape[1]
@@ -208,15 +214,20 @@ class CausalLM:
         from vizer_core.language.beam_cache import beam_cache  # needs transformers
 
         inputs = self.inputs(opening.embeddings, opening.mask)
+        watch = OverflowWatch(self.name, self.model.dtype)
         with fast_linears(self.model):
             if isinstance(decoding, Beam):
                 read = beam_cache(
                     self.model, inputs, width=decoding.width, max_tokens=decoding.max_tokens
                 )
                 inputs |= cache_argument(self.model, read)
-            return self.model.generate(
-                **inputs, generation_config=self._generation_config(decoding.generate_options())
+            written = self.model.generate(
+                **inputs,
+                generation_config=self._generation_config(decoding.generate_options()),
+                logits_processor=[watch],
             )
+        watch.require_none()
+        return written
 
     def opening(
         self, prefix: Float[Tensor, "b q h"], prompts: Sequence[str] | None = None

@@ -63,10 +63,19 @@ def _require_config(name: str | Path) -> None:
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
+            found = next(folder.glob("*.gguf"), None)
+            beside = "" if found is None else f", only {found.name}, a file for llama.cpp"
             raise FileNotFoundError(
-                f"{folder} has no config.json: wanted a folder that transformers' "
+                f"{folder} has no config.json{beside}: wanted a folder that transformers' "
                 "`save_pretrained` wrote."
             )
+    elif folder.is_file():
+        with folder.open("rb") as stream:
+            what = "a GGUF file, for llama.cpp" if stream.read(4) == b"GGUF" else "a file"
+        raise ValueError(
+            f"{name} is {what}: wanted a folder that transformers' `save_pretrained` wrote, with "
+            "config.json and .safetensors, or a hub name such as facebook/opt-125m."
+        )
     elif isinstance(name, Path) or str(name).startswith((".", "/", "~")):
         raise FileNotFoundError(f"no such folder: {name}. A hub name looks like facebook/opt-125m.")
 

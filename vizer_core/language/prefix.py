@@ -43,11 +43,22 @@ def prefixed(
     return PrefixedBatch(embeddings, torch.cat([seen, tokens.mask.to(words.device)], dim=1))
 
 
-def positions_of(mask: Bool[Tensor, "b t"]) -> Int[Tensor, "b t"]:
+def positions_of(mask: Bool[Tensor, "b t"], *, padding: int | None = None) -> Int[Tensor, "b t"]:
     """Number the tokens of each row from 0, whichever side its padding is on.
+
+    `padding` is the number of every padding position. Without it padding before a text is at 0 and
+    padding behind it counts on, as in a model that is told no positions. No token's logits depend
+    on it, only those at padding, which MacCap's release trains on (D11).
 
     >>> positions_of(torch.tensor([[False, True, True], [True, True, False]]))
     tensor([[0, 0, 1],
-            [0, 1, 1]])
+            [0, 1, 2]])
+    >>> positions_of(torch.tensor([[False, True, True], [True, True, False]]), padding=-1)
+    tensor([[-1,  0,  1],
+            [ 0,  1, -1]])
     """
-    return (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    counted = mask.long().cumsum(dim=1) - 1
+    if padding is not None:
+        return counted.masked_fill(~mask, padding)
+    behind = counted == counted[:, -1:]  # from the last token on
+    return (counted + (behind & ~mask).long().cumsum(dim=1)).clamp(min=0)

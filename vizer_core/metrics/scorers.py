@@ -7,9 +7,10 @@ lexicon for exact grounding, a document-frequency corpus for CIDEr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -51,18 +52,64 @@ AUTOMATIC = (
 """What `metrics="auto"` tries; the rest is slow or needs models, and is computed by name only."""
 
 
+OwnMetric = Callable[[list[str], list[list[str]]], Sequence[float]]
+"""A metric of your own: captions and their references, as written -> one score an image."""
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """What turns captions into features: `vizer_core.clip`'s encoders, or one of your own."""
+
+    name: str
+
+    def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        """Return one feature a text."""
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """What some metrics need beside captions; all features in the order of the references' ids."""
+    """What some metrics need beside captions; all features in the order of the references' ids.
+
+    `text_prefix` is what stood before every text when its feature was made: "" is a bare caption.
+    """
 
     image_features: Float[Tensor, "n d"] | None = None
     text_features: Float[Tensor, "n d"] | None = None
     reference_features: Float[Tensor, "m d"] | None = None  # all references, image by image
     encoder_name: str = "unnamed encoder"
+    text_prefix: str = ""
     scenes: Mapping[ImageId, SceneTruth] | None = None
     lexicon: Lexicon | None = None
     df: DocumentFrequency | None = None
     bert: BertEncoder | None = None
+    functions: Mapping[str, OwnMetric] = field(default_factory=dict)  # name -> a metric of yours
+
+    def encoded(
+        self,
+        encoder: TextEncoder,
+        captions: Sequence[str],
+        *,
+        references: Sequence[Sequence[str]] = (),
+        prefix: str = clipscore.PREFIX,
+    ) -> Inputs:
+        """Return these inputs with features of `prefix` + caption, and of each reference so.
+
+        With ViT-B/32 of OpenAI and the prefix that is the default this is the published CLIPScore.
+        """
+        every = [prefix + reference for texts in references for reference in texts]
+        return replace(
+            self,
+            text_features=encoder.encode_text([prefix + caption for caption in captions]),
+            reference_features=encoder.encode_text(every) if every else self.reference_features,
+            encoder_name=encoder.name,
+            text_prefix=prefix,
+        )
+
+    @property
+    def encoder_signature(self) -> str:
+        """The encoder's part of a signature, with what stood before the captions."""
+        prefix = f'"{self.text_prefix}"' if self.text_prefix else "none"
+        return f"encoder:{self.encoder_name}|prefix:{prefix}"
 
 
 @dataclass(frozen=True)
@@ -153,7 +200,7 @@ def _clipscore(job: Job) -> Scored:
             "clipscore": mean_statistics(clipscore.clipscores(images, texts).cpu().numpy()),
             "clip_cosine": mean_statistics(clipscore.clip_cosines(images, texts).cpu().numpy()),
         },
-        f"w:{clipscore.W}|clamp:pair|encoder:{job.inputs.encoder_name}",
+        f"w:{clipscore.W}|clamp:pair|{job.inputs.encoder_signature}",
     )
 
 
@@ -174,7 +221,7 @@ def _refclipscore(job: Job) -> Scored:
     )
     return Scored(
         {"refclipscore": mean_statistics(scores.cpu().numpy())},
-        f"w:{clipscore.W}|encoder:{job.inputs.encoder_name}",
+        f"w:{clipscore.W}|clamp:image only|{job.inputs.encoder_signature}",
     )
 
 
@@ -184,7 +231,7 @@ def _self_retrieval(job: Job) -> Scored:
     )
     return Scored(
         {"self_retrieval_r1": mean_statistics(hits.cpu().numpy().astype(np.float64))},
-        f"gallery:{len(hits)}|encoder:{job.inputs.encoder_name}",
+        f"gallery:{len(hits)}|{job.inputs.encoder_signature}",
     )
 
 
@@ -201,6 +248,23 @@ def _grounding(job: Job) -> Scored:
         if sum(columns[1]):  # a rate of statements that nobody made does not exist
             found[name] = rate_statistics(*columns)
     return Scored(found, "truth:scene")
+
+
+def own_metric(job: Job, *, name: str) -> Scored:
+    """Call a function of the user's, and hold it to one finite score an image."""
+    function = job.inputs.functions[name]
+    references = [list(captions) for captions in job.matched.references.captions]
+    scores = np.asarray(function(list(job.matched.hypotheses), references), dtype=np.float64)
+    wanted = (len(job.matched.ids),)
+    if scores.shape != wanted or not np.isfinite(scores).all():
+        found = "NaN or inf" if scores.shape == wanted else f"shape {scores.shape}"
+        raise ValueError(f"the function {name} gave {found}, wanted {wanted[0]} finite scores")
+    where = (
+        f"{function.__module__}:{function.__qualname__}"
+        if hasattr(function, "__qualname__")
+        else name
+    )
+    return Scored({name: mean_statistics(scores)}, f"function:{where}")
 
 
 SCORERS: dict[str, Callable[[Job], Scored]] = {

@@ -30,7 +30,7 @@ from vizer_core.micro.sprites import check_art
 from vizer_core.micro.tokenizer import MicroTokenizer
 from vizer_core.micro.train_clip import train_micro_clip
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import load_manifest, load_tensors, save_tensors
+from vizer_core.store import load_manifest, load_tensors, remove_tensors, save_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"
 GALLERY = 1000
@@ -155,8 +155,7 @@ def build_micro_clip_weights(
         "art": "OpenMoji, https://openmoji.org, CC BY-SA 4.0",
     }
     save_tensors(path, state, manifest)
-    for leftover in (checkpoint, checkpoint.with_suffix(".json")):
-        leftover.unlink(missing_ok=True)
+    remove_tensors(checkpoint)
     return load_manifest(path)
 
 

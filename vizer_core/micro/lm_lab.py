@@ -20,7 +20,7 @@ from vizer_core.micro.lm_recipe import LMRecipe
 from vizer_core.micro.lm_train import put_weights, train_micro_lm, weights_of
 from vizer_core.micro.questions import questions_of
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import load_manifest, load_tensors, save_tensors
+from vizer_core.store import load_manifest, load_tensors, remove_tensors, save_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"
 HELD_OUT = 1000  # scenes a score is taken on
@@ -135,8 +135,7 @@ def build_micro_lm_weights(
         "in form; see vizer_core/micro/lm_corpus.py.",
     }
     save_tensors(path, state, manifest)
-    for leftover in (checkpoint, checkpoint.with_suffix(".json")):
-        leftover.unlink(missing_ok=True)
+    remove_tensors(checkpoint)
     return load_manifest(path)
 
 

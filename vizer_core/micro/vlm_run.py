@@ -31,7 +31,7 @@ from vizer_core.micro.vlm_vision import train_tower
 from vizer_core.micro.vlm_warm import start_from_clip
 from vizer_core.micro.vlm_web import exact_caption, web_caption
 from vizer_core.micro.world import make_scene, split_in
-from vizer_core.store import load_tensors, save_tensors
+from vizer_core.store import load_tensors, remove_tensors, save_tensors
 
 if TYPE_CHECKING:
     from transformers import Idefics3ForConditionalGeneration
@@ -104,8 +104,7 @@ class VlmRun:
 
     def remove(self) -> None:
         """Delete the saved run, for the finished weights are written."""
-        for leftover in (self.path, self.path.with_suffix(".json")):
-            leftover.unlink(missing_ok=True)
+        remove_tensors(self.path)
 
 
 def run_stages(

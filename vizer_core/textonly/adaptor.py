@@ -192,6 +192,17 @@ class SingleTokenMLP(nn.Module):
         return self.mlp(self.input_scale(tokens))
 
 
+def new_adaptor(config: AdaptorConfig | MLPConfig) -> AdaptorDecoder | SingleTokenMLP:
+    """Make the adaptor that a config is of, with fresh weights from torch's global generator.
+
+    >>> new_adaptor(MLPConfig(clip_width=4, lm_width=6)).prefix_length
+    1
+    """
+    if isinstance(config, MLPConfig):
+        return SingleTokenMLP(config)
+    return AdaptorDecoder(config)
+
+
 def trainable_parameters(module: nn.Module) -> int:
     """Count the parameters that training changes.
 

@@ -1,5 +1,7 @@
 """Adaptors on disk: weights, and a manifest that says which CLIP and language model they fit.
 
+Both kinds are kept, `AdaptorDecoder` and `SingleTokenMLP`: the manifest names the kind.
+
 An adaptor maps one CLIP's space into one language model's embeddings. Read with another pair it
 still runs and writes fluent nonsense, so loading checks both fingerprints.
 """
@@ -22,12 +24,10 @@ from vizer_core.textonly.adaptor import (
     AdaptorDecoder,
     MLPConfig,
     SingleTokenMLP,
+    new_adaptor,
 )
 
-_KINDS = {
-    "AdaptorDecoder": (AdaptorDecoder, AdaptorConfig),
-    "SingleTokenMLP": (SingleTokenMLP, MLPConfig),
-}
+_KINDS = {"AdaptorDecoder": AdaptorConfig, "SingleTokenMLP": MLPConfig}
 
 
 def save_adaptor(
@@ -54,6 +54,7 @@ def save_adaptor(
         "language_model": {
             "name": language_model.name,
             "fingerprint": language_model.fingerprint,
+            "dtype": _dtype(language_model),
         },
     }
     assert isinstance(adaptor, nn.Module)
@@ -65,7 +66,7 @@ def load_adaptor(
 ) -> AdaptorDecoder | SingleTokenMLP:
     """Read an adaptor for this CLIP and this language model, in eval mode on the LM's device.
 
-    Raises `ValueError` when it was trained with another one of either.
+    Raises `ValueError` when it was trained with another one of either, or in another precision.
     """
     manifest = load_manifest(path)
     if manifest.get("kind") not in _KINDS:
@@ -75,13 +76,31 @@ def load_adaptor(
     for part, model in (("clip", encoder), ("language_model", language_model)):
         made_with = manifest[part]
         if made_with["fingerprint"] != model.fingerprint:
+            _require_dtype(path, made_with, model)
             raise ValueError(
                 f"{path} was trained with the {part.replace('_', ' ')} {made_with['name']!r} "
                 f"({made_with['fingerprint'][:12]}), got {model.name!r} "
                 f"({model.fingerprint[:12]}). Load that model, or train an adaptor for this one."
             )
-    build, config = _KINDS[manifest["kind"]]
-    adaptor = build(config(**manifest["adaptor"]))
+    adaptor = new_adaptor(_KINDS[manifest["kind"]](**manifest["adaptor"]))
     tensors, _ = load_tensors(path)
     adaptor.load_state_dict({key: value.float() for key, value in tensors.items()})
     return adaptor.to(language_model.device).eval()
+
+
+def _dtype(model: PrefixLanguageModel) -> str:
+    return str(next(model.model.parameters()).dtype).removeprefix("torch.")
+
+
+def _require_dtype(
+    path: Path, made_with: Mapping[str, Any], model: ImageTextEncoder | PrefixLanguageModel
+) -> None:
+    """Name the precision where it alone can be why a language model's fingerprint differs."""
+    trained = made_with.get("dtype")  # of the language model only, and not in older files
+    if trained is None or not isinstance(model, PrefixLanguageModel):
+        return
+    if made_with["name"] == model.name and trained != _dtype(model):
+        raise ValueError(
+            f"{path} was trained with the language model {model.name!r} in {trained}, got it in "
+            f"{_dtype(model)}: load it in {trained} (--dtype {trained})"
+        )

@@ -46,7 +46,8 @@ def caption_loss(logits: Float[Tensor, "b s v"], tokens: TokenBatch) -> Float[Te
 def release_loss(logits: Float[Tensor, "b s v"], tokens: TokenBatch) -> Float[Tensor, ""]:
     """Return the mean of -log p over BOS, words, EOS and padding, as MacCap's release does (D11).
 
-    Pad to a fixed length first (`TextOnlyConfig.pad_to_longest=False`): the mean depends on it.
+    Pad to a fixed length first (`TextOnlyConfig.pad_to_longest=False`): the mean depends on it, and
+    on the positions that the language model gives to padding. `CausalLM` gives it the model's own.
     """
     prefix = _prefix_length(logits, tokens)
     predicted = logits[:, prefix - 1 : -1]

@@ -2,6 +2,21 @@
 
 A setting that paper and release disagree on is two presets, never a silent choice. Where the
 paper gives no value (epochs, schedule, weight decay) `MACCAP_PAPER` takes the release's.
+
+`TRAININGS` says what `vizer train-captioner --method` trains, by name:
+
+===================  ==================  =====================  =============================
+method               trained part        at 512 and 2048 wide   in MacCap's tables 2 and 3
+===================  ==================  =====================  =============================
+maccap               `AdaptorDecoder`    5,797,376 parameters   MacCap
+capdec               `SingleTokenMLP`    1,575,936 parameters   CapDec, with a dagger
+decap                `SingleTokenMLP`    1,575,936 parameters   DeCap, with a dagger; Baseline
+capdec_same_decoder  `AdaptorDecoder`    5,797,376 parameters   ours: nowhere
+decap_same_decoder   `AdaptorDecoder`    5,797,376 parameters   ours: nowhere
+===================  ==================  =====================  =============================
+
+The last two give CapDec and DeCap MacCap's own trained part, so that only tokens and noise differ:
+the comparison of chapter 7, whose shipped micro adaptors are of this kind.
 """
 
 from __future__ import annotations
@@ -90,6 +105,7 @@ MACCAP_RELEASE = replace(
 MACCAP_RELEASE_CC3M = replace(MACCAP_RELEASE, epochs=4)
 
 # The frozen-LM rows of tables 2 and 3: one token; noise for CapDec only, and in training only.
+# Their trained part is the one of SINGLE_TOKEN_ADAPTOR, below.
 CAPDEC_DAGGER = replace(MACCAP_PAPER, tokens=1)
 DECAP_DAGGER = replace(MACCAP_PAPER, tokens=1, noise=NoNoise())
 BASELINE = DECAP_DAGGER  # "trained in the same way as DeCap": only inference differs
@@ -113,3 +129,35 @@ MICRO_MACCAP = TextOnlyConfig(
 )
 MICRO_CAPDEC = replace(MICRO_MACCAP, tokens=1)
 MICRO_DECAP = replace(MICRO_MACCAP, tokens=1, noise=NoNoise())
+
+
+@dataclass(frozen=True)
+class Training:
+    """A way to train a captioner on text: which trained part, and its settings at both sizes."""
+
+    single_token: bool
+    paper: TextOnlyConfig
+    micro: TextOnlyConfig
+
+    def sizes(self, *, clip_width: int, lm_width: int, micro: bool) -> AdaptorConfig | MLPConfig:
+        """Return the sizes of the trained part for models of these widths.
+
+        `micro` is for a micro CLIP, with any language model: a short prefix, no dropout.
+
+        >>> TRAININGS["capdec"].sizes(clip_width=512, lm_width=2048, micro=False)
+        MLPConfig(clip_width=512, lm_width=2048, mlp_layers=3)
+        """
+        if self.single_token:
+            return MLPConfig(clip_width, lm_width)
+        if micro:
+            return replace(MICRO_ADAPTOR, clip_width=clip_width, lm_width=lm_width)
+        return AdaptorConfig(clip_width, lm_width)
+
+
+TRAININGS: dict[str, Training] = {
+    "maccap": Training(False, MACCAP_PAPER, MICRO_MACCAP),
+    "capdec": Training(True, CAPDEC_DAGGER, MICRO_CAPDEC),
+    "decap": Training(True, DECAP_DAGGER, MICRO_DECAP),
+    "capdec_same_decoder": Training(False, CAPDEC_DAGGER, MICRO_CAPDEC),
+    "decap_same_decoder": Training(False, DECAP_DAGGER, MICRO_DECAP),
+}

@@ -219,6 +219,7 @@ READINGS: tuple[Reading, ...] = (
             "textonly.presets.CAPDEC_DAGGER",
             "textonly.presets.DECAP_DAGGER",
             "textonly.adaptor.SingleTokenMLP",
+            "textonly.presets.TRAININGS",
         ),
     ),
 )  # fmt: skip

@@ -105,8 +105,7 @@ def fit_text_only(
         weight_decay=config.weight_decay,
     )
     state = RunState(trained, optimizer, scaler)
-    identity = {"config": config.to_dict(), "adaptor": vars(adaptor.config), "seed": seed,
-                "pairs": pairs.digest}  # fmt: skip
+    identity = _identity(adaptor, language_model, pairs, config, seed) if checkpoint else {}
     start = state.resume(checkpoint, identity) if checkpoint else 0
     steps_per_epoch = -(-len(pairs) // config.batch_size)
     total, clock, seen = steps_per_epoch * config.epochs, time.perf_counter(), 0
@@ -148,6 +147,23 @@ def fit_text_only(
     adaptor.eval()
     model.requires_grad_(False).eval()
     return _history(state, steps_per_epoch, time.perf_counter() - clock, seen)
+
+
+def _identity(
+    adaptor: Adaptor,
+    language_model: PrefixLanguageModel,
+    pairs: TrainingPairs,
+    config: TextOnlyConfig,
+    seed: int,
+) -> dict[str, object]:
+    """Return what tells a run from others; CLIP is in the pairs' features."""
+    return {
+        "config": config.to_dict(),
+        "adaptor": {"kind": type(adaptor).__name__} | vars(adaptor.config),
+        "seed": seed,
+        "pairs": pairs.digest,
+        "language_model": language_model.fingerprint,
+    }
 
 
 def _set_rate(

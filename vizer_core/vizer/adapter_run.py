@@ -2,7 +2,9 @@
 
 Both deal their images into steps before anything else is drawn, take AdamW steps with a warm-up
 and a clipped gradient, watch the distance from the base, and save what the rest of the run depends
-on. A run that is opened on a checkpoint goes on from there to the same end.
+on. A run that is opened on a checkpoint goes on from there to the same end. With its state it keeps
+what the vision side says of a few images: a source that shows others is refused. Stopped by Ctrl-C
+it saves the last step that was whole (`kept_when_stopped`).
 
 Several processes (`torchrun`) take the same steps: each reads its part of a step's images
 (`step_part`), gradients are summed, the first process saves.
@@ -12,21 +14,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizer_core.processes import is_main_process, sum_gradients
 from vizer_core.vizer.checkpoint import Run, load_run, save_run
 from vizer_core.vizer.lora import lora_parameters
+from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 logger = logging.getLogger(__name__)
+
+LOOKED_AT = 16  # images that tell one source from another
+PATCHES = 8  # runs of embeddings, of which a mean each tells one image from another
+SAME_IMAGE = 0.02  # of a vector's length; bfloat16 has steps of 0.004
 
 
 @runtime_checkable
@@ -34,6 +43,7 @@ class StepConfig(Protocol):
     """The settings that both ways of training have."""
 
     learning_rate: float
+    epochs: int
     images_per_step: int
     images_at_once: int | None
     weight_decay: float
@@ -84,7 +94,10 @@ class AdapterRun(Generic[History]):
     made_by: dict[str, Any]
     scaler: torch.amp.GradScaler
     checkpoint: Path | None = None
+    seen: dict[str, Tensor] = field(default_factory=dict)  # some of the images: `_look_at`
     shown: dict[str, str] = field(default_factory=dict)
+    whole: Run | None = None  # the state after the last whole step, where it is not saved yet
+    saved: int = 0  # steps that the checkpoint holds
 
     @classmethod
     def open(
@@ -94,15 +107,18 @@ class AdapterRun(Generic[History]):
         history: History,
         *,
         facts: Mapping[str, Any],
-        batches: list[list[int]],
+        source: VisionSource,
         generator: torch.Generator,
         checkpoint: Path | None = None,
     ) -> AdapterRun[History]:
         """Start a run on the adapter that `vlm` carries, or go on with the one at `checkpoint`.
 
-        A checkpoint is refused where the model, the images' order, the adapter's size or one of
-        `facts` (plain JSON values) is another than when it was written.
+        A checkpoint is refused where the model, the images or their order, the adapter's size or
+        one of `facts` (plain JSON values) is another than when it was written.
         """
+        batches = deal_images(
+            len(source), config.images_per_step, epochs=config.epochs, generator=generator
+        )
         parameters = lora_parameters(vlm)
         made_by = _identity(vlm, facts, batches)
         optimizer = torch.optim.AdamW(
@@ -111,14 +127,16 @@ class AdapterRun(Generic[History]):
         half = any(weight.dtype == torch.float16 for weight in vlm.model.parameters())
         scaler = torch.amp.GradScaler(vlm.device.type, enabled=half)
         kept = load_run(checkpoint, made_by) if checkpoint else None
+        seen = _look_at(source) if checkpoint else {}
         if kept:
+            _require_same_images(kept.tensors, seen, checkpoint)
             kept.restore(parameters, optimizer, generator=generator)
             history = replace(history, **kept.record["history"])
             if half:
                 scaler.load_state_dict(kept.record["scaler"])
         vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
         parts = (config, parameters, optimizer, batches, history, generator, made_by, scaler)
-        return cls(*parts, checkpoint)
+        return cls(*parts, checkpoint, seen, saved=len(history.gradient_norm))
 
     def steps(self, *, progress: bool = False) -> Iterator[tuple[int, list[int]]]:
         """Yield the steps that are left, with the places of their images; end when stopped."""
@@ -165,12 +183,77 @@ class AdapterRun(Generic[History]):
             logger.warning("stopped early: %s", self.history.stopped)
         last = step + 1 == len(self.batches) or self.history.stopped is not None
         due = last or (step + 1) % self.config.save_every == 0
-        if self.checkpoint and due and is_main_process():
+        if self.checkpoint and is_main_process() and self.optimizer.state:  # not all overflowed
             record = {"made_by": self.made_by, "history": asdict(self.history)}
             if self.scaler.is_enabled():
                 record["scaler"] = self.scaler.state_dict()
             state = Run.capture(self.parameters, self.optimizer, record, generator=self.generator)
-            save_run(self.checkpoint, state)
+            state.tensors.update(self.seen)
+            self.whole = state
+            if due:
+                self._save()
+
+    @contextmanager
+    def kept_when_stopped(self) -> Iterator[None]:
+        """Save the last whole step when `KeyboardInterrupt` comes, and raise it again.
+
+        It then says how far the run is, as in "step 3 of 50"; nothing where no step was kept.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if self.whole is not None:
+                self._save()
+            kept = self.checkpoint is not None and self.checkpoint.is_file()
+            if not kept or not is_main_process():
+                raise
+            raise KeyboardInterrupt(f"step {self.saved} of {len(self.batches)}") from error
+
+    def _save(self) -> None:
+        """Write the state after the last whole step."""
+        assert self.checkpoint is not None and self.whole is not None
+        save_run(self.checkpoint, self.whole)
+        self.saved, self.whole = len(self.whole.record["history"]["gradient_norm"]), None
+
+
+@torch.no_grad()
+def _look_at(source: VisionSource) -> dict[str, Tensor]:
+    """Return F_I of at most `LOOKED_AT` images, spread over the source, and their embeddings.
+
+    F_I may be another's, or a number, so the embeddings, which the language model reads, count too:
+    the means of `PATCHES` runs of them, [k, PATCHES * h].
+    """
+    last = len(source) - 1
+    places = sorted({round(last * i / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
+    vision = source.select(places)
+    parts = [
+        torch.stack([part.float().mean(dim=0) for part in embeddings.tensor_split(PATCHES)])
+        if len(embeddings) >= PATCHES
+        else embeddings.float().mean(dim=0).expand(PATCHES, -1)
+        for embeddings in vision.image_embeddings
+    ]
+    found = {"images": vision.image_features, "embeddings": torch.stack(parts).flatten(1)}
+    return {name: value.detach().float().cpu().contiguous() for name, value in found.items()}
+
+
+def _require_same_images(
+    kept: Mapping[str, Tensor], seen: Mapping[str, Tensor], checkpoint: Path
+) -> None:
+    """Raise `ValueError` where images look otherwise than when a checkpoint was written.
+
+    Another machine rounds otherwise, so a small difference is none.
+    """
+    if not all(_are_alike(kept.get(name), now) for name, now in seen.items()):
+        raise ValueError(
+            f"{checkpoint} belongs to another run: its images, or the targets that they carry, are "
+            "others. Delete it to start again, or give the images that it was made with"
+        )
+
+
+def _are_alike(then: Float[Tensor, "k d"] | None, now: Float[Tensor, "k d"]) -> bool:
+    if then is None or then.shape != now.shape:
+        return False
+    return bool(((now - then).norm(dim=1) <= SAME_IMAGE * then.norm(dim=1) + 1e-6).all())
 
 
 def _identity(

@@ -8,13 +8,13 @@ compare the two for reward models).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.vizer.rewards import Reward
+from vizer_core.vizer.rewards import Gathering, Reward, among_the_step
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 Rule = Callable[[Tensor], Tensor]
@@ -57,3 +57,8 @@ class EnsembleReward:
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by all readers."""
         return self.rule(torch.stack([reader(vision, captions) for reader in self.readers]))
+
+    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+        """Let each reader see the images of every process's part."""
+        readers = tuple(among_the_step(reader, vision, part) for reader in self.readers)
+        return replace(self, readers=readers)

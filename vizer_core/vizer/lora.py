@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from vizer_core.runtime import require
-from vizer_core.store import atomic_path, read_json, sha256_file, write_json
+from vizer_core.store import atomic_path, read_record, sha256_file, write_json
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 VISION_PARTS = frozenset(
@@ -175,18 +175,26 @@ def load_adapter(
     """Put a saved adapter on the model it was trained for, in place, and return its manifest."""
     _require_no_lora(vlm)
     folder = Path(folder)
-    record = read_json(folder / MANIFEST)
+    record = read_record(folder / MANIFEST)
     if record.get("fingerprint") != vlm.fingerprint:
         raise ValueError(
             f"{folder} was trained on {record.get('vlm')!r} (weights {record.get('fingerprint')}), "
             f"this model is {vlm.name!r} ({vlm.fingerprint}): load that base instead"
         )
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder} lacks {name}: copy the whole folder, or train it again"
+            )
     if sha256_file(folder / WEIGHTS) != record.get("sha256"):
         raise ValueError(f"{folder / WEIGHTS} does not fit {MANIFEST}: it is damaged or was mixed")
     from safetensors.torch import load_file
 
     peft = require("peft", why="LoRA")
-    _inject(vlm, peft.LoraConfig.from_pretrained(folder))
+    try:
+        _inject(vlm, peft.LoraConfig.from_pretrained(folder))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder / CONFIG} is no LoRA of this model: {error}") from error
     prefix = "base_model.model."
     kept = {key.removeprefix(prefix): value for key, value in load_file(folder / WEIGHTS).items()}
     missing = set(kept) ^ set(

@@ -71,6 +71,14 @@ class Gathering(Protocol):
         """Join rows of every process, in the order of the step's images."""
 
 
+@runtime_checkable
+class SeesTheStep(Reward, Protocol):
+    """A reward that compares an image with the step's others, or holds rewards that may."""
+
+    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+        """Return what scores this process's part among the images of every process's."""
+
+
 def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
     """Return k, or say that the captions do not divide over the images."""
     k = len(captions) // max(len(vision), 1)
@@ -174,6 +182,10 @@ class SelfRetrievalReward:
         """Score captions by how well they single out their image."""
         return RetrievalAmong(self, self.pair.image_vectors(vision), 0)(vision, captions)
 
+    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+        """Compare with the images of the whole step."""
+        return RetrievalAmong(self, part.gather(self.pair.image_vectors(vision)), part.mine.start)
+
 
 @dataclass(frozen=True, eq=False)
 class RetrievalAmong:
@@ -204,23 +216,29 @@ class RetrievalAmong:
 
 
 def among_the_step(reward: Reward, vision: VisionBatch, part: Gathering) -> Reward:
-    """Let a self-retrieval, guarded or not, compare with the images of every process's part.
+    """Let a reward that compares images compare with those of every process's part.
 
-    Any other reward is returned as it is. All processes must call this together.
+    That is any reward with `in_step`: self-retrieval, and the guards and ensembles that hold one.
+    Others are returned as they are. All processes must call this together.
     """
-    if isinstance(reward, SelfRetrievalReward):
-        images = part.gather(reward.pair.image_vectors(vision))
-        return RetrievalAmong(reward, images, part.mine.start)
-    if isinstance(reward, LengthWindow | RepetitionPenalty | UnfinishedPenalty):
-        return replace(reward, reward=among_the_step(reward.reward, vision, part))
-    return reward
+    return reward.in_step(vision, part) if isinstance(reward, SeesTheStep) else reward
 
 
 @dataclass(frozen=True, eq=False)
-class LengthWindow:
-    """Takes `price` from the reward for each word short of `low` or beyond `high`."""
+class Guard:
+    """A reward around another one, which it passes the whole step on to."""
 
     reward: Reward
+
+    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+        """Guard what the inner reward is in the step."""
+        return replace(self, reward=among_the_step(self.reward, vision, part))
+
+
+@dataclass(frozen=True, eq=False)
+class LengthWindow(Guard):
+    """Takes `price` from the reward for each word short of `low` or beyond `high`."""
+
     low: int
     high: int
     price: float
@@ -243,10 +261,9 @@ class LengthWindow:
 
 
 @dataclass(frozen=True, eq=False)
-class RepetitionPenalty:
+class RepetitionPenalty(Guard):
     """Takes `price` times the share of a caption's n-grams that it has said before."""
 
-    reward: Reward
     price: float
     n: int = 2
 
@@ -275,13 +292,12 @@ def repeated_share(tokens: str, *, n: int) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class UnfinishedPenalty:
+class UnfinishedPenalty(Guard):
     """Takes `price` from captions that ran into the token limit without an end mark.
 
     `eos_ids` are all ids that end a caption: `vlm.tokens.eos_ids` of the adapters.
     """
 
-    reward: Reward
     eos_ids: tuple[int, ...]
     price: float
 

@@ -20,7 +20,7 @@ from vizer_core.data.shards import Shard, plan_shards, shards_of_process
 from vizer_core.decoding import Decoding, Greedy
 from vizer_core.processes import gather_items, my_share, process_rank, wait_for_everyone
 from vizer_core.runtime import seeded
-from vizer_core.store import load_manifest, load_tensors, save_tensors
+from vizer_core.store import find_manifest, load_manifest, load_tensors, save_tensors
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.text_states import CaptionStates
 from vizer_core.vizer.write_captions import write_captions
@@ -89,7 +89,7 @@ def states_in_shards(
     whole = dict(job) | {"images": len(source), "seed": seed, "size": size}
     shards = plan_shards(len(source), size)
     missing = [s for s in shards_of_process(shards, rank, world) if not _is_there(folder, s, whole)]
-    for shard in tqdm(missing, desc="shards of captions", disable=rank > 0):
+    for shard in tqdm(missing, desc="shards of captions", **({"disable": True} if rank else {})):
         generator = seeded(seed)
         skip_draws(shard.start, rule, generator)
         found = read(Slice(source, range(shard.start, shard.stop)), generator)
@@ -112,7 +112,7 @@ def _path(folder: Path, shard: Shard) -> Path:
 def _is_there(folder: Path, shard: Shard, job: Mapping[str, Any]) -> bool:
     """Say whether a shard is finished; refuse one of another job."""
     path = _path(folder, shard)
-    if not path.with_suffix(".json").is_file():
+    if find_manifest(path) is None:
         return False
     kept = load_manifest(path).get("job", {})
     odd = sorted(key for key in kept.keys() | job.keys() if kept.get(key) != job.get(key))

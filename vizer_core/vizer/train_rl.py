@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,7 @@ from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.processes import gather_items, sum_over_processes
-from vizer_core.vizer.adapter_run import AdapterRun, deal_images
+from vizer_core.vizer.adapter_run import AdapterRun
 from vizer_core.vizer.advantages import rloo_scaled, scst, sequence_loss
 from vizer_core.vizer.readings import Rollout
 from vizer_core.vizer.rewards import Reward, among_the_step
@@ -67,6 +67,7 @@ class RlConfig:
     max_kl: float = float("inf")  # stop when KL(base || now) passes this
     save_every: int = 5
     images_at_once: int | None = None
+    epochs: ClassVar[int] = 1  # each image is seen once
 
     def __post_init__(self) -> None:
         counts = (self.images_per_step, self.samples, self.save_every, self.images_at_once or 1)
@@ -124,7 +125,6 @@ def train_rl(
     With a `checkpoint` the run saves itself every `save_every` steps and, called again with the
     same seed, goes on to the same end.
     """
-    batches = deal_images(len(source), config.images_per_step, generator=generator)
     facts = {
         "source": type(source).__name__,
         "reward": reward.name,
@@ -135,31 +135,32 @@ def train_rl(
         config,
         RlHistory(),
         facts=facts,
-        batches=batches,
+        source=source,
         generator=generator,
         checkpoint=checkpoint,
     )
-    for step, places in run.steps(progress=progress):
-        # 1 vision once, k captions an image
-        part = write_part(
-            source,
-            places,
-            lambda vision: write_samples(vlm, vision, config, generator=generator),
-            rule=config.decoding,
-            samples=config.samples,
-            generator=generator,
-        )
-        # 2 rewards and advantages
-        with torch.no_grad():
-            judge = among_the_step(reward, part.vision, part)
-            rewards = group_rewards(judge, part.vision, part.captions).to(vlm.device)
-            advantages = _advantages(rewards, vlm, part, judge, config)
-        # 3 read again with gradient, 4 loss and distance from the base, 5 clip, warm up, step
-        kl = [0.0]
-        norm = run.descend(_losses(vlm, part, advantages, config, kl=kl), step)
-        _write_down(run.history, part, rewards, kl=kl[0], norm=norm)
-        run.shown.update(reward=f"{run.history.reward[-1]:.3f}", kl=f"{run.history.kl[-1]:.2f}")
-        run.close_step(step, kl=run.history.kl[-1])
+    with run.kept_when_stopped():
+        for step, places in run.steps(progress=progress):
+            # 1 vision once, k captions an image
+            part = write_part(
+                source,
+                places,
+                lambda vision: write_samples(vlm, vision, config, generator=generator),
+                rule=config.decoding,
+                samples=config.samples,
+                generator=generator,
+            )
+            # 2 rewards and advantages
+            with torch.no_grad():
+                judge = among_the_step(reward, part.vision, part)
+                rewards = group_rewards(judge, part.vision, part.captions).to(vlm.device)
+                advantages = _advantages(rewards, vlm, part, judge, config)
+            # 3 read again with gradient, 4 loss and distance from the base, 5 clip, warm up, step
+            kl = [0.0]
+            norm = run.descend(_losses(vlm, part, advantages, config, kl=kl), step)
+            _write_down(run.history, part, rewards, kl=kl[0], norm=norm)
+            run.shown.update(reward=f"{run.history.reward[-1]:.3f}", kl=f"{run.history.kl[-1]:.2f}")
+            run.close_step(step, kl=run.history.kl[-1])
     return run.history
 
 

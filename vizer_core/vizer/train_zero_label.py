@@ -28,7 +28,7 @@ from torch import Tensor
 
 from vizer_core.decoding import Decoding, Sample
 from vizer_core.processes import sum_over_processes
-from vizer_core.vizer.adapter_run import AdapterRun, deal_images
+from vizer_core.vizer.adapter_run import AdapterRun
 from vizer_core.vizer.readings import Objective, Rollout
 from vizer_core.vizer.step_part import StepPart, write_part
 from vizer_core.vizer.targets import VisionSource
@@ -112,9 +112,6 @@ def train_zero_label(
     its turn comes; both give the same run. With a `checkpoint` the run saves itself every
     `save_every` steps and, called again with the same seed, goes on to the same end.
     """
-    batches = deal_images(
-        len(source), config.images_per_step, epochs=config.epochs, generator=generator
-    )
     facts = {
         "config": config.to_dict(),
         "objective": type(objective).__name__,
@@ -125,27 +122,28 @@ def train_zero_label(
         config,
         ZeroLabelHistory(),
         facts=facts,
-        batches=batches,
+        source=source,
         generator=generator,
         checkpoint=checkpoint,
     )
-    for step, places in run.steps(progress=progress):
-        # 1 vision once, 2 write without gradient
-        part = write_part(
-            source,
-            places,
-            lambda vision: vlm.generate(
-                vision, decoding=config.decoding, prompt=config.prompt, generator=generator
-            ),
-            rule=config.decoding,
-            generator=generator,
-        )
-        # 3 read again with gradient, 4 the loss and, where asked, the anchor, 5 clip, warm up, step
-        seen = _Seen()
-        norm = run.descend(_losses(vlm, part, config, objective, step=step, seen=seen), step)
-        _write_down(run.history, part, seen, config=config, norm=norm, step=step)
-        run.shown["loss"] = f"{run.history.loss[-1]:.3f}"
-        run.close_step(step, kl=run.history.kl[-1])
+    with run.kept_when_stopped():
+        for step, places in run.steps(progress=progress):
+            # 1 vision once, 2 write without gradient
+            part = write_part(
+                source,
+                places,
+                lambda vision: vlm.generate(
+                    vision, decoding=config.decoding, prompt=config.prompt, generator=generator
+                ),
+                rule=config.decoding,
+                generator=generator,
+            )
+            # 3 read again with gradient, 4 the loss and, where asked, the anchor, 5 clip, step
+            seen = _Seen()
+            norm = run.descend(_losses(vlm, part, config, objective, step=step, seen=seen), step)
+            _write_down(run.history, part, seen, config=config, norm=norm, step=step)
+            run.shown["loss"] = f"{run.history.loss[-1]:.3f}"
+            run.close_step(step, kl=run.history.kl[-1])
     return run.history
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from vizer_core.decoding import Beam, Decoding, Greedy, Sample
+from vizer_core.overflow import OverflowWatch
 from vizer_core.vlm.language_side import LanguageSide
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 from vizer_core.vlm.writing import TokenLimits, uniform_numbers, write
@@ -40,6 +41,7 @@ class CaptionWriter(LanguageSide):
         """Write `samples` captions an image, order A, A, B, B; `banned` words never come first.
 
         Sampling reads `generator` once, for all captions: batches and devices do not change them.
+        Raises `ValueError` where the model overflows (float16) instead of writing what follows.
         """
         if samples < 1 or len(vision) == 0:
             raise ValueError(f"samples={samples} for {len(vision)} images: wanted at least 1 each")
@@ -86,15 +88,18 @@ class CaptionWriter(LanguageSide):
         limits: TokenLimits,
         uniform: Float[Tensor, "rows t"],
     ) -> Int[Tensor, "rows written"]:
-        return write(
+        watch = OverflowWatch(self.name, self.embedding_table.dtype)
+        written = write(
             self._text_pass,
-            self.token_logits,
+            lambda states: watch.look(self.token_logits(states)),
             prefix=self.prefix(vision, prompt=prompts),
             cache=self.new_cache(),
             rule=rule,
             limits=limits,
             uniform=uniform,
         )
+        watch.require_none()
+        return written
 
     def _text_pass(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         embeddings = tokens if tokens.is_floating_point() else self.embed(tokens)
@@ -113,7 +118,9 @@ class CaptionWriter(LanguageSide):
         }
         if limits.banned_first:
             options["begin_suppress_tokens"] = list(limits.banned_first)
-        written = self.base.generate(**inputs, **options)
+        watch = OverflowWatch(self.name, self.embedding_table.dtype)
+        written = self.base.generate(**inputs, **options, logits_processor=[watch])
+        watch.require_none()
         return written[:, inputs["input_ids"].shape[1] :]
 
     def transformers_inputs(self, vision: VisionBatch, *, prompt: Prompt = None) -> dict[str, Any]:

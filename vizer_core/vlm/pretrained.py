@@ -15,6 +15,10 @@ from torch import nn
 
 from vizer_core import hub
 from vizer_core.runtime import pick_device, require
+from vizer_core.store import read_json
+
+# Early files of Qwen2.5-VL bear a name that never was in a released transformers.
+RENAMED_PROCESSORS = {"Qwen2_5_VLImageProcessor": "Qwen2VLImageProcessor"}
 
 
 def read_config(name: str | Path) -> Any:
@@ -37,6 +41,7 @@ def read_processor(name: str | Path) -> Any:
             name, local_files_only=not hub.reachable(name)
         )
     except (OSError, ValueError) as error:
+        _require_known_processor(name)
         raise FileNotFoundError(
             f"{name} has no processor that loads: {error} Save one beside the weights with "
             "processor.save_pretrained(FOLDER)."
@@ -49,6 +54,36 @@ def read_processor(name: str | Path) -> Any:
     return found
 
 
+def _require_known_processor(name: str | Path) -> None:
+    """Raise `ValueError` if a folder names an image processor that this transformers lacks."""
+    transformers = require("transformers", why="a vision-language model")
+    path = Path(name) / "preprocessor_config.json"
+    kind = read_json(path).get("image_processor_type") if path.is_file() else None
+    if kind is None or hasattr(transformers, kind):
+        return
+    known = RENAMED_PROCESSORS.get(kind)
+    advice = f"write {known}, its name since" if known else "wanted one of its own: upgrade it"
+    raise ValueError(
+        f"{path} names the image processor {kind}, which transformers {transformers.__version__} "
+        f"does not have: {advice}"
+    )
+
+
+def auto_dtype(device: torch.device) -> torch.dtype:
+    """Return the precision for a device where none is asked for: half on CUDA, else float32.
+
+    Half is bfloat16 where the GPU computes in it, and float16 on one that only imitates it (a T4).
+
+    >>> auto_dtype(torch.device("cpu"))
+    torch.float32
+    """
+    if device.type != "cuda":
+        return torch.float32
+    with torch.cuda.device(device):
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
+
+
 def read_model(
     name: str | Path,
     class_name: str,
@@ -58,11 +93,11 @@ def read_model(
 ) -> nn.Module:
     """Load all weights of a checkpoint into the named transformers class, on one device.
 
-    `dtype` is bfloat16 on CUDA and float32 elsewhere unless given; a T4 wants float16.
+    `dtype` is that of `auto_dtype` unless given.
     """
     transformers = require("transformers", why="a vision-language model")
     device = pick_device(device) if isinstance(device, str) else device
-    dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
+    dtype = dtype or auto_dtype(device)
     model_class = getattr(transformers, class_name)
     hub.require_memory(read_config(name), model_class, device=device, dtype=dtype)
     try:

@@ -104,6 +104,23 @@ def prior_ranking(
     return torch.tensor(order).expand(len(items), -1)
 
 
+def frequent_answers(training: Sequence[VqaItem], n: int) -> AnswerList:
+    """Return the `n` most frequent agreed answers of training questions, or all if there are fewer.
+
+    Answers that are equally frequent stand in the order of the alphabet.
+
+    >>> ask = lambda answer: VqaItem("1", "x", "what ?", answer, ("a", "a"))
+    >>> frequent_answers([ask("no"), ask("yes"), ask("two"), ask("yes")], 2).answers
+    ('yes', 'no')
+    """
+    if not training or n < 1:
+        raise ValueError(
+            f"got {len(training)} training questions and n = {n}: wanted at least 1 of each"
+        )
+    counts = Counter(item.answer for item in training)
+    return AnswerList(tuple(sorted(counts, key=lambda answer: (-counts[answer], answer))[:n]))
+
+
 def type_prior_ranking(
     items: Sequence[VqaItem], training: Sequence[VqaItem], candidates: AnswerList, *, top: int
 ) -> Int[Tensor, "n top"]:
