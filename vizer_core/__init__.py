@@ -13,3 +13,18 @@ Map, from the ground up (a folder imports only what stands above it in this list
 - `vqa`, `evaluate`, `figures`: answers from captions; scores with intervals; the book's figures
 - `cli`: the command `vizer`
 """
+
+
+def __getattr__(name: str) -> str:
+    """Look up `__version__` in the installed package's metadata, when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("vizer-core")
+    except PackageNotFoundError as error:
+        raise ImportError(
+            "vizer_core has no version: it is read from the installed package, and none is "
+            'installed; from the checkout: pip install -e "."'
+        ) from error

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.cli.checkpoints import CAPTIONS, save_clip, save_opt, save_qwen, save_smolvlm
+from tests.cli.kills import Killed
 from vizer_core.cli import app
 
 PICTURES = 24
@@ -63,3 +64,22 @@ def vizer():
         return CliRunner().invoke(app, [str(word) for word in words])
 
     return run
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """Return a function that lets `module.name` write so many times and then kills the process."""
+
+    def arm(module, name: str, writes: int) -> None:
+        write, done = getattr(module, name), []
+
+        def killing(*arguments, **options):
+            write(*arguments, **options)
+            done.append(1)
+            if len(done) == writes:
+                monkeypatch.setattr(module, name, write)
+                raise Killed
+
+        monkeypatch.setattr(module, name, killing)
+
+    return arm

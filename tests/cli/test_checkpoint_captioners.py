@@ -27,13 +27,22 @@ from vizer_core.captioners.clipcap import supervised_pairs
 from vizer_core.captioners.socratic import SOCRATIC_DECODING
 from vizer_core.captioners.zerocap import ZEROCAP
 from vizer_core.cli import app
-from vizer_core.cli.caption import METHODS, TRAINING_OF
+from vizer_core.cli.captioner_options import TRAINING_OF
+from vizer_core.cli.captioner_runs import show_captions
+from vizer_core.cli.ignored import METHODS, used_by
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.features import PairedFeatures
 from vizer_core.data import open_image
 from vizer_core.language import CausalLM
 from vizer_core.runtime import seeded
-from vizer_core.textonly import AdaptorConfig, AdaptorDecoder, PrefixWriter, fit_text_only
+from vizer_core.store import load_manifest
+from vizer_core.textonly import (
+    AdaptorConfig,
+    AdaptorDecoder,
+    PrefixWriter,
+    TrainingPairs,
+    fit_text_only,
+)
 from vizer_core.textonly.presets import BASELINE
 
 NAMES = ("photo 00.jpg", "photo 01.jpg", "photo 02.jpg")
@@ -41,6 +50,13 @@ NAMES = ("photo 00.jpg", "photo 01.jpg", "photo 02.jpg")
 
 def models_of(disk) -> list:
     return ["--clip", disk.clip, "--language-model", disk.opt]
+
+
+def asked(method: str, disk) -> list:
+    """Return the words of `vizer caption` for a method, with the models and corpus it uses."""
+    words = {"clip": disk.clip, "language_model": disk.opt, "corpus": disk.corpus}
+    used = [(f"--{n.replace('_', '-')}", file) for n, file in words.items() if n in used_by(method)]
+    return ["--method", method, *(word for pair in used for word in pair)]
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +87,9 @@ def test_every_method_captions_a_folder_the_same_way_twice(
 ):
     few = replace(ZEROCAP, candidates=8, beams=2, max_tokens=4)  # the release's numbers are minutes
     monkeypatch.setattr("vizer_core.captioners.zerocap.ZEROCAP", few)
-    words = ["caption", folder, "--method", method, "--corpus", disk.corpus, *models_of(disk)]
+    words = ["caption", folder, *asked(method, disk)]
     if method in TRAINING_OF:
-        words += ["--adaptor", adaptors[TRAINING_OF[method]]]
+        words += ["--captioner", adaptors[TRAINING_OF[method]]]
     outs = [tmp_path / f"{time}.json" for time in (1, 2)]
     for out in outs:
         done = vizer(*words, "--json", out)
@@ -92,7 +108,7 @@ def test_models_of_ones_own_want_an_adaptor_and_the_error_says_how_to_make_one(
 ):
     done = vizer("caption", folder, "--method", method, *models_of(disk))
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
-    assert "wants --adaptor FILE" in done.stderr
+    assert "wants --captioner FILE" in done.stderr
     assert f"train-captioner --method {TRAINING_OF[method]} --out FILE" in done.stderr
 
 
@@ -101,17 +117,17 @@ def test_models_of_ones_own_want_an_adaptor_and_the_error_says_how_to_make_one(
     [("maccap_pass", "decap"), ("maccap", "capdec"), ("baseline", "capdec"), ("decap", "maccap")],
 )
 def test_an_adaptor_of_another_method_is_refused(method, trained, vizer, disk, adaptors, folder):
-    words = ["caption", folder, "--method", method, "--corpus", disk.corpus]
-    done = vizer(*words, "--adaptor", adaptors[trained], *models_of(disk))
+    words = ["caption", folder, *asked(method, disk)]
+    done = vizer(*words, "--captioner", adaptors[trained])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
     assert f"train-captioner --method {trained}, and --method {method} wants" in done.stderr
 
 
 def test_an_adaptor_that_is_not_there_is_named(vizer, disk, folder, tmp_path):
-    words = ["caption", folder, "--method", "capdec", "--adaptor", tmp_path / "no.safetensors"]
+    words = ["caption", folder, "--method", "capdec", "--captioner", tmp_path / "no.safetensors"]
     done = vizer(*words, *models_of(disk))
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
-    assert "no adaptor file" in done.stderr and "--method capdec --out FILE" in done.stderr
+    assert "no captioner file" in done.stderr and "--method capdec --out FILE" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +176,72 @@ def test_captioners_without_a_command_run_on_loaded_models(name, loaded):
     assert all(isinstance(text, str) for text in texts)
     if name == "blind":
         assert len(set(texts)) == 1
+
+
+def test_the_file_that_is_trained_is_the_papers(adaptors):
+    found = {name: json.loads(file.with_name(f"{file.name}.json").read_text())
+             for name, file in adaptors.items()}  # fmt: skip
+    assert {name: made["kind"] for name, made in found.items()} == {
+        "maccap": "AdaptorDecoder", "capdec": "SingleTokenMLP", "decap": "SingleTokenMLP",
+    }  # fmt: skip
+    assert found["capdec"]["adaptor"] == {"clip_width": 32, "lm_width": 32, "mlp_layers": 3}
+
+
+@pytest.mark.parametrize("method", ["capdec_same_decoder", "decap_same_decoder"])
+def test_the_comparison_with_one_decoder_has_its_own_name(method, vizer, disk, folder, tmp_path):
+    out, base = tmp_path / "x.safetensors", method.removesuffix("_same_decoder")
+    words = ["train-captioner", "--method", method, "--epochs", 1, "--corpus", disk.corpus]
+    done = vizer(*words, "--out", out, *models_of(disk))
+    assert done.exit_code == 0 and "a prefix of 32;" in done.stderr, done.output
+    made = load_manifest(out)
+    assert (made["method"], made["kind"]) == (method, "AdaptorDecoder")
+    words = ["caption", folder, "--captioner", out]
+    assert vizer(*words, *asked(base, disk)).exit_code == 0
+    wrong = vizer(*words, *asked("maccap_pass", disk))
+    fits = "decap, baseline" if base == "decap" else base
+    assert wrong.exit_code == 1 and f"or caption with {fits}" in wrong.stderr
+
+
+def test_the_former_name_of_the_option_still_works_and_help_does_not_show_it(
+    vizer, disk, adaptors, folder
+):
+    words = ["caption", folder, "--method", "capdec", *models_of(disk)]
+    new, old = (vizer(*words, name, adaptors["capdec"]) for name in ("--captioner", "--adaptor"))
+    assert new.exit_code == old.exit_code == 0 and new.stdout == old.stdout
+    said = vizer("caption", "--help").stdout
+    assert "--captioner" in said and "--adaptor" not in said
+
+
+@pytest.mark.parametrize("method", ["maccap", "capdec"])
+def test_any_language_model_goes_with_the_micro_clip(method, vizer, disk, folder, tmp_path):
+    out = tmp_path / "x.safetensors"
+    words = ["--language-model", disk.opt]
+    done = vizer(
+        "train-captioner", "--method", method, *words, "--captions", 40, "--epochs", 1, "--out", out
+    )
+    assert done.exit_code == 0, done.output
+    sizes = load_manifest(out)["adaptor"]
+    assert (sizes["clip_width"], sizes["lm_width"]) == (128, 32)
+    method = "maccap_pass" if method == "maccap" else method
+    done = vizer("caption", folder, "--method", method, *words, "--captioner", out)
+    assert done.exit_code == 0, done.output
+
+
+def test_three_captions_are_shown_and_a_small_corpus_is_called_so(vizer, disk, tmp_path):
+    words = ["train-captioner", "--method", "decap", "--epochs", 1, "--corpus", disk.corpus]
+    done = vizer(*words, "--out", tmp_path / "x.safetensors", *models_of(disk))
+    assert done.exit_code == 0, done.output
+    shown = [line.split("  ->  ")[0].strip() for line in done.stdout.splitlines() if "->" in line]
+    assert shown == [CAPTIONS[0], CAPTIONS[2], CAPTIONS[4]]
+    assert "warning: 6 different captions are few" in done.stderr
+
+
+def test_captions_that_are_written_alike_are_warned_of(loaded, monkeypatch, capsys):
+    encoder, lm, _, _, writer = loaded
+    texts = ["a cat", "a cat", "a dog"]
+    pairs = TrainingPairs(encoder.encode_text(texts), texts)
+    monkeypatch.setattr(PrefixWriter, "write", lambda self, tokens: ("a  bird",) * len(tokens))
+    show_captions(writer.adaptor, lm, pairs, 1)
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == ["  a cat  ->  a bird", "  a dog  ->  a bird"]
+    assert "warning: different captions are written alike" in said.err

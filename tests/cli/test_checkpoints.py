@@ -36,8 +36,8 @@ def test_a_captioner_is_trained_on_text_and_captions_pictures(method, vizer, dis
     for name in ("photo 00.jpg", "photo 01.jpg"):
         (folder / name).write_bytes((disk.pictures / name).read_bytes())
     done = vizer(
-        "caption", folder, "--method", method, "--adaptor", adaptor, "--corpus", disk.corpus,
-        "--json", out, *models,
+        "caption", folder, "--method", method, "--captioner", adaptor, "--json", out, *models,
+        *(["--corpus", disk.corpus] if method == "decap" else []),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert [row["image_id"] for row in json.loads(out.read_text())] == sorted(
@@ -53,7 +53,7 @@ def test_half_precision_trains_and_captions_alike(vizer, disk, tmp_path):
         "--dtype", "bfloat16", "--captions-at-once", 4, "--out", adaptor, *models,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    one = ["caption", disk.pictures / "photo 00.jpg", "--method", "capdec", "--adaptor", adaptor]
+    one = ["caption", disk.pictures / "photo 00.jpg", "--method", "capdec", "--captioner", adaptor]
     done = vizer(*one, "--dtype", "bfloat16", *models)
     assert done.exit_code == 0, done.output
     done = vizer(*one, *models)
@@ -64,10 +64,9 @@ def test_half_precision_trains_and_captions_alike(vizer, disk, tmp_path):
 
 @pytest.mark.parametrize("method", ["clipre", "magic"])
 def test_untrained_methods_caption_a_picture(method, vizer, disk):
-    done = vizer(
-        "caption", disk.pictures / "photo 03.jpg", "--method", method, "--corpus", disk.corpus,
-        "--clip", disk.clip, "--language-model", disk.opt,
-    )  # fmt: skip
+    own = {"clipre": ["--corpus", disk.corpus], "magic": ["--language-model", disk.opt]}[method]
+    words = ["caption", disk.pictures / "photo 03.jpg", "--method", method, "--clip", disk.clip]
+    done = vizer(*words, *own)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("photo 03.jpg\t")
 

@@ -46,7 +46,7 @@ def test_ddp_and_fsdp_train_the_same_captioner(disk, tmp_path):
     assert "sharded (FSDP): each process holds" in said["fsdp"].stderr
     assert "sharded" not in said["ddp"].stderr
     assert_close(outs["ddp"], outs["fsdp"])
-    manifests = [out.with_suffix(".json").read_text() for out in outs.values()]
+    manifests = [out.with_name(f"{out.name}.json").read_text() for out in outs.values()]
     assert all(disk.opt.name in manifest for manifest in manifests)
 
 

@@ -3,12 +3,21 @@
 Exit status: 0 done, 1 failed (the message says why; none if the reader of a pipe went away), 2
 wrong use of the command line.
 
-- `scores`: evaluate, compare; `gap`: gap; `lab`: lab
-- `caption`: train-captioner, caption; `enhance`: fit-mapper, enhance
-- `app`, `encoders`, `models`: what the commands share
+- `scores`, `score_inputs`: evaluate, compare; `features`: features; `gap`: gap; `vqa`: vqa
+- `lab`: lab
+- `train_captioner`: train-captioner; `caption`: caption; `enhance`: fit-mapper, enhance
+- `app`, `encoders`, `models`, `captioner_options`, `decoding_options`: what the commands share
+- `examples`: what the help of each command ends with
 """
 
-from vizer_core.cli import caption, enhance, gap, lab, scores
+from vizer_core.cli import train_captioner, caption, enhance, features, gap, vqa  # isort: skip
+from vizer_core.cli import lab, scores  # isort: skip
 from vizer_core.cli.app import app
+from vizer_core.cli.examples import epilog
 
-__all__ = ["app", "caption", "enhance", "gap", "lab", "scores"]
+for _command in app.registered_commands:
+    _command.epilog = epilog(_command.name)
+
+__all__ = [
+    "app", "caption", "enhance", "features", "gap", "lab", "scores", "train_captioner", "vqa",
+]  # fmt: skip

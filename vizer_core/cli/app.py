@@ -5,22 +5,54 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+ROOT_OPTIONS = ("--verbose", "--debug", "--quiet", "--version")
+
+
+class RootOptionsAnywhere(TyperGroup):
+    """Takes the options of `vizer` itself behind the name of a command too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move them to the front; what comes after `--` is no option."""
+        end = args.index("--") if "--" in args else len(args)
+        own = [word for word in args[:end] if word in ROOT_OPTIONS]
+        others = [word for word in args[:end] if word not in ROOT_OPTIONS]
+        return super().parse_args(ctx, own + others + args[end:])
+
 
 app = typer.Typer(
+    cls=RootOptionsAnywhere,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="The modality gap, text-only captioning and zero-label caption training.\n\n"
     "Nothing is downloaded for the micro models. Start with: vizer lab, which checks them in a "
     "minute, and vizer caption PICTURES --method maccap. Every command has a --help of its own.",
 )
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "vizer.json")
+RUN, JOB = ".vizer-run", "job.json"  # in an adapter's folder, until it is whole
+_QUIET = ContextVar("quiet", default=False)  # set anew by each command line
+_TRACEBACKS = ContextVar("tracebacks", default=False)
+
+
+def _show_version(asked: bool) -> bool:
+    """Print the version and end, before a command is looked for."""
+    if asked:
+        import vizer_core
+
+        with errors_as_exit_status():
+            typer.echo(f"vizer {vizer_core.__version__}")
+        raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -28,19 +60,44 @@ def main(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Say more, and show tracebacks.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, not one line.")
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", help="Say nothing on stderr but errors: no warnings, no progress."),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
 ) -> None:
     """Set up logging to stderr; stdout is for results."""
-    logging.basicConfig(
-        format="%(levelname)s: %(message)s", level=logging.INFO if verbose else logging.WARNING
-    )
+    if verbose and quiet:
+        raise typer.BadParameter("--quiet says less and --verbose says more: give one of them")
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
+    _QUIET.set(quiet)
+    _TRACEBACKS.set(debug or verbose)
+    if quiet:  # read by what draws progress bars, none of which is imported yet
+        os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+
+
+def is_quiet() -> bool:
+    """Say whether this command line was given --quiet: then no progress is shown."""
+    return _QUIET.get()
 
 
 @contextmanager
-def errors_as_exit_status() -> Iterator[None]:
-    """Turn the package's own errors into one line on stderr and exit status 1.
+def errors_as_exit_status(*read: Path | str | None, goes_on: bool = True) -> Iterator[None]:
+    """Turn errors that speak of the input into one line on stderr and exit status 1.
 
-    A closed pipe, as in `vizer caption FOLDER --method clipre | head -3`, ends the command without
-    a word: whoever closed it has what they wanted.
+    `read` are the models and files that the command reads: where one is broken, it is named.
+    `goes_on` says whether the command saves its work on the way: that is told on a full disk.
+    `vizer --debug` shows the traceback instead. A closed pipe, as in `vizer caption FOLDER --method
+    clipre | head -3`, ends the command without a word: whoever closed it has what they wanted.
     """
     try:
         yield
@@ -48,90 +105,187 @@ def errors_as_exit_status() -> Iterator[None]:
         # what is still buffered goes nowhere, else Python complains of it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from error
-    except Exception as error:
-        if not _is_answer(error) or logging.getLogger().isEnabledFor(logging.INFO):
+    except KeyboardInterrupt as error:
+        from vizer_core.cli.job import say_stop
+
+        if not say_stop(error) or _TRACEBACKS.get():
             raise
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(130) from error
+    except Exception as error:
+        from vizer_core.cli.answers import answer_to
+
+        said = answer_to(error, read, goes_on=goes_on)
+        if said is None or _TRACEBACKS.get():
+            raise
+        typer.echo(f"error: {said}", err=True)
         raise typer.Exit(1) from error
+    finally:
+        from vizer_core.cli.job import let_go
+
+        let_go()
 
 
-def _is_answer(error: Exception) -> bool:
-    """Say whether an error speaks of the input, and not of a fault in the code."""
-    kinds: tuple[type[Exception], ...] = (ValueError, OSError, ImportError, RuntimeError)
-    if "safetensors" in sys.modules:  # its error is none of these
-        kinds += (sys.modules["safetensors"].SafetensorError,)
-    return isinstance(error, kinds)
+def keep_inputs(
+    out: Path | None, option: str, *inputs: Path | str | None, images: Sequence[Path] = ()
+) -> None:
+    """End with status 2 if an output would replace a file that the command reads.
 
-
-def keep_inputs(out: Path | None, option: str, *inputs: Path | str | None) -> None:
-    """End with status 2 if an output would replace one of the files that the command reads.
-
-    The manifest beside a `.safetensors` input is read too.
+    So are the manifest beside an input, all that lies in a model's folder, and the images in a
+    folder of `images`. --overwrite changes none of this.
     """
-    if out is None:
+    if out is None or not out.exists():
         return
-    read = [Path(given) for given in inputs if given is not None]
-    read += [path.with_suffix(".json") for path in read if path.suffix == ".safetensors"]
+    from vizer_core.data.images import IMAGE_SUFFIXES
+    from vizer_core.store import find_manifest
+
+    read = [Path(given) for given in (*inputs, *images) if given is not None]
+    read += [beside for path in read if path.is_file() and (beside := find_manifest(path))]
+    is_image = out.suffix.lower() in IMAGE_SUFFIXES
     for path in read:
-        if path.exists() and path.resolve() == out.resolve():
+        inside = path.is_dir() and path.resolve() in out.resolve().parents
+        if path.resolve() == out.resolve() or (inside and (is_image or path not in images)):
             raise typer.BadParameter(f"{option} {out} is read by this command: name another file")
 
 
-def keep_manifest(out: Path | None) -> None:
-    """End with status 2 if a JSON output would replace the manifest of a tensor file."""
-    is_json = out is not None and out.suffix == ".json" and out.exists()
-    if is_json and out.with_suffix(".safetensors").exists():
+def keep_apart(images: Path, folder: Path) -> None:
+    """End with status 2 if the images lie in a folder that the command writes to."""
+    if folder.resolve() in (images.resolve(), *images.resolve().parents):
         raise typer.BadParameter(
-            f"{out} is the manifest of {out.with_suffix('.safetensors').name}: name another file"
+            f"--images {images} lies in {folder}, where this command writes: name another --out"
         )
 
 
+def keep_folders(out: Path, *read: Path | str) -> None:
+    """End with status 2 if a folder to write to is, or lies in, one that the command reads."""
+    for folder in map(Path, read):
+        if folder.is_dir() and folder.resolve() in (out.resolve(), *out.resolve().parents):
+            raise typer.BadParameter(
+                f"--out {out} lies in {folder}, which this command reads: name another folder"
+            )
+
+
+def keep_manifest(out: Path | None) -> None:
+    """End with status 2 if an output would replace the manifest of a tensor file."""
+    from vizer_core.store import is_manifest, manifest_path
+
+    if out is None or out.suffix != ".json":
+        return
+    named = out.with_name(out.name.removesuffix(".json"))
+    former = out.with_suffix(".safetensors")
+    is_former = out.exists() and former.is_file() and not manifest_path(former).exists()
+    for tensors, is_its in (
+        (named, named.suffix == ".safetensors" or is_manifest(out)),
+        (former, is_former),
+    ):
+        if is_its and tensors.is_file():
+            raise typer.BadParameter(f"{out} is the manifest of {tensors.name}: name another file")
+
+
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line; of several processes, the first one does."""
+    """Print a line; of several processes, the first one does. --quiet keeps remarks off stderr."""
     from vizer_core.processes import is_main_process
 
-    if is_main_process():
+    if is_main_process() and not (err and is_quiet()):
         typer.echo(text, err=err)
 
 
-def file_to_write(path: Path | None) -> Path | None:
-    """Return a path that a file can be written to, or end with status 2 before any work is done."""
+def show_and_write(text: str, out: Path | None, content: Any) -> None:
+    """Print a result, then write it as JSON where that was asked for; the first process does.
+
+    A full disk costs no result that was computed, and a closed pipe no file.
+    """
+    from vizer_core.processes import is_main_process
+    from vizer_core.store import write_json
+
+    try:
+        say(text)
+    finally:
+        if out is not None and is_main_process():
+            write_json(out, content)
+
+
+def file_to_write(context: Any, path: Path | None) -> Path | None:
+    """Return a path that a file can be written to, or end with status 2 before any work is done.
+
+    What is there already is only replaced with --overwrite, and a manifest never is.
+    """
     if path is not None:
         if path.is_dir():
             raise typer.BadParameter(f"{path} is a folder: wanted the name of a file")
+        if path.exists() and not path.is_file():
+            raise typer.BadParameter(f"{path} is a device or a pipe: wanted the name of a file")
         _require_place(path)
         keep_manifest(path)
+        _require_new(context, path)
     return path
 
 
-def new_file(path: Path) -> Path:
-    """Return a path where nothing is yet: what took hours is not written over."""
-    file_to_write(path)
+def new_file(context: Any, path: Path) -> Path:
+    """Return the path of a tensor file to write, as `file_to_write` does for JSON."""
+    from vizer_core.store import manifest_path
+
     if path.suffix == ".json":
-        raise typer.BadParameter(f"{path} would be its own manifest: end its name in .safetensors")
-    for file in (path, path.with_suffix(".json")):  # the second is its manifest
-        if file.exists():
-            raise typer.BadParameter(
-                f"{file} is there already: name another file, or delete it first"
-            )
+        raise typer.BadParameter(f"{path} is to hold tensors, not JSON: end it in .safetensors")
+    file_to_write(context, path)
+    _require_new(context, manifest_path(path))
     return path
+
+
+def _require_new(context: Any, path: Path) -> None:
+    """End with status 2 if there is something at `path` and --overwrite was not given."""
+    if path.exists() and not context.params.get("overwrite"):
+        asked = any(option.name == "overwrite" for option in context.command.params)
+        more = ", or give --overwrite" if asked else ""
+        raise typer.BadParameter(
+            f"{path} is there already: name another file, or delete it first{more}"
+        )
 
 
 def new_adapter_folder(path: Path) -> Path:
-    """Return a folder to write an adapter to: one without an adapter, or one that can be made."""
+    """Return a folder to write an adapter to: one that can be made, or one without an adapter.
+
+    An adapter beside the run that was writing it is no adapter yet: the command goes on.
+    """
+    from vizer_core.cli.job import is_unfinished
+
     if path.exists() and not path.is_dir():
         raise typer.BadParameter(f"{path} is a file: wanted a folder")
-    if (path / "adapter_config.json").exists():
+    if path.is_symlink() and not path.exists():
+        raise typer.BadParameter(f"{path} is a link to nothing: wanted a folder")
+    if (path / "config.json").exists():
         raise typer.BadParameter(
-            f"{path} holds an adapter already: name another folder, or delete it first"
+            f"{path} holds a model (config.json): name another folder, for an adapter's files "
+            "would make another model of it"
+        )
+    written = [path / name for name in ADAPTER if (path / name).exists()]
+    if written and not is_unfinished(path / RUN / JOB):
+        named = ", ".join(file.name for file in written)
+        raise typer.BadParameter(
+            f"{path} holds an adapter already: name another folder, or delete its files first "
+            f"({named})"
         )
     _require_place(path)
     return path
 
 
 def _require_place(path: Path) -> None:
-    """End with status 2 unless the nearest folder above `path` that exists can be written to."""
-    above = next(place for place in path.absolute().parents if place.exists())
+    """End with status 2 unless the nearest folder above `path` that exists can be written to.
+
+    Links are followed: what they lead to is written, and that folder must be there.
+    """
+    link = next((p for p in (path, *path.parents) if p.is_symlink() and not p.exists()), None)
+    if link is not None:
+        target = Path(os.path.realpath(link))
+        if target.is_symlink():
+            raise typer.BadParameter(f"{path} cannot be written: {link} is a link to itself")
+        if link != path or not target.parent.is_dir():
+            gone = target if link != path else target.parent
+            raise typer.BadParameter(
+                f"{path} cannot be written: {link} is a link to {target}, and no folder {gone} is "
+                "there: make it first"
+            )
+    path = Path(os.path.realpath(path))
+    above = next(place for place in path.parents if place.exists())
     if not above.is_dir():
         raise typer.BadParameter(f"{path} cannot be written: {above} is a file, no folder")
     if not os.access(above, os.W_OK):
@@ -141,6 +295,10 @@ def _require_place(path: Path) -> None:
 JsonOut = Annotated[
     Path | None,
     typer.Option("--json", callback=file_to_write, help="Also write the result here."),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", is_eager=True, help="Replace the output if it is there already."),
 ]
 Resamples = Annotated[int, typer.Option(min=1, help="Bootstrap resamples of the images.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vizer_core.cli.app import (
+    JOB,
+    RUN,
     Device,
     Dtype,
+    Overwrite,
     ReportTo,
     Seed,
     app,
     choice,
     errors_as_exit_status,
+    keep_apart,
+    keep_folders,
+    keep_inputs,
     new_adapter_folder,
     new_file,
     say,
 )
-from vizer_core.cli.job import digest_of_files, same_job
-from vizer_core.cli.models import read_pictures, require_there, vlm_of
+from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
+from vizer_core.cli.models import MICRO_VLMS, read_pictures, require_there, vlm_of
+from vizer_core.cli.named_images import NamedImages, require_readable
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER, learning_rate_of
-from vizer_core.cli.phase_two import RUN, enhance, require_memory
+from vizer_core.cli.phase_two import enhance, require_images, require_memory
 
-JOB = "job.json"  # what a run that is not finished works on
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
 Pictures = Annotated[Path, typer.Option("--images", help="A folder of images; no label is read.")]
 
 
-def _fit(
-    vlm: Any, source: Any, names: list[str], *, objective: str, seed: int, folder: Path
-) -> Any:
+def _fit(source: NamedImages, *, objective: str, seed: int, folder: Path) -> Any:
     """Fit a mapper on the model's own captions: read as text, or in the context of their image.
 
     Captions and states go to `folder` shard by shard, so that a stopped command goes on from there.
     """
     from dataclasses import replace
-    from hashlib import sha256
 
     from vizer_core.decoding import Greedy, Sample
     from vizer_core.runtime import seeded
@@ -50,13 +54,13 @@ def _fit(
     )
     from vizer_core.vizer.train_mapper import MAPPER_FIT
 
-    count = len(names)
+    vlm, count = source.vlm, len(source)
     if count < 20:
         raise ValueError(f"{count} pictures are too few to fit a mapper on: wanted at least 20")
     in_context = objective == "image_context"
     read, rule = (generated_states, Greedy()) if in_context else (read_back_states, Sample())
     job = {"vlm": vlm.fingerprint, "read": read.__name__,
-           "pictures": sha256("\n".join(names).encode()).hexdigest()[:16]}  # fmt: skip
+           "pictures": _digest(source.names)}  # fmt: skip
     found = shared_work.states_in_shards(
         lambda part, generator: read(vlm, part, decoding=rule, generator=generator),
         source, folder, job=job, rule=rule, seed=seed, size=shared_work.SHARD,
@@ -69,17 +73,26 @@ def _fit(
     )
 
 
-def _remove(folder: Path, *files: Path) -> None:
-    """Delete the states, and the run and its record, that a finished command leaves behind."""
-    from shutil import rmtree
+def _images_of(vlm: Any, folder: Path) -> NamedImages:
+    """Read the images, and have the model read those of the most unusual shapes."""
+    names, pictures = read_pictures(folder)
+    source = NamedImages(vlm, pictures, names)
+    require_readable(source, folder)
+    return source
 
-    from vizer_core.processes import is_main_process, wait_for_everyone
 
-    wait_for_everyone()
-    if is_main_process():
-        rmtree(folder, ignore_errors=True)
-        for file in files:
-            file.unlink(missing_ok=True)
+def _record_of(out: Path, images: Path, model: str) -> Path:
+    """Return where an adapter's run is recorded; end with status 2 if it lies in what is read."""
+    keep_folders(out, images, *([] if model in MICRO_VLMS else [model]))
+    keep_apart(images, out)
+    return out / RUN / JOB
+
+
+def _digest(names: Sequence[str]) -> str:
+    """Return a digest of file names in 16 hex digits; they may be no UTF-8."""
+    from hashlib import sha256
+
+    return sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _say(fitted: Any) -> None:
@@ -112,6 +125,7 @@ def fit_mapper_command(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit ViZer's mapper (phase 1) on a model's own captions of unlabelled pictures.
 
@@ -120,25 +134,25 @@ def fit_mapper_command(
     when called again; under torchrun the pictures are shared out.
     """
     choice("--objective", objective, WITH_MAPPER)
-    with errors_as_exit_status():
+    keep_inputs(out, "--out", model, images=[images])
+    record = out.with_name(f"{out.name}.states") / JOB
+    keep_apart(images, record.parent)
+    with errors_as_exit_status(model):
         from vizer_core.processes import is_main_process
         from vizer_core.vizer import save_mapper
-        from vizer_core.vizer.text_states import ImageSource
 
         require_there(images)
+        require_ours(record)
         vlm = vlm_of(model, device, dtype)
-        names, pictures = read_pictures(images)
-        folder = out.with_name(f"{out.name}.states")
-        job = {"model": vlm.fingerprint, "images": digest_of_files(images, names),
+        source = _images_of(vlm, images)
+        job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names),
                "objective": objective, "seed": seed}  # fmt: skip
-        same_job(folder / JOB, job, of=str(folder))
-        fitted = _fit(
-            vlm, ImageSource(vlm, pictures), names, objective=objective, seed=seed, folder=folder
-        )
+        same_job(record, job, of=str(record.parent))
+        fitted = _fit(source, objective=objective, seed=seed, folder=record.parent)
         if is_main_process():
-            made_by = {"objective": objective, "pictures": len(pictures)}
+            made_by = {"objective": objective, "pictures": len(source)}
             save_mapper(out, fitted, vlm, made_by=made_by)
-        _remove(folder)
+        remove_run(record)
         _say(fitted)
         say(f"wrote {out}")
 
@@ -202,45 +216,42 @@ def enhance_command(
     With --objective information nothing is fitted first. The model draws four captions of a
     picture and raises those that are likelier with the picture than without it: log p(caption |
     picture) - 0.7 log p(caption), both by the model before training.
-    Example: vizer enhance --images PICTURES --objective information --out adapter; then vizer
-    caption PICTURES --model micro-vlm --adapter adapter.
+    vizer caption --model MODEL --adapter ADAPTER writes with what was trained.
     """
     choice("--objective", objective, OBJECTIVES)
     weight = _weight(objective, mapper, information_weight)
-    with errors_as_exit_status():
+    record = _record_of(out, images, model)
+    with errors_as_exit_status(model, mapper):
         require_there(images)
+        require_ours(record)
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
         require_memory(vlm, objective, images_per_step, images_at_once)
-        (names, pictures), states = read_pictures(images), out / "states"
+        require_images(len(source := _images_of(vlm, images)), images)
         rate = learning_rate_of(objective) if learning_rate is None else learning_rate
-        job = {"model": vlm.fingerprint, "images": digest_of_files(images, names),
+        job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names),
                "objective": objective, "weight": weight, "learning_rate": rate, "seed": seed,
                "images_per_step": images_per_step, "shuffle": shuffle,
                "mapper": mapper and digest_of_files(mapper, [mapper.name])}  # fmt: skip
-        same_job(out / JOB, job, of=str(out))
-        asked = {"objective": objective, "seed": seed, "folder": states}
-        fitted = _mapper_of(vlm, mapper, names, pictures, **asked)
+        same_job(record, job, of=str(out))
+        fitted = _mapper_of(mapper, source, objective=objective, seed=seed, folder=record.parent)
         sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
-        enhance(vlm, pictures, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
-        _remove(states, out / RUN, out / JOB)
+        enhance(vlm, source, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
+        remove_run(record)
 
 
 def _mapper_of(
-    vlm: Any, given: Path | None, names: list[str], pictures: Any,
-    *, objective: str, seed: int, folder: Path,
-) -> Any:  # fmt: skip
+    given: Path | None, source: NamedImages, *, objective: str, seed: int, folder: Path
+) -> Any:
     """Return the mapper that is given, or one fitted on the pictures; None if none is wanted."""
     from vizer_core.vizer import load_mapper
-    from vizer_core.vizer.text_states import ImageSource
 
     if given is None and objective not in WITH_MAPPER:
         return None
-    source = ImageSource(vlm, pictures)
     fitted = (
-        load_mapper(given, vlm)
+        load_mapper(given, source.vlm)
         if given
-        else _fit(vlm, source, names, objective=objective, seed=seed, folder=folder)
+        else _fit(source, objective=objective, seed=seed, folder=folder)
     )
     _say(fitted)
     return fitted

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from vizer_core.cli.app import JsonOut, Seed, app, errors_as_exit_status, keep_inputs
+from vizer_core.cli.app import (
+    JsonOut,
+    Overwrite,
+    Seed,
+    app,
+    errors_as_exit_status,
+    keep_inputs,
+    show_and_write,
+)
 from vizer_core.cli.encoders import clip_encoder
 
 
@@ -17,11 +25,19 @@ def gap_command(
     features: Annotated[
         Path | None,
         typer.Option(
-            help=".npy or .safetensors: [2, n, d], unit-norm images and then their texts."
+            help=".npy or .safetensors: [2, n, d], unit-norm images and then their texts; or what "
+            "vizer features writes."
         ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="A folder of images; wants --captions.")
+        Path | None,
+        typer.Option(
+            help="A folder of images, with --captions; or their features, [n, d], with --texts."
+        ),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(help=".npy or .safetensors: the features, [n, d], of the texts of --images."),
     ] = None,
     captions: Annotated[
         Path | None, typer.Option(help="JSON, JSON lines or COCO annotations that name the images.")
@@ -37,34 +53,37 @@ def gap_command(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json_out: JsonOut = None,
+    overwrite: Overwrite = False,
     resamples: Annotated[int, typer.Option(min=40, help="Bootstrap resamples of pairs.")] = 1000,
     seed: Seed = 0,
 ) -> None:
     """Report the modality gap of saved features, or of a folder of images with captions.
 
-    Give --features, or --images with --captions and a model; of several captions the first one
-    counts. Saved features cost about a second for 5,000 pairs; a folder costs one pass of the
-    model, and published weights come from the local cache or the hub. Prints a table; --json writes
-    every number, with 95% intervals under "intervals".
+    Give --features; or --images and --texts, two files whose row i is one pair; or --images with
+    --captions and a model, where of several captions the first one counts. Saved features cost
+    about a second for 5,000 pairs; a folder costs one pass of the model, and published weights come
+    from the local cache or the hub. Prints a table; --json writes every number, with 95% intervals
+    under "intervals".
     """
-    if (features is None) == (images is None):
-        raise typer.BadParameter("give either --features FILE or --images FOLDER --captions FILE")
-    if images is not None and captions is None:
-        raise typer.BadParameter("--images wants --captions FILE: a gap is measured on pairs")
-    named = model != "micro" and not Path(model).is_dir()
-    if images is not None and named and pretrained is None:
+    _require_one_way(features, images, texts, captions)
+    if captions is None and (model != "micro" or pretrained is not None or quick_gelu):
+        raise typer.BadParameter("saved features need no model: leave --model and its options out")
+    named = model != "micro" and ":" not in model and not Path(model).is_dir()
+    if named and pretrained is None:
         raise typer.BadParameter(f"--model {model} wants --pretrained TAG or a file of weights")
-    keep_inputs(json_out, "--json", features, captions, pretrained)
-    with errors_as_exit_status():
+    read = (features, texts, captions, pretrained, None if model == "micro" else model)
+    keep_inputs(json_out, "--json", *read, images=(images,) if images else ())
+    with errors_as_exit_status(*read, images, goes_on=False):
         from vizer_core.gap import bootstrap_gap, measure_gap
-        from vizer_core.gap.feature_file import read_folder_pairs, read_pairs
+        from vizer_core.gap.feature_file import read_folder_pairs, read_pairs, read_two_files
         from vizer_core.gap.interval import MIN_PAIRS
         from vizer_core.gap.report import gap_table
         from vizer_core.runtime import seeded
-        from vizer_core.store import write_json
 
         if features is not None:
             pairs = read_pairs(features)
+        elif texts is not None:
+            pairs = read_two_files(images, texts)
         else:
             encoder = clip_encoder(model, pretrained, device, quick_gelu)
             pairs = read_folder_pairs(images, captions, encoder)
@@ -76,14 +95,35 @@ def gap_command(
                 pairs.text_features,
                 generator=seeded(seed),
                 resamples=resamples,
+                centred=True,
             )
-        if json_out is not None:
-            spans = {
-                name: {"estimate": found.estimate, "low": found.low, "high": found.high}
-                for name, found in intervals.items()
-            }
-            write_json(json_out, _null_for_nan(report.to_dict() | {"intervals": spans}))
-        typer.echo(gap_table(report, intervals))
+        content = _null_for_nan(report.to_dict() | _spans(intervals))
+        show_and_write(gap_table(report, intervals), json_out, content)
+
+
+def _require_one_way(
+    features: Path | None, images: Path | None, texts: Path | None, captions: Path | None
+) -> None:
+    """End with status 2 unless the files are those of one of the three ways to give pairs."""
+    given = [file is not None for file in (features, images, texts, captions)]
+    if given in ([1, 0, 0, 0], [0, 1, 1, 0], [0, 1, 0, 1]):
+        return
+    if given == [0, 1, 0, 0]:
+        raise typer.BadParameter(
+            "--images wants --captions FILE, or --texts FILE if it is a file of features: a gap is "
+            "measured on pairs"
+        )
+    raise typer.BadParameter(
+        "give one of these: --features FILE, or --images FILE --texts FILE, or --images FOLDER "
+        "--captions FILE"
+    )
+
+
+def _spans(intervals: dict[str, Any]) -> dict[str, Any]:
+    """Return the intervals as JSON takes them, each with what resampling added to its number."""
+    keys = ("estimate", "low", "high", "bias")
+    found = {name: {k: getattr(each, k) for k in keys} for name, each in intervals.items()}
+    return {"intervals": found}
 
 
 def _null_for_nan(value: Any) -> Any:

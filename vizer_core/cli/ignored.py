@@ -1,4 +1,12 @@
-"""Options that `vizer caption` would ignore: refused, since one letter can change a result."""
+"""Options that `vizer caption` would ignore: refused, since one letter can change a result.
+
+What counts is that an option was given, not its value: --corpus micro-home is what the option is
+without a word, and yet whoever writes it beside a method without a memory believes that it is used.
+
+--seed alone is remarked on and not refused. Elsewhere what is ignored is a model, a corpus or a
+rule that the captions seem to be of; a seed where nothing is drawn leaves them what they would have
+been, and scripts pass one to every method.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +15,77 @@ from typing import Any
 
 import typer
 
+from vizer_core.cli.app import say
+
 TRAINED = ("maccap", "maccap_pass", "baseline", "capdec", "decap")
 UNTRAINED = ("clipre", "magic", "zerocap")
 METHODS = (*TRAINED, *UNTRAINED)
-# models and corpus are given alike to training and to every method
-DEFAULTS = {"adapter": None, "adaptor": None, "clip": "micro", "pretrained": None,
-            "quick_gelu": False, "language_model": "micro-lm", "corpus": "micro-home",
-            "memory": 20_000}  # fmt: skip
+DECODING = {"prompt", "max_tokens", "beams", "temperature"}
+DRAWN = ("maccap", "maccap_pass")  # their noise is drawn, whatever the rule of decoding
+# options that not every way of captioning uses; --adaptor is what --captioner was called before
+PARTIAL = {"adapter", "captioner", "clip", "pretrained", "quick_gelu", "language_model", "corpus",
+           "memory", "dtype", *DECODING}  # fmt: skip
 
 
 def used_by(method: str | None) -> set[str]:
-    """Return which of `DEFAULTS` a method uses; of None, what --model does.
+    """Return which of the options in `PARTIAL` a method uses; of None, what --model does.
 
-    >>> used_by(None)
-    {'adapter'}
+    >>> sorted(used_by(None))
+    ['adapter', 'beams', 'dtype', 'max_tokens', 'prompt', 'temperature']
+    >>> sorted(used_by("clipre"))
+    ['clip', 'corpus', 'memory', 'pretrained', 'quick_gelu']
     """
     if method is None:
-        return {"adapter"}
-    used = {"clip", "pretrained", "quick_gelu", "language_model", "corpus"}
+        return {"adapter", "dtype"} | DECODING
+    used = {"clip", "pretrained", "quick_gelu"}
+    if method != "clipre":
+        used |= {"language_model", "dtype"}
     if method in TRAINED:
-        used.add("adaptor")
+        used |= {"captioner", "max_tokens", "beams", "temperature"}
+    if method == "magic":
+        used.add("max_tokens")
+    if method == "zerocap":
+        used |= {"prompt", "max_tokens", "beams"}
     if method in ("clipre", "decap"):
-        used.add("memory")
+        used |= {"corpus", "memory"}
     return used
 
 
+def given_options() -> dict[str, Any]:
+    """Return the options of the running command line that were given, whatever their values are."""
+    try:
+        from typer._click.globals import get_current_context  # newer ones bring their own click
+    except ImportError:
+        from click import get_current_context
+
+    context = get_current_context()
+    given = ("COMMANDLINE", "ENVIRONMENT", "PROMPT")
+    return {
+        name: value
+        for name, value in context.params.items()
+        if getattr(context.get_parameter_source(name), "name", None) in given
+    }
+
+
 def refuse_unused(method: str | None, given: Mapping[str, Any]) -> None:
-    """End with status 2 where an option has a value that the chosen way of captioning ignores."""
-    for name, value in given.items():
-        if name in used_by(method) or value == DEFAULTS[name]:
+    """End with status 2 where an option was given that the chosen way of captioning ignores.
+
+    A seed where nothing is drawn is remarked on instead.
+    """
+    given = dict(given)
+    if "adaptor" in given:
+        given["captioner"] = given.pop("adaptor")
+    way = "--model" if method is None else f"--method {method}"
+    for name in given:
+        if name not in PARTIAL - used_by(method):
             continue
-        way = "--model" if method is None else f"--method {method}"
         users = ", ".join(other for other in METHODS if name in used_by(other))
-        whose = "--model" if name == "adapter" else f"--method {users}"
+        whose = f"--method {users}" if users else "--model"
+        if users and name in used_by(None):
+            whose += ", and to --model"
         raise typer.BadParameter(
             f"--{name.replace('_', '-')} is not used by {way}, it belongs to {whose}: leave it out"
         )
+    if "seed" in given and method not in DRAWN and not given.get("temperature"):
+        more = " without --temperature" if "temperature" in used_by(method) else ""
+        say(f"--seed {given['seed']} changes nothing: {way}{more} draws nothing", err=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vizer_core.cli.app import app, errors_as_exit_status
+from vizer_core.cli.app import app, errors_as_exit_status, is_quiet, say
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ def lab_command(
         wanted = [(f, [n for n in f.names if not only or n in only]) for f in kinds]
         for family, names in wanted:
             if rebuild and names:
-                typer.echo(family.cost(names), err=True)
+                say(family.cost(names), err=True)
                 for name in names:
-                    family.build(name, folder=out or family.folder, progress=True)
+                    family.build(name, folder=out or family.folder, progress=not is_quiet())
         count = 0
         for family, names in wanted:
             for name, scores in _checked(family, names, out).items():
                 shown = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
                 typer.echo(f"{name:<21} {shown}")
                 count += 1
-        typer.echo(f"{count} models: every score is the one in its manifest", err=True)
+        say(f"{count} models: every score is the one in its manifest", err=True)

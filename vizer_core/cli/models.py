@@ -29,12 +29,11 @@ def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
 
         vlm = load_micro_vlm(model, load_on)
     else:
-        import torch
-
         from vizer_core.vlm import load_vlm
+        from vizer_core.vlm.pretrained import auto_dtype
 
-        half = torch.bfloat16 if place.type == "cuda" else None  # the device's, not the loader's
-        vlm = load_vlm(model, device=load_on, dtype=_dtype(dtype) or half)
+        wanted = _dtype(dtype) or auto_dtype(place)  # where it runs, not where it is loaded
+        vlm = load_vlm(model, device=load_on, dtype=wanted)
     return _shard(vlm, place) if sharded else vlm
 
 
@@ -85,10 +84,11 @@ def require_dtype(adapter: Path, vlm: Any) -> None:
 
     A model's fingerprint depends on it, so that the adapter would seem to fit another model.
     """
-    from vizer_core.store import read_json
+    from vizer_core.store import read_record
 
-    record = read_json(adapter / "vizer.json")
-    trained = record.get("made_by", {}).get("dtype")
+    record = read_record(adapter / "vizer.json")
+    made_by = record.get("made_by")
+    trained = made_by.get("dtype") if isinstance(made_by, dict) else None
     if trained is not None and trained != dtype_of(vlm):
         raise ValueError(
             f"{adapter} was trained on {record.get('vlm')!r} in {trained}, this model is loaded in "
@@ -138,38 +138,62 @@ def require_there(pictures: Path) -> None:
         raise FileNotFoundError(f"no image and no folder of images at {pictures}")
 
 
-def read_pictures(path: Path) -> tuple[list[str], Sequence[Image.Image]]:
-    """Read one image or a folder of them; what is no whole image is named, counted and left out.
+def image_files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the images at `paths` by name: a file's own, or its place in the folder that is given.
+
+    A file that is met twice counts once. Raises `ValueError` where two would have one name, and
+    `FileNotFoundError` where nothing is there.
+    """
+    from vizer_core.data import read_folder
+
+    found: dict[str, Path] = {}
+    for path in map(Path, paths):
+        require_there(path)
+        files = [path] if path.is_file() else [record.image for record in read_folder(path)]
+        before = {file.resolve() for file in found.values()}
+        for file in files:
+            name = file.name if path.is_file() else file.relative_to(path).as_posix()
+            if file.resolve() in before:
+                continue
+            if name in found:
+                raise ValueError(
+                    f"{found[name]} and {file} would both be called {name}: caption them in two "
+                    "calls, or give the folder above both"
+                )
+            found[name] = file
+    return found
+
+
+def read_pictures(*paths: Path) -> tuple[list[str], Sequence[Image.Image]]:
+    """Read images and folders of images; what is no whole image is named, counted and left out.
 
     Each file is opened once to see that it is whole; beyond `IN_MEMORY` bytes none is kept.
     """
-    from vizer_core.data import CorruptImage, open_image, read_folder
+    from vizer_core.data import CorruptImage, open_image
 
-    path = Path(path)
-    require_there(path)
-    files = [path] if path.is_file() else [record.image for record in read_folder(path)]
-    names, images, whole, broken, held = [], [], [], [], 0
-    for file in files:
+    files = image_files(paths)
+    images, whole, broken, held = [], {}, [], 0
+    for name, file in files.items():
         try:
             image = open_image(file)
         except CorruptImage as error:
             broken.append(f"{file}: {error.reason}")
             continue
-        whole.append(file)
+        whole[name] = file
         held += image.width * image.height * 4  # Pillow keeps four bytes a pixel
         if held <= IN_MEMORY:
             images.append(image)
         else:
             images.clear()
-        names.append(file.name if path.is_file() else file.relative_to(path).as_posix())
     for line in broken:
         say(f"skipped {line}", err=True)
     if not whole:
-        raise ValueError(f"none of the {len(files)} files under {path} is a whole image")
+        under = ", ".join(map(str, paths))
+        raise ValueError(f"none of the {len(files)} files under {under} is a whole image")
     if broken:
         say(f"skipped {len(broken)} of {len(files)} files", err=True)
     if images:
-        return names, images
+        return list(whole), images
     from vizer_core.study import ImageFiles
 
-    return names, ImageFiles(whole)
+    return list(whole), ImageFiles(list(whole.values()))

@@ -9,8 +9,8 @@ from vizer_core.cli.objectives import Aim, target_of
 LOOKED_AT = 64  # pictures; each is captioned four times
 
 
-def forecast(vlm: Any, pictures: Any, aim: Aim, *, seed: int) -> tuple[bool, str]:
-    """Measure on a few pictures; return whether training may help, and a line to print."""
+def forecast(vlm: Any, source: Any, aim: Aim, *, seed: int) -> tuple[bool, str]:
+    """Measure on some of the images; return whether training may help, and a line to print."""
     from vizer_core.runtime import seeded
     from vizer_core.vizer.outlook import (
         ContextCosine,
@@ -20,12 +20,12 @@ def forecast(vlm: Any, pictures: Any, aim: Aim, *, seed: int) -> tuple[bool, str
         with_mapper,
     )
     from vizer_core.vizer.rewards import ReadBackReward
-    from vizer_core.vizer.text_states import ImageSource
+    from vizer_core.vizer.shared_work import Slice
 
-    if len(pictures) < 2:
+    if len(source) < 2:
         return False, "warning: no outlook from fewer than 2 pictures"
     objective, fitted, _ = aim
-    source = ImageSource(vlm, pictures[:LOOKED_AT])
+    source = Slice(source, range(min(LOOKED_AT, len(source))))
     in_context = objective == "image_context"
     target = target_of(vlm, source, aim)
     reward = target.reward or (ContextCosine if in_context else ReadBackReward)(vlm, fitted)

@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vizer_core.cli.app import say
+from vizer_core.cli.app import RUN, is_quiet, say
+from vizer_core.cli.caption_lines import as_text
 from vizer_core.cli.models import dtype_of
+from vizer_core.cli.named_images import NamedImages
 from vizer_core.cli.objectives import REWARDS, Aim, Target, target_of
 from vizer_core.cli.outlook import forecast
 
-RUN = "run.safetensors"  # where a run lies that is not finished
+STATE = "run.safetensors"  # a run that is not finished, beside its record
 LOOKED_AT = 200  # pictures whose captions are compared before and after
+MEASURED = 64  # images of which captions are drawn to measure the KL from the base
+FEW = 200  # images; with fewer, training teaches little
+SHOWN = 3  # images whose captions are shown before and after
 Sizes = tuple[float, int, int | None]  # learning rate, images a step, images at once
 
 
 def enhance(
-    vlm: Any, pictures: Any, aim: Aim, sizes: Sizes,
+    vlm: Any, pictures: NamedImages, aim: Aim, sizes: Sizes,
     *, shuffle: bool, seed: int, out: Path, tracker: str | None = None,
 ) -> None:  # fmt: skip
     """Say the outlook, train an adapter into `out`, and say what it did to the captions."""
@@ -26,23 +31,24 @@ def enhance(
     from vizer_core.tracking import curves_of, report_run
     from vizer_core.vizer import add_lora, save_adapter, shuffled
     from vizer_core.vizer.shared_work import share_captions
-    from vizer_core.vizer.text_states import ImageSource
 
     good, line = forecast(vlm, pictures, aim, seed=seed)
     say(line, err=not good)
-    looked_at = ImageSource(vlm, pictures[:LOOKED_AT])
+    looked_at = pictures.first(LOOKED_AT)
     before = share_captions(vlm, looked_at)
     add_lora(vlm, generator=seeded(seed))
-    target = target_of(vlm, ImageSource(vlm, pictures), aim)
+    target = target_of(vlm, pictures, aim)
     source = shuffled(target.source, generator=seeded(seed + 1)) if shuffle else target.source
-    history = train(vlm, source, target, sizes, generator=seeded(seed), state=out / RUN)
+    history = train(vlm, source, target, sizes, generator=seeded(seed), state=out / RUN / STATE)
     if is_main_process():
         objective, _, weight = aim
         made_by = {"objective": objective, "pictures": len(pictures), "shuffled": shuffle,
                    "learning_rate": sizes[0], "seed": seed,
                    "dtype": dtype_of(vlm)}  # fmt: skip
         save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
-    report(before, share_captions(vlm, looked_at), ends_of(history, target), out)
+    after, kl = share_captions(vlm, looked_at), kl_now(vlm, pictures, sizes[2], seed=seed)
+    report(before, after, (curve_of(history, target), kl), out)
+    show_changes(looked_at.names, before, after)
     settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}
     report_run(curves_of(history), tracker, run=out.name, folder=out.parent / "logs",
                settings=settings | {"shuffled": shuffle, "seed": seed})  # fmt: skip
@@ -64,20 +70,78 @@ def train(
     if target.reward is not None:
         return train_rl(
             vlm, source, target.reward, RlConfig(**wanted),
-            generator=generator, checkpoint=state, progress=True,
+            generator=generator, checkpoint=state, progress=not is_quiet(),
         )  # fmt: skip
     return train_zero_label(
         vlm, source, replace(VIZER_MICRO, **wanted), objective=target.loss, generator=generator,
-        checkpoint=state, progress=True,
+        checkpoint=state, progress=not is_quiet(),
     )  # fmt: skip
 
 
-def ends_of(history: Any, target: Target) -> tuple[list[float], float]:
-    """Return the losses (best - reward where there is one) and the last KL that was measured."""
+def curve_of(history: Any, target: Target) -> list[float]:
+    """Return the losses: best - reward where there is a reward."""
     if target.reward is not None:
-        return [target.best - reward for reward in history.reward], history.kl[-1]
-    measured = [value for value in history.kl if value is not None]
-    return history.loss, measured[-1]
+        return [target.best - reward for reward in history.reward]
+    return history.loss
+
+
+def kl_now(vlm: Any, source: NamedImages, at_once: int | None, *, seed: int) -> float:
+    """Return KL(base || now) a caption token, in nats, of captions that the model draws now.
+
+    What a step measures is from before it: after a single step that is no distance at all.
+    """
+    import torch
+
+    from vizer_core.decoding import Sample
+    from vizer_core.runtime import seeded
+    from vizer_core.vizer.readings import Rollout
+
+    generator, total, tokens = seeded(seed), 0.0, 0
+    count, size = min(MEASURED, len(source)), min(at_once or 16, 16)
+    for start in range(0, count, size):
+        vision = source.select(list(range(start, min(start + size, count))))
+        with torch.no_grad():
+            captions = vlm.generate(vision, decoding=Sample(), generator=generator)
+            found = int(captions.mask.sum())
+            total += found * float(Rollout(vlm, vision, captions, None).kl_from_base())
+        tokens += found
+    return total / max(tokens, 1)
+
+
+def two_digits(value: float) -> str:
+    """Return a number of nats with two significant digits.
+
+    >>> [two_digits(value) for value in (0.0, 0.00123, 0.1, 1.0, 12.34)]
+    ['0.0', '0.0012', '0.10', '1.0', '12']
+    """
+    return f"{value:.0f}" if value >= 9.95 else f"{value:#.2g}"
+
+
+def require_images(count: int, images: Path) -> None:
+    """Raise `ValueError` where there is nothing to tell apart; warn of images that are few."""
+    if count < 2:
+        raise ValueError(
+            f"{images} holds {count} image, and an adapter learns from differences between images: "
+            "wanted at least 2, better some hundreds"
+        )
+    if count < FEW:
+        say(
+            f"warning: {count} images are few and teach little: hardly a caption may change, or "
+            "all in one way. Better are some hundreds (the micro VLM wants 1,000).",
+            err=True,
+        )
+
+
+def show_changes(names: Sequence[str], before: Sequence[str], after: Sequence[str]) -> None:
+    """Print some captions before and after: first of those that changed, where some did."""
+    from vizer_core.data.karpathy import one_line
+
+    pairs = [(one_line(old), one_line(new)) for old, new in zip(before, after, strict=True)]
+    order = sorted(range(len(pairs)), key=lambda i: pairs[i][0] == pairs[i][1])[:SHOWN]
+    say("captions before and after:")
+    for place in sorted(order):
+        old, new = pairs[place]
+        say(f"  {as_text(names[place])}: {old}  ->  {'(the same)' if old == new else new}")
 
 
 def report(
@@ -91,7 +155,7 @@ def report(
     drift = measure_drift(before, after, kl=kl)
     say(
         f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
-        f"KL from the base {kl:.2f}; wrote {out}"
+        f"KL from the base {two_digits(kl)}; wrote {out}"
     )
     for warning in warnings_of((curve[0], curve[-1]), drift):
         say(f"warning: {warning}", err=True)

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vizer_core.cli.app import (
+    Device,
     JsonOut,
+    Overwrite,
     Resamples,
     Seed,
     app,
     choice,
     errors_as_exit_status,
     keep_inputs,
+    show_and_write,
+)
+from vizer_core.cli.captioner_options import Pretrained, QuickGelu
+from vizer_core.cli.score_inputs import (
+    ClipChoice,
+    Images,
+    MetricFunctions,
+    Prefix,
+    ScoringClip,
+    metric_files,
+    own_metrics,
 )
 
 Captions = Annotated[
-    Path, typer.Option(help='COCO results: [{"image_id": 7, "caption": "a cat"}, ...]')
+    Path,
+    typer.Option(
+        help='COCO results: [{"image_id": 7, "caption": "a cat"}, ...], as vizer caption --json '
+        "writes them, by number or file name."
+    ),
 ]
 ReferenceFile = Annotated[
     Path,
@@ -31,7 +48,8 @@ Metrics = Annotated[
     str,
     typer.Option(
         help="'auto' (BLEU, ROUGE-L, CIDEr, length; METEOR where Java is), or names with commas: "
-        "bleu, rouge_l, cider, length, meteor, spice, scene_graph_f1."
+        "bleu, rouge_l, cider, length, meteor, spice, scene_graph_f1; with --images also "
+        "clipscore, refclipscore, self_retrieval, which 'auto' then computes too."
     ),
 ]
 Missing = Annotated[
@@ -50,40 +68,57 @@ DfName = Annotated[
 
 
 def _evaluations(
-    captions: list[Path], references: Path, metrics: str, settings: dict[str, str], draws: dict
+    captions: list[Path], references: Path, metrics: str, settings: dict[str, Any], draws: dict
 ) -> list:
     """Score each captions file against one set of references, tokenised once."""
-    from vizer_core.data.coco import coco2014, read_annotations, read_results
+    from vizer_core.data.coco import (
+        coco2014,
+        read_annotations,
+        read_file_names,
+        read_results_for,
+    )
     from vizer_core.evaluate import PTB, PTB_JAVA, Inputs, evaluate, make_references
     from vizer_core.metrics.cider import document_frequency
+    from vizer_core.metrics.references import match
 
     tokenizer = {"ptb": PTB, "ptb-java": PTB_JAVA}[settings["tokenizer"]]
-    systems = [read_results(path) for path in captions]
+    systems = [read_results_for(path, references) for path in captions]
     shared = make_references(read_annotations(references), tokenizer=tokenizer)
     df = None
     if settings["df"] == "coco-val2014":
         corpus = [tokenizer.tokenize(list(record.captions)) for record in coco2014("val")]
         df = document_frequency("coco-val2014", corpus)
     names = metrics if metrics == "auto" else [name.strip() for name in metrics.split(",")]
-    return [
-        evaluate(
-            system,
-            shared,
-            metrics=names,
-            inputs=Inputs(df=df),
-            missing_captions=settings["missing"],
-            **draws,
+    missing, plain = settings["missing"], Inputs(df=df, functions=settings["functions"])
+    results = []
+    for system in systems:
+        inputs = plain
+        if settings["clip"].images is not None:
+            matched = match(system, shared, missing=missing)
+            inputs = settings["clip"].add_features(plain, matched, read_file_names(references))
+        results.append(
+            evaluate(
+                system, shared, metrics=names, inputs=inputs, missing_captions=missing, **draws
+            )
         )
-        for system in systems
-    ]
+    return results
 
 
-def _settings(missing: str, tokenizer: str, df: str) -> dict[str, str]:
+def _settings(missing: str, tokenizer: str, df: str, metrics: str, **more: Any) -> dict[str, Any]:
+    functions = own_metrics(more.pop("functions"))
+    clip = ClipChoice(**more)
+    clip.check(metrics)
     return {
+        "functions": functions,
+        "clip": clip,
         "missing": choice("--missing", missing, ("error", "empty", "skip")),
         "tokenizer": choice("--tokenizer", tokenizer, ("ptb", "ptb-java")),
         "df": choice("--df", df, ("references", "coco-val2014")),
     }
+
+
+def _folder(images: Path | None) -> list[Path]:
+    return [] if images is None else [images]
 
 
 @app.command(name="evaluate", short_help="Score captions against references.")
@@ -91,26 +126,39 @@ def evaluate_command(
     captions: Captions,
     references: ReferenceFile,
     json_out: JsonOut = None,
+    overwrite: Overwrite = False,
     metrics: Metrics = "auto",
     missing: Missing = "error",
     tokenizer: TokenizerName = "ptb",
     df: DfName = "references",
+    images: Images = None,
+    clip: ScoringClip = None,
+    pretrained: Pretrained = None,
+    quick_gelu: QuickGelu = False,
+    clip_prefix: Prefix = None,
+    device: Device = "auto",
+    metric_function: MetricFunctions = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
     """Score captions against references, each metric with a 95% interval over images.
 
-    Needs nothing but the two files; METEOR also Java (pip install "vizer-core[java]"). Costs some
-    seconds for 5,000 images, and some ten more for METEOR. Prints a table; --json writes
+    Needs nothing but the two files; METEOR also Java (pip install "vizer-core[java]"), CLIPScore
+    the images and a CLIP. Costs some seconds for 5,000 images, some ten more for METEOR, and with
+    --images one pass of the CLIP. Prints a table; --json writes
     {"scores": {metric: {"mean", "low", "high", "n"}}, ...}, on the scale 0..1 (CIDEr 0..10).
     """
-    settings, draws = _settings(missing, tokenizer, df), {"resamples": resamples, "seed": seed}
-    keep_inputs(json_out, "--json", captions, references)
-    with errors_as_exit_status():
+    settings = _settings(
+        *(missing, tokenizer, df, metrics),
+        **{"images": images, "clip": clip, "pretrained": pretrained, "quick_gelu": quick_gelu},
+        **{"prefix": clip_prefix, "device": device, "functions": metric_function},
+    )
+    draws = {"resamples": resamples, "seed": seed}
+    read = (captions, references, *settings["clip"].files())
+    keep_inputs(json_out, "--json", *read, *metric_files(metric_function), images=_folder(images))
+    with errors_as_exit_status(*read, goes_on=False):
         result = _evaluations([captions], references, metrics, settings, draws)[0]
-        if json_out is not None:
-            result.write(json_out)
-        typer.echo(result.table())
+        show_and_write(result.table(), json_out, result.as_dict())
     if result.failed:
         raise typer.Exit(1)
 
@@ -121,10 +169,18 @@ def compare_command(
     against: Annotated[Path, typer.Option(help="The other system's captions, as COCO results.")],
     references: ReferenceFile,
     json_out: JsonOut = None,
+    overwrite: Overwrite = False,
     metrics: Metrics = "auto",
     missing: Missing = "error",
     tokenizer: TokenizerName = "ptb",
     df: DfName = "references",
+    images: Images = None,
+    clip: ScoringClip = None,
+    pretrained: Pretrained = None,
+    quick_gelu: QuickGelu = False,
+    clip_prefix: Prefix = None,
+    device: Device = "auto",
+    metric_function: MetricFunctions = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
@@ -134,16 +190,19 @@ def compare_command(
     interval, the p-value of a paired permutation test, and that p-value adjusted for the number of
     metrics (Holm). Needs and costs what two runs of `vizer evaluate` do.
     """
-    settings, draws = _settings(missing, tokenizer, df), {"resamples": resamples, "seed": seed}
-    keep_inputs(json_out, "--json", captions, against, references)
-    with errors_as_exit_status():
+    settings = _settings(
+        *(missing, tokenizer, df, metrics),
+        **{"images": images, "clip": clip, "pretrained": pretrained, "quick_gelu": quick_gelu},
+        **{"prefix": clip_prefix, "device": device, "functions": metric_function},
+    )
+    draws = {"resamples": resamples, "seed": seed}
+    read = (captions, against, references, *settings["clip"].files())
+    keep_inputs(json_out, "--json", *read, *metric_files(metric_function), images=_folder(images))
+    with errors_as_exit_status(*read, goes_on=False):
         from vizer_core.evaluate import compare
-        from vizer_core.store import write_json
 
         first, second = _evaluations([captions, against], references, metrics, settings, draws)
         result = compare(first, second, **draws)
-        if json_out is not None:
-            write_json(json_out, result.as_dict())
-        typer.echo(result.table())
+        show_and_write(result.table(), json_out, result.as_dict())
     if first.failed or second.failed:
         raise typer.Exit(1)

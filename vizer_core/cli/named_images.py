@@ -1,0 +1,85 @@
+"""Images of a command with their files' names, so that one which the model refuses is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vizer_core.cli.caption_lines import as_text, is_no_fault_of_an_image
+
+NAMED = 5  # of the images that are refused, at most so many are looked for before training
+
+
+@dataclass(frozen=True, eq=False)
+class NamedImages:
+    """An `ImageSource` that says which file an error is about."""
+
+    vlm: Any
+    images: Sequence[Any]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, count: int) -> NamedImages:
+        """Return the source of the first `count` images."""
+        return NamedImages(self.vlm, self.images[:count], self.names[:count])
+
+    def select(self, places: list[int]) -> Any:
+        """Encode the images at `places`; raise `ValueError` that names one which is refused."""
+        try:
+            return self.vlm.encode_image([self.images[i] for i in places])
+        except Exception as error:
+            if is_no_fault_of_an_image(error):
+                raise
+            for place in places:
+                if (fault := self.fault_of(place)) is not None:
+                    raise ValueError(_said([self.names[place]], fault)) from error
+            raise
+
+    def fault_of(self, place: int) -> Exception | None:
+        """Return the error with which the model refuses an image alone, or None."""
+        try:
+            self.vlm.encode_image([self.images[place]])
+        except Exception as error:
+            if is_no_fault_of_an_image(error):
+                raise
+            return error
+        return None
+
+
+def require_readable(source: NamedImages, folder: Path) -> None:
+    """Raise `ValueError` where the model refuses the images of the most unusual shapes.
+
+    The longest, the smallest and the largest are encoded, from the most unusual on until one
+    passes: some passes of a single image, before anything is trained.
+    """
+    from PIL import Image
+
+    sizes = []
+    for name in source.names:
+        with Image.open(folder if folder.is_file() else folder / name) as image:
+            sizes.append(image.size)
+    refused: dict[int, Exception] = {}
+    orders = (
+        lambda i: -max(sizes[i]) / min(sizes[i]),
+        lambda i: sizes[i][0] * sizes[i][1],
+        lambda i: -sizes[i][0] * sizes[i][1],
+    )
+    for unusual in orders:
+        for place in sorted(range(len(source)), key=unusual):
+            fault = refused.get(place) or source.fault_of(place)
+            if fault is None or len(refused) == NAMED:
+                break
+            refused[place] = fault
+    if refused:
+        names = [source.names[place] for place in refused]
+        raise ValueError(_said(names, next(iter(refused.values()))))
+
+
+def _said(names: Sequence[str], fault: Exception) -> str:
+    shown = ", ".join(map(as_text, names))
+    said = " ".join(str(fault).split()) or type(fault).__name__
+    return f"the model refuses {shown}: {said}. Leave it out of the folder, or cut it"
