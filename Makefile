@@ -9,9 +9,11 @@ WORKERS ?= 2
 EXTRAS := book,test,hub,java,scenegraph
 BIN := .venv/bin
 STAMP := .venv/.installed
+# the floors of pyproject.toml (tests/test_house.py compares them)
+OLDEST := transformers==5.21.0 peft==0.18.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env book html notebooks readme test test-slow lab lint check newest constraints lab-server
+.PHONY: help env book html notebooks readme test test-slow lab lint check newest oldest constraints lab-server
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +63,11 @@ newest: $(STAMP)  ## the newest versions that pyproject.toml allows, in .venv-ne
 	  $(PIP_ARGS) -e ".[$(EXTRAS)]"
 	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -q -n $(WORKERS) \
 	  -m "not slow and not network" tests/language tests/vlm tests/clip tests/captioners tests/cli
+
+oldest: env  ## the oldest transformers and peft that pyproject.toml allows, and the tests of models
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target .venv-oldest $(OLDEST)
+	OMP_NUM_THREADS=1 PYTHONPATH=.venv-oldest $(BIN)/python -m pytest -q -n $(WORKERS) \
+	  -m "not slow and not network" tests/language tests/vlm tests/vizer/test_lora.py
 
 constraints: env  ## write the versions that .venv holds into constraints.txt, once they pass
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from vizer_core.cli import app
 from vizer_core.micro import unlabelled_stream
+from vizer_core.store import load_manifest
 
 RUNNER = CliRunner()
 PICTURES = 24
@@ -33,7 +34,7 @@ def test_a_captioner_is_trained_and_then_captions_a_folder(folder, tmp_path):
     done = run("train-captioner", "--captions", 64, "--epochs", 1, "--out", adaptor)
     assert done.exit_code == 0, done.output
     assert adaptor.is_file() and not adaptor.with_suffix(".run.safetensors").exists()
-    done = run("caption", folder, "--method", "maccap_pass", "--adaptor", adaptor, "--json", out)
+    done = run("caption", folder, "--method", "maccap_pass", "--captioner", adaptor, "--json", out)
     assert done.exit_code == 0, done.output
     assert "skipped 1 of 25 files" in done.output
     assert len(json.loads(out.read_text())) == PICTURES
@@ -45,7 +46,7 @@ def test_the_noise_of_a_training_can_be_chosen(variance, kind, tmp_path):
     options = ["--captions", 32, "--epochs", 1, "--variance", variance]
     done = run("train-captioner", *options, "--out", out)
     assert done.exit_code == 0, done.output
-    assert json.loads(out.with_suffix(".json").read_text())["config"]["noise"]["kind"] == kind
+    assert load_manifest(out)["config"]["noise"]["kind"] == kind
 
 
 def test_one_picture_without_training(folder):

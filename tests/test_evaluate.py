@@ -112,7 +112,53 @@ def test_features_give_clipscore_refclipscore_and_self_retrieval():
     assert means == pytest.approx(
         {"clipscore": 2.5, "clip_cosine": 1, "refclipscore": 5 / 3.5, "self_retrieval_r1": 1}
     )
-    assert "gallery:12|encoder:identity" in result.signatures["self_retrieval_r1"]
+    assert "gallery:12|encoder:identity|prefix:none" in result.signatures["self_retrieval_r1"]
+    assert "w:2.5|clamp:pair|encoder:identity|prefix:none|" in result.signatures["clipscore"]
+    assert "w:2.5|clamp:image only|encoder:" in result.signatures["refclipscore"]
+
+
+class Reader:
+    """An encoder that keeps what it read."""
+
+    name = "reader"
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def encode_text(self, texts: list[str]) -> torch.Tensor:
+        self.read += texts
+        return torch.eye(12)[torch.arange(len(texts)) % 12]
+
+
+@pytest.mark.parametrize(
+    ("options", "prefix", "signed"),
+    [
+        ({}, "A photo depicts ", 'encoder:reader|prefix:"A photo depicts "|'),
+        ({"prefix": ""}, "", "encoder:reader|prefix:none|"),
+    ],
+)
+def test_a_prefix_that_is_signed_stood_before_every_text(options, prefix, signed):
+    reader, pairs = Reader(), [["a dog", "a cat"]] * 12
+    captions = list(GOOD.values())
+    inputs = Inputs(image_features=torch.eye(12)).encoded(
+        reader, captions, references=pairs, **options
+    )
+    every = captions + [reference for texts in pairs for reference in texts]
+    assert reader.read == [prefix + text for text in every]
+    result = score(GOOD, ["clipscore", "refclipscore", "self_retrieval"], inputs=inputs)
+    assert all(signed in signature for signature in result.signatures.values())
+    bare = Inputs(image_features=torch.eye(12)).encoded(Reader(), captions)
+    assert bare.reference_features is None
+
+
+def test_scores_with_and_without_a_prefix_are_not_compared():
+    given = Inputs(image_features=torch.eye(12))
+    one, other = (
+        score(GOOD, ["clipscore"], inputs=given.encoded(Reader(), list(GOOD.values()), prefix=p))
+        for p in ("", "A photo depicts ")
+    )
+    with pytest.raises(ValueError, match=r"other settings: .*prefix:none.* against .*A photo dep"):
+        compare(one, other)
 
 
 def test_feature_rows_must_fit():
@@ -255,6 +301,34 @@ def test_compare_command(files):
     assert done.exit_code == 0, done.output
     difference = json.loads((files / "d.json").read_text())["differences"]["rouge_l"]
     assert difference["low"] > 0 and difference["p_holm"] < 0.01
+
+
+def test_captions_of_cocos_files_meet_cocos_annotations(files):
+    """As `vizer caption FOLDER --json` writes them; one system by names, the other by numbers."""
+    names = {i: f"COCO_val2014_{i:012d}.jpg" for i in REFERENCES}
+    write_results(files / "named.json", {names[i]: text for i, text in GOOD.items()})
+    for with_images in (True, False):
+        content = json.loads((files / "refs.json").read_text())
+        if with_images:
+            content["images"] = [{"id": i, "file_name": name} for i, name in names.items()]
+        (files / "coco.json").write_text(json.dumps(content))
+        shared = ("--references", files / "coco.json", "--metrics", "rouge_l")
+        done = vizer(
+            *("evaluate", "--captions", files / "named.json", *shared),
+            *("--json", files / f"{with_images}.json"),
+        )
+        assert done.exit_code == 0, done.output
+        found = json.loads((files / f"{with_images}.json").read_text())["scores"]["rouge_l"]["mean"]
+        assert found == pytest.approx(score(GOOD, ["rouge_l"]).scores["rouge_l"].mean)
+        done = vizer(
+            *("compare", "--captions", files / "named.json", "--against", files / "bad.json"),
+            *shared,
+        )
+        assert done.exit_code == 0, done.output
+    write_results(files / "named.json", {"cat.jpg": "a cat"})
+    done = vizer("evaluate", "--captions", files / "named.json", *shared)
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1
+    assert "first 'cat.jpg'" in done.stderr and "coco.json has 0." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vizer_core"
 RANKS = {
     "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0, "processes": 0,
-    "cache_argument": 0,
+    "cache_argument": 0, "overflow": 0,
     "data": 1, "metrics": 1, "tracking": 1, "sharding": 1,
     "clip": 2, "language": 2, "vlm": 2,
     "micro": 3, "gap": 3, "textonly": 3, "costs": 3,
@@ -263,6 +263,14 @@ def test_every_chapter_in_the_paper_map_exists():
 def test_conda_users_get_the_packages_of_make_env():
     extras = re.search(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert extras and f"-e .[{extras[1]}]" in (ROOT / "environment.yml").read_text()
+
+
+def test_the_oldest_versions_are_the_floors_that_pyproject_allows():
+    pinned = re.search(r"^OLDEST := (.+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    project = (ROOT / "pyproject.toml").read_text()
+    for name, version in (word.split("==") for word in pinned[1].split()):
+        floor = re.search(rf'"{name}>=([\d.]+),', project)
+        assert floor and version == floor[1] + ".0", f"{name}: make oldest tries {version}"
 
 
 def test_colab_keeps_its_own_torch():

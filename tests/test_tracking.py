@@ -165,8 +165,8 @@ def test_tensorboard_writes_its_events_where_it_is_installed(tmp_path):
 def test_no_command_reports_unless_it_is_told_to():
     import inspect
 
-    from vizer_core.cli.caption import train_captioner_command
     from vizer_core.cli.enhance import enhance_command
+    from vizer_core.cli.train_captioner import train_captioner_command
 
     for command in (train_captioner_command, enhance_command):
         assert inspect.signature(command).parameters["report_to"].default is None

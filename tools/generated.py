@@ -1,4 +1,4 @@
-"""Write the pages that are made from files: result tables, notebook list, names of the package.
+"""Write the pages that are made from files: result tables, notebook list, names, commands.
 
 Each lands in book/_generated/ (not committed) and is included by a page of the book, so a table in
 the book cannot differ from the file it came from. `tools.book` calls this before Sphinx.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.api_pages import api_markdown
+from tools.command_page import commands_markdown
 from tools.micro_page import write_micro_pages
 from tools.planning_page import write_planning_pages
 from tools.results_pages import write_result_pages
@@ -58,6 +59,7 @@ def write_all(root: Path) -> None:
     pages = {
         "notebooks.md": notebooks_markdown(chapters(root)),
         "api.md": api_markdown(root / "vizer_core"),
+        "command_line.md": commands_markdown(),
     }
     for name, text in pages.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")

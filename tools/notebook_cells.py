@@ -120,11 +120,12 @@ def normalise(notebook: Any, name: str) -> Any:
     for cell in notebook["cells"]:
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in CELL_METADATA}
         if cell["cell_type"] == "code":
-            cell["outputs"] = [
+            kept = [
                 plain_output(output)
                 for output in cell["outputs"]
                 if output.get("name") != "stderr" and not _is_progress_bar(output)
             ]
+            cell["outputs"] = joined_prints(kept)
     notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -147,6 +148,23 @@ def number_cells(notebook: Any, chapter: str) -> None:
     for cell in fresh:
         number += 1
         cell["id"] = f"nb{chapter}-c{number:02d}"
+
+
+def joined_prints(outputs: list[Any]) -> list[Any]:
+    """Join printed lines that follow each other: a kernel cuts them wherever it happened to flush.
+
+    >>> one, two = ({"output_type": "stream", "name": "stdout", "text": t} for t in ("a", "b"))
+    >>> joined_prints([one, two])
+    [{'output_type': 'stream', 'name': 'stdout', 'text': 'ab'}]
+    """
+    found: list[Any] = []
+    for output in outputs:
+        if found and output["output_type"] == found[-1]["output_type"] == "stream":
+            text = str(found[-1]["text"]) + str(output["text"])
+            found[-1] = nbformat.from_dict(found[-1] | {"text": text})
+        else:
+            found.append(output)
+    return found
 
 
 def plain_output(output: Any) -> Any:

@@ -7,7 +7,7 @@
 
 A notebook is written only here: from a clean kernel, with stable cell ids, without timing, and with
 `metadata.vizer` saying what code made the outputs. A run that changes no output leaves the file
-untouched, so running twice gives no diff.
+untouched, whatever the run took and wherever it ran, so running twice gives no diff.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ KERNEL_ENVIRONMENT = {
     "JUPYTER_PREFER_ENV_PATH": "1",
 }
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?")
+CIRCUMSTANCES = ("seconds", "device")  # of a run, which no output depends on
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = 0.05, 0.02
 
 
@@ -129,17 +130,29 @@ def stamped(notebook: Any, root: Path, seconds: float) -> Any:
 
 
 def save(path: Path, notebook: Any) -> bool:
-    """Write a notebook unless only its run time differs from the file; tell whether it wrote."""
+    """Write a notebook unless the file says the same already; tell whether it wrote."""
     text = nbformat.writes(notebook) + "\n"
-    if path.is_file() and _timeless(path.read_text(encoding="utf-8")) == _timeless(text):
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return True
 
 
-def _timeless(text: str) -> str:
-    return re.sub(r'"seconds": [\d.]+', "", text)
+def finished(fresh: Any, stored: Any, path: Path, root: Path, seconds: float) -> Any:
+    """Stamp a notebook that has run and write its cost table.
+
+    Where all else is as it was stored, so are the run time and the machine: `make book` leaves a
+    checkout as it was.
+    """
+    fresh = stamped(normalise(fresh, path.name), root, seconds)
+    measured = measured_costs(root / MEASURED)
+    before = stored["metadata"].get("vizer", {})
+    as_before = copy.deepcopy(fresh)
+    as_before["metadata"]["vizer"] |= {k: before[k] for k in CIRCUMSTANCES if k in before}
+    as_before = write_cost_table(as_before, chapter_of(path), measured)
+    same = nbformat.writes(as_before) == nbformat.writes(stored)
+    return as_before if same else write_cost_table(fresh, chapter_of(path), measured)
 
 
 def headline(notebook: Any) -> list[tuple[str, list[float]]]:
@@ -193,11 +206,12 @@ def run(root: Path, names: list[str], *, everything: bool, progress: bool = True
         except CellExecutionError as error:
             faults.append(f"{path.name}: {error}")
             continue
-        fresh = stamped(normalise(fresh, path.name), root, seconds)
         try:
-            fresh = write_cost_table(fresh, chapter_of(path), measured_costs(root / MEASURED))
+            stored = nbformat.read(path, as_version=4)
+            fresh = finished(fresh, stored, path, root, seconds)
         except ValueError as error:
             faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
+            continue
         wrote = save(path, fresh)
         print(f"{path.name}: {seconds:.1f} s, {'written' if wrote else 'same outputs as before'}")
     return faults

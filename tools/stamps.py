@@ -51,7 +51,10 @@ def core_sha256(notebook: Any, root: Path) -> str:
 
 def dependencies(sources: Iterable[str], root: Path) -> list[Path]:
     """List the package's files that these sources import, with all that those import in turn."""
+    sources = list(sources)
     waiting = set().union(*(imported_modules(source) for source in sources))
+    if any(SHELL_CALL.search(source) for source in sources):
+        waiting.add(f"{PACKAGE}.cli")
     seen: set[Path] = set()
     done: set[str] = set()
     while waiting:
@@ -74,14 +77,14 @@ def dependencies(sources: Iterable[str], root: Path) -> list[Path]:
 def imported_modules(source: str) -> set[str]:
     """Return the dotted names of the package that a source may import.
 
-    Names in strings count too (a lazy import is a string), and a call of the command line counts
-    as an import of it.
+    Names in strings count too: a lazy import is a string. A call of the command line in a cell
+    counts as an import of it (`dependencies`), its name in a message of the package does not.
 
     >>> sorted(imported_modules("from vizer_core.gap import stats"))
     ['vizer_core.gap', 'vizer_core.gap.stats']
     """
     plain = "\n".join(line for line in source.splitlines() if not re.match(r"\s*[!%]", line))
-    names: set[str] = {f"{PACKAGE}.cli"} if SHELL_CALL.search(source) else set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(plain)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}

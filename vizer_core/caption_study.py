@@ -68,9 +68,11 @@ FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
 ADAPTOR_ADVICE = """\
 Train them with `vizer train-captioner --method NAME --clip ViT-B-32 --pretrained openai
 --language-model facebook/opt-1.3b --corpus CAPTIONS.json --out FOLDER/NAME.safetensors`, NAME being
-maccap, capdec and decap (hours of a GPU each), and set VIZER_ADAPTORS to FOLDER. maccap-clean,
--weak and -strong are --method maccap with --variance 0, 0.0016 and 0.05. With --dtype bfloat16 (a
-T4: float16) training takes a fraction of the time; then set VIZER_DTYPE to the same."""
+maccap, capdec and decap (hours of a GPU each), and set VIZER_ADAPTORS to FOLDER. The last two have
+one prefix position, as in the paper's tables; for maccap's decoder in all rows, as the micro models
+have, give --method capdec_same_decoder and decap_same_decoder. maccap-clean, -weak and -strong are
+--method maccap with --variance 0, 0.0016 and 0.05. With --dtype bfloat16 (a T4: float16) training
+takes a fraction of the time; then set VIZER_DTYPE to the same."""
 
 
 @dataclass(frozen=True, eq=False)

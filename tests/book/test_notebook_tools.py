@@ -177,8 +177,10 @@ def test_imports_are_followed_and_weights_count(checkout):
 
 def test_lazy_imports_and_the_command_line_count_as_imports():
     assert imported_modules('f("vizer_core.gap")') == {"vizer_core.gap"}
-    assert imported_modules("!vizer gap --help") == {"vizer_core.cli"}
     assert imported_modules("%matplotlib inline\nimport os") == set()
+    cli = notebooks.ROOT / "vizer_core" / "cli" / "gap.py"
+    assert cli in dependencies(["!vizer gap --help"], notebooks.ROOT)
+    assert cli not in dependencies(["from vizer_core.gap import measure_gap"], notebooks.ROOT)
 
 
 def test_prose_does_not_change_the_code_hash(stored):
@@ -354,3 +356,35 @@ def test_a_stale_cost_table_and_an_unpriced_chapter_are_faults(stored, checkout)
 
 def test_a_chapter_is_named_by_its_notebook_without_the_number(tmp_path):
     assert chapter_of(tmp_path / "04_umap.ipynb") == "umap"
+
+
+def run_of(seconds, device, printed="gap 0.78"):
+    """Return chapter 9's notebook as a run left it, with its cost table."""
+    notebook = with_costs("## What it costs\n\nMy words.")
+    cell = nbformat.v4.new_code_cell("print(gap)", id="09-1")
+    cell["outputs"] = [nbformat.v4.new_output("stream", name="stdout", text=printed)]
+    notebook["cells"].append(cell)
+    notebook["cells"][0]["id"] = "09-0"
+    notebook["metadata"]["vizer"] |= {"seconds": seconds, "device": device}
+    return notebook
+
+
+@pytest.mark.parametrize(("printed", "kept"), [("gap 0.78", True), ("gap 0.77", False)])
+def test_a_run_that_only_took_longer_leaves_the_notebook_as_it_was(
+    printed, kept, checkout, tmp_path, monkeypatch
+):
+    def stamp(notebook, root, seconds):
+        notebook["metadata"]["vizer"] = {"seconds": seconds, "device": "another CPU"}
+        return notebook
+
+    monkeypatch.setattr(notebooks, "stamped", stamp)
+    path = tmp_path / "09_mapper.ipynb"
+    finish = notebooks.finished
+    first = finish(run_of(0, ""), run_of(0, ""), path, checkout, 61.0)
+    again = finish(run_of(0, "", printed), first, path, checkout, 119.0)
+    assert (again == first) is kept
+    seconds = again["metadata"]["vizer"]["seconds"]
+    assert seconds == (61.0 if kept else 119.0)
+    assert f"about {round(seconds / 60)} |" in again["cells"][0]["source"]
+    notebooks.save(path, first)
+    assert notebooks.save(path, again) is not kept

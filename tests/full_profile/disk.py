@@ -47,8 +47,9 @@ def make_disk(root: Path) -> dict[str, str]:
     models = ("--clip", clip, "--language-model", opt)
     train_adaptors(root, root / "adaptors")
     for name in ("maccap", "capdec", "decap"):
-        vizer("caption", data / "val2014", "--method", name, *models, "--corpus", corpus,
-              "--adaptor", root / "adaptors" / f"{name}.safetensors",
+        memory = ("--corpus", corpus) if name == "decap" else ()
+        vizer("caption", data / "val2014", "--method", name, *models, *memory,
+              "--captioner", root / "adaptors" / f"{name}.safetensors",
               "--json", data / "captions" / f"{name}.json")  # fmt: skip
     return {
         "VIZER_PROFILE": "full",
