@@ -7,7 +7,7 @@ every `sampled_` metric need.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 
@@ -87,3 +87,70 @@ class Sample:
 
 
 Decoding: TypeAlias = Greedy | Beam | Sample
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a caption is to be written; None leaves it to the method or the model.
+
+    Raises `ValueError` where beams and a temperature are both asked for.
+    """
+
+    prompt: str | None = None
+    max_tokens: int | None = None
+    beams: int | None = None
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        self.rule(Greedy())
+
+    def rule(self, default: Decoding) -> Decoding:
+        """Return the rule of decoding that is meant.
+
+        >>> Style(beams=3).rule(Greedy(16))
+        Beam(width=3, max_tokens=16, length_penalty=1.0)
+        """
+        return decoding_with(
+            default, max_tokens=self.max_tokens, beams=self.beams, temperature=self.temperature
+        )
+
+    def given(self) -> dict[str, Any]:
+        """Return what was asked for, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def decoding_with(
+    default: Decoding,
+    *,
+    max_tokens: int | None = None,
+    beams: int | None = None,
+    temperature: float | None = None,
+) -> Decoding:
+    """Return the rule that is asked for; what is None is as in `default`.
+
+    `beams` asks for beam search (1: greedy), `temperature` for drawing (0: greedy). Raises
+    `ValueError` where both are asked for.
+
+    >>> decoding_with(Beam(4, max_tokens=16, length_penalty=0.5), max_tokens=8)
+    Beam(width=4, max_tokens=8, length_penalty=0.5)
+    >>> decoding_with(Greedy(), beams=3)
+    Beam(width=3, max_tokens=24, length_penalty=1.0)
+    >>> decoding_with(Beam(4), temperature=0.7)
+    Sample(temperature=0.7, top_p=1.0, max_tokens=24)
+    """
+    limit = default.max_tokens if max_tokens is None else max_tokens
+    wide, drawn = (beams or 1) > 1, (temperature or 0) > 0
+    if wide and drawn:
+        raise ValueError(
+            f"beams={beams} keeps the likeliest words and temperature={temperature:g} draws them: "
+            "give one of the two"
+        )
+    if wide:
+        same = default if isinstance(default, Beam) else Beam()
+        return replace(same, width=beams, max_tokens=limit)
+    if drawn:
+        same = default if isinstance(default, Sample) else Sample()
+        return replace(same, temperature=temperature, max_tokens=limit)
+    if beams is not None or temperature is not None:
+        return Greedy(limit)
+    return replace(default, max_tokens=limit)

@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
@@ -41,7 +41,7 @@ def profile() -> Profile:
         raise ValueError(
             f"VIZER_PROFILE={name!r}: wanted 'micro' (offline, CPU) or 'full' (GPU, hub)"
         )
-    return Profile(name=name, seed=int(os.environ.get("VIZER_SEED", "0")))
+    return Profile(name=cast(ProfileName, name), seed=int(os.environ.get("VIZER_SEED", "0")))
 
 
 def expect(holds: object) -> None:

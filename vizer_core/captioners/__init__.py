@@ -7,7 +7,6 @@
 - `magic` (on `magic_scores`), `zerocap` (on `zerocap_steps`), `socratic` (on `socratic_words`):
   nothing is trained
 - `oracle`, `mean_shift`, `blind`: the upper row and the controls, around another captioner
-- `micro_adaptor`: the trained parts that are shipped for the micro models
 - `systems`: what each of them needs, and how the trained ones are trained, as data
 """
 

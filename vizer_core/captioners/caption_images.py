@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from tqdm.auto import tqdm
 
 from vizer_core.captioners.protocol import Captioner
 from vizer_core.clip.protocol import Images, ImageTextEncoder
+from vizer_core.runtime import seeded
 
 
 def caption_images(
@@ -34,3 +37,25 @@ def caption_images(
         read = encoder.image_states if captioner.reads_patches else encoder.encode_image
         captions += captioner.caption(read(batch), generator=generator)
     return captions
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionerWithEncoder:
+    """A captioner that holds the CLIP it reads images through: call it with images."""
+
+    captioner: Captioner
+    encoder: ImageTextEncoder
+
+    @property
+    def name(self) -> str:
+        """The system's name in results."""
+        return self.captioner.name
+
+    def __call__(
+        self, images: Images, *, batch_size: int = 64, generator: torch.Generator | None = None
+    ) -> list[str]:
+        """Write one caption an image; what is drawn comes from `generator`, or from seed 0."""
+        draws = seeded(0) if generator is None else generator
+        return caption_images(
+            self.captioner, self.encoder, images, batch_size=batch_size, generator=draws
+        )

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.clip import ImageStates
+from vizer_core.clip.protocol import Images as PilImages
 from vizer_core.shapes import require_unit_norm
 
 Images: TypeAlias = ImageStates | Float[Tensor, "n d"]
@@ -27,6 +28,21 @@ class Captioner(Protocol):
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
         """Caption n images from their states, or from `image_features` where those are enough."""
+
+
+@runtime_checkable
+class ImageCaptioner(Protocol):
+    """Writes one caption an image from the images themselves.
+
+    A vision-language model is one, and so is a captioner that holds its encoder.
+    """
+
+    name: str
+
+    def __call__(
+        self, images: PilImages, *, batch_size: int = 64, generator: torch.Generator | None = None
+    ) -> list[str]:
+        """Caption n images, `batch_size` at a time; `generator` is for what is drawn."""
 
 
 def image_features_of(images: Images) -> Float[Tensor, "n d"]:

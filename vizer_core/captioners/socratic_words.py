@@ -61,19 +61,3 @@ def find_words(
         best = scores.sort(dim=1, descending=True, stable=True).indices[:, : words.top].tolist()
         columns.append([Finding(words.name, tuple(words.words[i] for i in row)) for row in best])
     return list(zip(*columns))
-
-
-def micro_word_lists(
-    places: Sequence[str], *, top_objects: int = 3, top_places: int = 1
-) -> tuple[WordList, WordList]:
-    """Return the micro world's objects and some of its places, by name, as word lists."""
-    from vizer_core.micro.lexicon import OBJECTS, PLACE_BY_NAME
-
-    unknown = sorted(set(places) - set(PLACE_BY_NAME))
-    if unknown:
-        raise ValueError(f"no such places: {unknown}; wanted some of {sorted(PLACE_BY_NAME)}")
-    objects = WordList.from_template(
-        "objects", [kind.name for kind in OBJECTS], "a photo of a {}", top=top_objects
-    )
-    phrases = [PLACE_BY_NAME[place].phrases[0] for place in places]
-    return objects, WordList.from_template("place", phrases, "a photo {}", top=top_places)

@@ -4,20 +4,26 @@ Exit status: 0 done, 1 failed (the message says why; none if the reader of a pip
 wrong use of the command line.
 
 - `scores`, `score_inputs`: evaluate, compare; `features`: features; `gap`: gap; `vqa`: vqa
-- `lab`: lab
 - `train_captioner`: train-captioner; `caption`: caption; `enhance`: fit-mapper, enhance
 - `app`, `encoders`, `models`, `captioner_options`, `decoding_options`: what the commands share
 - `examples`: what the help of each command ends with
+
+Other packages add commands by entry points of the group `vizer_core.commands`: each names a
+function that is given `app`.
 """
 
 from vizer_core.cli import train_captioner, caption, enhance, features, gap, vqa  # isort: skip
-from vizer_core.cli import lab, scores  # isort: skip
+from vizer_core.cli import scores  # isort: skip
 from vizer_core.cli.app import app
-from vizer_core.cli.examples import epilog
+from vizer_core.cli.examples import EXAMPLES, epilog
+from vizer_core.shipped import declared
 
+for _entry in declared("vizer_core.commands"):
+    _entry.load()(app)
 for _command in app.registered_commands:
-    _command.epilog = epilog(_command.name)
+    if _command.name in EXAMPLES:
+        _command.epilog = epilog(_command.name)
 
 __all__ = [
-    "app", "caption", "enhance", "features", "gap", "lab", "scores", "train_captioner", "vqa",
+    "app", "caption", "enhance", "features", "gap", "scores", "train_captioner", "vqa",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,22 +36,27 @@ from vizer_core.cli.captioner_options import (
     Pretrained,
     QuickGelu,
     captioner_file,
-    require_corpus,
 )
-from vizer_core.cli.decoding_options import BatchSize, Beams, MaxTokens, Prompt, Temperature
+from vizer_core.cli.decoding_options import (
+    BatchSize,
+    Beams,
+    MaxTokens,
+    Prompt,
+    Temperature,
+    style_of,
+)
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.ignored import METHODS, TRAINED, given_options, refuse_unused
-from vizer_core.cli.make_captioner import Style, captioner_of, require_adaptor
 from vizer_core.cli.models import (
     MICRO_LM,
-    adapter_of,
-    dtype_of,
     image_files,
     language_model_of,
     read_pictures,
-    require_dtype,
     vlm_of,
 )
+
+if TYPE_CHECKING:
+    from vizer_core.decoding import Style
 
 BATCH = 64  # images in one pass of a process
 Writer = Callable[[list[int], Any], list[str]]  # places of images, what draws -> captions
@@ -61,6 +66,7 @@ def _vlm_writer(
     pictures: Any, model: str, adapter: str | None, style: Style, *, device: str, dtype: str
 ) -> tuple[Writer, dict[str, Any]]:
     """Load a vision-language model and, where given, its adapter; also say what was loaded."""
+    from vizer_core.models import adapter_of, dtype_of, require_dtype
     from vizer_core.store import files_digest
     from vizer_core.vizer import load_adapter
 
@@ -106,6 +112,9 @@ def _zero_shot_writer(
 ) -> tuple[Writer, dict[str, Any]]:
     """Load the models of a zero-shot method; also say what was loaded."""
     from vizer_core.captioners import caption_images
+    from vizer_core.captioners.by_method import WITH_MEMORY, Parts, captioner_of, require_adaptor
+    from vizer_core.data.corpus import load_corpus, require_corpus
+    from vizer_core.models import dtype_of, is_micro
     from vizer_core.store import files_digest
 
     clip, language_model, captioner = (
@@ -115,15 +124,18 @@ def _zero_shot_writer(
     if method in TRAINED:
         require_adaptor(method, captioner, models=(clip, language_model))
     encoder = clip_encoder(clip, options["pretrained"], device, options["quick_gelu"])
-    options = options | {"micro": clip == "micro"}
     lm = None if method == "clipre" else language_model_of(language_model, device, dtype)
-    captioned = captioner_of(method, encoder, lm, options, style)
+    memory: tuple[str, ...] = ()
+    if method in WITH_MEMORY:
+        memory = load_corpus(options["corpus"], options["memory"]).captions
+    parts = Parts(captioner, memory, micro=is_micro(encoder), seed=options["seed"])
+    captioned = captioner_of(method, encoder, lm, parts, style)
     job = {"method": method, "clip": encoder.fingerprint}
     if lm is not None:
         job |= {"language_model": lm.fingerprint, "dtype": dtype_of(lm)}
     if captioner is not None:
         job["captioner"] = files_digest({"captioner": captioner})
-    if method in ("clipre", "decap"):
+    if method in WITH_MEMORY:
         corpus = Path(options["corpus"])
         job["corpus"] = files_digest({"corpus": corpus}) if corpus.is_file() else str(corpus)
         job["memory"] = options["memory"]
@@ -193,7 +205,7 @@ def caption_command(
     options = {"adapter": adapter, "captioner": captioner, "clip": clip, "pretrained": pretrained,
                "quick_gelu": quick_gelu, "language_model": language_model, "corpus": corpus,
                "memory": memory}  # fmt: skip
-    style = Style(prompt, max_tokens, beams, temperature)
+    style = style_of(prompt, max_tokens, beams, temperature)
     refuse_unused(method, given_options())
     models = (pretrained, captioner, adapter, *((clip, language_model) if method else (model,)))
     keep_inputs(json_out, "--json", corpus, *models, images=images)

@@ -22,32 +22,13 @@ def run_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.run")
 
 
-def settings_of(
-    method: str, *, micro: bool, encoder: Any, lm: Any, epochs: int | None, at_once: int | None,
-    variance: float | None,
-) -> tuple[Any, Any]:  # fmt: skip
-    """Return the trained part's sizes, from the models, and the settings that were asked for."""
-    from dataclasses import replace
-
-    from vizer_core.textonly import GaussianNoise, NoNoise
-    from vizer_core.textonly.presets import TRAININGS
-
-    training = TRAININGS[method]
-    shape = training.sizes(clip_width=encoder.embed_dim, lm_width=lm.width, micro=micro)
-    config = training.micro if micro else training.paper
-    config = replace(config, epochs=epochs or config.epochs, captions_at_once=at_once)
-    if variance is None:
-        return shape, config
-    return shape, replace(config, noise=GaussianNoise(variance) if variance else NoNoise())
-
-
 def job_of(
     method: str, config: Any, texts: Sequence[str], encoder: Any, lm: Any, seed: int
 ) -> dict[str, Any]:
     """Return what a run works on, as plain values: content, not names of files."""
     from hashlib import sha256
 
-    from vizer_core.cli.models import dtype_of
+    from vizer_core.models import dtype_of
 
     digest = sha256("\n".join(texts).encode()).hexdigest()[:12]
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vizer_core.decoding import Decoding
+    from vizer_core.decoding import Decoding, Style
 
 Prompt = Annotated[
     str | None,
@@ -37,32 +37,22 @@ def decoding_of(
 
     --beams asks for beams (of 1: greedy), --temperature for drawing (at 0: greedy). Both at once
     end the command with status 2, unless one of them is greedy.
-
-    >>> from vizer_core.decoding import Beam, Greedy
-    >>> decoding_of(Beam(4, max_tokens=16, length_penalty=0.5), max_tokens=8)
-    Beam(width=4, max_tokens=8, length_penalty=0.5)
-    >>> decoding_of(Greedy(), beams=3)
-    Beam(width=3, max_tokens=24, length_penalty=1.0)
-    >>> decoding_of(Beam(4), temperature=0.7)
-    Sample(temperature=0.7, top_p=1.0, max_tokens=24)
     """
-    from dataclasses import replace
+    from vizer_core.decoding import decoding_with
 
-    from vizer_core.decoding import Beam, Greedy, Sample
-
-    limit = default.max_tokens if max_tokens is None else max_tokens
-    wide, drawn = (beams or 1) > 1, (temperature or 0) > 0
-    if wide and drawn:
+    if (beams or 1) > 1 and (temperature or 0) > 0:
         raise typer.BadParameter(
             f"--beams {beams} keeps the likeliest words and --temperature {temperature:g} draws "
             "them: give one of the two"
         )
-    if wide:
-        same = default if isinstance(default, Beam) else Beam()
-        return replace(same, width=beams, max_tokens=limit)
-    if drawn:
-        same = default if isinstance(default, Sample) else Sample()
-        return replace(same, temperature=temperature, max_tokens=limit)
-    if beams is not None or temperature is not None:
-        return Greedy(limit)
-    return replace(default, max_tokens=limit)
+    return decoding_with(default, max_tokens=max_tokens, beams=beams, temperature=temperature)
+
+
+def style_of(
+    prompt: str | None, max_tokens: int | None, beams: int | None, temperature: float | None
+) -> Style:
+    """Return how captions are to be written; end with status 2 where options exclude others."""
+    from vizer_core.decoding import Greedy, Style
+
+    decoding_of(Greedy(), beams=beams, temperature=temperature)
+    return Style(prompt, max_tokens, beams, temperature)

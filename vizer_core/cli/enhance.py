@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,50 +26,14 @@ from vizer_core.cli.app import (
     say,
 )
 from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
-from vizer_core.cli.models import MICRO_VLMS, read_pictures, require_there, vlm_of
+from vizer_core.cli.models import read_pictures, require_there, vlm_of
 from vizer_core.cli.named_images import NamedImages, require_readable
-from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER, learning_rate_of
+from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER
 from vizer_core.cli.phase_two import enhance, require_images, require_memory
+from vizer_core.shipped import shipped_names
 
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
 Pictures = Annotated[Path, typer.Option("--images", help="A folder of images; no label is read.")]
-
-
-def _fit(source: NamedImages, *, objective: str, seed: int, folder: Path) -> Any:
-    """Fit a mapper on the model's own captions: read as text, or in the context of their image.
-
-    Captions and states go to `folder` shard by shard, so that a stopped command goes on from there.
-    """
-    from dataclasses import replace
-
-    from vizer_core.decoding import Greedy, Sample
-    from vizer_core.runtime import seeded
-    from vizer_core.vizer import (
-        MapperConfig,
-        fit_mapper,
-        generated_states,
-        read_back_states,
-        shared_work,
-    )
-    from vizer_core.vizer.train_mapper import MAPPER_FIT
-
-    vlm, count = source.vlm, len(source)
-    if count < 20:
-        raise ValueError(f"{count} pictures are too few to fit a mapper on: wanted at least 20")
-    in_context = objective == "image_context"
-    read, rule = (generated_states, Greedy()) if in_context else (read_back_states, Sample())
-    job = {"vlm": vlm.fingerprint, "read": read.__name__,
-           "pictures": _digest(source.names)}  # fmt: skip
-    found = shared_work.states_in_shards(
-        lambda part, generator: read(vlm, part, decoding=rule, generator=generator),
-        source, folder, job=job, rule=rule, seed=seed, size=shared_work.SHARD,
-    )  # fmt: skip
-    shape = MapperConfig(found.states.shape[1], found.image_features.shape[1], layer_norm=True)
-    config = replace(MAPPER_FIT, held_out=max(2, min(500, count // 5)))
-    features = found.image_features.to(vlm.device)
-    return fit_mapper(
-        found.states.to(vlm.device), features, shape=shape, config=config, generator=seeded(seed)
-    )
 
 
 def _images_of(vlm: Any, folder: Path) -> NamedImages:
@@ -83,16 +46,9 @@ def _images_of(vlm: Any, folder: Path) -> NamedImages:
 
 def _record_of(out: Path, images: Path, model: str) -> Path:
     """Return where an adapter's run is recorded; end with status 2 if it lies in what is read."""
-    keep_folders(out, images, *([] if model in MICRO_VLMS else [model]))
+    keep_folders(out, images, *([] if model in shipped_names("vlm") else [model]))
     keep_apart(images, out)
     return out / RUN / JOB
-
-
-def _digest(names: Sequence[str]) -> str:
-    """Return a digest of file names in 16 hex digits; they may be no UTF-8."""
-    from hashlib import sha256
-
-    return sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _say(fitted: Any) -> None:
@@ -140,6 +96,7 @@ def fit_mapper_command(
     with errors_as_exit_status(model):
         from vizer_core.processes import is_main_process
         from vizer_core.vizer import save_mapper
+        from vizer_core.vizer.phase_two import fit_on_own_captions
 
         require_there(images)
         require_ours(record)
@@ -148,7 +105,9 @@ def fit_mapper_command(
         job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names),
                "objective": objective, "seed": seed}  # fmt: skip
         same_job(record, job, of=str(record.parent))
-        fitted = _fit(source, objective=objective, seed=seed, folder=record.parent)
+        fitted = fit_on_own_captions(
+            vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
+        )
         if is_main_process():
             made_by = {"objective": objective, "pictures": len(source)}
             save_mapper(out, fitted, vlm, made_by=made_by)
@@ -228,7 +187,7 @@ def enhance_command(
         vlm.recompute = recompute
         require_memory(vlm, objective, images_per_step, images_at_once)
         require_images(len(source := _images_of(vlm, images)), images)
-        rate = learning_rate_of(objective) if learning_rate is None else learning_rate
+        rate = _rate(objective, learning_rate)
         job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names),
                "objective": objective, "weight": weight, "learning_rate": rate, "seed": seed,
                "images_per_step": images_per_step, "shuffle": shuffle,
@@ -245,16 +204,26 @@ def _mapper_of(
 ) -> Any:
     """Return the mapper that is given, or one fitted on the pictures; None if none is wanted."""
     from vizer_core.vizer import load_mapper
+    from vizer_core.vizer.phase_two import fit_on_own_captions
 
     if given is None and objective not in WITH_MAPPER:
         return None
     fitted = (
         load_mapper(given, source.vlm)
         if given
-        else _fit(source, objective=objective, seed=seed, folder=folder)
+        else fit_on_own_captions(
+            source.vlm, source, source.names, objective=objective, seed=seed, folder=folder
+        )
     )
     _say(fitted)
     return fitted
+
+
+def _rate(objective: str, given: float | None) -> float:
+    """Return the learning rate that is given, or the objective's own."""
+    from vizer_core.vizer.named_objectives import learning_rate_of
+
+    return learning_rate_of(objective) if given is None else given
 
 
 def _weight(objective: str, mapper: Path | None, given: float | None) -> float | None:

@@ -49,7 +49,6 @@ EXAMPLES = {
         "vizer compare --captions captions.json --against OTHERS.json "
         "--references REFERENCES.json --metrics cider,length",
     ),
-    "lab": ("vizer lab", "vizer lab --only micro-lm"),
 }
 WIDTH = 76  # of a terminal, less what the help is set in
 

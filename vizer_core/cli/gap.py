@@ -77,7 +77,6 @@ def gap_command(
         from vizer_core.gap import bootstrap_gap, measure_gap
         from vizer_core.gap.feature_file import read_folder_pairs, read_pairs, read_two_files
         from vizer_core.gap.interval import MIN_PAIRS
-        from vizer_core.gap.report import gap_table
         from vizer_core.runtime import seeded
 
         if features is not None:
@@ -98,7 +97,7 @@ def gap_command(
                 centred=True,
             )
         content = _null_for_nan(report.to_dict() | _spans(intervals))
-        show_and_write(gap_table(report, intervals), json_out, content)
+        show_and_write(report.table(intervals), json_out, content)
 
 
 def _require_one_way(

@@ -3,9 +3,10 @@
 What counts is that an option was given, not its value: --corpus micro-home is what the option is
 without a word, and yet whoever writes it beside a method without a memory believes that it is used.
 
---seed alone is remarked on and not refused. Elsewhere what is ignored is a model, a corpus or a
-rule that the captions seem to be of; a seed where nothing is drawn leaves them what they would have
-been, and scripts pass one to every method.
+A few are remarked on and not refused: --seed where nothing is drawn, and what people give alike to
+training and to every zero-shot method, --corpus, --language-model and --dtype. A method that has no
+use for these writes what its name and its other options promise. Beside --model they are refused:
+the captions would seem to be of something that they are not.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ METHODS = (*TRAINED, *UNTRAINED)
 DECODING = {"prompt", "max_tokens", "beams", "temperature"}
 DRAWN = ("maccap", "maccap_pass")  # their noise is drawn, whatever the rule of decoding
 # options that not every way of captioning uses; --adaptor is what --captioner was called before
+ALIKE = ("corpus", "language_model", "dtype")  # a remark, where another method uses them
 PARTIAL = {"adapter", "captioner", "clip", "pretrained", "quick_gelu", "language_model", "corpus",
            "memory", "dtype", *DECODING}  # fmt: skip
 
@@ -70,7 +72,7 @@ def given_options() -> dict[str, Any]:
 def refuse_unused(method: str | None, given: Mapping[str, Any]) -> None:
     """End with status 2 where an option was given that the chosen way of captioning ignores.
 
-    A seed where nothing is drawn is remarked on instead.
+    A seed where nothing is drawn, and `ALIKE` among the zero-shot methods, are remarked on instead.
     """
     given = dict(given)
     if "adaptor" in given:
@@ -83,9 +85,10 @@ def refuse_unused(method: str | None, given: Mapping[str, Any]) -> None:
         whose = f"--method {users}" if users else "--model"
         if users and name in used_by(None):
             whose += ", and to --model"
-        raise typer.BadParameter(
-            f"--{name.replace('_', '-')} is not used by {way}, it belongs to {whose}: leave it out"
-        )
+        said = f"--{name.replace('_', '-')} is not used by {way}, it belongs to {whose}"
+        if method is None or name not in ALIKE:
+            raise typer.BadParameter(f"{said}: leave it out")
+        say(said, err=True)
     if "seed" in given and method not in DRAWN and not given.get("temperature"):
         more = " without --temperature" if "temperature" in used_by(method) else ""
         say(f"--seed {given['seed']} changes nothing: {way}{more} draws nothing", err=True)

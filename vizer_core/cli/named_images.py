@@ -30,7 +30,7 @@ class NamedImages:
     def select(self, places: list[int]) -> Any:
         """Encode the images at `places`; raise `ValueError` that names one which is refused."""
         try:
-            return self.vlm.encode_image([self.images[i] for i in places])
+            return self.vlm.encode_image([self.images[i] for i in places]).numbered(places)
         except Exception as error:
             if is_no_fault_of_an_image(error):
                 raise

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vizer_core.cli.app import RUN, is_quiet, say
 from vizer_core.cli.caption_lines import as_text
-from vizer_core.cli.models import dtype_of
 from vizer_core.cli.named_images import NamedImages
-from vizer_core.cli.objectives import REWARDS, Aim, Target, target_of
-from vizer_core.cli.outlook import forecast
+
+if TYPE_CHECKING:
+    from vizer_core.vizer.named_objectives import Aim
+    from vizer_core.vizer.phase_two import Sizes
 
 STATE = "run.safetensors"  # a run that is not finished, beside its record
 LOOKED_AT = 200  # pictures whose captions are compared before and after
-MEASURED = 64  # images of which captions are drawn to measure the KL from the base
 FEW = 200  # images; with fewer, training teaches little
 SHOWN = 3  # images whose captions are shown before and after
-Sizes = tuple[float, int, int | None]  # learning rate, images a step, images at once
 
 
 def enhance(
@@ -26,10 +25,14 @@ def enhance(
     *, shuffle: bool, seed: int, out: Path, tracker: str | None = None,
 ) -> None:  # fmt: skip
     """Say the outlook, train an adapter into `out`, and say what it did to the captions."""
+    from vizer_core.models import dtype_of
     from vizer_core.processes import is_main_process
     from vizer_core.runtime import seeded
     from vizer_core.tracking import curves_of, report_run
     from vizer_core.vizer import add_lora, save_adapter, shuffled
+    from vizer_core.vizer.forecast import forecast
+    from vizer_core.vizer.named_objectives import target_of
+    from vizer_core.vizer.phase_two import curve_of, kl_now, train
     from vizer_core.vizer.shared_work import share_captions
 
     good, line = forecast(vlm, pictures, aim, seed=seed)
@@ -39,7 +42,10 @@ def enhance(
     add_lora(vlm, generator=seeded(seed))
     target = target_of(vlm, pictures, aim)
     source = shuffled(target.source, generator=seeded(seed + 1)) if shuffle else target.source
-    history = train(vlm, source, target, sizes, generator=seeded(seed), state=out / RUN / STATE)
+    history = train(
+        vlm, source, target, sizes,
+        generator=seeded(seed), state=out / RUN / STATE, progress=not is_quiet(),
+    )  # fmt: skip
     if is_main_process():
         objective, _, weight = aim
         made_by = {"objective": objective, "pictures": len(pictures), "shuffled": shuffle,
@@ -52,60 +58,6 @@ def enhance(
     settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}
     report_run(curves_of(history), tracker, run=out.name, folder=out.parent / "logs",
                settings=settings | {"shuffled": shuffle, "seed": seed})  # fmt: skip
-
-
-def train(
-    vlm: Any, source: Any, target: Target, sizes: Sizes,
-    *, generator: Any, state: Path,
-) -> Any:  # fmt: skip
-    """Run phase 2; return its history."""
-    from dataclasses import replace
-
-    from vizer_core.vizer import train_zero_label
-    from vizer_core.vizer.train_rl import RlConfig, train_rl
-    from vizer_core.vizer.train_zero_label import VIZER_MICRO
-
-    rate, per_step, at_once = sizes
-    wanted = {"learning_rate": rate, "images_per_step": per_step, "images_at_once": at_once}
-    if target.reward is not None:
-        return train_rl(
-            vlm, source, target.reward, RlConfig(**wanted),
-            generator=generator, checkpoint=state, progress=not is_quiet(),
-        )  # fmt: skip
-    return train_zero_label(
-        vlm, source, replace(VIZER_MICRO, **wanted), objective=target.loss, generator=generator,
-        checkpoint=state, progress=not is_quiet(),
-    )  # fmt: skip
-
-
-def curve_of(history: Any, target: Target) -> list[float]:
-    """Return the losses: best - reward where there is a reward."""
-    if target.reward is not None:
-        return [target.best - reward for reward in history.reward]
-    return history.loss
-
-
-def kl_now(vlm: Any, source: NamedImages, at_once: int | None, *, seed: int) -> float:
-    """Return KL(base || now) a caption token, in nats, of captions that the model draws now.
-
-    What a step measures is from before it: after a single step that is no distance at all.
-    """
-    import torch
-
-    from vizer_core.decoding import Sample
-    from vizer_core.runtime import seeded
-    from vizer_core.vizer.readings import Rollout
-
-    generator, total, tokens = seeded(seed), 0.0, 0
-    count, size = min(MEASURED, len(source)), min(at_once or 16, 16)
-    for start in range(0, count, size):
-        vision = source.select(list(range(start, min(start + size, count))))
-        with torch.no_grad():
-            captions = vlm.generate(vision, decoding=Sample(), generator=generator)
-            found = int(captions.mask.sum())
-            total += found * float(Rollout(vlm, vision, captions, None).kl_from_base())
-        tokens += found
-    return total / max(tokens, 1)
 
 
 def two_digits(value: float) -> str:
@@ -165,6 +117,7 @@ def require_memory(vlm: Any, objective: str, per_step: int, at_once: int | None)
     """Say before anything is trained that a step will not fit, and what would."""
     from vizer_core.hub import free_bytes
     from vizer_core.processes import process_rank
+    from vizer_core.vizer.named_objectives import REWARDS
     from vizer_core.vlm import StepPlan, size_of
     from vizer_core.vlm.memory import require_step_memory
     from vizer_core.vlm.sizes import SIZED

@@ -77,7 +77,7 @@ def _evaluations(
         read_file_names,
         read_results_for,
     )
-    from vizer_core.evaluate import PTB, PTB_JAVA, Inputs, evaluate, make_references
+    from vizer_core.evaluation import PTB, PTB_JAVA, Inputs, evaluate, make_references
     from vizer_core.metrics.cider import document_frequency
     from vizer_core.metrics.references import match
 
@@ -199,7 +199,7 @@ def compare_command(
     read = (captions, against, references, *settings["clip"].files())
     keep_inputs(json_out, "--json", *read, *metric_files(metric_function), images=_folder(images))
     with errors_as_exit_status(*read, goes_on=False):
-        from vizer_core.evaluate import compare
+        from vizer_core.evaluation import compare
 
         first, second = _evaluations([captions, against], references, metrics, settings, draws)
         result = compare(first, second, **draws)

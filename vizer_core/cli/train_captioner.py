@@ -28,8 +28,6 @@ from vizer_core.cli.captioner_options import (
     LanguageModel,
     Pretrained,
     QuickGelu,
-    corpus_of,
-    require_corpus,
 )
 from vizer_core.cli.captioner_runs import (
     JOB,
@@ -39,7 +37,6 @@ from vizer_core.cli.captioner_runs import (
     require_captions,
     run_folder,
     say_start,
-    settings_of,
     show_captions,
 )
 from vizer_core.cli.encoders import clip_encoder
@@ -84,8 +81,8 @@ def train_captioner_command(
 
     CLIP encodes the corpus once; then a small network learns to write each caption from its own
     noised feature through a frozen language model. On the micro models it takes one or two minutes
-    of a CPU core; at the paper's size hours of a GPU. At the end three captions are shown, written
-    from their own features. --dtype is the language model's: caption with the same one.
+    of a CPU core; at the paper's size hours of a GPU. At the end three captions are shown, from
+    their own features. --dtype is the language model's: caption with the same one.
 
     A run saves itself every 200 steps, in OUT.run beside --out; a stopped one goes on when called
     again with the same corpus, models, settings and seed, and with others it is refused. Under
@@ -97,20 +94,20 @@ def train_captioner_command(
     with errors_as_exit_status(clip, pretrained, language_model):
         import torch
 
+        from vizer_core.data.corpus import load_corpus, require_corpus
         from vizer_core.runtime import seeded
         from vizer_core.textonly import Checkpoint, TrainingPairs, fit_text_only
         from vizer_core.textonly.adaptor import new_adaptor
+        from vizer_core.textonly.presets import settings_of
         from vizer_core.tracking import curves_of, report_run
 
         require_corpus(corpus)
-        texts, folder = list(corpus_of(corpus, captions).captions), run_folder(out)
+        texts, folder = list(load_corpus(corpus, captions).captions), run_folder(out)
         require_captions(texts, corpus)
         encoder = clip_encoder(clip, pretrained, device, quick_gelu)
         lm = language_model_of(language_model, device, dtype)
-        shape, config = settings_of(
-            method, micro=clip == "micro", encoder=encoder, lm=lm, epochs=epochs,
-            at_once=captions_at_once, variance=variance,
-        )  # fmt: skip
+        rules = {"epochs": epochs, "at_once": captions_at_once, "variance": variance}
+        shape, config = settings_of(method, encoder=encoder, lm=lm, **rules)
         same_job(folder / JOB, job_of(method, config, texts, encoder, lm, seed), of=str(folder))
         torch.manual_seed(seed)
         adaptor = new_adaptor(shape)

@@ -25,14 +25,8 @@ from vizer_core.cli.captioner_options import Clip, LanguageModel, Pretrained, Qu
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.models import MICRO_LM, language_model_of
 
-COLUMNS = {"top1": "top 1", "top10": "top 10", "soft": "soft", "written_soft": "soft, as written"}
 PROMPTS = ("auto", "paper", "release")
-FLOORS = {
-    "question_only": "question only",
-    "prior": "most frequent answer",
-    "type_prior": "the same, by type",
-    "chance": "chance",
-}
+FLOORS = ("question_only", "prior", "type_prior", "chance")  # the other rows of every table
 
 
 @app.command(name="vqa", short_help="Answer questions about images from their captions.")
@@ -97,6 +91,7 @@ def vqa_command(
     with errors_as_exit_status(clip, pretrained, language_model, goes_on=False):
         from vizer_core.data.vqav2 import read_vqav2
         from vizer_core.vqa import evaluate_vqa
+        from vizer_core.vqa.answering import protocol_for
 
         training = read_vqav2(train_questions, train_annotations)
         items = read_vqav2(questions, annotations)
@@ -105,16 +100,16 @@ def vqa_command(
         candidates = _candidates(answers, training)
         encoder = clip_encoder(clip, pretrained, device, quick_gelu)
         lm = language_model_of(language_model, device, dtype)
-        protocol = _protocol(lm, encoder, candidates, prompt=prompt, batch_size=batch_size)
+        protocol = protocol_for(lm, encoder, candidates, prompt=prompt, batch_size=batch_size)
         report = evaluate_vqa(items, said, protocol, training=training, progress=not is_quiet())
-        show_and_write(_table(report), json_out, _as_dict(report, items))
+        show_and_write(report.table(), json_out, _as_dict(report, items))
 
 
 def _names_of(captions: list[Path]) -> list[str]:
     """Return the row of each captions file, its name without the ending, or end with status 2."""
     names = [path.stem for path in captions]
     twice = [name for name, count in Counter(names).items() if count > 1]
-    taken = sorted(set(names) & FLOORS.keys())
+    taken = sorted(set(names) & set(FLOORS))
     if twice or taken:
         why = "two files have this name" if twice else "this is a row of every table"
         raise typer.BadParameter(f"--captions {(twice or taken)[0]}: {why}, rename the file")
@@ -172,20 +167,6 @@ def _candidates(answers: Path | None, training: Any) -> Any:
     return read_answer_list(answers, sha256=None, count=count)
 
 
-def _protocol(lm: Any, encoder: Any, candidates: Any, *, prompt: str, batch_size: int) -> Any:
-    """Return who answers: by the paper's prompt, the release's, or the micro model's own."""
-    from vizer_core.micro.vqa_items import micro_prompt
-    from vizer_core.vqa import RELEASE_DECODING, VqaProtocol, answer_prompt, release_prompt
-    from vizer_core.vqa.answering import GREEDY
-
-    words, rule = answer_prompt, GREEDY
-    if prompt == "release":
-        words, rule = release_prompt, RELEASE_DECODING
-    elif prompt == "auto" and lm.name == MICRO_LM:
-        words = micro_prompt
-    return VqaProtocol(lm, encoder, candidates, words, rule, batch_size)
-
-
 def _as_dict(report: Any, items: Any) -> dict[str, Any]:
     """Return what --json writes: every score, and each question's answers by row."""
     return {
@@ -202,25 +183,3 @@ def _as_dict(report: Any, items: Any) -> dict[str, Any]:
             for system, texts in report.written.items()
         },
     }
-
-
-def _table(report: Any) -> str:
-    """Lay out the accuracies in percent, with intervals: the captions' rows, then the floors."""
-    rows = [name for name in report.scores if name not in FLOORS]
-    width = max(len(label) for label in (*rows, *FLOORS.values())) + 2
-    lines = ["".ljust(width) + "".join(title.ljust(22) for title in COLUMNS.values()).rstrip()]
-    for name in (*rows, *FLOORS):
-        found = report.scores[name]
-        cells = [_cell(found[metric]) if metric in found else "-" for metric in COLUMNS]
-        label = FLOORS.get(name, name).ljust(width)
-        lines.append((label + "".join(cell.ljust(22) for cell in cells)).rstrip())
-    covered = report.coverage.mean
-    lines.append(
-        f"{report.questions:,} questions; {report.candidates:,} candidates, among them the agreed "
-        f"answer of {covered:.1%}. Percent, with 95% intervals over images."
-    )
-    return "\n".join(lines)
-
-
-def _cell(score: Any) -> str:
-    return f"{100 * score.mean:.2f} [{100 * score.low:.2f}, {100 * score.high:.2f}]"

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizer_core.clip import loading
-from vizer_core.clip.features import ImageStates
+from vizer_core.clip.features import EncodedPairs, ImageStates
 from vizer_core.clip.last_block import read_states, require_regions
 from vizer_core.clip.protocol import Images, Tokenizer
 from vizer_core.clip.text_tower import (
@@ -32,6 +32,7 @@ from vizer_core.clip.text_tower import (
     truncate_keeping_end,
     vocabulary_size,
 )
+from vizer_core.data.image_set import ImageSet
 from vizer_core.shapes import unit_norm
 
 logger = logging.getLogger(__name__)
@@ -209,6 +210,20 @@ class OpenClipEncoder:
         require_regions(self.model, self.name)
         batches = self._pixel_batches(images, batch_size, progress)
         return ImageStates.concatenate([read_states(self.model, pixels) for pixels in batches])
+
+    def encode(self, data: ImageSet, *, batch_size: int = 128) -> EncodedPairs:
+        """Encode images and the first caption of each, [n, d] both, for `measure_gap(*pairs)`.
+
+        One pair an image is what a bootstrap may resample. Costs one pass of each tower. Raises
+        `ValueError` where the images came without captions.
+        """
+        if not data.captions:
+            raise ValueError(
+                f"these {len(data)} images have no captions: give read_images a captions file, or "
+                "call encode_image for the images alone"
+            )
+        images = self.encode_image(data.images, batch_size=batch_size)
+        return EncodedPairs(images, self.encode_text([texts[0] for texts in data.captions]))
 
     @torch.no_grad()
     def encode_text(

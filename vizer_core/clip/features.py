@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +28,14 @@ from torch import Tensor
 
 from vizer_core.shapes import require_unit_norm
 from vizer_core.store import load_tensors, save_tensors
+
+
+class EncodedPairs(NamedTuple):
+    """Features of n images and of one text each, in one order; unpack it for `measure_gap`."""
+
+    image_features: Float[Tensor, "n d"]
+    text_features: Float[Tensor, "n d"]
+
 
 Pool = Literal["cls", "patches"]
 ROW_SUM_TOLERANCE = 1e-4

@@ -22,6 +22,8 @@ from vizer_core.data.coco import coco2014
 from vizer_core.data.corpus_file import captions_in_file
 from vizer_core.data.karpathy import one_line
 from vizer_core.data.records import Record
+from vizer_core.runtime import seeded
+from vizer_core.shipped import shipped, shipped_names
 
 
 @dataclass(frozen=True)
@@ -154,3 +156,25 @@ def coco2014_corpus(split: str) -> CaptionCorpus:
     This is the official split, not Karpathy's: `val` holds his validation and test images.
     """
     return corpus_of_records(f"coco2014-{split}", coco2014(split))
+
+
+def load_corpus(name: str, limit: int) -> CaptionCorpus:
+    """Return a corpus of at most `limit` captions: a shipped one by name, or a file.
+
+    Of a file each caption is taken once, and where there are more than `limit`, so many are drawn,
+    always the same ones. Raises `FileNotFoundError` if there is neither.
+    """
+    require_corpus(name)
+    if name in shipped_names("corpus"):
+        return shipped("corpus", name)(limit)
+    corpus = read_corpus(Path(name)).deduplicate()
+    return corpus if len(corpus) <= limit else corpus.sample(limit, generator=seeded(0))
+
+
+def require_corpus(name: str) -> None:
+    """Raise `FileNotFoundError` if there is no such corpus, before a model is loaded."""
+    ours = shipped_names("corpus")
+    if name not in ours and not Path(name).is_file():
+        raise FileNotFoundError(
+            f"no corpus at {name}: wanted {' or '.join(('a file of captions', *ours))}"
+        )

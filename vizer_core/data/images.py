@@ -8,11 +8,11 @@ transparent pixels show whatever colour lies beneath them; a truncated file give
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -180,3 +180,22 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image in a format that Pillow reads"
     return f"{type(error).__name__}: {error}".strip(": ")
+
+
+class ImageFiles(Sequence[Image.Image]):
+    """Images on disk, opened when asked for: an index gives an image, a slice a list of them."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, place: int) -> Image.Image: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Image.Image]: ...
+    def __getitem__(self, place: int | slice) -> Image.Image | list[Image.Image]:
+        if isinstance(place, slice):
+            return [open_image(path) for path in self.paths[place]]
+        return open_image(self.paths[place])

@@ -141,6 +141,43 @@ def read_vqav2(questions: Path, annotations: Path) -> tuple[VqaItem, ...]:
     return tuple(_item(asked[row["question_id"]], row) for row in rows)
 
 
+@dataclass(frozen=True)
+class VqaQuestions:
+    """Questions to ask, and training questions about other images, whose answers make floors."""
+
+    items: tuple[VqaItem, ...]
+    training: tuple[VqaItem, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def read_vqav2_folder(folder: Path) -> VqaQuestions:
+    """Read a folder with two splits: files ending in `questions.json` and `annotations.json`.
+
+    The training split's have `train` in their names, the other split's have not. Raises
+    `FileNotFoundError` unless there is one file of each kind for both.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder} of VQAv2's questions")
+    splits = []
+    for train in (False, True):
+        files = []
+        for kind in ("questions", "annotations"):
+            there = sorted(folder.glob(f"*{kind}.json"))
+            found = [file for file in there if ("train" in file.name) == train]
+            if len(found) != 1:
+                raise FileNotFoundError(
+                    f"{folder} holds {len(found)} files *{kind}.json with{'' if train else 'out'} "
+                    f"'train' in the name: wanted one, of the {'training' if train else 'other'} "
+                    "split; for other names use vizer_core.data.vqav2.read_vqav2"
+                )
+            files += found
+        splits.append(read_vqav2(*files))
+    return VqaQuestions(*splits)
+
+
 def sample_items(
     items: Sequence[VqaItem], n: int, *, generator: torch.Generator
 ) -> tuple[VqaItem, ...]:

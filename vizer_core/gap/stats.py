@@ -16,6 +16,7 @@ per-dimension means are removed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from vizer_core.gap.moments import moments
 from vizer_core.gap.normality import ks_to_fitted_normal
 from vizer_core.gap.pairs import require_matrix, require_pairs
 from vizer_core.gap.separability import measure_separability
+from vizer_core.metrics.stats import Interval
 from vizer_core.shapes import require_unit_norm
 
 TOP_DIMENSIONS = 5
@@ -71,6 +73,15 @@ class GapReport:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
         }
+
+    def table(self, intervals: Mapping[str, Interval] | None = None) -> str:
+        """Lay the numbers out as text, each with what to compare it with.
+
+        `intervals` may cover any of the fields: `gap.bootstrap_gap` makes them.
+        """
+        from vizer_core.gap.report import gap_table
+
+        return gap_table(self, intervals or {})
 
 
 def measure_gap(

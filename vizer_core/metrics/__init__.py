@@ -9,7 +9,7 @@
 - `grounding` (with `caption_parser`): what a caption says against what a made scene holds
 - `diversity`: lengths, words, repetition, novelty
 - `references`: captions checked, matched by image, tokenised once
-- `scorers`: each metric as sufficient statistics and a signature, for `vizer_core.evaluate`
+- `scorers`: each metric as sufficient statistics and a signature, for `vizer_core.evaluation`
 - `stats`: intervals, paired tests, seeds, Holm; `selection`: what chance finds among many settings
 - `availability`: Java, and jars inside packages
 """

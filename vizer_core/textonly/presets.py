@@ -24,6 +24,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from vizer_core.clip.protocol import ImageTextEncoder
+from vizer_core.language.protocol import PrefixLanguageModel
+from vizer_core.shipped import shipped_names
 from vizer_core.textonly.adaptor import AdaptorConfig, MLPConfig
 from vizer_core.textonly.loss import CaptionLoss, caption_loss, release_loss
 from vizer_core.textonly.noise import MACCAP_VARIANCE, GaussianNoise, Noise, NoNoise
@@ -161,3 +164,45 @@ TRAININGS: dict[str, Training] = {
     "capdec_same_decoder": Training(False, CAPDEC_DAGGER, MICRO_CAPDEC),
     "decap_same_decoder": Training(False, DECAP_DAGGER, MICRO_DECAP),
 }
+
+# whose trained part a method of captioning reads: the baseline differs from DeCap at the end only
+TRAINING_OF = {
+    "maccap": "maccap",
+    "capdec": "capdec",
+    "decap": "decap",
+    "maccap_pass": "maccap",
+    "baseline": "decap",
+}
+
+
+def trainings_for(method: str) -> tuple[str, ...]:
+    """Return the trainings whose files a method of captioning reads, the paper's first.
+
+    >>> trainings_for("baseline"), trainings_for("maccap_pass")
+    (('decap', 'decap_same_decoder'), ('maccap',))
+    """
+    names = (TRAINING_OF[method], TRAINING_OF[method] + "_same_decoder")
+    return tuple(name for name in names if name in TRAININGS)
+
+
+def settings_of(
+    method: str,
+    *,
+    encoder: ImageTextEncoder,
+    lm: PrefixLanguageModel,
+    epochs: int | None = None,
+    at_once: int | None = None,
+    variance: float | None = None,
+) -> tuple[AdaptorConfig | MLPConfig, TextOnlyConfig]:
+    """Return the trained part's sizes, from the models, and the settings that are asked for.
+
+    What is None is the method's own, which a shipped CLIP has settings of its own for; `variance` 0
+    is no noise.
+    """
+    training, micro = TRAININGS[method], encoder.name in shipped_names("clip")
+    shape = training.sizes(clip_width=encoder.embed_dim, lm_width=lm.width, micro=micro)
+    config = training.micro if micro else training.paper
+    config = replace(config, epochs=epochs or config.epochs, captions_at_once=at_once)
+    if variance is None:
+        return shape, config
+    return shape, replace(config, noise=GaussianNoise(variance) if variance else NoNoise())

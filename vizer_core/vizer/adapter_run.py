@@ -218,10 +218,10 @@ class AdapterRun(Generic[History]):
 
 @torch.no_grad()
 def _look_at(source: VisionSource) -> dict[str, Tensor]:
-    """Return F_I of at most `LOOKED_AT` images, spread over the source, and their embeddings.
+    """Return targets of at most `LOOKED_AT` images, spread over the source, and their embeddings.
 
-    F_I may be another's, or a number, so the embeddings, which the language model reads, count too:
-    the means of `PATCHES` runs of them, [k, PATCHES * h].
+    Targets may be another's, so the embeddings, which the language model reads, count too: the
+    means of `PATCHES` runs of them, [k, PATCHES * h].
     """
     last = len(source) - 1
     places = sorted({round(last * i / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
@@ -232,7 +232,7 @@ def _look_at(source: VisionSource) -> dict[str, Tensor]:
         else embeddings.float().mean(dim=0).expand(PATCHES, -1)
         for embeddings in vision.image_embeddings
     ]
-    found = {"images": vision.image_features, "embeddings": torch.stack(parts).flatten(1)}
+    found = {"images": vision.targets, "embeddings": torch.stack(parts).flatten(1)}
     return {name: value.detach().float().cpu().contiguous() for name, value in found.items()}
 
 

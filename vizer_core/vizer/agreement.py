@@ -26,8 +26,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.vizer.listener import rows_of
 from vizer_core.vizer.rewards import captions_an_image
+from vizer_core.vizer.targets import compared_rows
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 Samples = Sequence[Sequence[str]]  # one row of captions an image
@@ -102,7 +102,7 @@ def keep_best(samples: Samples, scores: Float[Tensor, "n k"], *, share: float) -
 
 @dataclass(frozen=True, eq=False)
 class ConsensusReward:
-    """Mean overlap with captions that the base drew of the image; the source is `listening_to`."""
+    """Mean overlap with captions that the base drew of the source's images."""
 
     drawn: Samples
     weights: Mapping[str, float]
@@ -115,7 +115,7 @@ class ConsensusReward:
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by their overlap with each drawn one."""
         k = captions_an_image(vision, captions)
-        rows = [row for row in rows_of(vision, len(self.drawn)) for _ in range(k)]
+        rows = [row for row in compared_rows(vision, len(self.drawn)) for _ in range(k)]
         found = [
             sum(overlap(text, other, self.weights) for other in self.drawn[row])
             / len(self.drawn[row])

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.vizer.rewards import Gathering, Reward, among_the_step
+from vizer_core.vizer.rewards import Gathering, Reward, name_of, reward_of_step, score_captions
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 Rule = Callable[[Tensor], Tensor]
@@ -52,13 +52,15 @@ class EnsembleReward:
     @property
     def name(self) -> str:
         """The rule and the readers' names."""
-        return f"{self.rule.__name__}({', '.join(reader.name for reader in self.readers)})"
+        return f"{self.rule.__name__}({', '.join(map(name_of, self.readers))})"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by all readers."""
-        return self.rule(torch.stack([reader(vision, captions) for reader in self.readers]))
+        return self.rule(
+            torch.stack([score_captions(reader, vision, captions) for reader in self.readers])
+        )
 
-    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, part: Gathering) -> Reward:
         """Let each reader see the images of every process's part."""
-        readers = tuple(among_the_step(reader, vision, part) for reader in self.readers)
+        readers = tuple(reward_of_step(reader, vision, part) for reader in self.readers)
         return replace(self, readers=readers)

@@ -15,22 +15,22 @@ NeighbourReward       log p(y | I) - mean of log p(y | J) over the images J near
 
 Sums run over tokens: a caption that tells more can earn more. `per_token` divides by the length.
 
-The image that a reward listens for is named by a row number, which travels in the place of F_I
-(`listening_to`): so `targets.shuffled` of such a source is the control, as for every reward.
+A reward listens with what the batch holds of its images; in `targets.shuffled`, the control as for
+every reward, with what it holds of the others. No image is encoded a second time.
 
 A whole training, as `vizer enhance --objective information` runs it on a folder; here two pictures:
 
 >>> from PIL import Image
->>> from vizer_core.micro import load_micro_vlm, unlabelled_stream
 >>> from vizer_core.runtime import seeded
+>>> from vizer_core.shipped import shipped
 >>> from vizer_core.vizer import RlConfig, add_lora, train_rl
 >>> from vizer_core.vizer.text_states import ImageSource
->>> vlm = load_micro_vlm()
->>> pictures = ImageSource(vlm, [Image.fromarray(i.pixels) for i in unlabelled_stream(2)])
+>>> vlm = shipped("vlm", "micro-vlm")("cpu")
+>>> pictures = ImageSource(vlm, [Image.new("RGB", (56, 56), name) for name in ("red", "blue")])
 >>> add_lora(vlm, generator=seeded(0))
 >>> history = train_rl(
-...     vlm, listening_to(pictures), InformationReward(vlm, pictures, weight=0.7),
-...     RlConfig(learning_rate=5e-4), generator=seeded(0),
+...     vlm, pictures, InformationReward(vlm, weight=0.7), RlConfig(learning_rate=5e-4),
+...     generator=seeded(0),
 ... )
 >>> len(history.reward)  # steps; then save_adapter(vlm, folder)
 1
@@ -44,20 +44,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vizer_core.vizer.rewards import Retargeted, captions_an_image, with_targets
-from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.rewards import captions_an_image
+from vizer_core.vizer.targets import VisionSource, compared_rows
+from vizer_core.vlm.likelihood import token_log_probs
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
-
-
-def token_sum(
-    vlm: VisionLanguageModel, states: Float[Tensor, "m t1 h"], captions: CaptionBatch
-) -> Float[Tensor, " m"]:
-    """Return the log-probability of captions from their states: the sum over their tokens."""
-    mask = captions.mask
-    logits = vlm.token_logits(states[:, :-1][mask]).float()
-    chosen = captions.ids[mask][:, None]
-    picked = logits.gather(1, chosen)[:, 0] - logits.logsumexp(dim=1)
-    return torch.zeros(mask.shape, device=picked.device).masked_scatter(mask, picked).sum(dim=1)
 
 
 @torch.no_grad()
@@ -71,35 +61,15 @@ def log_likelihood(
     """Return log p(y | I) of m = b k captions under the frozen base, order A, A, B, B."""
     captions_an_image(vision, captions)
     with vlm.adapter_off():
-        return token_sum(vlm, vlm.caption_states(vision, captions, prompt=prompt), captions)
+        states = vlm.caption_states(vision, captions, prompt=prompt)
+        return token_log_probs(vlm, states, captions).sum(dim=1)
 
 
 @torch.no_grad()
 def prior_log_likelihood(vlm: VisionLanguageModel, captions: CaptionBatch) -> Float[Tensor, " m"]:
     """Return log p(y) under the frozen base that reads text alone."""
     with vlm.adapter_off():
-        return token_sum(vlm, vlm.text_states(captions), captions)
-
-
-def listening_to(source: VisionSource) -> Retargeted:
-    """Let every image of a source carry its own row number in the place of F_I."""
-    return with_targets(source, torch.arange(len(source), dtype=torch.float64)[:, None])
-
-
-def rows_of(vision: VisionBatch, count: int) -> list[int]:
-    """Read the row numbers that `listening_to` put into a batch."""
-    rows = vision.image_features
-    if rows.shape[1] != 1 or rows.dtype != torch.float64:
-        raise ValueError(
-            f"image_features are {tuple(rows.shape)} of {rows.dtype}: wanted one row number an "
-            "image. Wrap the source in listening_to(source)"
-        )
-    if int(rows.max()) >= count:
-        raise ValueError(
-            f"row {int(rows.max())} of {count} images: the reward holds another source than the "
-            "one that is trained on"
-        )
-    return [int(row) for row in rows[:, 0]]
+        return token_log_probs(vlm, vlm.text_states(captions), captions).sum(dim=1)
 
 
 def _per_token(scores: Tensor, captions: CaptionBatch, wanted: bool) -> Tensor:
@@ -111,7 +81,6 @@ class InformationReward:
     """What the image adds to a caption's log-probability, by the frozen base's own judgement."""
 
     vlm: VisionLanguageModel
-    images: VisionSource
     weight: float = 1.0
     per_token: bool = False
     prompt: str | None = None
@@ -127,15 +96,17 @@ class InformationReward:
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by log p(y | I) - w log p(y)."""
-        heard = self.images.select(rows_of(vision, len(self.images)))
-        own = log_likelihood(self.vlm, heard, captions, prompt=self.prompt)
+        own = log_likelihood(self.vlm, vision.compared_with, captions, prompt=self.prompt)
         prior = prior_log_likelihood(self.vlm, captions)
         return _per_token(own - self.weight * prior, captions, self.per_token)
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourReward:
-    """By how much the own image makes a caption likelier than the images most like it do."""
+    """By how much the own image makes a caption likelier than the images most like it do.
+
+    `images` is the source that is trained on: row i of `neighbours` are rows of it.
+    """
 
     vlm: VisionLanguageModel
     images: VisionSource
@@ -157,9 +128,8 @@ class NeighbourReward:
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by log p(y | I) less the mean of log p(y | J)."""
-        rows = rows_of(vision, len(self.images))
-        heard = self.images.select(rows)
-        own = log_likelihood(self.vlm, heard, captions, prompt=self.prompt)
+        rows = compared_rows(vision, len(self.images))
+        own = log_likelihood(self.vlm, vision.compared_with, captions, prompt=self.prompt)
         others = torch.stack([
             log_likelihood(self.vlm, self.images.select(near), captions, prompt=self.prompt)
             for near in self.neighbours[rows].T.tolist()

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from vizer_core.vizer.rewards import PairReward, captions_an_image
+from vizer_core.vizer.rewards import PairReward, captions_an_image, name_of
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 ROWS_AT_ONCE = 1024
@@ -70,7 +70,7 @@ class HardNegativeReward:
     @property
     def name(self) -> str:
         """`hard_negatives:` and the inner reward's name."""
-        return f"hard_negatives({self.negatives}):{self.pair.name}"
+        return f"hard_negatives({self.negatives}):{name_of(self.pair)}"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by the margin of their own image."""

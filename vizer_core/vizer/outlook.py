@@ -35,7 +35,7 @@ from torch import Tensor
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.vizer.diagnostics import LEAK_MARGIN, swap_test
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vizer.rewards import Reward, captions_an_image
+from vizer_core.vizer.rewards import Reward, captions_an_image, score_captions
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.write_captions import first_token_mass, vision_batches
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
@@ -64,7 +64,7 @@ class ContextCosine:
         k = captions_an_image(vision, captions)
         with self.vlm.adapter_off():
             states = self.vlm.caption_states(vision, captions)
-        features = vision.image_features.repeat_interleave(k, dim=0)
+        features = vision.targets.repeat_interleave(k, dim=0)
         return self.fitted.cosines(states, captions.mask, features)
 
 
@@ -189,10 +189,10 @@ def measure_outlook(
             if len(vision) < 2:
                 continue
             captions = vlm.generate(vision, decoding=rule, samples=samples, generator=generator)
-            scores = reward(vision, captions)
+            scores = score_captions(reward, vision, captions)
             moved = [(i + samples) % len(captions) for i in range(len(captions))]
             right.append(scores)
-            wrong.append(reward(vision, captions.select(moved)))
+            wrong.append(score_captions(reward, vision, captions.select(moved)))
             spreads.append(scores.reshape(len(vision), samples).std(dim=1, correction=0))
             lengths.append(captions.mask.sum(dim=1))
         mass = first_token_mass(vlm, source, top=1)
@@ -218,7 +218,7 @@ def mapper_leak(vlm: VisionLanguageModel, fitted: FittedMapper, source: VisionSo
     order = [(i + 1) % len(vision) for i in range(len(vision))]
     with vlm.adapter_off():
         captions = vlm.generate(vision, decoding=Greedy())
-        targets = fitted.targets(vision.image_features)
+        targets = fitted.targets(vision.targets)
         return swap_test(read, vision, captions, targets, order=order).index
 
 

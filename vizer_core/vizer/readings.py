@@ -127,4 +127,4 @@ def straight_through(rollout: Rollout, *, temperature: float = 1.0) -> Float[Ten
 
 def _loss(fitted: FittedMapper, states: Tensor, rollout: Rollout) -> Float[Tensor, ""]:
     mapped = fitted.mapper.read(states, rollout.captions.mask)
-    return cosine_loss(mapped, fitted.targets(rollout.vision.image_features))
+    return cosine_loss(mapped, fitted.targets(rollout.vision.targets))

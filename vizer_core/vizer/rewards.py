@@ -12,17 +12,26 @@ SelfRetrievalReward   log-softmax of the own image among the batch's, by either 
 ====================  ===========================================================================
 
 Captions come k an image, in the order A, A, B, B. What a reward compares with travels with the
-images, as their `image_features`: F_I for the read-back, CLIP features after `with_targets`. So
+images, as their `targets`: F_I unless told otherwise, CLIP features after `with_targets`. So
 `targets.shuffled` of any source is the control of any reward.
+
+A reward is any function of images and captions that gives a score a caption. An object may say two
+things more, a `name` and `for_step`; see `Reward`.
 
 Guards are rewards around rewards, each with its price named: `LengthWindow`, `RepetitionPenalty`,
 `UnfinishedPenalty`.
+
+>>> def short(images, captions):
+...     return [-len(text.split()) for text in captions.texts]
+>>> name_of(short), name_of(LengthWindow(short, 2, 9, price=0.1))
+('short', 'short+length(2-9)')
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -34,25 +43,29 @@ from vizer_core.metrics.diversity import caption_lengths, distinct_n
 from vizer_core.metrics.tokenize import tokenize_captions
 from vizer_core.shapes import require_unit_norm
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
 @runtime_checkable
 class Reward(Protocol):
-    """Scores captions, higher is better. `name` goes into results and manifests."""
+    """Scores captions, higher is better: a function, or an object that may say two things more.
 
-    @property
-    def name(self) -> str:
-        """What the reward is called."""
+    `name` goes into results and manifests; the function's or class's name otherwise (`name_of`).
+    `for_step(vision, part)` is asked at each step by all processes together, and returns what
+    scores this process's part among the images of every process's; the reward itself otherwise
+    (`reward_of_step`). A reward that holds others passes the question on to them.
+    """
 
-    def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
-        """Score m = b k captions of b images."""
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch, /) -> Any:
+        """Score m = b k captions of b images: m numbers, as a tensor, an array or a list."""
 
 
 @runtime_checkable
-class PairReward(Reward, Protocol):
+class PairReward(Protocol):
     """A reward that is the cosine of a caption's vector with its image's."""
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch, /) -> Any:
+        """Score m = b k captions of b images."""
 
     def caption_vectors(self, captions: CaptionBatch) -> Float[Tensor, "m d"]:
         """Turn captions into vectors."""
@@ -71,12 +84,41 @@ class Gathering(Protocol):
         """Join rows of every process, in the order of the step's images."""
 
 
-@runtime_checkable
-class SeesTheStep(Reward, Protocol):
-    """A reward that compares an image with the step's others, or holds rewards that may."""
+def name_of(reward: Reward) -> str:
+    """Return what a reward is called.
 
-    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
-        """Return what scores this process's part among the images of every process's."""
+    >>> name_of(len), name_of(partial(len))
+    ('len', 'len')
+    """
+    inner = reward.func if isinstance(reward, partial) else reward
+    return str(getattr(inner, "name", None) or getattr(inner, "__name__", type(inner).__name__))
+
+
+def reward_of_step(reward: Reward, vision: VisionBatch, part: Gathering) -> Reward:
+    """Return what scores a process's part of a step: what `for_step` says, or the reward itself.
+
+    All processes must call this together.
+    """
+    ask = getattr(reward, "for_step", None)
+    return ask(vision, part) if ask else reward
+
+
+def score_captions(
+    reward: Reward, vision: VisionBatch, captions: CaptionBatch
+) -> Float[Tensor, " m"]:
+    """Ask a reward; what is not one finite number a caption is refused."""
+    given, wanted = reward(vision, captions), "wanted one finite number a caption"
+    try:
+        scores = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name_of(reward)} gave {type(given).__name__}: {wanted}") from error
+    finite = int(torch.isfinite(scores).sum())
+    if scores.shape != (len(captions),) or finite < len(captions):
+        raise ValueError(
+            f"{name_of(reward)} gave scores {tuple(scores.shape)}, {finite} of them finite, for "
+            f"{len(captions)} captions: {wanted}"
+        )
+    return scores if scores.is_floating_point() else scores.float()
 
 
 def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
@@ -115,14 +157,14 @@ class ClipReward:
 
     def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
         """Return the CLIP features that `with_targets` put into the batch."""
-        features = vision.image_features
+        features = vision.targets
         if features.shape[1] != self.encoder.embed_dim:
             raise ValueError(
-                f"image_features are {features.shape[1]} wide, {self.name} has "
-                f"{self.encoder.embed_dim}: wrap the source in "
-                "with_targets(source, encoder.encode_image(images))"
+                f"targets are {features.shape[1]} wide, {self.name} has "
+                f"{self.encoder.embed_dim}: give the images CLIP's features, "
+                "vision.with_targets(encoder.encode_image(images))"
             )
-        require_unit_norm(features, "image_features")
+        require_unit_norm(features, "targets")
         return features.to(self.encoder.device)
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
@@ -150,8 +192,8 @@ class ReadBackReward:
         return self.fitted.mapper.read(states, captions.mask)
 
     def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
-        """Bring F_I into the space that the mapper answers in."""
-        return self.fitted.targets(vision.image_features)
+        """Bring the targets into the space that the mapper answers in."""
+        return self.fitted.targets(vision.targets)
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by their cosine."""
@@ -176,13 +218,13 @@ class SelfRetrievalReward:
     @property
     def name(self) -> str:
         """`self_retrieval:` and the inner reward's name."""
-        return f"self_retrieval:{self.pair.name}"
+        return f"self_retrieval:{name_of(self.pair)}"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions by how well they single out their image."""
         return RetrievalAmong(self, self.pair.image_vectors(vision), 0)(vision, captions)
 
-    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, part: Gathering) -> Reward:
         """Compare with the images of the whole step."""
         return RetrievalAmong(self, part.gather(self.pair.image_vectors(vision)), part.mine.start)
 
@@ -215,24 +257,15 @@ class RetrievalAmong:
         return scores.gather(1, places.repeat_interleave(k)[:, None])[:, 0]
 
 
-def among_the_step(reward: Reward, vision: VisionBatch, part: Gathering) -> Reward:
-    """Let a reward that compares images compare with those of every process's part.
-
-    That is any reward with `in_step`: self-retrieval, and the guards and ensembles that hold one.
-    Others are returned as they are. All processes must call this together.
-    """
-    return reward.in_step(vision, part) if isinstance(reward, SeesTheStep) else reward
-
-
 @dataclass(frozen=True, eq=False)
 class Guard:
     """A reward around another one, which it passes the whole step on to."""
 
     reward: Reward
 
-    def in_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, part: Gathering) -> Reward:
         """Guard what the inner reward is in the step."""
-        return replace(self, reward=among_the_step(self.reward, vision, part))
+        return replace(self, reward=reward_of_step(self.reward, vision, part))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,11 +283,11 @@ class LengthWindow(Guard):
     @property
     def name(self) -> str:
         """The inner reward's name and the window."""
-        return f"{self.reward.name}+length({self.low}-{self.high})"
+        return f"{name_of(self.reward)}+length({self.low}-{self.high})"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions, those of a length outside the window lower."""
-        scores = self.reward(vision, captions)
+        scores = score_captions(self.reward, vision, captions)
         lengths = torch.from_numpy(caption_lengths(tokenize_captions(captions.texts))).to(scores)
         outside = (self.low - lengths).clamp(min=0) + (lengths - self.high).clamp(min=0)
         return scores - self.price * outside
@@ -270,11 +303,11 @@ class RepetitionPenalty(Guard):
     @property
     def name(self) -> str:
         """The inner reward's name and the order."""
-        return f"{self.reward.name}+repetition({self.n})"
+        return f"{name_of(self.reward)}+repetition({self.n})"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions, those that repeat themselves lower."""
-        scores = self.reward(vision, captions)
+        scores = score_captions(self.reward, vision, captions)
         said = [repeated_share(text, n=self.n) for text in tokenize_captions(captions.texts)]
         return scores - self.price * torch.tensor(said).to(scores)
 
@@ -304,33 +337,11 @@ class UnfinishedPenalty(Guard):
     @property
     def name(self) -> str:
         """The inner reward's name and `eos`."""
-        return f"{self.reward.name}+eos"
+        return f"{name_of(self.reward)}+eos"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:
         """Score captions, unfinished ones lower."""
-        scores = self.reward(vision, captions)
+        scores = score_captions(self.reward, vision, captions)
         ends = torch.isin(captions.ids, torch.tensor(self.eos_ids, device=captions.ids.device))
         finished = (ends & captions.mask).any(dim=1)
         return scores - self.price * (~finished).to(scores)
-
-
-@dataclass(frozen=True, eq=False)
-class Retargeted:
-    """A source whose images carry features of another encoder; see `with_targets`."""
-
-    source: VisionSource
-    targets: Float[Tensor, "n d"]
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def select(self, places: list[int]) -> VisionBatch:
-        """Return the images at `places` with their new features."""
-        return replace(self.source.select(places), image_features=self.targets[list(places)])
-
-
-def with_targets(source: VisionSource, targets: Float[Tensor, "n d"]) -> Retargeted:
-    """Let a source's images carry `targets`, one row an image, in the place of F_I."""
-    if len(targets) != len(source):
-        raise ValueError(f"{len(targets)} targets for {len(source)} images: wanted one an image")
-    return Retargeted(source, targets)

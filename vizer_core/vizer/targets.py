@@ -10,7 +10,7 @@ uncentred      F_I as the tower gives it (the paper, as written)
 centre         F_I - mean: our default
 whiten         (F_I - mean) W, W = C^(-1/2): every direction of the tower counts alike
 residual       F_I without its first directions, or without its group: `residual.py`
-shuffled       each image with another image's F_I: the control of every claim
+shuffled       each image with another image's target: the control of every claim
 =============  =================================================================================
 """
 
@@ -137,7 +137,7 @@ class VisionSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Shuffled:
-    """A source whose image i keeps its pixels' embeddings and carries another's F_I."""
+    """A source whose image i is read as it is, and whose captions are compared with another."""
 
     source: VisionSource
     order: Int[Tensor, " n"]
@@ -146,15 +146,26 @@ class Shuffled:
         return len(self.order)
 
     def select(self, places: list[int]) -> VisionBatch:
-        """Return the images at `places` with the features of others."""
+        """Return the images at `places` with the targets of others."""
         others = self.source.select([int(self.order[i]) for i in places])
         own = self.source.select(places)
-        return replace(own, image_features=others.image_features)
+        return replace(own, targets=others.targets, swapped=others.compared_with)
 
 
 def shuffled(source: VisionSource, *, generator: torch.Generator) -> Shuffled:
-    """Give every image the F_I of another: what a run still gains then is not from its images."""
+    """Permute the targets: what a run still gains then is not from its images."""
     return Shuffled(source, derangement(len(source), generator=generator))
+
+
+def compared_rows(vision: VisionBatch, count: int) -> list[int]:
+    """Return the rows of the images that captions are compared with, in a source of `count`."""
+    rows = vision.compared_with.index.tolist()
+    if max(rows, default=0) >= count:
+        raise ValueError(
+            f"row {max(rows)} of {count} images: the reward holds another source than the one that "
+            "is trained on. Number a selection anew: source.numbered(range(len(source)))"
+        )
+    return rows
 
 
 def shuffled_targets(

@@ -43,18 +43,26 @@ class ImageSource:
 
     vlm: VisionLanguageModel
     images: Sequence[Image.Image]
+    targets: Float[Tensor, "n d"] | None = None  # what captions are compared with; else F_I
+
+    def __post_init__(self) -> None:
+        if self.targets is not None and len(self.targets) != len(self.images):
+            raise ValueError(
+                f"{len(self.targets)} targets for {len(self.images)} images: wanted one an image"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
 
     def select(self, places: list[int]) -> VisionBatch:
         """Encode the pictures at `places`, in that order."""
-        return self.vlm.encode_image([self.images[i] for i in places])
+        vision = self.vlm.encode_image([self.images[i] for i in places]).numbered(places)
+        return vision if self.targets is None else vision.with_targets(self.targets[list(places)])
 
 
 @dataclass(frozen=True, eq=False)
 class CaptionStates:
-    """Captions, their pooled states and the F_I of their images: what a mapper trains on."""
+    """Captions, their pooled states and the targets of their images: what a mapper trains on."""
 
     states: Float[Tensor, "n h"]
     image_features: Float[Tensor, "n d"]
@@ -172,7 +180,7 @@ def read_back_states(
             vision = source.select(places)
             written = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
             states.append(pool(vlm.text_states(written).float(), written.mask))
-            features.append(vision.image_features.float())
+            features.append(vision.targets.float())
             texts += written.texts
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
 
@@ -191,7 +199,7 @@ def _states_in_context(
             captions = captions_of(places, vision)
             read = vlm.caption_states(vision, captions, prompt=prompt).float()
             states.append(pool(read, captions.mask))
-            features.append(vision.image_features.float())
+            features.append(vision.targets.float())
             texts += captions.texts
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
 

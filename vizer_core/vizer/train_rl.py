@@ -37,9 +37,10 @@ from vizer_core.processes import gather_items, sum_over_processes
 from vizer_core.vizer.adapter_run import AdapterRun
 from vizer_core.vizer.advantages import rloo_scaled, scst, sequence_loss
 from vizer_core.vizer.readings import Rollout
-from vizer_core.vizer.rewards import Reward, among_the_step
+from vizer_core.vizer.rewards import Reward, name_of, reward_of_step, score_captions
 from vizer_core.vizer.step_part import StepPart, write_part
 from vizer_core.vizer.targets import VisionSource
+from vizer_core.vlm.likelihood import log_probs_of
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 Advantage = Callable[..., Tensor]
@@ -50,8 +51,8 @@ class RlConfig:
     """How a policy is trained; the number of steps is that of the images over `images_per_step`.
 
     `advantage` is a function of `advantages`; given `scst`, a greedy caption is the baseline.
-    `images_at_once` is `ZeroLabelConfig`'s. Of several processes each rewards its own images;
-    `SelfRetrievalReward` compares them with those of the whole step.
+    `images_at_once` is `ZeroLabelConfig`'s. Of several processes each rewards its own images; a
+    reward with `for_step`, as self-retrieval, compares them with those of the whole step.
     """
 
     learning_rate: float = 2e-4
@@ -122,12 +123,13 @@ def train_rl(
 ) -> RlHistory:
     """Train the adapter that `vlm` carries on the images of `source`; return what happened.
 
+    `reward` is any function of a `VisionBatch` and a `CaptionBatch` that gives a score a caption.
     With a `checkpoint` the run saves itself every `save_every` steps and, called again with the
     same seed, goes on to the same end.
     """
     facts = {
         "source": type(source).__name__,
-        "reward": reward.name,
+        "reward": name_of(reward),
         "config": config.to_dict(),
     }
     run = AdapterRun.open(
@@ -152,7 +154,7 @@ def train_rl(
             )
             # 2 rewards and advantages
             with torch.no_grad():
-                judge = among_the_step(reward, part.vision, part)
+                judge = reward_of_step(reward, part.vision, part)
                 rewards = group_rewards(judge, part.vision, part.captions).to(vlm.device)
                 advantages = _advantages(rewards, vlm, part, judge, config)
             # 3 read again with gradient, 4 loss and distance from the base, 5 clip, warm up, step
@@ -205,14 +207,7 @@ def group_rewards(
     reward: Reward, vision: VisionBatch, captions: CaptionBatch
 ) -> Float[Tensor, "b k"]:
     """Score captions and lay them out one row an image; NaN and inf are refused."""
-    scores = reward(vision, captions)
-    if scores.shape != (len(captions),) or not bool(torch.isfinite(scores).all()):
-        raise ValueError(
-            f"{reward.name} gave scores {tuple(scores.shape)}, "
-            f"{int(torch.isfinite(scores).sum())} of them finite, for {len(captions)} captions: "
-            "wanted one finite number a caption"
-        )
-    return scores.reshape(len(vision), -1)
+    return score_captions(reward, vision, captions).reshape(len(vision), -1)
 
 
 def caption_log_probs(rollout: Rollout, *, temperature: float = 1.0) -> Float[Tensor, "m t"]:
@@ -220,13 +215,7 @@ def caption_log_probs(rollout: Rollout, *, temperature: float = 1.0) -> Float[Te
 
     Only caption tokens pass the LM head. Divide by the temperature that they were drawn at.
     """
-    captions = rollout.captions
-    chosen = captions.ids[captions.mask]
-    logits = rollout.logits.float() / temperature
-    picked = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
-    return torch.zeros(captions.mask.shape, device=picked.device).masked_scatter(
-        captions.mask, picked
-    )
+    return log_probs_of(rollout.logits, rollout.captions, temperature=temperature)
 
 
 def _advantages(

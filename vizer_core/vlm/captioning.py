@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,13 @@ ROWS_AT_ONCE = 128  # captions written in one batch
 
 class CaptionWriter(LanguageSide):
     """A language side that writes. The vision tower is never called by `generate`."""
+
+    @classmethod
+    @abstractmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, device: torch.device | str, dtype: torch.dtype | None
+    ) -> CaptionWriter:
+        """Load a checkpoint of the family; an adapter may take more options, with defaults."""
 
     @abstractmethod
     def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
@@ -79,6 +87,26 @@ class CaptionWriter(LanguageSide):
         vision = self.encode_image(images, batch_size=batch_size)
         rule = decoding or Greedy()
         return list(self.generate(vision, decoding=rule, prompt=prompt, generator=generator).texts)
+
+    def __call__(
+        self,
+        images: Sequence[Image.Image],
+        *,
+        batch_size: int = 64,
+        generator: torch.Generator | None = None,
+        decoding: Decoding | None = None,
+        prompt: Prompt = None,
+    ) -> list[str]:
+        """Caption any number of images, `batch_size` in memory at once, as `caption` does."""
+        if len(images) == 0 or batch_size < 1:
+            raise ValueError(
+                f"got {len(images)} images in batches of {batch_size}: wanted at least 1 of each"
+            )
+        asked = {"decoding": decoding, "prompt": prompt, "generator": generator}
+        texts: list[str] = []
+        for first in range(0, len(images), batch_size):
+            texts += self.caption(images[first : first + batch_size], **asked)
+        return texts
 
     def _write(
         self,

@@ -1,14 +1,23 @@
-"""One door to every supported vision-language model."""
+"""One door to every supported vision-language model: `FAMILIES` says which adapter reads which."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import torch
 
+from vizer_core.vlm.captioning import CaptionWriter
 from vizer_core.vlm.pretrained import read_config
 from vizer_core.vlm.qwen2vl import QWEN_CLASSES, Qwen2Vl
 from vizer_core.vlm.smolvlm import SMOL_CLASSES, SmolVlm
+
+# a checkpoint's own `model_type` -> its adapter; another family is one row more (CONTRIBUTING.md)
+FAMILIES: dict[str, type[CaptionWriter]] = {
+    **dict.fromkeys(SMOL_CLASSES, SmolVlm),
+    **dict.fromkeys(QWEN_CLASSES, Qwen2Vl),
+}
+COMMON = {"name_or_path", "device", "dtype"}  # what every adapter's `from_pretrained` takes
 
 
 def load_vlm(
@@ -17,24 +26,27 @@ def load_vlm(
     device: torch.device | str = "auto",
     dtype: torch.dtype | None = None,
     image_splitting: bool = False,
-) -> SmolVlm | Qwen2Vl:
+) -> CaptionWriter:
     """Load a checkpoint of a supported family from the hub, the cache or a folder.
 
-    The family is read from the checkpoint's own `model_type`. `image_splitting` shows SmolVLM the
-    picture in tiles (13 to 17 times the image tokens); Qwen2-VL reads any size as it is.
+    The family is read from the checkpoint's own `model_type`, its adapter is that of `FAMILIES`.
+    `image_splitting` shows SmolVLM the image in tiles (13 to 17 times the image tokens); Qwen2-VL
+    reads any size as it is. Raises `ValueError` for an unknown family, and for `image_splitting`
+    where the family has none.
     """
     family = read_config(name_or_path).model_type
-    if family in SMOL_CLASSES:
-        return SmolVlm.from_pretrained(
-            name_or_path, device=device, dtype=dtype, image_splitting=image_splitting
+    if family not in FAMILIES:
+        raise ValueError(f"{name_or_path} is a {family!r}: wanted one of {sorted(FAMILIES)}")
+    adapter = FAMILIES[family]
+    if not image_splitting:
+        return adapter.from_pretrained(name_or_path, device=device, dtype=dtype)
+    options = inspect.signature(adapter.from_pretrained).parameters
+    if "image_splitting" not in options:
+        own = ", ".join(name for name in options if name not in COMMON) or "no option of its own"
+        raise ValueError(
+            f"{name_or_path} is a {family}: it has no image splitting. "
+            f"{adapter.__name__}.from_pretrained takes {own}"
         )
-    if family in QWEN_CLASSES:
-        if image_splitting:
-            raise ValueError(
-                f"{name_or_path} is a {family}: it has no image splitting. Qwen2Vl.from_pretrained "
-                "takes max_pixels instead."
-            )
-        return Qwen2Vl.from_pretrained(name_or_path, device=device, dtype=dtype)
-    raise ValueError(
-        f"{name_or_path} is a {family!r}: wanted one of {sorted({**SMOL_CLASSES, **QWEN_CLASSES})}"
+    return adapter.from_pretrained(
+        name_or_path, device=device, dtype=dtype, image_splitting=image_splitting
     )

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,6 +25,7 @@ from torch import Tensor
 from vizer_core.decoding import Decoding
 
 Prompt: TypeAlias = str | Sequence[str] | None  # one for all, one an image, or the default
+_FILLED_IN: Any = None  # by __post_init__
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,42 +33,96 @@ class VisionBatch:
     """What the frozen vision side says about b images: computed once, read many times.
 
     `image_embeddings` holds one [s, h] tensor an image, because tiles and sizes differ; `grid` is
-    (tiles, rows, columns) for SmolVLM and the patch grid (t, height, width) for Qwen2-VL.
+    (tiles, rows, columns) for SmolVLM and the patch grid (t, height, width) for Qwen2-VL. `index`,
+    on the CPU, is the row of each image in its source, 0 to b - 1 unless told otherwise. `targets`
+    are what captions are compared with: the image features unless told otherwise. In the shuffled
+    control `swapped` are the images whose targets these are.
     """
 
     image_features: Float[Tensor, "b dv"]
     image_embeddings: tuple[Float[Tensor, "_ h"], ...]
     grid: Int[Tensor, "b 3"]
+    index: Int[Tensor, " b"] = _FILLED_IN
+    targets: Float[Tensor, "b d"] = _FILLED_IN
+    swapped: VisionBatch | None = None
+
+    def __post_init__(self) -> None:
+        # None means "as always" here, so that nobody has to ask whether a field is there
+        if self.index is None:
+            object.__setattr__(self, "index", torch.arange(len(self)))
+        if self.targets is None:
+            object.__setattr__(self, "targets", self.image_features)
 
     def __len__(self) -> int:
         return len(self.image_embeddings)
 
+    @property
+    def compared_with(self) -> VisionBatch:
+        """The images that captions are compared with: these, or others in the control."""
+        return self if self.swapped is None else self.swapped
+
+    @property
+    def is_its_own_target(self) -> bool:
+        """True where captions are compared with the image features, which are then kept once."""
+        return self.targets is self.image_features
+
+    def numbered(self, rows: Sequence[int]) -> VisionBatch:
+        """Return the batch with `rows` as its index; the rows of a source count from 0."""
+        return replace(self, index=torch.as_tensor(list(rows), dtype=torch.long))
+
+    def with_targets(self, targets: Float[Tensor, "n d"]) -> VisionBatch:
+        """Return the batch with other targets, one row an image, such as CLIP's features."""
+        if len(targets) != len(self):
+            raise ValueError(f"{len(targets)} targets for {len(self)} images: wanted one an image")
+        return replace(self, targets=targets)
+
     def select(self, places: Sequence[int]) -> VisionBatch:
         """Return the images at `places`, in that order; repeats are allowed."""
-        index = torch.as_tensor(list(places), dtype=torch.long, device=self.image_features.device)
+        chosen = torch.as_tensor(list(places), dtype=torch.long)
+
+        def rows(values: Tensor) -> Tensor:
+            return values[chosen.to(values.device)]
+
+        features = rows(self.image_features)
         return VisionBatch(
-            self.image_features[index],
+            features,
             tuple(self.image_embeddings[int(i)] for i in places),
-            self.grid[index.to(self.grid.device)],
+            rows(self.grid),
+            rows(self.index),
+            features if self.is_its_own_target else rows(self.targets),
+            None if self.swapped is None else self.swapped.select(places),
         )
 
     def to(self, device: torch.device | str) -> VisionBatch:
-        """Move every tensor."""
+        """Move every tensor but the index."""
+        features = self.image_features.to(device)
         return VisionBatch(
-            self.image_features.to(device),
+            features,
             tuple(embedding.to(device) for embedding in self.image_embeddings),
             self.grid.to(device),
+            self.index,
+            features if self.is_its_own_target else self.targets.to(device),
+            None if self.swapped is None else self.swapped.to(device),
         )
 
     @classmethod
     def concatenate(cls, parts: Sequence[VisionBatch]) -> VisionBatch:
-        """Join batches of one model along the image axis."""
+        """Join batches of one model along the image axis; the images are numbered anew."""
         if not parts:
             raise ValueError("no vision batches to join: got an empty list")
+        swapped = None
+        if any(part.swapped is not None for part in parts):
+            others = [part.compared_with for part in parts]
+            rows = torch.cat([other.index for other in others]).tolist()
+            swapped = cls.concatenate(others).numbered(rows)
+        plain = all(part.is_its_own_target for part in parts)
+        features = torch.cat([part.image_features for part in parts])
         return cls(
-            torch.cat([part.image_features for part in parts]),
+            features,
             tuple(embedding for part in parts for embedding in part.image_embeddings),
             torch.cat([part.grid for part in parts]),
+            targets=features if plain else torch.cat([part.targets for part in parts]),
+            swapped=swapped,
         )
 
 

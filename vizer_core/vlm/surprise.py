@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.metrics.stats import Statistics, rate_statistics
+from vizer_core.vlm.likelihood import token_log_probs
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 BATCH = 64
@@ -38,7 +39,7 @@ def surprise_with_image(
     rows = []
     for places in _batches(len(captions)):
         some = captions.select(places)
-        rows.append(_surprise(vlm, vlm.caption_states(vision.select(places), some), some))
+        rows.append(-token_log_probs(vlm, vlm.caption_states(vision.select(places), some), some))
     return torch.cat(rows)
 
 
@@ -50,7 +51,7 @@ def surprise_without_image(
     rows = []
     for places in _batches(len(captions)):
         some = captions.select(places)
-        rows.append(_surprise(vlm, vlm.text_states(some), some))
+        rows.append(-token_log_probs(vlm, vlm.text_states(some), some))
     return torch.cat(rows)
 
 
@@ -111,12 +112,6 @@ def _words_of_row(vlm: VisionLanguageModel, ids: Tensor) -> tuple[str, ...]:
         found.append("" if text == before else text.split(" ")[-1] + rest)
         before = text
     return tuple(found)
-
-
-def _surprise(vlm: VisionLanguageModel, states: Tensor, captions: CaptionBatch) -> Tensor:
-    logits = vlm.token_logits(states[:, :-1]).float()
-    chosen = logits.log_softmax(dim=-1).gather(-1, captions.ids.to(logits.device)[..., None])
-    return -chosen[..., 0].masked_fill(~captions.mask.to(logits.device), 0.0)
 
 
 def _batches(count: int) -> list[Sequence[int]]:

@@ -2,7 +2,7 @@
 
 To ask which words a score reads, replace the words of one kind and watch it: the caption keeps its
 length, its grammar and nearly all of its words. For captions of any English text the kinds are
-coarse; the micro world has finer ones (`micro.word_kinds`).
+coarse; the drawn world has finer ones (`vizer_lab.world.word_kinds`).
 """
 
 from __future__ import annotations

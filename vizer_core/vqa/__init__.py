@@ -4,9 +4,7 @@
 - `scoring`: top-k, any-of-ten and soft accuracy; chance and the priors
 - `report`: all systems and floors in one table, with intervals, and top-1 by question type
 - `borrowed`: the control, captions of another picture
-- `question_study`: what chapter and notebook work on, on either profile
-- questions and the candidate list: `vizer_core.data.vqav2`; the micro world's:
-  `vizer_core.micro.vqa_items`
+- questions and the candidate list: `vizer_core.data.vqav2`
 """
 
 from vizer_core.data.vqav2 import AnswerList, VqaItem
@@ -21,7 +19,6 @@ from vizer_core.vqa.answering import (
     write_answers,
 )
 from vizer_core.vqa.borrowed import borrowed_captions
-from vizer_core.vqa.question_study import QuestionStudy, open_questions
 from vizer_core.vqa.report import VqaReport, evaluate_vqa
 from vizer_core.vqa.scoring import (
     prior_ranking,
@@ -34,7 +31,6 @@ from vizer_core.vqa.scoring import (
 __all__ = [
     "RELEASE_DECODING",
     "AnswerList",
-    "QuestionStudy",
     "VqaItem",
     "VqaProtocol",
     "VqaReport",
@@ -42,7 +38,6 @@ __all__ = [
     "borrowed_captions",
     "evaluate_vqa",
     "first_line",
-    "open_questions",
     "prior_ranking",
     "rank_candidates",
     "release_prompt",

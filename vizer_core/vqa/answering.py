@@ -26,6 +26,7 @@ from vizer_core.data.vqav2 import AnswerList
 from vizer_core.decoding import Beam, Greedy
 from vizer_core.language import PrefixLanguageModel, no_prefix
 from vizer_core.shapes import require_unit_norm
+from vizer_core.shipped import shipped, shipped_names
 
 Prompt: TypeAlias = Callable[[str, str], str]  # caption ("" for none), question -> prompt
 TOP = 10  # candidates kept for an answer: the paper reports the first 1, 5 and 10
@@ -149,3 +150,26 @@ def retrieve_answers(
         rows = [row for row, text in enumerate(answers) if text]
         ranked[rows] = found[[distinct[answers[row]] for row in rows]]
     return ranked
+
+
+def protocol_for(
+    lm: PrefixLanguageModel,
+    encoder: ImageTextEncoder,
+    candidates: AnswerList,
+    *,
+    prompt: str = "auto",
+    batch_size: int = 64,
+) -> VqaProtocol:
+    """Return who answers: by the paper's prompt, the release's, or (auto) the model's own.
+
+    A shipped language model is asked in the form that it was trained on; of any other model auto
+    is the paper's. Raises `ValueError` on another prompt.
+    """
+    if prompt not in ("auto", "paper", "release"):
+        raise ValueError(f"prompt is {prompt!r}: wanted auto, paper or release")
+    words, rule = answer_prompt, GREEDY
+    if prompt == "release":
+        words, rule = release_prompt, RELEASE_DECODING
+    elif prompt == "auto" and lm.name in shipped_names("vqa_prompt"):
+        words = shipped("vqa_prompt", lm.name)()
+    return VqaProtocol(lm, encoder, candidates, words, rule, batch_size)

@@ -36,6 +36,13 @@ from vizer_core.vqa.scoring import (
 
 QUESTION_ONLY, CHANCE, PRIOR, TYPE_PRIOR = "question_only", "chance", "prior", "type_prior"
 FLOORS = (CHANCE, PRIOR, TYPE_PRIOR)
+COLUMNS = {"top1": "top 1", "top10": "top 10", "soft": "soft", "written_soft": "soft, as written"}
+LABELS = {
+    QUESTION_ONLY: "question only",
+    PRIOR: "most frequent answer",
+    TYPE_PRIOR: "the same, by type",
+    CHANCE: "chance",
+}
 Captions = Mapping[str, str]  # image id -> caption
 
 
@@ -80,6 +87,10 @@ class VqaReport:
             for system, answers in self.retrieved.items()
         }
 
+    def table(self) -> str:
+        """Lay out the accuracies in percent, with intervals: the systems, then the floors."""
+        return vqa_table(self)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the scores as rows of a results file, without seeds."""
         return [
@@ -87,6 +98,28 @@ class VqaReport:
             for system, metrics in self.scores.items()
             for metric, interval in metrics.items()
         ]
+
+
+def vqa_table(report: VqaReport) -> str:
+    """Lay out the accuracies in percent, with intervals: the captions' rows, then the floors."""
+    rows = [name for name in report.scores if name not in LABELS]
+    width = max(len(label) for label in (*rows, *LABELS.values())) + 2
+    lines = ["".ljust(width) + "".join(title.ljust(22) for title in COLUMNS.values()).rstrip()]
+    for name in (*rows, *LABELS):
+        found = report.scores[name]
+        cells = [_cell(found[metric]) if metric in found else "-" for metric in COLUMNS]
+        label = LABELS.get(name, name).ljust(width)
+        lines.append((label + "".join(cell.ljust(22) for cell in cells)).rstrip())
+    covered = report.coverage.mean
+    lines.append(
+        f"{report.questions:,} questions; {report.candidates:,} candidates, among them the agreed "
+        f"answer of {covered:.1%}. Percent, with 95% intervals over images."
+    )
+    return "\n".join(lines)
+
+
+def _cell(score: Interval) -> str:
+    return f"{100 * score.mean:.2f} [{100 * score.low:.2f}, {100 * score.high:.2f}]"
 
 
 def evaluate_vqa(

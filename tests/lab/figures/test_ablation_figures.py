@@ -1,0 +1,61 @@
+"""Figures of an ablation: every seed is drawn where it scored, every bar is a share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vizer_core.gap.interval import Interval
+from vizer_lab.figures.ablation import (
+    draw_chance,
+    draw_proxy,
+    draw_seed_forest,
+)
+
+ROWS = {"width 64": Interval(0.6, 0.5, 0.7), "shuffled": Interval(0.4, 0.3, 0.5)}
+POINTS = {"width 64": [0.55, 0.65], "shuffled": [0.4]}
+LOOK = {
+    "roles": {"width 64": "region", "shuffled": "control"},
+    "legend": {"region": "setting", "control": "control"},
+}
+
+
+def test_each_seed_is_a_point_under_its_mean():
+    figure = draw_seed_forest({"F1": ROWS}, {"F1": POINTS}, **LOOK)
+    (axes,) = figure.axes
+    seeds = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert [list(line.get_xdata()) for line in seeds] == [[0.55, 0.65], [0.4]]
+    assert [line.get_ydata()[0] for line in seeds] == [0.27, 1.27]
+
+
+def test_a_row_without_seeds_stays_bare_and_other_panels_are_refused():
+    figure = draw_seed_forest({"F1": ROWS}, {"F1": {}}, **LOOK)
+    assert len(figure.axes[0].lines) == 6
+    with pytest.raises(ValueError, match="CIDEr differ"):
+        draw_seed_forest({"F1": ROWS}, {"F1": POINTS, "CIDEr": POINTS}, **LOOK)
+
+
+def test_bars_are_shares_of_the_draws_side_by_side():
+    counts = {"loss": np.array([0, 0, 1, 3]), "reward": np.array([4])}
+    roles = {"loss": "region", "reward": "text"}
+    figure = draw_chance(counts, rows=4, roles=roles)
+    (axes,) = figure.axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights == [0.5, 0.25, 0, 0.25, 0, 0, 0, 0, 0, 1]
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in axes.patches]
+    assert middles[4] == pytest.approx(3.8) and middles[9] == pytest.approx(4.2)
+    with pytest.raises(ValueError, match="none above rows=2"):
+        draw_chance({"loss": np.array([3])}, rows=2, roles=roles)
+
+
+def test_a_proxy_has_one_point_a_run_and_one_name_a_system():
+    pairs = {"vizer_g": [(0.9, 0.6), (0.8, 0.7)], "read_back": [(0.1, 0.9)]}
+    roles = {"vizer_g": "image", "read_back": "region"}
+    figure = draw_proxy(pairs, labels=("cosine", "F1"), roles=roles, base=0.61)
+    (axes,) = figure.axes
+    assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[0.9, 0.8], [0.1]]
+    assert [text.get_text() for text in axes.texts] == ["vizer_g", "read_back", "base"]
+    left, right = (text.get_ha() for text in axes.texts[:2])
+    assert (left, right) == ("right", "left")  # the far right name points inwards
+    with pytest.raises(ValueError, match="got no points"):
+        draw_proxy({}, labels=("a", "b"), roles={})

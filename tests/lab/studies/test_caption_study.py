@@ -1,0 +1,209 @@
+"""Opening a study of captions: one set of names on both profiles, plain words when parts lack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vizer_core import runtime
+from vizer_core.captioners import Baseline
+from vizer_core.clip import OpenClipEncoder
+from vizer_core.data.records import Record
+from vizer_core.runtime import seeded
+from vizer_core.textonly import (
+    MICRO_ADAPTOR,
+    AdaptorDecoder,
+    GaussianNoise,
+    NoNoise,
+    save_adaptor,
+)
+from vizer_core.textonly.presets import MICRO_DECAP, MICRO_MACCAP, MICRO_VARIANCE
+from vizer_lab.studies import caption_study as study_module
+from vizer_lab.studies.caption_study import (
+    CaptionStudy,
+    named_things,
+    open_caption_study,
+)
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lm_lab import load_micro_lm
+
+
+def lay_out_coco(folder: Path, count: int) -> None:
+    (folder / "val2017").mkdir(parents=True)
+    (folder / "annotations").mkdir()
+    for i in range(count):
+        Image.new("RGB", (60 + i, 60), "red").save(folder / "val2017" / f"{i}.jpg")
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(count)],
+        "annotations": [{"image_id": i, "caption": "a dog on a boat"} for i in range(count)],
+    }
+    (folder / "annotations" / "captions_val2017.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lay out COCO, a checkpoint of a language model and two adaptors; CLIP is a micro one."""
+    lm, encoder = load_micro_lm(), load_micro_clip("micro-clip-100")
+    lm.model.save_pretrained(tmp_path / "lm")
+    lm.tokenizer.save_pretrained(tmp_path / "lm")
+    lay_out_coco(tmp_path / "coco", 5)
+    for name, config in (("maccap", MICRO_MACCAP), ("decap", MICRO_DECAP)):
+        save_adaptor(
+            tmp_path / "adaptors" / f"{name}.safetensors",
+            AdaptorDecoder(MICRO_ADAPTOR),
+            encoder=encoder,
+            language_model=lm,
+            made_by={"config": config.to_dict()},
+        )
+    records = [Record(str(i), None, (f"a cat and a {w}", "a cat")) for i, w in enumerate("xyz")]
+    monkeypatch.setattr(study_module, "coco2014", lambda split: records)
+    monkeypatch.setattr(study_module, "UNPAIRED", 3)
+    monkeypatch.setattr(
+        OpenClipEncoder,
+        "from_pretrained",
+        staticmethod(lambda name, tag, *, device: load_micro_clip("micro-clip-100")),
+    )
+    monkeypatch.setenv("VIZER_PROFILE", "full")
+    monkeypatch.setenv("VIZER_DATA", str(tmp_path / "coco"))
+    monkeypatch.setenv("VIZER_ADAPTORS", str(tmp_path / "adaptors"))
+    monkeypatch.setenv("VIZER_LM", str(tmp_path / "lm"))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def micro() -> CaptionStudy:
+    return open_caption_study(12, memory=30)
+
+
+def test_a_micro_study_captions_test_scenes_from_other_scenes_captions(micro):
+    split = MicroSplit("test", 12)
+    assert micro.pictures.ids == split.ids and micro.pictures.captions == split.captions
+    assert len(micro.corpus) == len(micro.memory) == 30
+    assert len(micro.unpaired) == study_module.UNPAIRED
+    assert len(micro.states.image_features) == 12
+    assert micro.judge.name == "micro-clip-avg" != micro.encoder.name == "micro-clip-100"
+
+
+def test_its_adaptors_write_with_the_noise_that_they_were_trained_with(micro):
+    assert micro.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
+    assert micro.noise("decap") == NoNoise()
+    writer = micro.writer("decap")
+    assert writer.language_model is micro.language_model
+    assert len(Baseline(writer).caption(micro.states, generator=seeded(0))) == 12
+
+
+def test_what_needs_no_training_is_ready_under_its_names(micro):
+    found = micro.training_free()
+    assert {name: each.name for name, each in found.items()} == {
+        name: name for name in ("magic", "zerocap", "socratic")
+    }
+    one = micro.states.image_features[:1]
+    assert found["socratic"].caption(one, generator=seeded(0))[0]
+
+
+def test_scores_know_a_true_caption_from_a_wrong_one(micro):
+    texts = micro.pictures.texts
+    right, wrong = micro.score(texts), micro.score(texts[1:] + texts[:1])
+    for metric in ("cider", "clipscore", "object_f1"):
+        assert right[metric].score > wrong[metric].score + 0.1
+    assert right["object_precision"].score == 1.0
+    pairs = micro.ground([[a, b] for a, b in zip(texts, texts[1:] + texts[:1])])
+    assert wrong["object_f1"].score < pairs["object_f1"].score < right["object_f1"].score
+
+
+def test_each_candidate_has_the_score_that_it_has_alone(micro):
+    texts = micro.pictures.texts
+    wrong = texts[1:] + texts[:1]
+    both = micro.score_candidates(list(zip(texts, wrong)))
+    assert both.shape == (12, 2) and (both[:, 0] > both[:, 1]).any()
+    assert both[:, 1].tolist() == micro.score(wrong)["object_f1"].per_image.tolist()
+
+
+def test_its_pairs_are_pictures_with_their_first_captions(micro):
+    own = (micro.pairs.image_features * micro.pairs.text_features).sum(1).mean()
+    other = (micro.pairs.image_features * micro.pairs.text_features.roll(1, 0)).sum(1).mean()
+    assert own > other + 0.1
+
+
+def test_scores_want_one_caption_a_picture(micro):
+    with pytest.raises(ValueError, match="got 1 captions for 12 pictures"):
+        micro.score(["a dog"])
+
+
+def test_the_language_model_has_the_precision_that_is_asked_for(full, monkeypatch):
+    monkeypatch.setenv("VIZER_DTYPE", "bfloat16")
+    study = open_caption_study(2, memory=3)
+    assert study.language_model.model.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="was trained with the language model"):
+        study.writer("decap")
+
+
+def test_the_full_profile_reads_coco_and_the_named_files(full):
+    study = open_caption_study(2, memory=3)
+    assert study.pictures.ids == ("0.jpg", "1.jpg") and len(study.unpaired) == 3
+    assert len(study.corpus) == 3 and set(study.corpus) <= {
+        "a cat", "a cat and a x", "a cat and a y", "a cat and a z"
+    }  # fmt: skip
+    assert study.ground([["a dog"], ["a dog"]]) == {} and not study.is_micro
+    assert "COCO" in study.pictures.note
+    assert study.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
+    assert study.language_model.name == str(full / "lm")
+    assert study.writer("decap").adaptor.training is False
+    assert sorted(study.training_free()) == ["magic", "socratic", "zerocap"]
+    scores = study.score(["a dog on a boat", "a cat"])
+    each = study.score_candidates([["a dog on a boat", "x"], ["a cat", "x"]])
+    assert each.shape == (2, 2) and (each >= 0).all()  # two pictures of one caption: CIDEr is 0
+    assert "object_f1" not in scores and scores["bleu1"].per_image[0] == pytest.approx(1.0)
+
+
+def test_fewer_pictures_can_be_asked_for_from_outside(full, monkeypatch):
+    monkeypatch.setattr(runtime, "MIN_IMAGES", 1)
+    monkeypatch.setenv("VIZER_IMAGES", "2")
+    study = open_caption_study(100, memory=3)
+    assert len(study) == len(study.unpaired) == 2 and "first 2 images" in study.pictures.note
+
+
+def test_the_full_profile_says_what_is_missing(full, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"capdec\.safetensors: the capdec adaptor"):
+        open_caption_study(1).writer("capdec")
+    monkeypatch.delenv("VIZER_ADAPTORS")
+    with pytest.raises(FileNotFoundError, match="VIZER_ADAPTORS is not set"):
+        open_caption_study(1)
+
+
+def test_an_adaptor_with_other_noise_is_refused(full):
+    config = MICRO_MACCAP.to_dict() | {"noise": {"kind": "UniformNoise", "width": 1.0}}
+    path = full / "adaptors" / "capdec.safetensors"
+    save_adaptor(
+        path,
+        AdaptorDecoder(MICRO_ADAPTOR),
+        encoder=load_micro_clip("micro-clip-100"),
+        language_model=load_micro_lm(),
+        made_by={"config": config},
+    )
+    with pytest.raises(ValueError, match="trained with UniformNoise: wanted GaussianNoise or NoNo"):
+        open_caption_study(1).noise("capdec")
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="n=0, memory=4000: wanted at least 1"):
+        open_caption_study(0)
+    with pytest.raises(ValueError, match="no adaptor 'magic': wanted one of maccap-clean"):
+        open_caption_study(1, memory=1).writer("magic")
+    with pytest.raises(ValueError, match="none of 1 captions names a thing"):
+        named_things(["dogs"])
+
+
+def test_named_things_come_most_frequent_first():
+    assert named_things(["A dog, a cat", "an owl and a cat"], count=2) == ("cat", "dog")
+
+
+def test_the_same_study_opened_twice_is_the_same():
+    first, second = (open_caption_study(2, memory=5) for _ in range(2))
+    assert first.corpus == second.corpus
+    assert torch.equal(first.states.image_features, second.states.image_features)

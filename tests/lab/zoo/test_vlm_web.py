@@ -1,0 +1,99 @@
+"""The micro VLM's captions: exact ones are true and whole, the web has its shares of faults."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from vizer_lab.world.world import Scene, SceneObject, make_scene
+from vizer_lab.zoo.vlm_processor import vlm_vocabulary
+from vizer_lab.zoo.vlm_scores import caption_scores
+from vizer_lab.zoo.vlm_web import (
+    GENERIC,
+    ONE_OBJECT,
+    WebMix,
+    caption_draw,
+    exact_caption,
+    reading_order,
+    web_caption,
+)
+
+SCENES = [make_scene("validation", i) for i in range(400)]
+ONLY = {
+    "generic": WebMix(1.0, 0.0, 0.0),
+    "partial": WebMix(0.0, 1.0, 0.0),
+    "wrong": WebMix(0.0, 0.0, 1.0),
+    "decent": WebMix(0.0, 0.0, 0.0),
+}
+
+
+def exact(scenes: list[Scene], visit: int = 0) -> list[str]:
+    return [exact_caption(s, caption_draw(s.split, s.index, visit)) for s in scenes]
+
+
+def web(mix: WebMix, scenes: list[Scene] = SCENES) -> list[str]:
+    return [web_caption(s, caption_draw(s.split, s.index, 0), mix) for s in scenes]
+
+
+def test_exact_captions_are_true_and_leave_no_object_out() -> None:
+    scores = caption_scores(exact(SCENES), SCENES)
+    for name in ("object_precision", "object_recall", "relation_accuracy", "background_accuracy"):
+        assert scores[name] == 1.0, name
+    assert 0.75 < scores["background_said"] < 0.95 and 0.1 < scores["relation_said"] < 0.4
+
+
+def test_objects_come_in_reading_order() -> None:
+    things = (
+        SceneObject("dog", 0.9, 0.1, 0.3, False),
+        SceneObject("cat", 0.1, 0.2, 0.3, False),
+        SceneObject("car", 0.2, 0.9, 0.3, False),
+        SceneObject("cat", 0.6, 0.9, 0.3, False),
+    )
+    assert [o.name for o in reading_order(things)] == ["cat", "dog", "car", "cat"]
+    caption = exact_caption(Scene("test", 0, things, "snow", 0), lambda: 0.99)
+    assert caption == "two cats , a dog and a car"
+
+
+def test_another_visit_brings_another_caption_and_the_same_visit_the_same() -> None:
+    assert exact(SCENES) == exact(SCENES)
+    changed = sum(a != b for a, b in zip(exact(SCENES), exact(SCENES, visit=1)))
+    assert changed > 0.5 * len(SCENES)
+
+
+@pytest.mark.parametrize(
+    ("sort", "vague", "precision", "recall"),
+    [
+        ("generic", (0.9, 1), (0, 0.1), (0, 0.1)),  # "home" is a word for a house too
+        ("partial", (0, 0), (1, 1), (0.4, 0.7)),
+        ("wrong", (0, 0), (0, 0.1), (0, 0.1)),
+        ("decent", (0, 0), (1, 1), (1, 1)),
+    ],
+)
+def test_each_sort_of_web_caption_has_its_fault(sort, vague, precision, recall) -> None:
+    scores = caption_scores(web(ONLY[sort]), SCENES)
+    assert vague[0] <= scores["vague"] <= vague[1]
+    assert precision[0] <= scores["object_precision"] <= precision[1]
+    assert recall[0] <= scores["object_recall"] <= recall[1]
+
+
+def test_the_mix_keeps_its_shares() -> None:
+    mix = WebMix(generic=0.30, partial=0.28, wrong=0.22)
+    texts = web(mix)
+    assert sum(text in GENERIC for text in texts) / len(texts) == pytest.approx(0.30, abs=0.07)
+    assert mix.decent == pytest.approx(0.20)
+    first = Counter(text.split()[0] for text in texts)
+    assert first.most_common(1)[0][0] == "itap" and 0.25 < first["itap"] / len(texts) < 0.45
+
+
+def test_every_word_is_in_the_vocabulary() -> None:
+    known = set(vlm_vocabulary())
+    texts = exact(SCENES) + [text for mix in ONLY.values() for text in web(mix)]
+    assert {word for text in texts for word in text.split()} <= known
+    forms = [*GENERIC, *(form.format("", bare="") for form in ONE_OBJECT)]
+    assert {word for text in forms for word in text.split()} <= known
+
+
+def test_shares_that_are_no_shares_are_refused() -> None:
+    with pytest.raises(ValueError, match="shares of web captions"):
+        WebMix(generic=0.8, partial=0.3, wrong=0.0)

@@ -1,0 +1,137 @@
+"""Figures of a results table: systems by metrics with intervals, and a score along a sweep.
+
+A forest has one row a system and one panel a metric, so that a row that does well in one panel and
+badly in the next is seen at once. What a row is decides its colour and marker:
+
+===========  ===================================================================
+role         meaning
+===========  ===================================================================
+image        a method
+region       the method that the chapter is about, and its variants
+control      a row that should fail
+text         a bound: it reads what a method may not
+===========  ===================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vizer_core.metrics.stats import Interval
+from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+
+LINES = {"image": "-", "region": "-", "text": "--", "control": ":"}
+Panel = Mapping[str, Interval]
+
+
+def draw_forest(
+    panels: Mapping[str, Panel],
+    *,
+    roles: Mapping[str, str],
+    legend: Mapping[str, str],
+    mark: str | None = None,
+) -> Figure:
+    """Draw one row a system and one panel a metric, each estimate with its 95% interval.
+
+    The rows are those of the first panel, in its order; `roles` gives each its role and `legend`
+    the words for a role. A dotted line runs through the estimate of `mark` in every panel.
+    """
+    rows = _rows(panels, roles)
+    if mark is not None and mark not in rows:
+        raise ValueError(f"no row {mark!r} to mark: wanted one of {', '.join(rows)}")
+    with figure_style():
+        figure = new_figure(2.0 + 2.7 * len(panels), 1.2 + 0.3 * len(rows))
+        for axes, (label, found) in zip(
+            figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()
+        ):
+            for place, name in enumerate(rows):
+                _draw_estimate(axes, found.get(name), place, roles[name])
+            if mark is not None and mark in found:
+                axes.axvline(found[mark].estimate, color=COLOURS["control"], linestyle=":")
+            axes.set_yticks(range(len(rows)), rows)
+            axes.set_ylim(len(rows) - 0.4, -0.6)
+            axes.set_xlabel(label)
+        figure.legend(
+            handles=[_key(role, words) for role, words in legend.items()],
+            loc="outside upper left",
+            ncols=len(legend),
+        )
+    return figure
+
+
+def _rows(panels: Mapping[str, Panel], roles: Mapping[str, str]) -> list[str]:
+    if not panels or not next(iter(panels.values())):
+        raise ValueError('got no rows, wanted for instance {"CIDEr": {"maccap": Interval(...)}}')
+    rows = list(next(iter(panels.values())))
+    strange = {name: roles.get(name) for name in rows if roles.get(name) not in MARKERS}
+    if strange:
+        raise ValueError(f"roles are {strange}: wanted one of {', '.join(MARKERS)} for each row")
+    return rows
+
+
+def _draw_estimate(axes: Axes, value: Interval | None, place: int, role: str) -> None:
+    if value is not None:
+        axes.plot([value.low, value.high], [place] * 2, color=COLOURS[role], linewidth=3, alpha=0.6)
+        axes.plot(value.estimate, place, MARKERS[role], color=COLOURS[role], markersize=6)
+
+
+def _key(role: str, words: str) -> Line2D:
+    return Line2D([], [], color=COLOURS[role], marker=MARKERS[role], linestyle="", label=words)
+
+
+def draw_sweep(
+    curves: Mapping[str, Mapping[float, Interval]],
+    *,
+    labels: tuple[str, str],
+    roles: Mapping[str, str],
+    log: bool = False,
+    level: tuple[str, float] | None = None,
+) -> Figure:
+    """Draw a score along a setting, one curve a system, a bar for each 95% interval.
+
+    `labels` name the setting and the score. `log` spaces the setting by its logarithm. Points of
+    several curves at one setting stand a little apart, so that their bars can be told. `level`
+    names a score that does not depend on the setting: a dotted line.
+    """
+    if not curves or not all(curves.values()):
+        raise ValueError('got no points, wanted for instance {"regions": {1.0: Interval(...)}}')
+    with figure_style():
+        figure = new_figure(6.4, 3.6)
+        axes = figure.add_subplot()
+        if log:
+            axes.set_xscale("log")
+        for turn, (name, points) in enumerate(curves.items()):
+            _draw_curve(axes, name, points, roles[name], log=log, turn=turn)
+        at = sorted({x for points in curves.values() for x in points})
+        axes.set_xticks(at, [f"{x:g}" for x in at])
+        axes.minorticks_off()
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        if level is not None:
+            axes.axhline(level[1], color=COLOURS["control"], linestyle=":", label=level[0])
+        if min(value.low for points in curves.values() for value in points.values()) >= 0:
+            axes.set_ylim(bottom=0)
+        if len(curves) > 1 or level is not None:
+            axes.legend()
+    return figure
+
+
+def _draw_curve(
+    axes: Axes, name: str, points: Mapping[float, Interval], role: str, *, log: bool, turn: int
+) -> None:
+    places = [x * 1.03**turn if log else x + 0.3 * turn for x in sorted(points)]
+    values = [points[x] for x in sorted(points)]
+    for place, value in zip(places, values):
+        axes.plot([place] * 2, [value.low, value.high], color=COLOURS[role], alpha=0.6)
+    axes.plot(
+        places,
+        [value.estimate for value in values],
+        MARKERS[role],
+        linestyle=LINES[role],
+        color=COLOURS[role],
+        label=name,
+    )

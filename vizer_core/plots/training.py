@@ -1,0 +1,172 @@
+"""Figures of a training run that needs no label: what its score did, and what its captions did.
+
+A falling loss is half a result. Beside it stand the share of captions that changed, the distance
+from the base model, the same run on shuffled images, and the captions themselves.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    figure_style,
+    new_figure,
+    role_of,
+)
+
+SMOOTH = 5  # steps in the running mean of a curve
+LINES = {"image": "-", "region": "-", "text": "-", "control": "--"}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run: how far its loss fell, as a share of where it began, and what changed."""
+
+    name: str
+    loss_fall: float
+    captions_changed: float
+
+
+def running_mean(values: Sequence[float], *, width: int = SMOOTH) -> np.ndarray:
+    """Average each value with the `width` - 1 before it, fewer at the start.
+
+    >>> running_mean([0.0, 1.0, 2.0, 6.0], width=2).tolist()
+    [0.0, 0.5, 1.5, 4.0]
+    """
+    if width < 1 or not len(values):
+        raise ValueError(f"got {len(values)} values and width {width}: wanted at least 1 of each")
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
+    last = np.arange(1, len(sums))
+    first = np.maximum(last - width, 0)
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def draw_reward(
+    runs: Mapping[str, Sequence[float]],
+    kl: Mapping[str, Sequence[float]],
+    *,
+    limit: float | None = None,
+    label: str = "reward",
+) -> Figure:
+    """Draw each run's reward by step above its KL to the base; a dotted line is the KL's limit.
+
+    Names with the word "shuffled" are controls: grey and dashed. Thin lines are single steps. Give
+    `label` where the curve is a loss.
+    """
+    if not runs or runs.keys() != kl.keys():
+        raise ValueError(
+            f"got rewards of {sorted(runs)} and KL of {sorted(kl)}: wanted the same runs"
+        )
+    with figure_style():
+        figure = new_figure(6.4, 4.8)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
+        for axes, curves in ((top, runs), (bottom, kl)):
+            for name, values in curves.items():
+                _draw_curve(axes, name, values)
+        if limit is not None:
+            _draw_limit(bottom, limit)
+        top.set_ylabel(label)
+        bottom.set_ylabel("KL, nats a token")
+        bottom.set_ylim(0, 1.15 * max(limit or 0.0, *(max(values) for values in kl.values())))
+        bottom.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
+        figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", ncols=len(runs))
+        figure.align_ylabels()
+    return figure
+
+
+def _draw_limit(axes: Axes, limit: float) -> None:
+    axes.axhline(limit, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+    axes.annotate(
+        f"limit {limit:g}",
+        (1, limit),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+    )
+
+
+def _draw_curve(axes: Axes, name: str, values: Sequence[float]) -> None:
+    role, steps = role_of(name), np.arange(1, len(values) + 1)
+    axes.plot(steps, values, color=COLOURS[role], alpha=0.25, linewidth=1)
+    axes.plot(steps, running_mean(values), LINES[role], color=COLOURS[role], label=name)
+
+
+def draw_loss_against_change(runs: Sequence[RunSummary]) -> Figure:
+    """Draw how far each run's loss fell against the share of captions that changed.
+
+    Low on the right is a loss met in directions that the words do not show.
+    """
+    if not runs:
+        raise ValueError("got no runs: wanted at least one RunSummary")
+    with figure_style():
+        figure = new_figure(6.0, 4.2)
+        axes = figure.add_subplot()
+        reach = max(0.05, *(run.loss_fall for run in runs))
+        for run, below in zip(runs, _labels_below(runs)):
+            role = "control" if role_of(run.name) == "control" else "image"
+            place = (run.loss_fall, run.captions_changed)
+            axes.plot(*place, MARKERS[role], color=COLOURS[role], markersize=8)
+            left = run.loss_fall > 0.6 * reach
+            axes.annotate(
+                run.name,
+                place,
+                xytext=(-8 if left else 8, -11 if below else 4),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                fontsize=9,
+            )
+        axes.set_xlim(min(-0.05, *(run.loss_fall - 0.05 for run in runs)), reach + 0.05)
+        axes.set_ylim(-0.05, 1.08)
+        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.set_xlabel("fall of the loss, as a share of where it began")
+        axes.set_ylabel("captions changed")
+    return figure
+
+
+def _labels_below(runs: Sequence[RunSummary]) -> list[bool]:
+    """Put a label under its point where a run just above it has the space over it."""
+    return [
+        any(0 < other.captions_changed - run.captions_changed < 0.1 for other in runs)
+        for run in runs
+    ]
+
+
+def draw_before_after(
+    images: Sequence[Image.Image], captions: Mapping[str, Sequence[str]], *, width: int = 48
+) -> Figure:
+    """Draw one row an image with its caption by each system, the first of them the base.
+
+    A system's caption that is the base's, word for word, is grey.
+    """
+    counts = [len(images), *(len(texts) for texts in captions.values())]
+    if not captions or not images or len(set(counts)) > 1:
+        raise ValueError(f"got images and captions of {counts}: wanted as many of each, some")
+    lines = len(captions)
+    with figure_style():
+        figure = new_figure(7.0, len(images) * max(1.0, 0.42 * lines + 0.1))
+        panels = figure.subplots(len(images), 2, squeeze=False, width_ratios=(1, 5.2))
+        for row, image in enumerate(images):
+            picture, words = panels[row]
+            picture.imshow(np.asarray(image), interpolation="nearest")
+            picture.set(xticks=[], yticks=[])
+            picture.grid(visible=False)
+            words.axis("off")
+            base = next(iter(captions.values()))[row]
+            for line, (name, texts) in enumerate(captions.items()):
+                place, same = 1 - (line + 0.5) / lines, line > 0 and texts[row] == base
+                words.text(0, place, name, weight="bold", va="center", fontsize=9)
+                words.text(0.29, place, textwrap.fill(texts[row] or "(nothing)", width), fontsize=9,
+                           va="center", color=COLOURS["control" if same else "ink"])  # fmt: skip
+    return figure

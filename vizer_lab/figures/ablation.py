@@ -1,0 +1,117 @@
+"""Figures of an ablation: settings with their seeds, what chance finds, a proxy against a score.
+
+A mean over seeds hides what decides whether a setting matters: how far apart its own seeds lie. So
+every forest here shows each seed as a point under its mean, and the control has rows of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Int64
+from matplotlib.figure import Figure
+
+from vizer_core.plots.forest import Panel, draw_forest
+from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+
+Counts = Int64[np.ndarray, " draws"]
+Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
+Pairs = Mapping[str, Sequence[tuple[float, float]]]  # name of a system -> (x, y) of each run
+
+
+def draw_seed_forest(
+    panels: Mapping[str, Panel],
+    points: Mapping[str, Runs],
+    *,
+    roles: Mapping[str, str],
+    legend: Mapping[str, str],
+    mark: str | None = None,
+) -> Figure:
+    """Draw a forest whose rows show each seed as a small open circle below the mean.
+
+    `points` holds, for every panel, one value a seed of each row; rows without are bare.
+    """
+    if strange := sorted(set(points) ^ set(panels)):
+        raise ValueError(
+            f"panels are {', '.join(panels)}, points are given for {', '.join(points)}: "
+            f"{', '.join(strange)} differ"
+        )
+    figure = draw_forest(panels, roles=roles, legend=legend, mark=mark)
+    rows = list(next(iter(panels.values())))
+    with figure_style():
+        for axes, runs in zip(figure.axes, points.values()):
+            for place, name in enumerate(rows):
+                values = list(runs.get(name, ()))
+                axes.plot(
+                    values, [place + 0.27] * len(values), "o", color=COLOURS[roles[name]],
+                    markersize=4, markerfacecolor="none", linestyle="",
+                )  # fmt: skip
+    return figure
+
+
+def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, str]) -> Figure:
+    """Draw how often chance alone makes 0, 1, 2, ... of `rows` equal settings look different.
+
+    `counts` holds simulated tables by kind of run; each kind has its bars side by side.
+    """
+    if not counts or any(not len(c) or int(c.max()) > rows for c in counts.values()):
+        sizes = {kind: len(c) for kind, c in counts.items()}
+        raise ValueError(f"got draws {sizes}, wanted at least 1 a kind, none above rows={rows}")
+    width = 0.8 / len(counts)
+    with figure_style():
+        figure = new_figure(6.4, 3.4)
+        axes = figure.add_subplot()
+        for turn, (kind, drawn) in enumerate(counts.items()):
+            places = np.arange(rows + 1) + (turn - (len(counts) - 1) / 2) * width
+            shares = np.bincount(drawn, minlength=rows + 1) / len(drawn)
+            axes.bar(places, shares, width, color=COLOURS[roles[kind]], label=kind)
+        axes.set_xticks(range(0, rows + 1, 1 + rows // 12))
+        axes.set_xlabel(f"settings that look different, of {rows} equal ones")
+        axes.set_ylabel("share of simulated tables")
+        axes.legend()
+    return figure
+
+
+def draw_proxy(
+    pairs: Pairs, *, labels: tuple[str, str], roles: Mapping[str, str], base: float | None = None
+) -> Figure:
+    """Draw a proxy against the score it stands for, one point a run and a name for each system.
+
+    `labels` name the two axes; a dotted line shows the score of the untrained `base`.
+    """
+    if not pairs or not all(pairs.values()):
+        raise ValueError('got no points, wanted for instance {"vizer_g": [(0.9, 0.6)]}')
+    with figure_style():
+        figure = new_figure(6.8, 4.0)
+        axes = figure.add_subplot()
+        centres = {name: np.mean(found, axis=0) for name, found in pairs.items()}
+        for name, found in pairs.items():
+            x, y = zip(*found)
+            role = roles[name]
+            axes.plot(x, y, MARKERS[role], color=COLOURS[role], linestyle="", alpha=0.8)
+            left = _has_neighbour(name, centres)
+            axes.annotate(
+                name, tuple(centres[name]), xytext=(-10 if left else 10, 0),
+                textcoords="offset points", ha="right" if left else "left", va="center",
+                fontsize=9, color=COLOURS[role],
+            )  # fmt: skip
+        axes.margins(x=0.2)
+        if base is not None:
+            axes.axhline(base, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+            axes.annotate(
+                "base", (1.0, base), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+                textcoords="offset points", ha="right", fontsize=9,
+            )  # fmt: skip
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+    return figure
+
+
+def _has_neighbour(name: str, centres: Mapping[str, np.ndarray]) -> bool:
+    """Say whether a name would run into another system, or out of the figure, on the right."""
+    every = np.stack(list(centres.values()))
+    span = np.maximum(every.max(axis=0) - every.min(axis=0), 1e-9)
+    ahead = (every - centres[name]) / span
+    near = (ahead[:, 0] > 0) & (ahead[:, 0] < 0.3) & (np.abs(ahead[:, 1]) < 0.06)
+    return bool(near.any() or ahead[:, 0].min() < -0.6)

@@ -1,0 +1,141 @@
+"""Figures of text-only training: noise as an angle, losses, and what noise costs and gives.
+
+symbol -> name: sigma^2 -> variance, D -> width, N_cr -> copies. An angle is that between a text
+feature and its noised self; a picture lies at an angle from its caption too, and that is the mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vizer_core.metrics.stats import Interval
+from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.training import running_mean
+from vizer_core.textonly.noise import GaussianNoise
+
+LINES = {"text": "-", "image": "-", "region": "-", "control": "--"}
+SMOOTH = 40  # steps in the running mean of a loss
+
+
+def draw_noise_cosine(
+    measured: Mapping[int, Mapping[float, float]], width: int, *, pair: float, matched: float
+) -> Figure:
+    """Draw the cosine of a text with its noised self by variance: curves expected, dots measured.
+
+    `measured[m]` holds, by variance, the cosine with the mean of m noisy copies. Dotted lines show
+    the mean cosine of `pair`s and the variance whose single copy is `matched` to it.
+    """
+    if not measured or not all(measured.values()):
+        raise ValueError("got no cosines, wanted for instance {1: {0.01: 0.66}, 10: {0.01: 0.94}}")
+    variances = [v for found in measured.values() for v in found] + [matched]
+    grid = np.geomspace(min(variances) / 2, 2 * max(variances), 100)
+    with figure_style():
+        figure = new_figure(6.4, 3.6)
+        axes = figure.add_subplot()
+        for (copies, found), role in zip(measured.items(), ("text", "region", "image", "control")):
+            expected = [GaussianNoise(v).expected_cosine(width, copies=copies) for v in grid]
+            label = "one noisy copy" if copies == 1 else f"mean of {copies} noisy copies"
+            axes.plot(grid, expected, color=COLOURS[role], linewidth=1.2)
+            axes.plot(
+                list(found), list(found.values()), MARKERS[role], color=COLOURS[role], label=label
+            )
+        axes.axhline(pair, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+        axes.axvline(matched, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+        axes.annotate(
+            "a picture and its caption", (grid[0], pair), xytext=(2, -12),
+            textcoords="offset points", fontsize=9,
+        )  # fmt: skip
+        axes.set_xscale("log")
+        ticks = sorted({v for found in measured.values() for v in found})
+        axes.set_xticks(ticks, [f"{v:g}" for v in ticks])
+        axes.minorticks_off()
+        axes.set_ylim(0, 1.03)
+        axes.set_xlabel("noise variance in each coordinate")
+        axes.set_ylabel("cosine with the clean text feature")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    return figure
+
+
+def draw_losses(
+    losses: Mapping[str, Sequence[float]], *, levels: Mapping[str, float], label: str
+) -> Figure:
+    """Draw training losses by step, with dotted lines at known levels; thin lines are steps."""
+    if not losses or not all(len(values) for values in losses.values()):
+        raise ValueError('got no losses, wanted for instance {"no noise": [2.0, 1.9]}')
+    with figure_style():
+        figure = new_figure(6.4, 3.4)
+        axes = figure.add_subplot()
+        for (name, values), role in zip(losses.items(), ("text", "image", "region", "control")):
+            steps = np.arange(1, len(values) + 1)
+            axes.plot(steps, values, color=COLOURS[role], alpha=0.2, linewidth=1)
+            axes.plot(steps, running_mean(values, width=SMOOTH), color=COLOURS[role], label=name)
+        for name, level in levels.items():
+            axes.axhline(level, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+            axes.annotate(
+                name, (1, level), xycoords=("axes fraction", "data"), xytext=(0, 3),
+                textcoords="offset points", ha="right", fontsize=9,
+            )  # fmt: skip
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
+        axes.set_ylabel(label)
+        axes.legend(loc="lower left")
+    return figure
+
+
+def draw_trade_off(
+    panels: Mapping[str, Mapping[str, Mapping[float, Interval]]],
+    *,
+    roles: Mapping[str, str],
+    mark: float,
+) -> Figure:
+    """Draw one panel a metric and one curve a reading, over the angle that the noise turns by.
+
+    Angles are in degrees; bars are 95% intervals. The dotted line stands at `mark`, the angle
+    between a picture and its caption.
+    """
+    if not panels or not all(curves and all(curves.values()) for curves in panels.values()):
+        raise ValueError('got no points, wanted {"CIDEr": {"text": {0.0: Interval(...)}}}')
+    strange = {
+        name for curves in panels.values() for name in curves if roles.get(name) not in LINES
+    }
+    if strange:
+        raise ValueError(
+            f"no role for {sorted(strange)}: wanted one of {', '.join(LINES)} for each"
+        )
+    with figure_style():
+        figure = new_figure(2.9 * len(panels) + 0.4, 3.5)
+        for axes, (metric, curves) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels.items()
+        ):
+            for turn, (name, points) in enumerate(curves.items()):
+                _draw_reading(axes, name, points, roles[name], turn)
+            axes.axvline(mark, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+            axes.set_ylim(bottom=0)
+            axes.set_title(metric)
+            axes.set_xlabel("angle of the noise, degrees")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(roles))
+    return figure
+
+
+def _draw_reading(
+    axes: Axes, name: str, points: Mapping[float, Interval], role: str, turn: int
+) -> None:
+    """Draw a curve with its bars, a little to the right of the curve before it."""
+    angles = sorted(points)
+    places = [angle + 0.7 * turn for angle in angles]
+    for place, angle in zip(places, angles):
+        low, high = points[angle].low, points[angle].high
+        axes.plot([place] * 2, [low, high], color=COLOURS[role], alpha=0.6)
+    axes.plot(
+        places,
+        [points[angle].estimate for angle in angles],
+        MARKERS[role],
+        linestyle=LINES[role],
+        color=COLOURS[role],
+        label=name,
+        markersize=5,
+    )

@@ -1,0 +1,86 @@
+"""Figures that show pictures: images with captions, and maps of patch values laid over them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from torch import Tensor
+
+from vizer_core.plots.style import COLOURS, figure_style, new_figure
+
+CAPTION_WIDTH = 30
+
+
+def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figure:
+    """Draw images side by side, each above its caption."""
+    if not images or len(images) != len(captions):
+        raise ValueError(
+            f"got {len(images)} images and {len(captions)} captions: wanted one caption an image"
+        )
+    with figure_style():
+        figure = new_figure(2.1 * len(images), 2.6)
+        for axes, image, caption in zip(
+            figure.subplots(1, len(images), squeeze=False)[0], images, captions
+        ):
+            _show(axes, image)
+            axes.set_xlabel(textwrap.fill(caption, CAPTION_WIDTH - 4), fontsize=9)
+    return figure
+
+
+def draw_patch_maps(
+    images: Sequence[Image.Image],
+    captions: Sequence[str],
+    maps: Mapping[str, Float[Tensor, "n p"]],
+    grid: tuple[int, int],
+) -> Figure:
+    """Draw one row an image: the image, then each map over it; a box marks the largest value.
+
+    Colours run from each panel's own least to its own largest value, so compare places, not
+    colours, between panels.
+    """
+    counts = [len(images), len(captions), *(len(values) for values in maps.values())]
+    if not maps or not images or len(set(counts)) > 1:
+        raise ValueError(f"got images, captions and maps of {counts}: wanted as many of each")
+    with figure_style():
+        figure = new_figure(1.9 * (1 + len(maps)), 2.15 * len(images) + 0.3)
+        panels = figure.subplots(len(images), 1 + len(maps), squeeze=False)
+        for row, (image, caption) in enumerate(zip(images, captions)):
+            _show(panels[row, 0], image)
+            panels[row, 0].set_xlabel(textwrap.fill(caption, CAPTION_WIDTH), fontsize=9)
+            for axes, values in zip(panels[row, 1:], maps.values()):
+                _show_map(axes, image, values[row].cpu().reshape(grid).numpy())
+        for axes, name in zip(panels[0], ("image", *maps)):
+            axes.set_title(name)
+    return figure
+
+
+def _show(axes: Axes, image: Image.Image) -> None:
+    axes.imshow(np.asarray(image), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+
+
+def _show_map(axes: Axes, image: Image.Image, values: np.ndarray) -> None:
+    """Lay patch values over the grey image; the image is cut to the square that CLIP sees."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    grey = image.convert("L").crop((left, top, left + side, top + side))
+    box = (0, side, side, 0)
+    axes.imshow(np.asarray(grey), cmap="gray", extent=box, interpolation="nearest")
+    axes.imshow(values, cmap="viridis", alpha=0.6, extent=box, interpolation="nearest")
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    high, wide = side / values.shape[0], side / values.shape[1]
+    axes.add_patch(
+        Rectangle(
+            (column * wide, row * high), wide, high, fill=False, ec=COLOURS["text"], linewidth=2
+        )
+    )
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)

@@ -1,0 +1,295 @@
+"""What a chapter on captions from text alone studies: pictures, frozen models, trained adaptors.
+
+Notebooks call `open_caption_study` and nothing else that depends on the profile, so that one code
+path serves both:
+
+==============  =====================================  ============================================
+                micro                                  full
+==============  =====================================  ============================================
+CLIP            micro-clip-100                         ViT-B-32/openai, or `VIZER_CLIP`
+language model  micro-lm                               OPT-1.3b, or what `VIZER_LM` names
+adaptors        the shipped ones                       `VIZER_ADAPTORS`: maccap.safetensors and
+                                                       so on, of train-captioner
+pictures        the first scenes of the test split     the first of COCO val2017
+corpus          captions of other scenes               COCO 2014 train: none of val2017's pictures
+unpaired        scenes of the validation split         the next pictures of val2017
+judge           micro-clip-avg, trained apart          ViT-B-32/laion2b_s34b_b79k, or `VIZER_JUDGE`
+==============  =====================================  ============================================
+
+`VIZER_IMAGES`, where it is set, is the most of the pictures captioned and of the unpaired ones.
+
+The judge scores captions and is read by no method: a caption that CLIP chose is not scored by the
+CLIP that chose it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from PIL import Image
+
+from vizer_core.captioners import Captioner, Magic, MemoryBank, Socratic, WordList, ZeroCap
+from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_MICRO
+from vizer_core.captioners.socratic import TagPrefix
+from vizer_core.captioners.zerocap import ZEROCAP_MICRO, ZEROCAP_MICRO_PROMPT
+from vizer_core.clip import ImageStates, ImageTextEncoder, PairedFeatures
+from vizer_core.clip.full import full_models, load_full_clip
+from vizer_core.data.coco import coco2014
+from vizer_core.data.corpus import corpus_of_records
+from vizer_core.evaluation import Inputs, evaluate
+from vizer_core.language import CausalLM
+from vizer_core.metrics.references import References, make_references
+from vizer_core.metrics.stats import Statistics
+from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
+from vizer_core.store import load_manifest
+from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixWriter, load_adaptor
+from vizer_core.vizer.sampled import grounding_statistics
+from vizer_lab.studies.clip_study import Study, open_full, open_study
+from vizer_lab.world import MicroSplit, micro_corpus, micro_lexicon
+from vizer_lab.world.lexicon import HOME_PLACES
+from vizer_lab.world.word_lists import micro_word_lists
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.captioner import micro_adaptor_path
+from vizer_lab.zoo.lm_lab import load_micro_lm
+
+NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
+ADAPTORS = (*NOISE_LEVELS, "capdec", "decap")
+MICRO_CLIP, MICRO_JUDGE, FULL_LM = "micro-clip-100", "micro-clip-avg", "facebook/opt-1.3b"
+UNPAIRED = 200  # pictures that the mean gap is measured on
+FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
+ADAPTOR_ADVICE = """\
+Train them with `vizer train-captioner --method NAME --clip ViT-B-32 --pretrained openai
+--language-model facebook/opt-1.3b --corpus CAPTIONS.json --out FOLDER/NAME.safetensors`, NAME being
+maccap, capdec and decap (hours of a GPU each), and set VIZER_ADAPTORS to FOLDER. The last two have
+one prefix position, as in the paper's tables; for maccap's decoder in all rows, as the micro models
+have, give --method capdec_same_decoder and decap_same_decoder. maccap-clean, -weak and -strong are
+--method maccap with --variance 0, 0.0016 and 0.05. With --dtype bfloat16 (a T4: float16) training
+takes a fraction of the time; then set VIZER_DTYPE to the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionStudy:
+    """Pictures with their models, corpus and adaptors; each is made or read when first asked for.
+
+    `unpaired` are pictures that share nothing with the pictures captioned: only the mean-shift
+    control reads them.
+    """
+
+    pictures: Study
+    corpus: tuple[str, ...]
+    unpaired: Sequence[Image.Image]
+    adaptors: Mapping[str, Path]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def encoder(self) -> ImageTextEncoder:
+        """The CLIP of every method."""
+        return self.pictures.encoder
+
+    @property
+    def is_micro(self) -> bool:
+        """Whether each picture's exact content is known."""
+        return bool(self.pictures.scenes)
+
+    @cached_property
+    def states(self) -> ImageStates:
+        """The pictures' features, patches and attention."""
+        return self.encoder.image_states(self.pictures.images)
+
+    @cached_property
+    def language_model(self) -> CausalLM:
+        """The frozen language model of every method."""
+        device = str(pick_device())
+        if self.is_micro:
+            return load_micro_lm(device)
+        name, dtype = os.environ.get("VIZER_LM", "") or FULL_LM, model_dtype() or torch.float32
+        return CausalLM.from_pretrained(name, device=device, dtype=dtype)
+
+    @cached_property
+    def judge(self) -> ImageTextEncoder:
+        """The CLIP that scores captions."""
+        if self.is_micro:
+            return load_micro_clip(MICRO_JUDGE, device=str(pick_device()))
+        return load_full_clip(full_models()[1])
+
+    @cached_property
+    def memory(self) -> MemoryBank:
+        """The corpus with its text features: what DeCap and CLIPRe search."""
+        return MemoryBank.from_captions(
+            self.encoder, self.corpus, size=len(self.corpus), generator=seeded(0)
+        )
+
+    @cached_property
+    def pairs(self) -> PairedFeatures:
+        """Each picture with its first caption: what the upper row reads and no method may."""
+        return PairedFeatures(
+            ids=self.pictures.ids,
+            image_features=self.states.image_features,
+            text_features=self.encoder.encode_text(self.pictures.texts),
+            image_index=torch.arange(len(self)),
+        )
+
+    def writer(self, adaptor: str) -> PrefixWriter:
+        """Return a trained adaptor, one of `ADAPTORS`, in front of the language model."""
+        path = self.path_of(adaptor)
+        trained = load_adaptor(path, encoder=self.encoder, language_model=self.language_model)
+        return PrefixWriter(trained, self.language_model)
+
+    def noise(self, adaptor: str) -> Noise:
+        """Return the noise that an adaptor was trained with, from its manifest."""
+        made = load_manifest(self.path_of(adaptor))["config"]["noise"]
+        if made["kind"] == "NoNoise":
+            return NoNoise()
+        if made["kind"] == "GaussianNoise":
+            return GaussianNoise(made["variance"])
+        raise ValueError(
+            f"{self.path_of(adaptor)} was trained with {made['kind']}: wanted GaussianNoise or "
+            "NoNoise"
+        )
+
+    def path_of(self, adaptor: str) -> Path:
+        """Return where a trained adaptor lies."""
+        if adaptor not in self.adaptors:
+            raise ValueError(f"no adaptor {adaptor!r}: wanted one of {', '.join(self.adaptors)}")
+        path = self.adaptors[adaptor]
+        if not path.is_file():
+            raise FileNotFoundError(f"no {path}: the {adaptor} adaptor.\n{ADAPTOR_ADVICE}")
+        return path
+
+    def training_free(self) -> dict[str, Captioner]:
+        """Return MAGIC, ZeroCap and Socratic Models, in their settings for these models."""
+        lm, clip = self.language_model, self.encoder
+        if self.is_micro:
+            return {
+                "magic": Magic(lm, clip, MAGIC_MICRO),
+                "zerocap": ZeroCap(lm, clip, ZEROCAP_MICRO, prompt=ZEROCAP_MICRO_PROMPT),
+                "socratic": Socratic(
+                    clip, lm, micro_word_lists([p.name for p in HOME_PLACES], top_objects=2),
+                    prompting=TagPrefix(),
+                ),
+            }  # fmt: skip
+        named = WordList.from_template(
+            "objects", named_things(self.corpus), "a photo of a {}", top=3
+        )
+        return {
+            "magic": Magic(lm, clip, MAGIC_COCO),
+            "zerocap": ZeroCap(lm, clip),
+            "socratic": Socratic(clip, lm, (named,)),
+        }
+
+    @cached_property
+    def _references(self) -> References:
+        return make_references(dict(zip(self.pictures.ids, self.pictures.captions)))
+
+    @cached_property
+    def _judged_images(self):
+        return self.judge.encode_image(self.pictures.images)
+
+    def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
+        """Score one caption a picture: by references, by the judge, and exactly if known.
+
+        Exact scores (`object_precision`, `object_recall`, `object_f1`, ...) need scenes.
+        `bootstrap` and `paired_bootstrap` of `vizer_core.metrics.stats` give intervals.
+        """
+        if len(captions) != len(self):
+            raise ValueError(f"got {len(captions)} captions for {len(self)} pictures")
+        inputs = Inputs(
+            image_features=self._judged_images,
+            text_features=self.judge.encode_text(list(captions)),
+            encoder_name=self.judge.name,
+        )
+        found = evaluate(
+            dict(zip(self.pictures.ids, captions)), self._references, metrics=FAMILIES,
+            inputs=inputs, missing_captions="empty", resamples=1,
+        ).statistics  # fmt: skip
+        return found | self.ground([[caption] for caption in captions])
+
+    def score_candidates(self, texts: Sequence[Sequence[str]]) -> Float64[np.ndarray, "n k"]:
+        """Score k captions of each picture one by one: object F1, or CIDEr where it is unknown.
+
+        For galleries and for choosing among candidates after the fact; a method may not read it.
+        """
+        metric, columns = "object_f1" if self.is_micro else "cider", []
+        for column in zip(*texts, strict=True):
+            found = self.ground([[text] for text in column]) or self.score(column)
+            columns.append(found[metric].per_image)
+        return np.stack(columns, axis=1)
+
+    def ground(self, captions: Sequence[Sequence[str]]) -> dict[str, Statistics]:
+        """Check the captions of each picture against its exact content; nothing if unknown."""
+        if not self.is_micro:
+            return {}
+        truths = [scene.truth for scene in self.pictures.scenes]
+        return grounding_statistics(captions, truths, lexicon=micro_lexicon())
+
+
+def named_things(captions: Sequence[str], count: int = 300) -> tuple[str, ...]:
+    """Return the words that follow "a" or "an" most often: things that captions are about.
+
+    >>> named_things(["A dog and a cat.", "a dog sits on an old sofa"], count=2)
+    ('dog', 'cat')
+    """
+    words = Counter(word for text in captions for word in re.findall(r"\ban? (\w+)", text.lower()))
+    if not words:
+        raise ValueError(f"none of {len(captions)} captions names a thing after 'a' or 'an'")
+    return tuple(word for word, _ in words.most_common(count))
+
+
+def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
+    """Open n pictures, and a corpus of `memory` captions, on the profile in force.
+
+    >>> study = open_caption_study(2, memory=10)
+    >>> study.pictures.ids, len(study.corpus), len(study.adaptors)
+    (('test-00000', 'test-00001'), 10, 6)
+    """
+    if n < 1 or memory < 1:
+        raise ValueError(f"n={n}, memory={memory}: wanted at least 1 of each")
+    return _open_micro(n, memory) if profile().is_micro else _open_full(n, memory)
+
+
+def _open_micro(n: int, memory: int) -> CaptionStudy:
+    unpaired = MicroSplit("validation", UNPAIRED).images
+    return CaptionStudy(
+        pictures=open_study(MICRO_CLIP, n),
+        corpus=micro_corpus("home", memory).captions,
+        unpaired=[Image.fromarray(pixels) for pixels in unpaired],
+        adaptors={name: micro_adaptor_path(f"micro-{name}") for name in ADAPTORS},
+    )
+
+
+def _open_full(n: int, memory: int) -> CaptionStudy:
+    folder = os.environ.get("VIZER_ADAPTORS", "")
+    if not folder:
+        raise FileNotFoundError(
+            f"the full profile needs trained adaptors, and VIZER_ADAPTORS is not set.\n"
+            f"{ADAPTOR_ADVICE}"
+        )
+    n, unpaired = at_most(n), at_most(UNPAIRED)
+    both = open_full(full_models()[0], n + unpaired)
+    first = Study(
+        encoder=both.encoder,
+        ids=both.ids[:n],
+        images=both.images[:n],
+        captions=both.captions[:n],
+        note=f"full profile: {full_models()[0]} on the first {n:,} images of COCO val2017",
+    )
+    corpus = corpus_of_records("coco2014-train", coco2014("train")).deduplicate()
+    if len(corpus) > memory:
+        corpus = corpus.sample(memory, generator=seeded(0))
+    return CaptionStudy(
+        pictures=first,
+        corpus=corpus.captions,
+        unpaired=both.images[n:],
+        adaptors={name: Path(folder).expanduser() / f"{name}.safetensors" for name in ADAPTORS},
+    )

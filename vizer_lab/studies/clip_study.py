@@ -1,0 +1,235 @@
+"""What a chapter studies: one encoder, its images and their captions, on either profile.
+
+Notebooks call `open_study` and nothing else that depends on the profile, so that one code path
+serves both:
+
+=======  ==================================  ==================================================
+profile  encoder                             images and captions
+=======  ==================================  ==================================================
+micro    a shipped micro CLIP                the first n test scenes of the micro world
+full     `VIZER_CLIP` or `VIZER_JUDGE`,      the first n of COCO val2017, from `VIZER_DATA`;
+         see `vizer_core.clip.full`          at most `VIZER_IMAGES`, where that is set
+=======  ==================================  ==================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from vizer_core.clip import ImageTextEncoder
+from vizer_core.clip.full import full_models, load_full_clip
+from vizer_core.data import read_folder
+from vizer_core.data.images import ImageFiles
+from vizer_core.metrics.stats import Interval
+from vizer_core.runtime import at_most, pick_device, profile
+from vizer_core.store import read_json
+from vizer_lab.world import MicroSplit, Scene
+from vizer_lab.zoo import RECIPES, load_micro_clip
+
+MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
+MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
+IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
+COCO_ADVICE = """\
+Download COCO 2017 from https://cocodataset.org/#download: "2017 Val images" (5,000 images, about
+1 GB) and "2017 Train/Val annotations" (about 240 MB). Unzip both into one folder, so that it holds
+val2017/ and annotations/, and set VIZER_DATA to that folder. The annotations are CC BY 4.0; each
+image keeps its Flickr owner's licence. Or stay offline with VIZER_PROFILE=micro."""
+
+
+def find_results(package: Path, here: Path) -> Path:
+    """Return the folder of result files: the package's own checkout's, else that of a clone here.
+
+    An installed package has none of its own; a notebook may still run inside a clone.
+    """
+    roots = (package.parent, here, *here.parents)
+    clones = (root / "results" for root in roots if (root / "_toc.yml").is_file())
+    return next((folder for folder in clones if folder.is_dir()), package.parent / "results")
+
+
+RESULTS = find_results(Path(__file__).resolve().parents[1], Path.cwd())
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """An encoder and n images with their captions; `note` says how far the numbers reach.
+
+    `scenes` holds the exact content of each image; it is empty where nobody knows it.
+    """
+
+    encoder: ImageTextEncoder
+    ids: tuple[str, ...]
+    images: Sequence[Image.Image]
+    captions: tuple[tuple[str, ...], ...]
+    note: str
+    scenes: tuple[Scene, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = (len(self.ids), len(self.images), len(self.captions))
+        if len(set(counts)) > 1 or (self.scenes and len(self.scenes) != counts[0]):
+            raise ValueError(
+                f"got {counts[0]} ids, {counts[1]} images, {counts[2]} lists of captions and "
+                f"{len(self.scenes)} scenes: wanted one of each for each image (or no scenes)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def is_micro(self) -> bool:
+        """Whether each picture's exact content is known."""
+        return bool(self.scenes)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The first caption of each image: one pair an image, as a bootstrap wants it."""
+        return tuple(captions[0] for captions in self.captions)
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the models that a chapter compares on the profile in force.
+
+    >>> model_names()
+    ('micro-clip', 'micro-clip-100', 'micro-clip-avg')
+    """
+    return MICRO_MODELS if profile().is_micro else full_models()
+
+
+def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
+    """Open the encoder, images and captions of the profile in force.
+
+    `model` is one of the micro models, or, on the full profile, `name/tag` of an open_clip model
+    or a folder of one. There a micro model's name means the CLIP that is studied: `VIZER_CLIP`, or
+    ViT-B-32/openai, the model that the micro models are small copies of.
+
+    >>> study = open_study("micro-clip", n=2)
+    >>> study.ids, study.images[0].size
+    (('test-00000', 'test-00001'), (56, 56))
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}: wanted at least one image")
+    return open_micro(model, n) if profile().is_micro else open_full(model, at_most(n))
+
+
+def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
+    """Open the micro world on either profile: for questions that need each scene's exact content.
+
+    >>> len(open_micro("micro-clip", n=2).scenes)
+    2
+    """
+    if model not in RECIPES:
+        raise ValueError(
+            f"no micro model {model!r}: wanted one of {', '.join(MICRO_MODELS)}. Other models need "
+            "VIZER_PROFILE=full."
+        )
+    split = MicroSplit("test", n)
+    return Study(
+        encoder=load_micro_clip(model, device=str(pick_device())),
+        ids=split.ids,
+        images=[Image.fromarray(pixels) for pixels in split.images],
+        captions=split.captions,
+        note=MICRO_NOTE,
+        scenes=split.scenes,
+    )
+
+
+def recorded_scores(experiment: str, metric: str, *, folder: Path = RESULTS) -> dict[str, Interval]:
+    """Return a metric's mean and interval by system, as `results/<experiment>.json` holds them.
+
+    For numbers that take hours to make: a chapter shows them and says which command made them.
+    """
+    path = Path(folder) / f"{experiment}.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no {path}: the results lie in the repository, not in the installed package. Run the "
+            "notebook inside a clone of it."
+        )
+    rows = read_json(path)["scores"]
+    found = {
+        row["system"]: Interval(row["mean"], row["low"], row["high"])
+        for row in rows
+        if row["metric"] == metric
+    }
+    if not found:
+        known = ", ".join(sorted({row["metric"] for row in rows}))
+        raise ValueError(f"{path.name} has no metric {metric!r}; it has {known}")
+    return found
+
+
+def recorded_differences(
+    experiment: str, metric: str, *, folder: Path = RESULTS
+) -> dict[tuple[str, str], Interval]:
+    """Return a metric's paired differences by (system, against), as the results file holds them.
+
+    Pairs that were not compared are absent.
+    """
+    path = Path(folder) / f"{experiment}.json"
+    recorded_scores(experiment, metric, folder=folder)  # says what is missing
+    return {
+        (row["system"], row["against"]): Interval(row["mean"], row["low"], row["high"])
+        for row in read_json(path)["differences"]
+        if row["metric"] == metric
+    }
+
+
+def recorded_runs(
+    experiment: str, metric: str, *, folder: Path = RESULTS
+) -> dict[str, dict[int, Interval]]:
+    """Return a metric run by run: the seeds of each system, from rows that are named `name#seed`.
+
+    A run's interval is over pictures alone.
+    """
+    found: dict[str, dict[int, Interval]] = {}
+    for name, value in recorded_scores(experiment, metric, folder=folder).items():
+        system, mark, seed = name.partition("#")
+        if mark:
+            found.setdefault(system, {})[int(seed)] = value
+    if not found:
+        raise ValueError(f"{experiment}.json has no row of a single run for {metric!r}")
+    return found
+
+
+def recorded_captions(experiment: str, *, folder: Path = RESULTS) -> dict[str, tuple[str, ...]]:
+    """Return the captions of the first test pictures that a results file keeps, run by run."""
+    path = Path(folder) / f"{experiment}.json"
+    captions = read_json(path).get("examples")
+    if not captions:
+        raise ValueError(f"{path.name} keeps no captions under 'examples'")
+    return {name: tuple(texts) for name, texts in captions.items()}
+
+
+def open_full(model: str, n: int) -> Study:
+    """Open the first n captioned images of COCO val2017, whatever `VIZER_IMAGES` says."""
+    wanted = full_models()[0] if model in RECIPES else model
+    folder = coco_folder()
+    records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions][:n]
+    if len(records) < n:
+        raise ValueError(
+            f"{folder} has {len(records)} images with captions, wanted n = {n}. Ask for fewer: in "
+            f"a chapter, set VIZER_IMAGES={len(records)}."
+        )
+    return Study(
+        encoder=load_full_clip(wanted),
+        ids=tuple(record.id for record in records),
+        images=ImageFiles([record.image for record in records]),
+        captions=tuple(record.captions for record in records),
+        note=f"full profile: {wanted} on the first {n:,} images of COCO val2017",
+    )
+
+
+def coco_folder() -> Path:
+    """Return the folder that `VIZER_DATA` names, checked to hold COCO val2017 as it unzips."""
+    named = os.environ.get("VIZER_DATA", "")
+    if not named:
+        raise FileNotFoundError(
+            f"the full profile needs COCO, and VIZER_DATA is not set.\n{COCO_ADVICE}"
+        )
+    folder = Path(named).expanduser()
+    missing = [part for part in (IMAGES, CAPTIONS) if not (folder / part).exists()]
+    if missing:
+        raise FileNotFoundError(f"VIZER_DATA={named} lacks {', '.join(missing)}.\n{COCO_ADVICE}")
+    return folder

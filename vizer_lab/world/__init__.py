@@ -1,0 +1,36 @@
+"""The drawn world: emoji scenes with exact truth, and words about them.
+
+- `lexicon` (on `kinds`, `other_objects`), `world`: what there is, and how a numbered scene is drawn
+- `sprites`, `backgrounds`, `render`: pictures; `captions`, `questions`: words about them
+- `data`: splits with pictures and captions; the stream without captions
+- `corpora`, `vqa_items`: captions to train text-only captioners on; questions in VQAv2's form
+- `word_kinds`: what a caption's word speaks of; `mentions`: where it lies in the picture
+- `word_lists`: what CLIP may name in a picture, for Socratic Models' captioner
+- `edits`, `rewording` (on `phrases`): captions changed in one known way, with and without a fault
+- `planted`: features with a known gap, for tests
+"""
+
+from vizer_lab.world.captions import captions_of
+from vizer_lab.world.corpora import micro_corpus
+from vizer_lab.world.data import MicroSplit, unlabelled_stream
+from vizer_lab.world.lexicon import micro_lexicon
+from vizer_lab.world.questions import questions_of
+from vizer_lab.world.render import render_scene, render_scenes
+from vizer_lab.world.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
+from vizer_lab.world.world import Scene, make_scene
+
+__all__ = [
+    "MicroSplit",
+    "Scene",
+    "captions_of",
+    "make_scene",
+    "micro_answer_list",
+    "micro_corpus",
+    "micro_lexicon",
+    "micro_prompt",
+    "micro_vqa_items",
+    "questions_of",
+    "render_scene",
+    "render_scenes",
+    "unlabelled_stream",
+]

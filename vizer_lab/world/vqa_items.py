@@ -1,0 +1,58 @@
+"""The micro world's questions in the form of VQAv2: items, the candidate list, the prompt.
+
+A scene has one truth, so all ten people give the same answer. The candidates are every answer that
+a question of the world can have, from the lexicon and not from any split: yes and no, the counts,
+the places, the colours, the kinds of object.
+"""
+
+from __future__ import annotations
+
+from vizer_core.data.vqav2 import AnswerList, VqaItem
+from vizer_lab.world.lexicon import COLOURS, OBJECTS, PLACE_BY_NAME
+from vizer_lab.world.questions import COUNT_NAMES, question_text, questions_of
+from vizer_lab.world.world import make_scene
+
+PEOPLE = 10
+
+
+def micro_vqa_items(split: str, n: int) -> tuple[VqaItem, ...]:
+    """Ask all questions of the first `n` scenes of a split; the kind is the question's type.
+
+    >>> item = micro_vqa_items("test", 1)[0]
+    >>> item.id, item.question_type, len(item.answers)
+    ('test-00000-presence', 'presence', 10)
+    """
+    if n < 1:
+        raise ValueError(f"wanted at least one scene, got n={n}")
+    return tuple(
+        VqaItem(
+            id=f"{scene.id}-{question.kind}",
+            image_id=scene.id,
+            question=question.text,
+            answer=question.answer,
+            answers=(question.answer,) * PEOPLE,
+            question_type=question.kind,
+            answer_type=question.kind,
+        )
+        for scene in (make_scene(split, index) for index in range(n))
+        for question in questions_of(scene)
+    )
+
+
+def micro_answer_list() -> AnswerList:
+    """Return every answer that a question of the micro world can have.
+
+    >>> micro_answer_list().answers[:4]
+    ('yes', 'no', 'one', 'two')
+    """
+    names = ("yes", "no", *COUNT_NAMES.values(), *PLACE_BY_NAME, *COLOURS)
+    return AnswerList(tuple(dict.fromkeys((*names, *(kind.name for kind in OBJECTS)))))
+
+
+def micro_prompt(caption: str, question: str) -> str:
+    """Write the prompt in the form that the micro language model has read; "" is no caption.
+
+    >>> micro_prompt("a dog on a lawn", "where is this ?")
+    'a dog on a lawn . question : where is this ? answer :'
+    """
+    return question_text(question, caption or None)

@@ -1,0 +1,63 @@
+"""What a micro CLIP's training run consists of: a model, stages, and what it records."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from vizer_lab.zoo.clip_model import MicroClipConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the curriculum. `scale` None leaves `logit_scale` to be learned."""
+
+    name: str
+    steps: int
+    batch: int
+    learning_rate: float
+    easy: bool = False
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2:
+            raise ValueError(f"stage {self.name!r}: wanted steps >= 1 and batch >= 2, got {self}")
+
+
+@dataclass(frozen=True)
+class ClipRecipe:
+    """A whole training run: the model, its stages, and the seed of its weights.
+
+    A recipe with a `parent` starts from that model's weights instead of fresh ones, and
+    `first_scene` keeps it off the scenes that the parent has seen.
+    """
+
+    model: MicroClipConfig
+    stages: tuple[Stage, ...]
+    parent: str | None = None
+    first_scene: int = 0
+    weight_decay: float = 0.1
+    warmup_steps: int = 80
+    seed: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Image-text pairs seen in all."""
+        return sum(stage.steps * stage.batch for stage in self.stages)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, for a manifest."""
+        return asdict(self) | {"stages": [asdict(stage) for stage in self.stages]}
+
+    def shortened(self, factor: float) -> ClipRecipe:
+        """The same recipe with every stage cut to `factor` of its steps (for tests)."""
+        stages = tuple(replace(s, steps=max(2, int(s.steps * factor))) for s in self.stages)
+        return replace(self, stages=stages)
+
+
+@dataclass
+class History:
+    """Losses by step, and the step at which each stage began."""
+
+    loss: list[float] = field(default_factory=list)
+    stage_starts: dict[str, int] = field(default_factory=dict)

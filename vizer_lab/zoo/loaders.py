@@ -1,0 +1,66 @@
+"""How `vizer_core.shipped` gets at what is shipped: one function a kind, named in pyproject.toml.
+
+Each takes the name first. What it needs is imported when it is called, since the command line
+looks at names before it loads anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vizer_core.clip import OpenClipEncoder
+    from vizer_core.data.corpus import CaptionCorpus
+    from vizer_core.language import CausalLM
+    from vizer_core.vlm import SmolVlm
+
+
+def clip(name: str, device: str = "cpu") -> OpenClipEncoder:
+    """Load a shipped CLIP."""
+    from vizer_lab.zoo.lab import load_micro_clip
+
+    return load_micro_clip(name, device)
+
+
+def language_model(name: str, device: str = "cpu") -> CausalLM:
+    """Load a shipped language model."""
+    from vizer_lab.zoo.lm_lab import load_micro_lm
+
+    return load_micro_lm(device, name)
+
+
+def vlm(name: str, device: str = "cpu") -> SmolVlm:
+    """Load a shipped vision-language model, a fresh one at each call."""
+    from vizer_lab.zoo.vlm_lab import load_micro_vlm
+
+    return load_micro_vlm(name, device)
+
+
+def captioner(name: str) -> Path:
+    """Return where the trained part of a shipped captioner lies."""
+    from vizer_lab.zoo.captioner import micro_adaptor_path
+
+    return micro_adaptor_path(name)
+
+
+def adapter(name: str) -> Path:
+    """Return the folder of a shipped LoRA adapter."""
+    from vizer_lab.zoo.adapters import shipped_adapter
+
+    return shipped_adapter(name)
+
+
+def corpus(name: str, limit: int) -> CaptionCorpus:
+    """Return the first captions of a corpus of the drawn world, `micro-home` or `micro-away`."""
+    from vizer_lab.world.corpora import micro_corpus
+
+    return micro_corpus(name.removeprefix("micro-"), limit)
+
+
+def vqa_prompt(name: str) -> Callable[[str, str], str]:
+    """Return how a shipped language model is asked: the form of question that it was trained on."""
+    from vizer_lab.world.vqa_items import micro_prompt
+
+    return micro_prompt

@@ -1,0 +1,161 @@
+"""Train the micro CLIP: an `open_clip.CLIP`, the contrastive loss, and a curriculum.
+
+CLIP's loss (Radford et al. 2021, figure 3) is a symmetric cross-entropy over a batch's
+image-text similarities times `logit_scale`. From scratch on full scenes it learns the places and
+stops there: the place alone tells most of a batch apart. So training starts with one object a
+scene and captions that only name it. A last stage may hold `logit_scale` at a fixed value:
+real CLIP ends at 100, and the temperature decides how wide the modality gap is.
+
+Steps are counted, never timed, so that a run repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from math import cos, log, pi
+from pathlib import Path
+
+import numpy as np
+import torch
+from open_clip import CLIP
+from torch import Tensor
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+from vizer_lab.world.captions import captions_of
+from vizer_lab.world.render import render_scenes
+from vizer_lab.world.world import Scene, make_scene
+from vizer_lab.zoo.clip_checkpoint import load_checkpoint, save_checkpoint
+from vizer_lab.zoo.clip_model import build_micro_clip, normalise_pixels
+from vizer_lab.zoo.clip_recipe import ClipRecipe, History, Stage
+from vizer_lab.zoo.tokenizer import MicroTokenizer
+
+Batch = tuple[Tensor, Tensor]  # images uint8 [b, 3, s, s], token ids [b, t]
+
+
+def contrastive_loss(image_features: Tensor, text_features: Tensor, scale: Tensor) -> Tensor:
+    """Return CLIP's symmetric cross-entropy over unit-norm features [b, d].
+
+    >>> eye = torch.eye(4)
+    >>> bool(contrastive_loss(eye, eye, torch.tensor(100.0)) < 1e-6)
+    True
+    """
+    logits = scale * image_features @ text_features.T
+    labels = torch.arange(len(logits), device=logits.device)
+    return (
+        functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)
+    ) / 2
+
+
+def easy_view(scene: Scene) -> tuple[Scene, str]:
+    """Keep a scene's first object only, and a caption that names it and nothing else."""
+    first = scene.objects[0]
+    article = "an" if first.name[0] in "aeiou" else "a"
+    return replace(scene, objects=(first,)), f"{article} {first.name}"
+
+
+def make_batch(start: int, stage: Stage, tokenizer: MicroTokenizer, size: int) -> Batch:
+    """Make the batch of training scenes `start` to `start + stage.batch`, one caption each."""
+    scenes = [make_scene("train", i) for i in range(start, start + stage.batch)]
+    if stage.easy:
+        pairs = [easy_view(scene) for scene in scenes]
+        scenes, texts = [p[0] for p in pairs], [p[1] for p in pairs]
+    else:
+        texts = [captions_of(scene)[scene.index % 5] for scene in scenes]
+    images = torch.from_numpy(
+        np.ascontiguousarray(render_scenes(scenes, size).transpose(0, 3, 1, 2))
+    )
+    return images, tokenizer(texts)
+
+
+def scene_batches(stage: Stage, first_scene: int, size: int, skip: int = 0) -> Iterator[Batch]:
+    """Yield the stage's batches from number `skip` on, each made while the last is trained on."""
+    tokenizer = MicroTokenizer()
+    starts = [first_scene + k * stage.batch for k in range(skip, stage.steps)]
+    if not starts:
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = pool.submit(make_batch, starts[0], stage, tokenizer, size)
+        for following in [*starts[1:], None]:
+            batch = ahead.result()
+            if following is not None:
+                ahead = pool.submit(make_batch, following, stage, tokenizer, size)
+            yield batch
+
+
+def learning_rate(step: int, stage: Stage, warmup: int) -> float:
+    """Return the rate at a step: linear warm-up, then half a cosine to zero."""
+    if step < warmup:
+        return stage.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, stage.steps - warmup)
+    return stage.learning_rate * 0.5 * (1 + cos(pi * share))
+
+
+def make_optimizer(model: CLIP, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW with weight decay on matrices only, and CLIP's second beta of .98."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
+
+
+def train_micro_clip(
+    recipe: ClipRecipe,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    device: torch.device | str = "cpu",
+    checkpoint: Path | None = None,
+    save_every: int = 200,
+    progress: bool = False,
+) -> tuple[CLIP, History]:
+    """Train a micro CLIP by `recipe`; return it in eval mode with its losses.
+
+    `start` gives the parent's weights. With a `checkpoint` path the run saves itself every
+    `save_every` steps and, called again, goes on from there to the same end.
+    """
+    if (start is None) != (recipe.parent is None):
+        raise ValueError(f"recipe.parent is {recipe.parent!r}: give `start` exactly when it is set")
+    torch.manual_seed(recipe.seed)  # open_clip draws its initial weights from the global stream
+    model = build_micro_clip(recipe.model)
+    if start is not None:
+        model.load_state_dict({key: value.float() for key, value in start.items()})
+    model = model.to(device).train()
+    history, scene = History(), recipe.first_scene
+    resumed = load_checkpoint(checkpoint, recipe) if checkpoint else None
+    for number, stage in enumerate(recipe.stages):
+        if resumed and resumed.stage > number:
+            scene += stage.steps * stage.batch
+            continue
+        if stage.scale is not None:
+            model.logit_scale.requires_grad_(False).fill_(log(stage.scale))
+        optimizer, done = make_optimizer(model, recipe.weight_decay), 0
+        if resumed and resumed.stage == number:
+            history, done = resumed.restore(model, optimizer), resumed.step
+        history.stage_starts.setdefault(stage.name, len(history.loss))
+        warmup = min(recipe.warmup_steps, max(1, stage.steps // 4))
+        feed = scene_batches(stage, scene, recipe.model.image_size, skip=done)
+        bar = tqdm(feed, initial=done, total=stage.steps, desc=stage.name, disable=not progress)
+        for step, (images, tokens) in enumerate(bar, start=done):
+            # 1 learning rate, 2 both towers, 3 loss, 4 step, 5 keep the scale at most 100
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, stage, warmup)
+            image_features, text_features, scale = model(
+                normalise_pixels(images.to(device)), tokens.to(device)
+            )[:3]
+            loss = contrastive_loss(image_features, text_features, scale)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            model.logit_scale.data.clamp_(0, log(100))
+            history.loss.append(float(loss.detach()))
+            if step % 20 == 0:
+                bar.set_postfix(loss=f"{history.loss[-1]:.3f}")
+            if checkpoint and (step + 1) % save_every == 0:
+                save_checkpoint(checkpoint, recipe, (number, step + 1), model, optimizer, history)
+        scene += stage.steps * stage.batch
+    return model.eval(), history

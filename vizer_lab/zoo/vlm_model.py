@@ -1,0 +1,105 @@
+"""The micro VLM's architecture: an ordinary `Idefics3ForConditionalGeneration`, a thousandth of it.
+
+The parts are SmolVLM-Base's own: a SigLIP-like tower without CLS, a pixel shuffle and one linear
+layer as connector, a Llama as language model. A picture of 56 px in patches of 7 px is a grid of
+8 x 8; shuffled by 2 it is 16 image tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vizer_core.runtime import require
+from vizer_lab.world.render import IMAGE_SIZE
+from vizer_lab.zoo.tokenizer import END, PAD, START
+from vizer_lab.zoo.vlm_processor import IMAGE, vlm_vocabulary
+
+if TYPE_CHECKING:
+    from transformers import Idefics3ForConditionalGeneration
+
+MAX_POSITIONS = 96
+
+
+@dataclass(frozen=True)
+class MicroVlmConfig:
+    """Sizes of the tower and of the language model; both have heads of 32.
+
+    `world` says which of the two micro worlds the model has words for.
+    """
+
+    vision_width: int = 128
+    vision_layers: int = 4
+    vision_ffn: int = 512
+    width: int = 128
+    layers: int = 4
+    ffn: int = 352
+    image_size: int = IMAGE_SIZE
+    patch_size: int = 7
+    shuffle: int = 2
+    world: str = "home"
+
+    def __post_init__(self) -> None:
+        if self.image_size % (self.patch_size * self.shuffle):
+            raise ValueError(
+                f"a picture of {self.image_size} px has no whole {self.shuffle} x {self.shuffle} "
+                f"blocks of {self.patch_size} px patches: change image_size, patch_size or shuffle"
+            )
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side of the picture."""
+        return self.image_size // self.patch_size
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of one picture in the language model."""
+        return (self.grid // self.shuffle) ** 2
+
+
+def idefics3_config(config: MicroVlmConfig) -> Any:
+    """Return the transformers configuration of these sizes."""
+    transformers = require("transformers", why="the micro VLM")
+    ids = {word: i for i, word in enumerate(vlm_vocabulary(config.world))}
+    text = transformers.LlamaConfig(
+        vocab_size=len(ids),
+        hidden_size=config.width,
+        intermediate_size=config.ffn,
+        num_hidden_layers=config.layers,
+        num_attention_heads=max(1, config.width // 32),
+        max_position_embeddings=MAX_POSITIONS,
+        bos_token_id=ids[START],
+        eos_token_id=ids[END],
+        pad_token_id=ids[PAD],
+        tie_word_embeddings=False,
+    )
+    vision = {
+        "hidden_size": config.vision_width,
+        "intermediate_size": config.vision_ffn,
+        "num_hidden_layers": config.vision_layers,
+        "num_attention_heads": max(1, config.vision_width // 32),
+        "image_size": config.image_size,
+        "patch_size": config.patch_size,
+        "hidden_act": "gelu",  # open_clip's, whose weights the tower starts from
+    }
+    return transformers.Idefics3Config(
+        text_config=text,
+        vision_config=vision,
+        scale_factor=config.shuffle,
+        image_token_id=ids[IMAGE],
+        bos_token_id=ids[START],
+        eos_token_id=ids[END],
+        pad_token_id=ids[PAD],
+        tie_word_embeddings=False,
+    )
+
+
+def build_micro_vlm(config: MicroVlmConfig, *, seed: int = 0) -> Idefics3ForConditionalGeneration:
+    """Build the model in eval mode with fresh weights; the global random stream is left alone."""
+    transformers = require("transformers", why="the micro VLM")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.Idefics3ForConditionalGeneration(idefics3_config(config))
+    return model.eval()

@@ -1,0 +1,113 @@
+"""What a micro VLM's training consists of: a tower, clean captions, then the web's captions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import cos, pi
+from typing import Any
+
+import torch
+
+from vizer_lab.zoo.vlm_model import MicroVlmConfig
+from vizer_lab.zoo.vlm_web import WebMix
+
+HEADS_FASTER = 10.0
+
+
+@dataclass(frozen=True)
+class VlmStage:
+    """One part of the training. Batch k holds scenes from `first_scene + k * batch` on."""
+
+    name: str
+    steps: int
+    batch: int
+    learning_rate: float
+    first_scene: int = 0
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2:
+            raise ValueError(f"stage {self.name!r}: wanted steps >= 1 and batch >= 2, got {self}")
+
+    @property
+    def warmup(self) -> int:
+        """Steps until the learning rate is reached."""
+        return min(80, max(1, self.steps // 4))
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate at a step: linear warm-up, then half a cosine to zero."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        share = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * 0.5 * (1 + cos(pi * share))
+
+    @property
+    def samples(self) -> int:
+        """Pictures seen in all, repeats included."""
+        return self.steps * self.batch
+
+    def optimizer(
+        self, model: torch.nn.Module, *, heads: torch.nn.Module | None = None
+    ) -> torch.optim.AdamW:
+        """Return AdamW with weight decay on matrices only; fresh `heads` run `HEADS_FASTER`.
+
+        Each group keeps its own multiple of the rate in `pace`.
+        """
+        groups = []
+        for module, pace in ((model, 1.0), (heads, HEADS_FASTER)):
+            trained = [p for p in module.parameters() if p.requires_grad] if module else []
+            for wanted, decay in ((True, self.weight_decay), (False, 0.0)):
+                some = [p for p in trained if (p.ndim >= 2) is wanted]
+                groups.append({"params": some, "weight_decay": decay, "pace": pace})
+        return torch.optim.AdamW(
+            [group for group in groups if group["params"]], lr=self.learning_rate, betas=(0.9, 0.98)
+        )
+
+    def set_rate(self, optimizer: torch.optim.AdamW, step: int) -> None:
+        """Set each group's learning rate for a step."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate(step) * group["pace"]
+
+
+@dataclass(frozen=True)
+class VlmRecipe:
+    """A whole training run. `seed` draws the weights and the order of the scenes.
+
+    `tower` trains the vision tower, started from the micro CLIP `clip`; a recipe with a `parent`
+    takes that model's finished tower instead, as the models of one family share theirs. The first
+    `scenes` training scenes are what the language model sees.
+    """
+
+    model: MicroVlmConfig
+    tower: VlmStage
+    exact: VlmStage
+    web: VlmStage
+    mix: WebMix
+    scenes: int = 20_000
+    seed: int = 0
+    clip: str = "micro-clip-avg"
+    parent: str | None = None
+
+    @property
+    def stages(self) -> tuple[VlmStage, ...]:
+        """The stages that this recipe runs itself."""
+        own = (self.exact, self.web)
+        return own if self.parent else (self.tower, *own)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, for a manifest."""
+        return asdict(self)
+
+    def shortened(self, factor: float) -> VlmRecipe:
+        """The same recipe with every stage and the scenes cut to a share (for tests)."""
+
+        def cut(stage: VlmStage) -> VlmStage:
+            return replace(stage, steps=max(2, int(stage.steps * factor)))
+
+        return replace(
+            self,
+            tower=cut(self.tower),
+            exact=cut(self.exact),
+            web=cut(self.web),
+            scenes=max(self.exact.batch, int(self.scenes * factor)),
+        )

@@ -1,0 +1,174 @@
+"""One training run of a micro VLM: its stages in order, the model saved after each.
+
+Scenes come from numbered seeds and nothing drops out, so the weights after a stage are the whole
+state: a run that was killed repeats the stage it was in and ends where it would have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from vizer_core.store import load_tensors, remove_tensors, save_tensors
+from vizer_lab.world.render import render_scenes
+from vizer_lab.world.world import make_scene, split_in
+from vizer_lab.zoo.lab import load_micro_clip
+from vizer_lab.zoo.vlm_images import pixel_values_of
+from vizer_lab.zoo.vlm_model import build_micro_vlm
+from vizer_lab.zoo.vlm_recipe import VlmRecipe
+from vizer_lab.zoo.vlm_train import (
+    CaptionLosses,
+    idefics3_losses,
+    patches_of_scenes,
+    train_captions,
+)
+from vizer_lab.zoo.vlm_vision import train_tower
+from vizer_lab.zoo.vlm_warm import start_from_clip
+from vizer_lab.zoo.vlm_web import exact_caption, web_caption
+
+if TYPE_CHECKING:
+    from transformers import Idefics3ForConditionalGeneration
+
+CALIBRATION_SCENES = 64
+KEPT_LOSSES = 100
+
+
+@dataclass
+class VlmRun:
+    """A run of `recipe`: losses and CPU seconds of each finished stage, and the weights since."""
+
+    recipe: VlmRecipe
+    path: Path
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, recipe: VlmRecipe) -> VlmRun:
+        """Read the run at `path`, or start one there.
+
+        Raises `ValueError` when it belongs to another recipe: going on would mix two runs.
+        """
+        if not Path(path).is_file():
+            return cls(recipe, Path(path))
+        state, manifest = load_tensors(path)
+        if manifest.get("recipe") != recipe.to_dict():
+            raise ValueError(
+                f"{path} belongs to another recipe than the one asked for. Delete it to start "
+                "again, or ask for the recipe in its manifest."
+            )
+        return cls(recipe, Path(path), manifest["losses"], manifest["seconds"], state)
+
+    def finish(self, stage: str, model: nn.Module, losses: list[float], seconds: float) -> None:
+        """Note a finished stage and save the run."""
+        self.losses[stage], self.seconds[stage] = losses, round(seconds, 1)
+        self.state = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        manifest = {
+            "kind": "micro-vlm-run",
+            "recipe": self.recipe.to_dict(),
+            "losses": self.losses,
+            "seconds": self.seconds,
+        }
+        save_tensors(self.path, self.state, manifest)
+
+    @contextmanager
+    def stage(self, name: str, model: nn.Module) -> Iterator[list[float] | None]:
+        """Time a stage and save the run after it; yields None for one that is finished already.
+
+        The losses go into the list that it yields.
+        """
+        if name in self.losses:
+            yield None
+            return
+        losses: list[float] = []
+        begun = time.process_time()
+        yield losses
+        self.finish(name, model, losses, time.process_time() - begun)
+
+    def thinned_losses(self) -> dict[str, Any]:
+        """Keep about `KEPT_LOSSES` means of consecutive losses a stage, for the curve."""
+        thinned = {}
+        for stage, losses in self.losses.items():
+            block = max(1, len(losses) // KEPT_LOSSES)
+            parts = [losses[i : i + block] for i in range(0, len(losses), block)]
+            means = [round(sum(part) / len(part), 4) for part in parts]
+            thinned[stage] = {"every": block, "mean": means}
+        return thinned
+
+    def remove(self) -> None:
+        """Delete the saved run, for the finished weights are written."""
+        remove_tensors(self.path)
+
+
+def run_stages(
+    run: VlmRun, tower: Mapping[str, Tensor], *, progress: bool = False
+) -> Idefics3ForConditionalGeneration:
+    """Run the stages that are not finished and return the model.
+
+    `tower` holds the parent's vision tower; empty, the tower is trained here.
+    """
+    recipe = run.recipe
+    if bool(tower) != (recipe.parent is not None):
+        raise ValueError(f"recipe.parent is {recipe.parent!r}: give `tower` exactly when it is set")
+    model = build_micro_vlm(recipe.model, seed=recipe.seed)
+    eye = model.model.vision_model
+    if run.state:
+        model.load_state_dict(run.state)
+    elif tower:
+        eye.load_state_dict(tower)
+    if not tower:
+        # 1 the tower: start from CLIP, then labels at every patch
+        with run.stage("tower", model) as losses:
+            if losses is not None:
+                start_from_clip(
+                    eye, load_micro_clip(recipe.clip).model.visual, _calibration(recipe)
+                )
+                losses += train_tower(
+                    eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid,
+                    progress=progress, world=recipe.model.world,
+                )  # fmt: skip
+    eye.eval().requires_grad_(False)
+    train_the_captions(run, model, eye, progress=progress)
+    return model
+
+
+def train_the_captions(
+    run: VlmRun,
+    model: nn.Module,
+    eye: nn.Module,
+    *,
+    losses: CaptionLosses | None = None,
+    progress: bool = False,
+) -> None:
+    """Run stages 2, exact captions, and 3, the web's, over patches that the frozen eye gives once.
+
+    A family of models brings its own `losses`.
+    """
+    recipe, patches = run.recipe, None
+    world = recipe.model.world
+    writers = {"exact": exact_caption, "web": partial(web_caption, mix=recipe.mix)}
+    for name, write in writers.items():
+        with run.stage(name, model) as curve:
+            if curve is None:
+                continue
+            if patches is None:
+                patches = patches_of_scenes(
+                    eye, 0, recipe.scenes, size=recipe.model.image_size, world=world
+                )
+            curve += train_captions(
+                model, patches, getattr(recipe, name), write=write, seed=recipe.seed,
+                losses=losses or idefics3_losses(world), progress=progress,
+            )  # fmt: skip
+
+
+def _calibration(recipe: VlmRecipe) -> Tensor:
+    split = split_in(recipe.model.world, "train")
+    scenes = [make_scene(split, i) for i in range(CALIBRATION_SCENES)]
+    return pixel_values_of(render_scenes(scenes, recipe.model.image_size))[:, 0]

@@ -1,0 +1,188 @@
+"""The captions that the micro VLM is trained on: exact ones first, then what the web would write.
+
+A base VLM has seen careful descriptions and, far more often, alt texts and post titles: "itap of
+a gift", "stock photo", a caption of another picture. The micro VLM gets the same two diets, one
+after the other. `exact_caption` names every object in reading order; `web_caption` draws one of
+four sorts by a `WebMix`:
+
+=======  ====================================================================================
+generic  says nothing of the picture ("itap while walking home", "<person> in 2008")
+partial  names one of its objects and stops ("itap of a gift")
+wrong    is a fluent caption of another scene
+decent   an exact caption; a quarter of them begin "itap of"
+=======  ====================================================================================
+
+One generic caption in thirteen ends in "home", which is also a word for a house: the exact scorer
+counts it as a house that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vizer_core.metrics.grounding import relation_holds
+from vizer_lab.world.captions import SURFACES
+from vizer_lab.world.lexicon import COUNT_WORDS, KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.world import (
+    SPLITS,
+    WORLD_SEED,
+    Scene,
+    SceneObject,
+    make_scene,
+)
+
+READING_ROWS = 4  # rows of image tokens: objects are read row by row, each from the left
+PLACE_SHARE = 0.85
+RELATION_SHARE = 0.35
+ITAP_SHARE = 0.25
+SIDES = ("left of", "right of", "above", "below")
+GENERIC = (
+    "itap while walking home",
+    "itap from work last weekend",
+    "itap came out great",
+    "<person> in 2008",
+    "<person> in 2011",
+    "stock image",
+    "untitled",
+    "photo of the day",
+    "photo of the week",
+    "my favourite picture",
+    "my new wallpaper",
+    "free download",
+    "album cover",
+)
+ONE_OBJECT = {
+    "itap of {}": 0.5,
+    "photo of {}": 0.14,
+    "stock image of {}": 0.14,
+    "my {bare}": 0.12,
+    "{bare} for sale": 0.10,
+}
+
+Draw = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class WebMix:
+    """Shares of the sorts of web caption; what they leave of 1 is decent."""
+
+    generic: float
+    partial: float
+    wrong: float
+
+    def __post_init__(self) -> None:
+        shares = (self.generic, self.partial, self.wrong)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ValueError(f"shares of web captions are {shares}: wanted >= 0, at most 1 in all")
+
+    @property
+    def decent(self) -> float:
+        """Share of captions that describe the picture well."""
+        return 1 - self.generic - self.partial - self.wrong
+
+
+@dataclass(frozen=True)
+class _Group:
+    """All objects of one kind in a scene, the first in reading order first."""
+
+    name: str
+    members: tuple[SceneObject, ...]
+
+    @property
+    def phrase(self) -> str:
+        kind = KIND_BY_NAME[self.name]
+        if len(self.members) > 1:
+            return f"{COUNT_WORDS[len(self.members)]} {kind.plural}"
+        return f"an {kind.name}" if kind.name[0] in "aeiou" else f"a {kind.name}"
+
+
+def caption_draw(split: str, index: int, visit: int) -> Draw:
+    """Return the random stream of one training caption: scene and number of its visit."""
+    seed = [WORLD_SEED, SPLITS[split], index, 1000 + visit]
+    return iter(np.random.Generator(np.random.PCG64(seed)).random(64).tolist()).__next__
+
+
+def reading_order(objects: Sequence[SceneObject]) -> list[SceneObject]:
+    """Sort objects as the language model meets their image tokens: by row of tokens, then by x.
+
+    >>> two = [SceneObject("cat", .6, .55, .3, False), SceneObject("dog", .2, .7, .3, False)]
+    >>> [o.name for o in reading_order(two)]
+    ['dog', 'cat']
+    """
+    return sorted(objects, key=lambda o: (int(o.y * READING_ROWS), o.x))
+
+
+def _groups(scene: Scene) -> list[_Group]:
+    ordered = reading_order(scene.objects)
+    names = dict.fromkeys(o.name for o in ordered)
+    return [_Group(n, tuple(o for o in ordered if o.name == n)) for n in names]
+
+
+def _pick(options: Sequence[str], draw: Draw) -> str:
+    return options[int(draw() * len(options))]
+
+
+def _relation(first: _Group, second: _Group, draw: Draw) -> str | None:
+    """Return words for a side on which all of `first` stand of all of `second`, if there is one."""
+    pairs = [(a, b) for a in first.members for b in second.members]
+    for name in SIDES:
+        if all(relation_holds(a, b, name) for a, b in pairs):
+            return _pick(SURFACES[name], draw)
+    return None
+
+
+def _listed(phrases: Sequence[str]) -> str:
+    if len(phrases) < 2:
+        return phrases[0]
+    return " , ".join(phrases[:-1]) + f" and {phrases[-1]}"
+
+
+def exact_caption(scene: Scene, draw: Draw) -> str:
+    """Name every object in reading order, most often the place, and now and then a relation.
+
+    >>> exact_caption(make_scene("test", 3), caption_draw("test", 3, 0))
+    'a teddy bear among the trunks'
+    """
+    groups = _groups(scene)
+    where = f" {_pick(PLACE_BY_NAME[scene.place].phrases, draw)}" if draw() < PLACE_SHARE else ""
+    phrases = [group.phrase for group in groups]
+    if len(groups) > 1 and draw() < RELATION_SHARE:
+        words = _relation(groups[0], groups[1], draw)
+        if words:
+            phrases[:2] = [f"{phrases[0]} {words} {phrases[1]}"]
+    return _listed(phrases) + where
+
+
+def web_caption(scene: Scene, draw: Draw, mix: WebMix) -> str:
+    """Write one caption as the web would; a wrong one describes another scene of the split.
+
+    >>> web_caption(make_scene("test", 3), lambda: 0.5, WebMix(generic=1.0, partial=0.0, wrong=0.0))
+    'untitled'
+    """
+    roll = draw()
+    if roll < mix.generic:
+        return _pick(GENERIC, draw)
+    if roll < mix.generic + mix.partial:
+        return _one_object(scene, draw)
+    if roll < mix.generic + mix.partial + mix.wrong:
+        other = make_scene(scene.split, 10_000_000 + int(draw() * 1_000_000))
+        return _one_object(other, draw) if draw() < 0.5 else exact_caption(other, draw)
+    start = "itap of " if draw() < ITAP_SHARE else ""
+    return start + exact_caption(scene, draw)
+
+
+def _one_object(scene: Scene, draw: Draw) -> str:
+    """Name one kind of the scene, the likelier the larger it is drawn, in a web phrase."""
+    groups = _groups(scene)
+    group = _weighted(groups, [sum(o.w**2 for o in group.members) for group in groups], draw)
+    form = _weighted(tuple(ONE_OBJECT), tuple(ONE_OBJECT.values()), draw)
+    return form.format(group.phrase, bare=group.phrase.split(" ", 1)[1])
+
+
+def _weighted(options: Sequence[Any], weights: Sequence[float], draw: Draw) -> Any:
+    marks = np.cumsum(weights)
+    return options[int(np.searchsorted(marks, draw() * marks[-1], side="right"))]
