@@ -9,8 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vizer_core.cli import app
-from vizer_core.micro import unlabelled_stream
 from vizer_core.store import load_manifest
+from vizer_lab.world import unlabelled_stream
 
 RUNNER = CliRunner()
 PICTURES = 24

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 import vizer_core
 from vizer_core.cli import app
-from vizer_core.study import RESULTS, recorded_scores
+from vizer_lab.studies.clip_study import RESULTS, recorded_scores
 
 found = {"from": vizer_core.__file__, "results": str(RESULTS), "runs": []}
 for words in json.loads(sys.argv[1]):
@@ -46,7 +46,8 @@ def wheel(tmp_path_factory) -> Path:
     """Build the wheel from a copy of the sources, so that the checkout stays clean."""
     copy = tmp_path_factory.mktemp("source")
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "vizer_core", copy / "vizer_core", ignore=ignored)
+    for name in ("vizer_core", "vizer_lab"):
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in BUILT_FROM:
         shutil.copy(ROOT / name, copy)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -105,7 +106,7 @@ def outside(tmp_path_factory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from vizer_core.micro import MicroSplit
+    from vizer_lab.world import MicroSplit
 
     folder = tmp_path_factory.mktemp("outside")
     (folder / "pictures").mkdir()
@@ -132,7 +133,8 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         licences = [name for name in archive.namelist() if "/licenses/LICENSE" in name]
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "vizer_core"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "vizer_core",
+         "vizer_lab"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     there = {name for name in listed if (ROOT / name).is_file()}
@@ -144,7 +146,10 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
 def test_the_wheel_names_its_command_and_reads_no_results(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (entries,) = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
-        assert "vizer = vizer_core.cli:app" in archive.read(entries).decode()
+        named = archive.read(entries).decode()
+    assert "vizer = vizer_core.cli:app" in named
+    assert "clip.micro-clip-100 = vizer_lab.zoo.loaders:clip" in named
+    assert "lab = vizer_lab.command:add_to" in named
 
 
 @pytest.mark.timeout(900)

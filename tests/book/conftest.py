@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkout_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The parts of this checkout that the builder reads, in a folder that a test may edit."""
     copy = tmp_path_factory.mktemp("copy") / "checkout"
-    for name in ("book", "notebooks", "results", "tools", "vizer_core"):
+    for name in ("book", "notebooks", "results", "tools", "vizer_core", "vizer_lab"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("_config.yml", "_toc.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, copy / name)

@@ -9,7 +9,7 @@ import pytest
 
 from tools import costs, notebooks
 from tools.planning_page import measured_markdown
-from vizer_core.costs.measured import CUT, measured_costs
+from vizer_lab.costs.measured import CUT, measured_costs
 
 WORK = """\
 import os

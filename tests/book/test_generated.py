@@ -10,8 +10,8 @@ from built_book import ROOT
 
 from tools import generated, micro_page
 from tools.api_pages import api_markdown
-from vizer_core.micro.captions import captions_of
-from vizer_core.micro.render import render_scenes
+from vizer_lab.world.captions import captions_of
+from vizer_lab.world.render import render_scenes
 
 
 def test_a_notebook_is_listed_with_the_cost_of_its_outputs(tmp_path):
@@ -44,7 +44,8 @@ def test_private_names_stay_off_the_page(tmp_path):
 def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
     for name in ("results", "notebooks"):
         (tmp_path / name).mkdir()
-    shutil.copytree(ROOT / "vizer_core", tmp_path / "vizer_core")
+    for name in generated.PACKAGES:
+        shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "_toc.yml").write_text("root: book/index\n")
     generated.write_all(tmp_path)
     written = {path.name for path in (tmp_path / "book" / "_generated").iterdir()}

@@ -44,22 +44,23 @@ def png(*texts: bytes) -> bytes:
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A checkout with a package of three files and an empty folder of notebooks."""
-    package = tmp_path / "vizer_core"
-    (package / "gap").mkdir(parents=True)
-    (package / "micro" / "weights").mkdir(parents=True)
+    """A checkout with packages of a few files and an empty folder of notebooks."""
+    (tmp_path / "vizer_core" / "gap").mkdir(parents=True)
+    (tmp_path / "vizer_lab" / "zoo" / "weights").mkdir(parents=True)
     (tmp_path / "notebooks").mkdir()
     files = {
-        "__init__.py": "",
-        "shapes.py": "UNIT_NORM_TOLERANCE = 1e-3\n",
-        "gap/__init__.py": "",
-        "gap/stats.py": "from vizer_core.shapes import UNIT_NORM_TOLERANCE\n",
-        "micro/__init__.py": "",
-        "micro/models.py": "",
-        "micro/weights/clip.json": "{}",
+        "vizer_core/__init__.py": "",
+        "vizer_core/shapes.py": "UNIT_NORM_TOLERANCE = 1e-3\n",
+        "vizer_core/shipped.py": "",
+        "vizer_core/gap/__init__.py": "",
+        "vizer_core/gap/stats.py": "from vizer_core.shapes import UNIT_NORM_TOLERANCE\n",
+        "vizer_lab/__init__.py": "",
+        "vizer_lab/zoo/__init__.py": "",
+        "vizer_lab/zoo/loaders.py": "from vizer_core.gap import stats",
+        "vizer_lab/zoo/weights/clip.json": "{}",
     }
     for name, text in files.items():
-        (package / name).write_text(text)
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
@@ -104,7 +105,7 @@ BREAKS = {
     "no stamp": lambda nb: nb["metadata"].pop("vizer"),
     "line 1 has 80 characters": lambda nb: set_source(nb, "x" * 80),
     "26 lines: wanted at most 25": lambda nb: set_source(nb, "\n".join(["x = 1"] * 26)),
-    "class A: wanted it in vizer_core": lambda nb: set_source(nb, "class A:\n    pass"),
+    "class A: wanted it in a package": lambda nb: set_source(nb, "class A:\n    pass"),
     "def f has 11 statements": lambda nb: set_source(nb, "def f():\n" + "    x = 1\n" * 11),
     "28 lines: wanted": lambda nb: set_source(nb, "x = [\n" + "    1,\n" * 27 + "]"),
     "wanted 1, 2, 3": lambda nb: code_cell(nb, 2).update(execution_count=7),
@@ -159,7 +160,7 @@ def test_only_files_that_the_notebook_imports_count(stored, checkout):
     assert core_sha256(stored, checkout) == before
     (package / "shapes.py").write_text("UNIT_NORM_TOLERANCE = 2\n")
     assert core_sha256(stored, checkout) != before
-    assert any("vizer_core has changed" in fault for fault in faults_of(stored, checkout))
+    assert any("vizer_lab has changed" in fault for fault in faults_of(stored, checkout))
 
 
 def test_imports_are_followed_and_weights_count(checkout):
@@ -172,7 +173,15 @@ def test_imports_are_followed_and_weights_count(checkout):
         "vizer_core/gap/stats.py",
         "vizer_core/shapes.py",
     ]
-    assert "vizer_core/micro/weights/clip.json" in names("from vizer_core.micro import models")
+    assert "vizer_lab/zoo/weights/clip.json" in names("from vizer_lab.zoo import loaders")
+    assert "vizer_core/gap/stats.py" in names("from vizer_lab.zoo import loaders")
+
+
+def test_what_is_shipped_counts_where_it_is_asked_for(checkout):
+    found = dependencies(["import vizer_core.shipped"], checkout)
+    assert checkout / "vizer_lab/zoo/weights/clip.json" in found
+    lab = notebooks.ROOT / "vizer_lab/zoo/lab.py"
+    assert lab in dependencies(["!vizer gap --help"], notebooks.ROOT)
 
 
 def test_lazy_imports_and_the_command_line_count_as_imports():
@@ -181,6 +190,9 @@ def test_lazy_imports_and_the_command_line_count_as_imports():
     cli = notebooks.ROOT / "vizer_core" / "cli" / "gap.py"
     assert cli in dependencies(["!vizer gap --help"], notebooks.ROOT)
     assert cli not in dependencies(["from vizer_core.gap import measure_gap"], notebooks.ROOT)
+    jobs = notebooks.ROOT / "vizer_core" / "jobs.py"
+    assert jobs in dependencies(["import vizer_core as vc"], notebooks.ROOT)
+    assert jobs not in dependencies(["from vizer_core.gap import measure_gap"], notebooks.ROOT)
 
 
 def test_prose_does_not_change_the_code_hash(stored):
@@ -280,8 +292,8 @@ def test_an_unknown_notebook_is_refused(checkout):
 @pytest.mark.filterwarnings("default")
 def test_a_run_is_stored_once_verified_and_skipped_next_time(checkout, capfd, monkeypatch):
     monkeypatch.setenv("VIZER_PROFILE", "full")  # what the caller has set must not reach the kernel
-    source = notebooks.ROOT / "vizer_core"
-    shutil.copytree(source, checkout / "vizer_core", dirs_exist_ok=True)
+    for name in ("vizer_core", "vizer_lab"):
+        shutil.copytree(notebooks.ROOT / name, checkout / name, dirs_exist_ok=True)
     path = checkout / "notebooks" / NAME
     nbformat.write(probe_notebook(), path)
     assert notebooks.run(checkout, [], everything=False, progress=False) == []
@@ -349,7 +361,7 @@ def test_a_stale_cost_table_and_an_unpriced_chapter_are_faults(stored, checkout)
     first, second = (f for f in notebooks.check(checkout, []) if "cost" in f or "novelty" in f)
     assert first == "01_umap.ipynb: another cost table: run `python -m tools.notebooks costs`"
     assert second.startswith("02_novelty.ipynb: no chapter 'novelty': wanted one of")
-    assert "add it to vizer_core.costs.chapters" in second
+    assert "add it to vizer_lab.costs.chapters" in second
     (checkout / "notebooks" / "02_novelty.ipynb").unlink()
     assert notebooks.costs(checkout, []) == [] == notebooks.check(checkout, [])
 

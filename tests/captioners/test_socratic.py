@@ -11,15 +11,11 @@ from tiny_clip import WORDS
 
 from vizer_core.captioners import Socratic
 from vizer_core.captioners.socratic import NotesPrompt, TagPrefix, first_sentence
-from vizer_core.captioners.socratic_words import (
-    Finding,
-    WordList,
-    find_words,
-    micro_word_lists,
-)
+from vizer_core.captioners.socratic_words import Finding, WordList, find_words
 from vizer_core.decoding import Greedy, Sample
-from vizer_core.micro.lexicon import HOME_PLACES, OBJECTS
 from vizer_core.runtime import seeded
+from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
+from vizer_lab.world.word_lists import micro_word_lists
 
 FOUND = (Finding("objects", ("w3", "w5")), Finding("place", ("w9",)))
 

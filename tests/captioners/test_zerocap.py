@@ -166,7 +166,11 @@ def test_fusion_goes_from_one_distribution_to_the_other():
 def test_a_full_stop_ends_a_caption_where_the_model_has_one():
     assert stop_ids(tiny_lm()) == (tiny_lm().eos_id,)  # its words hold no full stop
     from vizer_core.language import CausalLM
-    from vizer_core.micro.lm_model import MicroLMConfig, build_micro_lm, micro_lm_tokenizer
+    from vizer_lab.zoo.lm_model import (
+        MicroLMConfig,
+        build_micro_lm,
+        micro_lm_tokenizer,
+    )
 
     small = build_micro_lm(MicroLMConfig(width=16, layers=1, heads=2))
     lm = CausalLM.from_model(small, micro_lm_tokenizer(), "small")

@@ -54,8 +54,8 @@ def test_a_stopped_command_goes_on_to_the_same_captions(words, vizer, tmp_path, 
 def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
     """The captions are what `caption_images` gives for all images at once."""
     from vizer_core.captioners import caption_images
+    from vizer_core.captioners.by_method import Parts, captioner_of
     from vizer_core.cli.encoders import clip_encoder
-    from vizer_core.cli.make_captioner import captioner_of
     from vizer_core.cli.models import language_model_of, read_pictures
 
     folder = tmp_path / "many"
@@ -65,7 +65,7 @@ def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
             shutil.copy(path, folder / f"{copy} {path.name}")
     done = finished(vizer, "caption", folder, "--method", "maccap_pass")
     encoder, lm = clip_encoder("micro", None, "cpu", False), language_model_of("micro-lm", "cpu")
-    writer = captioner_of("maccap_pass", encoder, lm, {"captioner": None, "micro": True})
+    writer = captioner_of("maccap_pass", encoder, lm, Parts(micro=True))
     names, pictures = read_pictures(folder)
     texts = caption_images(writer, encoder, pictures, generator=seeded(0))
     assert done.stdout.splitlines() == [f"{n}\t{t}" for n, t in zip(names, texts)]

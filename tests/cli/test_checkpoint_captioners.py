@@ -27,7 +27,6 @@ from vizer_core.captioners.clipcap import supervised_pairs
 from vizer_core.captioners.socratic import SOCRATIC_DECODING
 from vizer_core.captioners.zerocap import ZEROCAP
 from vizer_core.cli import app
-from vizer_core.cli.captioner_options import TRAINING_OF
 from vizer_core.cli.captioner_runs import show_captions
 from vizer_core.cli.ignored import METHODS, used_by
 from vizer_core.clip import OpenClipEncoder
@@ -43,7 +42,7 @@ from vizer_core.textonly import (
     TrainingPairs,
     fit_text_only,
 )
-from vizer_core.textonly.presets import BASELINE
+from vizer_core.textonly.presets import BASELINE, TRAINING_OF
 
 NAMES = ("photo 00.jpg", "photo 01.jpg", "photo 02.jpg")
 

@@ -6,11 +6,11 @@ import pytest
 import typer
 
 from vizer_core.captioners import zerocap
+from vizer_core.captioners.by_method import Parts, captioner_of
 from vizer_core.cli.decoding_options import decoding_of
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.make_captioner import Style, captioner_of
 from vizer_core.cli.models import language_model_of
-from vizer_core.decoding import Beam, Greedy, Sample
+from vizer_core.decoding import Beam, Greedy, Sample, Style
 
 OWN = Beam(4, max_tokens=16, length_penalty=0.5)
 
@@ -73,7 +73,7 @@ def test_temperature_draws_by_the_seed_and_nothing_else_does(way, vizer, disk):
 
 def test_beams_and_the_prompt_reach_who_writes(vizer, disk):
     from vizer_core.cli.models import read_pictures
-    from vizer_core.micro import load_micro_vlm
+    from vizer_lab.zoo import load_micro_vlm
 
     _, images = read_pictures(disk.pictures)
     vlm = load_micro_vlm("micro-vlm", "cpu")
@@ -86,10 +86,10 @@ def test_beams_and_the_prompt_reach_who_writes(vizer, disk):
 def test_zerocap_keeps_so_many_beams_after_the_prompt():
     encoder, lm = clip_encoder("micro", None, "cpu", False), language_model_of("micro-lm", "cpu")
     style = Style(prompt="a cat", max_tokens=6, beams=2)
-    captioner = captioner_of("zerocap", encoder, lm, {"micro": True}, style)
+    captioner = captioner_of("zerocap", encoder, lm, Parts(micro=True), style)
     assert captioner.prompt == "a cat"
     assert (captioner.config.beams, captioner.config.max_tokens) == (2, 6)
-    plain = captioner_of("zerocap", encoder, lm, {"micro": True})
+    plain = captioner_of("zerocap", encoder, lm, Parts(micro=True))
     assert plain.config == zerocap.ZEROCAP_MICRO and plain.prompt == zerocap.ZEROCAP_MICRO_PROMPT
 
 
@@ -100,12 +100,7 @@ def test_zerocap_keeps_so_many_beams_after_the_prompt():
         (["--method", "magic", "--temperature", 1], "--temperature is not used by --method magic"),
         (["--method", "maccap", "--prompt", "a"], "belongs to --method zerocap, and to --model"),
         (["--method", "zerocap", "--temperature", 1], "--temperature is not used by"),
-        (["--method", "maccap", "--corpus", "x.txt"], "belongs to --method decap, clipre: leave"),
-        (["--method", "magic", "--corpus", "micro-home"], "--corpus is not used by --method magic"),
         (["--method", "maccap", "--memory", 20_000], "--memory is not used by --method maccap"),
-        (["--method", "clipre", "--language-model", "/no"], "--language-model is not used by --me"),
-        (["--method", "clipre", "--language-model", "micro-lm"], "--language-model is not used by"),
-        (["--method", "clipre", "--dtype", "float16"], "--dtype is not used by --method clipre"),
         (["--method", "clipre", "--adaptor", "x"], "--captioner is not used by --method clipre"),
         (["--model", "micro-vlm", "--clip", "micro"], "--clip is not used by --model, it belongs"),
         (["--method", "maccap", "--quick-gelu"], "in a file or a folder, the micro CLIP has which"),
@@ -143,3 +138,22 @@ def test_a_seed_where_nothing_is_drawn_is_remarked_on(words, said, vizer, disk):
     assert ("changes nothing" in done.stderr) == bool(said) and said in done.stderr
     assert "changes nothing" not in vizer("caption", image, *words).stderr
     assert "changes nothing" not in vizer("--quiet", "caption", image, *words, "--seed", 7).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "magic", "--corpus", "micro-home"], "--corpus is not used by --method magic"),
+        (["--method", "clipre", "--dtype", "auto"], "--dtype is not used by --method clipre"),
+        (["--method", "clipre", "--language-model", "micro-lm"], "--language-model is not used by"),
+    ],
+    ids=str,
+)
+def test_what_is_given_alike_to_every_method_is_remarked_on(words, said, vizer, disk):
+    image = disk.pictures / "photo 00.jpg"
+    plain = vizer("caption", image, *words[:2])
+    done = vizer("caption", image, *words)
+    assert done.exit_code == 0 and done.stdout == plain.stdout
+    assert said in done.stderr and said not in plain.stderr
+    other = vizer("caption", image, "--model", "micro-vlm", *words[2:])
+    assert other.exit_code == (0 if "--dtype" in words else 2)

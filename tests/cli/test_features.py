@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from tests.cli.checkpoints import save_clip
 from vizer_core.clip import PairedFeatures
 from vizer_core.clip import extract as job
-from vizer_core.micro import MicroSplit, load_micro_clip
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
 
 CAPTIONED = 12
 

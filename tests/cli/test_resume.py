@@ -8,10 +8,9 @@ from safetensors.torch import load_file
 
 from tests.cli.checkpoints import save_clip, save_opt
 from tests.cli.kills import Killed, finished, killed
-from vizer_core import vizer as vizer_package
 from vizer_core.clip import extract
 from vizer_core.textonly import run_state
-from vizer_core.vizer import adapter_run, shared_work
+from vizer_core.vizer import adapter_run, phase_two, shared_work
 
 
 def same(one, two) -> bool:
@@ -96,7 +95,7 @@ def test_fit_mapper_does_not_go_on_as_another_job(
 ):
     words = ["fit-mapper", "--model", disk.smolvlm, "--images", disk.pictures]
     words += ["--out", tmp_path / "m.safetensors"]
-    kill_after(vizer_package, "fit_mapper", 1)
+    kill_after(phase_two, "fit_mapper", 1)
     killed(vizer, *words)
     other = vizer(*words, *filled(change, disk, tmp_path))
     assert other.exit_code == 1 and differs in said_of_another_run(other)
@@ -149,7 +148,7 @@ def test_less_memory_is_the_same_adapter(objective, vizer, disk, tmp_path):
 
 
 def test_fit_mapper_goes_on(vizer, disk, tmp_path, kill_after, monkeypatch):
-    monkeypatch.setattr(shared_work, "SHARD", 8)
+    monkeypatch.setattr(phase_two, "SHARD", 8)
     words = ["fit-mapper", "--images", disk.pictures, "--model", disk.smolvlm]
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     finished(vizer, *words, "--out", whole)

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from vizer_core.cli import app
 from vizer_core.cli.app import show_and_write
 from vizer_core.data.coco import write_results
-from vizer_core.evaluate import Inputs, evaluate
+from vizer_core.evaluation import Inputs, evaluate
 from vizer_core.metrics.clipscore import clipscores, refclipscores
-from vizer_core.micro import MicroSplit, load_micro_clip
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
 
 N = 6
 NAMES = [f"COCO_val2014_{i:012d}.png" for i in range(1, N + 1)]

@@ -11,11 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 from vizer_core.data.vqav2 import VqaItem
-from vizer_core.micro import MicroSplit, load_micro_clip
-from vizer_core.micro.lm_lab import load_micro_lm
-from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
 from vizer_core.vqa import VqaProtocol, evaluate_vqa
 from vizer_core.vqa.scoring import frequent_answers
+from vizer_lab.world import MicroSplit
+from vizer_lab.world.vqa_items import (
+    micro_answer_list,
+    micro_prompt,
+    micro_vqa_items,
+)
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lm_lab import load_micro_lm
 
 SCENES = 6
 

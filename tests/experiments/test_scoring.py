@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from experiments.scoring import Exam, changed, difference_rows, score, score_rows
-from vizer_core.micro import MicroSplit, load_micro_clip
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
 
 N = 12
 

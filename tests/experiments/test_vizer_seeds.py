@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from experiments.vizer_seeds import finished, group_pairs, run_name, run_rows, run_statistics
-from vizer_core.evaluate import make_references
-from vizer_core.micro import MicroSplit
+from vizer_core.evaluation import make_references
 from vizer_core.store import write_json
+from vizer_lab.world import MicroSplit
 
 PLAIN = {
     "variant": "vizer_g", "base": "micro-vlm", "seed": 2, "shuffled": False,

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from tests.cli.checkpoints import save_clip, save_opt, save_qwen
 from vizer_core.cli import app
 from vizer_core.data.vqav2 import VQAV2_CANDIDATES
-from vizer_core.micro import MicroSplit
-from vizer_core.micro.tokenizer import vocabulary
-from vizer_core.micro.vqa_items import micro_answer_list, micro_vqa_items
-from vizer_core.vqa.question_study import ANSWERS, VQAV2, val2014_name
+from vizer_lab.studies.question_study import ANSWERS, VQAV2, val2014_name
+from vizer_lab.world import MicroSplit
+from vizer_lab.world.vqa_items import micro_answer_list, micro_vqa_items
+from vizer_lab.zoo.tokenizer import vocabulary
 
 PARTS, PICTURES = 3, 64  # test, train and stream pictures of a VLM's study, of VIZER_IMAGES each
 ASKED, TRAINING = 20, 40  # scenes with questions

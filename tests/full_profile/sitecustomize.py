@@ -24,7 +24,7 @@ def watch(event, arguments):
         event == "open"
         and log
         and WEIGHTS in str(arguments[0])
-        and "vizer_core" in str(arguments[0])
+        and "vizer_lab" in str(arguments[0])
     ):
         with open(log, "a", encoding="utf-8") as file:
             file.write(os.path.basename(str(arguments[0])) + "\n")

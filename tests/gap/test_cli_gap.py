@@ -9,9 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vizer_core.cli import app
-from vizer_core.micro import MicroSplit
-from vizer_core.micro.planted import plant_gap
 from vizer_core.runtime import seeded
+from vizer_lab.world import MicroSplit
+from vizer_lab.world.planted import plant_gap
 
 
 def run(*arguments):
@@ -162,7 +162,10 @@ def test_missing_files_and_models_give_one_line_and_exit_1(folder, tmp_path):
         ([*model, "ViT-B-33", "--pretrained", "openai"], "open_clip has no model"),
         ([*model, "ViT-B-32", "--pretrained", "nobody"], "no pretrained tag"),
         ([*model, "ViT-B-32", "--pretrained", tmp_path / "none.safetensors"], "no checkpoint"),
-        ([*model, "micro", "--pretrained", "large"], "no micro model"),
+        (
+            [*model, "micro", "--pretrained", "large"],
+            "no shipped clip 'large': wanted one of micro-clip",
+        ),
     ):
         done = run(*arguments)
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output

@@ -5,9 +5,9 @@ import torch
 
 from vizer_core.gap import measure_gap
 from vizer_core.gap.interval import Interval, _draw_counts, bootstrap_gap, bootstrap_mean
-from vizer_core.micro.planted import plant_gap
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
+from vizer_lab.world.planted import plant_gap
 
 
 def noisy_pairs(n=60, d=12, seed=0):

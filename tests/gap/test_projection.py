@@ -21,8 +21,8 @@ from vizer_core.gap.projection import (
     trustworthiness,
     umap_stability,
 )
-from vizer_core.micro.planted import plant_gap, plant_regions
 from vizer_core.runtime import seeded
+from vizer_lab.world.planted import plant_gap, plant_regions
 
 
 @pytest.fixture(scope="module")

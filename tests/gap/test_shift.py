@@ -15,9 +15,9 @@ from vizer_core.gap.shift import (
     sweep_shift,
 )
 from vizer_core.gap.stats import gap_vector
-from vizer_core.micro.planted import plant_gap
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
+from vizer_lab.world.planted import plant_gap
 
 
 def random_pairs(n=40, d=16, seed=0):

@@ -193,8 +193,8 @@ SCENES = 500
 
 @cache
 def generated(split: str):
-    from vizer_core.micro.captions import captions_of
-    from vizer_core.micro.world import make_scene
+    from vizer_lab.world.captions import captions_of
+    from vizer_lab.world.world import make_scene
 
     scenes = [make_scene(split, i) for i in range(SCENES)]
     return [(scene, caption) for scene in scenes for caption in captions_of(scene)]
@@ -202,7 +202,7 @@ def generated(split: str):
 
 @pytest.mark.parametrize("split", ["test", "away_test"])
 def test_every_generated_caption_is_true_of_its_scene(split):
-    from vizer_core.micro.lexicon import micro_lexicon
+    from vizer_lab.world.lexicon import micro_lexicon
 
     lexicon = micro_lexicon()
     for scene, caption in generated(split):
@@ -215,7 +215,7 @@ def test_every_generated_caption_is_true_of_its_scene(split):
 @pytest.mark.parametrize("split", ["test", "away_test"])
 def test_every_statement_of_a_generated_caption_is_read(split):
     """Count statements with plain regular expressions, longest first, and compare."""
-    from vizer_core.micro import lexicon as words
+    from vizer_lab.world import lexicon as words
 
     lexicon = words.micro_lexicon()
 
@@ -242,7 +242,7 @@ def test_every_statement_of_a_generated_caption_is_read(split):
 
 
 def test_another_scenes_captions_are_mostly_false():
-    from vizer_core.micro.lexicon import micro_lexicon
+    from vizer_lab.world.lexicon import micro_lexicon
 
     pairs = generated("test")
     captions = [caption for _, caption in pairs]

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from vizer_core.cli.captioner_options import TRAINING_OF, trainings_for
 from vizer_core.cli.captioner_options import TRAININGS as NAMES
 from vizer_core.textonly.adaptor import new_adaptor, trainable_parameters
 from vizer_core.textonly.loss import caption_loss, release_loss
@@ -21,7 +20,9 @@ from vizer_core.textonly.presets import (
     MACCAP_RELEASE,
     MACCAP_RELEASE_CC3M,
     MICRO_ADAPTOR,
+    TRAINING_OF,
     TRAININGS,
+    trainings_for,
 )
 from vizer_core.textonly.readings import READINGS
 

@@ -15,7 +15,6 @@ from vizer_core.vizer.agreement import (
     overlap,
     word_weights,
 )
-from vizer_core.vizer.listener import listening_to
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
@@ -77,11 +76,11 @@ def test_the_best_share_keeps_its_images():
 def test_consensus_looks_up_the_image_that_the_source_names():
     reward = ConsensusReward(SAMPLES, WEIGHTS)
     words = batch("photo of a cat", "photo of a boat")
-    right = reward(listening_to(source(2)).select([0]), words)
+    right = reward(source(2).select([0]), words)
     assert float(right[0]) == pytest.approx(
         (1 + overlap(SAMPLES[0][1], "photo of a cat", WEIGHTS) + overlap(
             SAMPLES[0][2], "photo of a cat", WEIGHTS)) / 3
     )  # fmt: skip
     assert right[0] > right[1]
-    mixed = shuffled(listening_to(source(2)), generator=seeded(0)).select([0])
+    mixed = shuffled(source(2), generator=seeded(0)).select([0])
     assert reward(mixed, words)[1] > reward(mixed, words)[0]

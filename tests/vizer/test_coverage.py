@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
-from vizer_core.micro import micro_lexicon
 from vizer_core.vizer.coverage import chance_counts, coverage, named_counts
+from vizer_lab.world import micro_lexicon
 
 LEXICON = micro_lexicon()
 

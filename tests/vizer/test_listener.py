@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from tiny_vlm import noise_images, tiny_qwen, tiny_smol
@@ -13,13 +11,12 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer.listener import (
     InformationReward,
     NeighbourReward,
-    listening_to,
     log_likelihood,
     prior_log_likelihood,
-    rows_of,
 )
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
-from vizer_core.vizer.targets import shuffled
+from vizer_core.vizer.targets import compared_rows, shuffled
+from vizer_core.vizer.text_states import ImageSource
 
 VLM = tiny_smol()
 VISION = VLM.encode_image(noise_images(4))
@@ -52,23 +49,22 @@ def test_padding_and_the_batch_change_no_likelihood():
 
 
 def test_information_is_what_the_image_adds():
-    source = listening_to(VISION)
     own = log_likelihood(VLM, VISION, CAPTIONS)
     prior = prior_log_likelihood(VLM, CAPTIONS)
     for weight in (0.0, 0.5, 1.0):
-        found = InformationReward(VLM, VISION, weight)(source.select([0, 1, 2, 3]), CAPTIONS)
+        found = InformationReward(VLM, weight)(VISION, CAPTIONS)
         assert torch.allclose(found, own - weight * prior, atol=1e-4)
     lengths = CAPTIONS.mask.sum(dim=1)
-    per_token = InformationReward(VLM, VISION, per_token=True)
+    per_token = InformationReward(VLM, per_token=True)
     wanted = (own - prior) / lengths
-    assert torch.allclose(per_token(source.select([0, 1, 2, 3]), CAPTIONS), wanted, atol=1e-4)
-    assert InformationReward(VLM, VISION, 0.5).name == "information(0.5)"
+    assert torch.allclose(per_token(VISION, CAPTIONS), wanted, atol=1e-4)
+    assert InformationReward(VLM, 0.5).name == "information(0.5)"
 
 
 def test_neighbours_are_the_images_named_in_the_table():
     table = torch.tensor([[1, 2], [2, 3], [3, 0], [0, 1]])
     reward = NeighbourReward(VLM, VISION, table)
-    found = reward(listening_to(VISION).select([1]), CAPTIONS.select([2, 3]))
+    found = reward(VISION.select([1]), CAPTIONS.select([2, 3]))
     scores = [
         log_likelihood(VLM, VISION.select([image]), CAPTIONS.select([2, 3])) for image in (1, 2, 3)
     ]
@@ -78,33 +74,58 @@ def test_neighbours_are_the_images_named_in_the_table():
 
 
 def test_the_control_hears_another_image():
-    order = shuffled(listening_to(VISION), generator=seeded(0))
-    heard = rows_of(order.select([0, 1, 2, 3]), 4)
+    order = shuffled(VISION, generator=seeded(0))
+    heard = compared_rows(order.select([0, 1, 2, 3]), 4)
     assert sorted(heard) == [0, 1, 2, 3] and all(i != row for i, row in enumerate(heard))
-    reward = InformationReward(VLM, VISION)
-    straight = reward(listening_to(VISION).select([heard[0]]), CAPTIONS.select([0, 1]))
+    reward = InformationReward(VLM)
+    straight = reward(VISION.select([heard[0]]), CAPTIONS.select([0, 1]))
     assert torch.allclose(reward(order.select([0]), CAPTIONS.select([0, 1])), straight, atol=1e-5)
 
 
 def test_the_adapter_does_not_listen():
     vlm = tiny_smol()
-    reward, source = InformationReward(vlm, VISION), listening_to(VISION).select([0, 1, 2, 3])
-    before = reward(source, CAPTIONS)
+    reward = InformationReward(vlm)
+    before = reward(VISION, CAPTIONS)
     add_lora(vlm, LoraSettings(rank=2), generator=seeded(0))
     for parameter in lora_parameters(vlm).values():
         torch.nn.init.normal_(parameter, generator=seeded(3))
-    assert torch.allclose(reward(source, CAPTIONS), before, atol=1e-4)
+    assert torch.allclose(reward(VISION, CAPTIONS), before, atol=1e-4)
     assert not torch.allclose(
         vlm.caption_states(VISION, CAPTIONS), tiny_smol().caption_states(VISION, CAPTIONS)
     )
 
 
-def test_what_has_no_row_numbers_is_refused():
-    reward = InformationReward(VLM, VISION)
-    with pytest.raises(ValueError, match=r"Wrap the source in listening_to"):
-        reward(VISION, CAPTIONS)
-    far = replace(VISION, image_features=torch.full((4, 1), 9.0, dtype=torch.float64))
-    with pytest.raises(ValueError, match="row 9 of 4 images"):
-        reward(far, CAPTIONS)
+class Counted(ImageSource):
+    """A source that counts the images which it encodes."""
+
+    def select(self, places):
+        COUNTS.append(len(places))
+        return super().select(places)
+
+
+COUNTS: list[int] = []
+
+
+@pytest.mark.parametrize("make", [tiny_smol, tiny_qwen])
+def test_what_the_batch_holds_is_what_encoding_again_gives(make):
+    vlm = make()
+    source = Counted(vlm, noise_images(4))
+    for seen in (source, shuffled(source, generator=seeded(4))):
+        vision = seen.select([2, 0])
+        captions = vlm.generate(
+            vision, decoding=Sample(max_tokens=4), samples=2, generator=seeded(1)
+        )
+        again = source.select(compared_rows(vision, 4))
+        COUNTS.clear()
+        found = InformationReward(vlm, 0.7)(vision, captions)
+        wanted = log_likelihood(vlm, again, captions) - 0.7 * prior_log_likelihood(vlm, captions)
+        torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+        assert not COUNTS
+
+
+def test_what_a_table_has_no_row_for_is_refused():
+    reward = NeighbourReward(VLM, VISION, torch.tensor([[1], [2], [3], [0]]))
+    with pytest.raises(ValueError, match=r"row 9 of 4 images.*numbered\(range"):
+        reward(VISION.numbered([0, 1, 9, 2]), CAPTIONS)
     with pytest.raises(ValueError, match="wanted 0 <= weight <= 2"):
-        InformationReward(VLM, VISION, -1.0)
+        InformationReward(VLM, -1.0)

@@ -78,3 +78,14 @@ def test_errors_say_what_is_wrong():
         info_nce(A, B, temperature=0.0)
     with pytest.raises(ValueError, match="with at least one position"):
         base_kl(A[:0], B[:0])
+
+
+def test_the_command_line_has_the_names_of_the_objectives():
+    from vizer_core.cli import objectives as shown
+    from vizer_core.vizer import named_objectives as known
+
+    assert (shown.OBJECTIVES, shown.WITH_MAPPER) == (known.OBJECTIVES, known.WITH_MAPPER)
+    assert shown.WEIGHT == known.WEIGHT
+    assert {known.objective_named(name) for name in (*known.OBJECTIVES, "vizer_g")} == {
+        *known.OBJECTIVES
+    }

@@ -12,7 +12,7 @@ from tiny_vlm import noise_images, tiny_smol
 from vizer_core.decoding import Greedy
 from vizer_core.runtime import seeded
 from vizer_core.store import read_json
-from vizer_core.vizer.listener import InformationReward, listening_to
+from vizer_core.vizer.listener import InformationReward
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.outlook import (
@@ -76,8 +76,8 @@ def test_a_score_that_does_not_hear_the_words_is_deaf():
 
 
 def test_the_listener_hears_its_own_captions():
-    reward = InformationReward(VLM, VISION)
-    outlook = measure_outlook(VLM, listening_to(VISION), reward, generator=seeded(0), samples=8)
+    reward = InformationReward(VLM)
+    outlook = measure_outlook(VLM, VISION, reward, generator=seeded(0), samples=8)
     assert outlook.separation > 0.55 and outlook.spread > 0.1 and 0 < outlook.generic <= 1
     with pytest.raises(ValueError, match="6 pictures with 1 captions"):
         measure_outlook(VLM, VISION, reward, samples=1, generator=seeded(0))

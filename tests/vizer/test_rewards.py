@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
@@ -23,9 +25,10 @@ from vizer_core.vizer.rewards import (
     Reward,
     SelfRetrievalReward,
     UnfinishedPenalty,
-    among_the_step,
+    name_of,
     repeated_share,
-    with_targets,
+    reward_of_step,
+    score_captions,
 )
 from vizer_core.vizer.targets import centre, shuffled
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
@@ -126,14 +129,77 @@ OF_THE_WORDS = ClipReward(WordsEncoder())
 )
 def test_self_retrieval_of_a_part_is_that_of_the_whole_step(whole):
     mine, said = TWO.select([1]), CAPTIONS.select(range(2, 4))
-    among = among_the_step(whole, mine, SecondProcess())
+    among = reward_of_step(whole, mine, SecondProcess())
     assert among.name == whole.name
     torch.testing.assert_close(among(mine, said), whole(TWO, CAPTIONS)[2:])
 
 
 def test_a_reward_of_single_images_is_the_same_in_every_process():
     reward = ClipReward(WordsEncoder())
-    assert among_the_step(reward, TWO, SecondProcess()) is reward
+    assert reward_of_step(reward, TWO, SecondProcess()) is reward
+
+
+def words(vision: VisionBatch, captions: CaptionBatch) -> list[int]:
+    """Count words: a reward of a user, who knows nothing of names and steps."""
+    return [len(text.split()) for text in captions.texts]
+
+
+class Rank:
+    """A reward of a user that wants the step: how many of its images come before this one."""
+
+    start = 0
+
+    def __call__(self, images, captions):
+        return torch.arange(self.start, self.start + len(images)).repeat_interleave(2)
+
+    def for_step(self, images, part):
+        inner = Rank()
+        inner.start = part.mine.start
+        return inner
+
+
+@pytest.mark.parametrize(
+    ("reward", "name"),
+    [
+        (words, "words"),
+        (partial(words), "words"),
+        (lambda images, captions: np.array([2.0, 2.0, 5.0, 2.0]), "<lambda>"),
+        (lambda images, captions: torch.tensor([2, 2, 5, 2]), "<lambda>"),
+    ],
+)
+def test_any_function_is_a_reward(reward, name):
+    assert isinstance(reward, Reward) and name_of(reward) == name
+    said = score_captions(reward, TWO, CAPTIONS)
+    assert said.is_floating_point() and said.tolist() == [2, 2, 5, 2]
+    assert reward_of_step(reward, TWO, SecondProcess()) is reward
+    guarded = LengthWindow(reward, 1, 3, price=1.0)
+    assert guarded(TWO, CAPTIONS).tolist() == [2, 2, 3, 2]
+    assert guarded.name == f"{name}+length(1-3)"
+    both = EnsembleReward((reward, guarded), least_of_readers)
+    assert both(TWO, CAPTIONS).tolist() == [2, 2, 3, 2] and name in both.name
+
+
+def test_what_asks_for_the_step_gets_it_within_others_too():
+    mine, said = TWO.select([1]), CAPTIONS.select(range(2, 4))
+    assert score_captions(Rank(), mine, said).tolist() == [0, 0] and name_of(Rank()) == "Rank"
+    for whole in (Rank(), EnsembleReward((Rank(), RepetitionPenalty(Rank(), price=0.0)))):
+        among = reward_of_step(whole, mine, SecondProcess())
+        assert score_captions(among, mine, said).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "lambda> gave NoneType: wanted one finite number a caption"),
+        ("good", "gave str: wanted one"),
+        ([[1.0]], r"gave scores \(1, 1\), 1 of them finite, for 4 captions: wanted one"),
+        ([0.0, 1.0, float("nan"), 1.0], r"scores \(4,\), 3 of them finite, for 4 captions"),
+    ],
+)
+def test_what_is_no_score_is_refused_by_the_inner_name(given, message):
+    reward = UnfinishedPenalty(lambda images, captions: given, (3,), price=0.1)
+    with pytest.raises(ValueError, match=message):
+        reward(TWO, CAPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +253,13 @@ def test_the_reader_stays_the_base_model_while_lora_learns(read_back):
 def test_targets_travel_with_the_images(read_back):
     _, vision, _ = read_back
     features = torch.eye(3)
-    source = with_targets(vision, features)
+    source = vision.with_targets(features)
     got = source.select([2, 0])
-    assert torch.equal(got.image_features, features[[2, 0]])
+    assert torch.equal(got.targets, features[[2, 0]])
     assert torch.equal(got.image_embeddings[0], vision.image_embeddings[2])
+    assert torch.equal(got.image_features, vision.image_features[[2, 0]])
     control = shuffled(source, generator=seeded(5)).select([0, 1, 2])
-    assert not (control.image_features.argmax(dim=1) == torch.arange(3)).any()
+    assert not (control.targets.argmax(dim=1) == torch.arange(3)).any()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +287,7 @@ def test_repetition_is_counted_within_a_caption():
         (lambda: ClipReward(WordsEncoder())(TWO, batch("a cat", "a", "b")), "3 captions for 2"),
         (
             lambda: ClipReward(WordsEncoder())(images(torch.ones(2, 5)), CAPTIONS),
-            r"5 wide, clip:words has 3: wrap the source in with_targets",
+            r"5 wide, clip:words has 3: give the images CLIP's features",
         ),
         (lambda: ClipReward(WordsEncoder())(images(torch.ones(2, 3)), CAPTIONS), "unit-norm"),
         (
@@ -231,7 +298,7 @@ def test_repetition_is_counted_within_a_caption():
         ),
         (lambda: SelfRetrievalReward(ClipReward(WordsEncoder()), 0.0), "scale is 0.0"),
         (lambda: LengthWindow(Flat(), 4, 2, price=0.1), "wanted 0 <= low <= high"),
-        (lambda: with_targets(TWO, torch.eye(3)), "3 targets for 2 images"),
+        (lambda: TWO.with_targets(torch.eye(3)), "3 targets for 2 images"),
     ],
 )
 def test_errors_by_message(call, message):

@@ -7,13 +7,13 @@ import pytest
 
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
 from vizer_core.metrics.stats import bootstrap, bootstrap_seeds, mean_statistics, rate_statistics
-from vizer_core.micro.lexicon import HOME_PLACES, micro_lexicon
 from vizer_core.vizer.sampled import (
     draws_of,
     grounding_statistics,
     pool_draws,
     sampled_grounding,
 )
+from vizer_lab.world.lexicon import HOME_PLACES, micro_lexicon
 
 PLACE = HOME_PLACES[0]
 LEXICON = micro_lexicon()

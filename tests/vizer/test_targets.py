@@ -67,14 +67,14 @@ def test_derangements_of_three_are_drawn_evenly():
     assert 150 < first.count(1) < 250  # there are two, and each is as likely
 
 
-def test_shuffled_images_keep_their_embeddings_and_get_anothers_feature():
+def test_shuffled_images_keep_their_embeddings_and_get_anothers_target():
     source = shuffled(batch(8), generator=seeded(0))
     out = source.select([3, 0, 5])
     assert [int(e[0, 0]) - 100 for e in out.image_embeddings] == [3, 0, 5]
-    assert out.image_features[:, 0].tolist() == [float(source.order[i]) for i in (3, 0, 5)]
+    assert out.targets[:, 0].tolist() == [float(source.order[i]) for i in (3, 0, 5)]
     assert len(source) == 8
-    again = source.select([3])  # the same wrong feature each time
-    assert float(again.image_features[0, 0]) == float(out.image_features[0, 0])
+    again = source.select([3])  # the same wrong target each time
+    assert float(again.targets[0, 0]) == float(out.targets[0, 0])
 
 
 def test_shuffled_targets_are_the_same_rows_elsewhere():

@@ -193,6 +193,23 @@ def test_the_anchor_holds_the_model_back():
     assert ends[1].kl[-1] < 0.5 * ends[0].kl[-1]
 
 
+def test_a_plain_function_trains_as_an_object_does(tmp_path):
+    def says_cat(images, captions):
+        return [1.0 * ("cat" in text.split()) for text in captions.texts]
+
+    ends = []
+    for reward in (SaysCat(), says_cat):
+        vlm, vision = ready()
+        path = tmp_path / "run.safetensors"
+        history = train_rl(vlm, vision, reward, FAST, generator=seeded(4), checkpoint=path)
+        ends.append((history, {n: p.detach().clone() for n, p in lora_parameters(vlm).items()}))
+    (one, weights), (two, others) = ends
+    assert one == two and all(torch.equal(weights[name], others[name]) for name in weights)
+    with pytest.raises(ValueError, match="belongs to another run: reward differ"):
+        train_rl(vlm, vision, lambda images, captions: [0.0] * len(captions), FAST,
+                 generator=seeded(4), checkpoint=path)  # fmt: skip
+
+
 def test_errors_by_message():
     vlm, vision = ready()
     captions = write_samples(vlm, vision, FAST, generator=seeded(0))

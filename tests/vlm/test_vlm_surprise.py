@@ -6,7 +6,6 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
 
-from vizer_core.micro.word_kinds import KINDS, micro_word_kind
 from vizer_core.vlm import surprise as surprise_module
 from vizer_core.vlm.surprise import (
     nats_by_kind,
@@ -15,6 +14,7 @@ from vizer_core.vlm.surprise import (
     words_of,
 )
 from vizer_core.vlm.word_kinds import plain_word_kind, replace_words
+from vizer_lab.world.word_kinds import KINDS, micro_word_kind
 
 TEXTS = ("a red dog on the boat", "itap of cat", "")
 

@@ -10,10 +10,6 @@ import torch
 from vizer_core.decoding import Beam
 from vizer_core.language import CausalLM, Generated, PrefixLanguageModel
 from vizer_core.metrics.vqa_accuracy import soft_accuracy
-from vizer_core.micro.corpora import micro_corpus
-from vizer_core.micro.lab import load_micro_clip
-from vizer_core.micro.lm_model import MicroLMConfig, build_micro_lm, micro_lm_tokenizer
-from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.vqa import (
@@ -36,6 +32,18 @@ from vizer_core.vqa import (
 )
 from vizer_core.vqa.answering import NO_ANSWER
 from vizer_core.vqa.scoring import per_image
+from vizer_lab.world.corpora import micro_corpus
+from vizer_lab.world.vqa_items import (
+    micro_answer_list,
+    micro_prompt,
+    micro_vqa_items,
+)
+from vizer_lab.zoo.lab import load_micro_clip
+from vizer_lab.zoo.lm_model import (
+    MicroLMConfig,
+    build_micro_lm,
+    micro_lm_tokenizer,
+)
 
 
 class Says:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from vizer_core.cli import app
 from vizer_core.data.coco import write_results
-from vizer_core.evaluate import (
+from vizer_core.evaluation import (
     Inputs,
     MetricUnavailable,
     compare,

@@ -1,0 +1,105 @@
+"""Shipped models are found by kind and name: in the checkout, as installed, and with none there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from vizer_core import shipped as module
+from vizer_core.shipped import GROUP, shipped, shipped_names
+from vizer_lab.world.corpora import STYLE_SPLITS
+from vizer_lab.world.vqa_items import micro_prompt
+from vizer_lab.zoo import RECIPES, adapters, captioner, load_micro_clip
+from vizer_lab.zoo.lm_lab import LM_RECIPES
+from vizer_lab.zoo.vlm_lab import VLM_RECIPES
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = {
+    "clip": RECIPES,
+    "language_model": LM_RECIPES,
+    "vlm": VLM_RECIPES,
+    "captioner": captioner.RECIPES,
+    "adapter": adapters.ADAPTER_RECIPES,
+    "corpus": [f"micro-{style}" for style in STYLE_SPLITS],
+}
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """The library without metadata and without a checkout around it."""
+    monkeypatch.setattr(module, "declared", lambda group: ())
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_everything_that_has_a_recipe_is_declared(kind):
+    assert shipped_names(kind) == tuple(sorted(TABLES[kind]))
+
+
+def test_a_name_gives_the_model_that_the_laboratory_loads():
+    encoder = shipped("clip", "micro-clip")("cpu")
+    assert encoder.fingerprint == load_micro_clip("micro-clip").fingerprint
+    assert shipped("language_model", "micro-lm")("cpu").name == "micro-lm"
+    assert shipped("vlm", "micro-vlm-hard")("cpu").name == "micro-vlm-hard"
+    assert shipped("captioner", "micro-decap")() == captioner.micro_adaptor_path("micro-decap")
+    folder = shipped("adapter", "micro-vlm-read-back")()
+    assert (folder / "vizer.json").is_file()
+    assert shipped("corpus", "micro-away")(3).name == "micro-away"
+    assert shipped("vqa_prompt", "micro-lm")() is micro_prompt
+
+
+def test_an_unknown_name_is_refused_with_those_there_are():
+    with pytest.raises(
+        ValueError, match="no shipped vlm 'x': wanted one of micro-vlm, micro-vlm-h"
+    ):
+        shipped("vlm", "x")
+
+
+def test_without_the_laboratory_nothing_is_shipped_and_the_error_says_so(alone):
+    assert shipped_names("clip") == ()
+    with pytest.raises(ImportError, match=r"no shipped clip is installed.* vizer_lab brings them"):
+        shipped("clip", "micro-clip")
+
+
+def test_another_distribution_may_ship_models_too(monkeypatch):
+    mine = EntryPoint("clip.mine", "builtins:dict", GROUP)
+    monkeypatch.setattr(module, "entry_points", lambda group: (mine,))
+    monkeypatch.setattr(module, "declared", module.declared.__wrapped__)
+    assert shipped_names("clip") == ("micro-clip", "micro-clip-100", "micro-clip-avg", "mine")
+
+
+def test_the_pyproject_of_somebody_else_is_not_read(tmp_path):
+    rows = '[project.entry-points."vizer_core.shipped"]\n"clip.other" = "a:b"\n'
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "other"\n{rows}')
+    assert module._of_checkout(GROUP, tmp_path) == []
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "vizer-core"\n{rows}')
+    assert [each.name for each in module._of_checkout(GROUP, tmp_path)] == ["clip.other"]
+
+
+def test_every_declared_function_exists():
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    for group, rows in points.items():
+        assert all(callable(EntryPoint(n, value, group).load()) for n, value in rows.items())
+
+
+def test_looking_at_names_loads_no_model_code():
+    code = (
+        "import sys; from vizer_core.shipped import shipped_names as names; assert names('clip');"
+        "print([m for m in ('torch', 'vizer_lab.zoo') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("first", ["vizer_lab.command", "vizer_core.cli"])
+def test_the_command_of_the_laboratory_is_there_whichever_is_imported_first(first):
+    code = (
+        f"import {first}, vizer_core.cli as c; "
+        "print([x.name for x in c.app.registered_commands].count('lab'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "1", done.stderr
