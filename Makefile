@@ -41,7 +41,7 @@ notebooks: env  ## run the notebooks whose code, or whose part of the package, h
 	$(BIN)/python -m tools.notebooks run
 	$(BIN)/python -m tools.readme
 
-readme: env  ## write the tree and the chapters' cost into README.md
+readme: env  ## write the chapters' cost into README.md, and draw its image
 	$(BIN)/python -m tools.readme
 
 test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
@@ -75,7 +75,8 @@ constraints: env  ## write the versions that .venv holds into constraints.txt, o
 lab-server: env  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-lint: env  ## ruff on the code and the notebooks, and the rules for notebooks
+lint: env  ## ruff on code and notebooks, types of the public surface, the rules for notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m tools.notebooks check

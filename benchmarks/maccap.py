@@ -35,9 +35,6 @@ from vizer_core.captioners.zerocap import ZEROCAP_MICRO, ZEROCAP_MICRO_PROMPT
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.language import CausalLM
 from vizer_core.language.fast_linear import fast_linears
-from vizer_core.micro import MicroSplit, load_micro_clip
-from vizer_core.micro.lab import pixels_of
-from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.store import write_json
@@ -52,6 +49,10 @@ from vizer_core.textonly import (
     filter_samples,
     fit_text_only,
 )
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lab import pixels_of
+from vizer_lab.zoo.lm_lab import load_micro_lm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -15,11 +15,11 @@ import time
 import numpy as np
 from PIL import Image
 
-from vizer_core.micro.backgrounds import background
-from vizer_core.micro.lexicon import KIND_BY_NAME
-from vizer_core.micro.render import IMAGE_SIZE, render_scenes
-from vizer_core.micro.sprites import art
-from vizer_core.micro.world import Scene, make_scene
+from vizer_lab.world.backgrounds import background
+from vizer_lab.world.lexicon import KIND_BY_NAME
+from vizer_lab.world.render import IMAGE_SIZE, render_scenes
+from vizer_lab.world.sprites import art
+from vizer_lab.world.world import Scene, make_scene
 
 
 def paste_scene(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:

@@ -30,10 +30,6 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Sample
-from vizer_core.micro.data import MicroSplit
-from vizer_core.micro.vlm_images import pixel_values_of
-from vizer_core.micro.vlm_lab import load_micro_vlm
-from vizer_core.micro.vlm_processor import micro_vlm_processor, micro_vlm_tokenizer
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.store import write_json
 from vizer_core.vizer.lora import add_lora, lora_parameters
@@ -43,6 +39,13 @@ from vizer_core.vizer.targets import VisionSource, centre
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
 from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
 from vizer_core.vlm import CaptionBatch, SmolVlm, VisionBatch
+from vizer_lab.world.data import MicroSplit
+from vizer_lab.zoo.vlm_images import pixel_values_of
+from vizer_lab.zoo.vlm_lab import load_micro_vlm
+from vizer_lab.zoo.vlm_processor import (
+    micro_vlm_processor,
+    micro_vlm_tokenizer,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS, SMOLVLM_BASE = 40_000, (2048, 1152)
@@ -72,7 +75,7 @@ class Bench:
 
     def select(self, places: list[int]) -> VisionBatch:
         """Encode pixels: the source that `train_zero_label` draws from."""
-        return self.vlm.encode_pixels(self.pixels[places], self.grid[places])
+        return self.vlm.encode_pixels(self.pixels[places], self.grid[places]).numbered(places)
 
 
 def note(text: str) -> None:

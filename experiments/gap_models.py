@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vizer_core.clip import OpenClipEncoder
-from vizer_core.micro.clip_model import MicroClipConfig
-from vizer_core.micro.clip_recipe import ClipRecipe
-from vizer_core.micro.lab import RECIPES, encoder_from_state
-from vizer_core.micro.train_clip import train_micro_clip
 from vizer_core.runtime import hardware
 from vizer_core.store import load_tensors, save_tensors
+from vizer_lab.zoo.clip_model import MicroClipConfig
+from vizer_lab.zoo.clip_recipe import ClipRecipe
+from vizer_lab.zoo.lab import RECIPES, encoder_from_state
+from vizer_lab.zoo.train_clip import train_micro_clip
 
 FOLDER = Path(".cache/gap_models")
 SEEDS = (1, 2, 3)

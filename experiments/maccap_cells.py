@@ -64,9 +64,6 @@ from vizer_core.clip import (
     regions_release,
 )
 from vizer_core.language import CausalLM
-from vizer_core.micro import load_micro_clip
-from vizer_core.micro.lexicon import HOME_PLACES, OBJECTS
-from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.runtime import seeded
 from vizer_core.store import load_tensors, save_tensors
 from vizer_core.textonly import (
@@ -84,6 +81,9 @@ from vizer_core.textonly import (
     load_adaptor,
     save_adaptor,
 )
+from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lm_lab import load_micro_lm
 
 MEMORY = 20_000
 SAMPLES = 20

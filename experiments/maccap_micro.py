@@ -25,9 +25,9 @@ from experiments.maccap_questions import question_rows
 from experiments.scoring import Exam, add_meteor, difference_rows, score, score_rows
 from vizer_core.gap.noise_scale import matched_noise_std
 from vizer_core.metrics.stats import Statistics
-from vizer_core.micro import load_micro_clip
 from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import read_json, write_json
+from vizer_lab.zoo import load_micro_clip
 
 OUT, RUNS = Path("results/maccap_micro.json"), Path(".cache/maccap")
 MULTIPLES = (0.033, 0.1, 0.33, 1.0, 3.0)  # of the variance that matches the mean cosine of pairs

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 from experiments.maccap_cells import Run
 from experiments.scoring import difference_rows, score_rows
 from vizer_core.metrics.stats import Statistics
-from vizer_core.micro import MicroSplit
-from vizer_core.micro.lm_lab import load_micro_lm
-from vizer_core.micro.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
 from vizer_core.vqa import VqaProtocol, evaluate_vqa
+from vizer_lab.world import MicroSplit
+from vizer_lab.world.vqa_items import (
+    micro_answer_list,
+    micro_prompt,
+    micro_vqa_items,
+)
+from vizer_lab.zoo.lm_lab import load_micro_lm
 
 if TYPE_CHECKING:
     from experiments.maccap_micro import Study

@@ -20,9 +20,9 @@ from pathlib import Path
 from experiments.metrics_claims import COCO_SHARE, SHARE, verdicts
 from vizer_core.data.coco import coco2014
 from vizer_core.metrics.stats import Difference, Interval, bootstrap_many
-from vizer_core.micro import MicroSplit, load_micro_clip
-from vizer_core.micro.lab import pixels_of
-from vizer_core.micro.metric_trial import (
+from vizer_core.runtime import git_commit, hardware
+from vizer_core.store import write_json
+from vizer_lab.studies.metric_trial import (
     BEFORE,
     TEXT_FAMILIES,
     TRUTHS,
@@ -35,8 +35,9 @@ from vizer_core.micro.metric_trial import (
     score_texts,
     system_agreement,
 )
-from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import write_json
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lab import pixels_of
 
 OUT = Path("results/metrics_micro.json")
 DIGITS = 5

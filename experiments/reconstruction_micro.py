@@ -30,11 +30,11 @@ from experiments.maccap_cells import Run
 from experiments.maccap_micro import MULTIPLES, RUNS, matched_variance, train_cells
 from experiments.scoring import Exam, difference_rows, score, score_rows
 from vizer_core.captioners import GlobalTokens, MacCap
-from vizer_core.micro import load_micro_clip
-from vizer_core.micro.lm_lab import load_micro_lm
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.store import write_json
 from vizer_core.textonly import NoNoise, PrefixWriter, load_adaptor
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lm_lab import load_micro_lm
 
 OUT = Path("results/reconstruction_micro.json")
 READINGS = ("text", "picture", "another")

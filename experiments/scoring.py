@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vizer_core.clip import ImageTextEncoder
-from vizer_core.evaluate import Inputs, evaluate, make_references
+from vizer_core.evaluation import Inputs, evaluate, make_references
 from vizer_core.metrics.grounding import Lexicon
 from vizer_core.metrics.references import References
 from vizer_core.metrics.stats import (
@@ -23,10 +23,10 @@ from vizer_core.metrics.stats import (
     bootstrap_seeds,
     mean_statistics,
 )
-from vizer_core.micro import MicroSplit, micro_lexicon
-from vizer_core.micro.lab import pixels_of
-from vizer_core.micro.world import world_of
 from vizer_core.vizer.sampled import grounding_statistics
+from vizer_lab.world import MicroSplit, micro_lexicon
+from vizer_lab.world.world import world_of
+from vizer_lab.zoo.lab import pixels_of
 
 JUDGED = ("clipscore", "self_retrieval")
 FAMILIES = ("bleu", "rouge_l", "cider", "length", *JUDGED)

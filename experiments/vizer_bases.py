@@ -29,10 +29,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vizer_core.micro.qwen_model import encode_qwen_pictures, qwen_from_state
-from vizer_core.micro.qwen_train import run_qwen_stages
-from vizer_core.micro.vlm_images import encode_pictures
-from vizer_core.micro.vlm_lab import (
+from vizer_core.store import load_tensors, save_tensors
+from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch
+from vizer_lab.zoo.qwen_model import encode_qwen_pictures, qwen_from_state
+from vizer_lab.zoo.qwen_train import run_qwen_stages
+from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_lab import (
     SAMPLES_PER_CPU_SECOND,
     TOWER_KEYS,
     VLM_RECIPES,
@@ -40,11 +42,9 @@ from vizer_core.micro.vlm_lab import (
     vlm_from_state,
     vlm_weights_path,
 )
-from vizer_core.micro.vlm_recipe import VlmRecipe
-from vizer_core.micro.vlm_run import VlmRun, run_stages
-from vizer_core.micro.vlm_web import WebMix
-from vizer_core.store import load_tensors, save_tensors
-from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch
+from vizer_lab.zoo.vlm_recipe import VlmRecipe
+from vizer_lab.zoo.vlm_run import VlmRun, run_stages
+from vizer_lab.zoo.vlm_web import WebMix
 
 SHIPPED = {"hard": "micro-vlm-hard", "middling": "micro-vlm"}
 _HARD, _MIDDLING = (VLM_RECIPES[name] for name in SHIPPED.values())

@@ -27,24 +27,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import vizer_world as world
-from vizer_core.micro import load_micro_clip
-from vizer_core.micro.lab import pixels_of
-from vizer_core.micro.vlm_lab import load_micro_vlm
-from vizer_core.micro.vlm_processor import PROMPT
-from vizer_core.micro.vlm_scores import GENERIC_FIRST
 from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_zero_label
 from vizer_core.vizer.best_of_n import best_of_n
 from vizer_core.vizer.drift import measure_drift
-from vizer_core.vizer.listener import InformationReward, listening_to
+from vizer_core.vizer.listener import InformationReward
 from vizer_core.vizer.mapper import FittedMapper, random_mapper
 from vizer_core.vizer.readings import ImageContext, StraightThrough
-from vizer_core.vizer.rewards import ClipReward, ReadBackReward, with_targets
+from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train_rl import RlConfig, train_rl
 from vizer_core.vizer.train_zero_label import VIZER_MICRO
 from vizer_core.vizer.write_captions import first_token_mass, write_captions
 from vizer_core.vlm import SmolVlm, VisionBatch
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lab import pixels_of
+from vizer_lab.zoo.vlm_lab import load_micro_vlm
+from vizer_lab.zoo.vlm_processor import PROMPT
+from vizer_lab.zoo.vlm_scores import GENERIC_FIRST
 
 READERS = {
     "vizer_gt": "gt",
@@ -133,7 +133,7 @@ def _clip_targets(trial: Trial, source: VisionBatch, stored: int) -> VisionSourc
     first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
     pictures = world.pictures_of("stream", first + len(source))[first:]
     features = load_micro_clip(world.REWARD_CLIP).encode_image(pixels_of(pictures))
-    return with_targets(source, features)
+    return source.with_targets(features)
 
 
 def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
@@ -147,8 +147,7 @@ def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
             look = fitted.history.held_out[-1]
             found["mapper"] = {"cosine": look.cosine, "constant": look.constant_cosine}
     elif trial.variant == "information":
-        reward = InformationReward(vlm, source, INFORMATION["weight"])
-        source = listening_to(source)
+        reward = InformationReward(vlm, INFORMATION["weight"])
     else:
         source = _clip_targets(trial, source, stored)
         reward = ClipReward(load_micro_clip(world.REWARD_CLIP))
@@ -218,8 +217,8 @@ def baseline_cell(system: str, stored: int, **what: Any) -> dict[str, Any]:
     elif system == "best_of_8_clip":
         clip = load_micro_clip(world.REWARD_CLIP)
         reward = ClipReward(clip)
-        source = with_targets(
-            vision, clip.encode_image(pixels_of(world.pictures_of(trial.part, trial.n)))
+        source = vision.with_targets(
+            clip.encode_image(pixels_of(world.pictures_of(trial.part, trial.n)))
         )
     else:
         raise ValueError(f"no baseline {system!r}")

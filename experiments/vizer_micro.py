@@ -35,10 +35,11 @@ from experiments.vizer_cells import (
 )
 from experiments.vizer_claims import BEST, RECOMMENDED, recommended, verdicts
 from vizer_core.metrics.stats import Statistics
-from vizer_core.micro import MicroSplit, load_micro_clip
 from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import write_json
 from vizer_core.vizer.sampled import pool_draws
+from vizer_lab.world import MicroSplit
+from vizer_lab.zoo import load_micro_clip
 
 OUT, RUNS = Path("results/vizer_micro.json"), Path(".cache/vizer")
 BASELINES = ("base", "base_banned", "base_primed", "best_of_8_read_back", "best_of_8_clip")

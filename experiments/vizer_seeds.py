@@ -23,13 +23,13 @@ from typing import Any
 
 from experiments.grid import seconds_spent
 from experiments.scoring import difference_rows, score_rows
-from vizer_core.evaluate import evaluate, make_references
+from vizer_core.evaluation import evaluate, make_references
 from vizer_core.metrics.references import References
 from vizer_core.metrics.stats import Statistics, bootstrap_many
-from vizer_core.micro import MicroSplit, micro_lexicon
 from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import read_json, write_json
 from vizer_core.vizer.sampled import draws_of, grounding_statistics, sampled_grounding
+from vizer_lab.world import MicroSplit, micro_lexicon
 
 OUT, RUNS = Path("results/seeds/vizer_micro.json"), Path(".cache/vizer")
 MIDDLE = "m4000:w256"  # what the other settings of the ablation are compared with

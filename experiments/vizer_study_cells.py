@@ -37,12 +37,12 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, ReadBackReward, add_lora, fit_mapper, shuffled
 from vizer_core.vizer.agreement import ConsensusReward, word_weights
 from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
-from vizer_core.vizer.listener import InformationReward, NeighbourReward, listening_to
+from vizer_core.vizer.listener import InformationReward, NeighbourReward
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.neighbours import HardNegativeReward, nearest_images
 from vizer_core.vizer.readings import ImageContext
 from vizer_core.vizer.residual import residual, subregion_targets
-from vizer_core.vizer.rewards import Reward, with_targets
+from vizer_core.vizer.rewards import Reward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train_mapper import MAPPER_FIT
 from vizer_core.vizer.train_rl import RlConfig, train_rl
@@ -97,7 +97,7 @@ def _read_back(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
 
 def _regions(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
     fitted = mapper_of(trial)
-    source = with_targets(images, subregion_targets(images))
+    source = images.with_targets(subregion_targets(images))
     return Setup(source, ReadBackReward(vlm, fitted), (fitted,))
 
 
@@ -119,17 +119,17 @@ def _consensus(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
         vlm, images, samples=DRAWN, generator=seeded(7000 + trial.seed), decoding=world.SAMPLED
     )
     weights = word_weights([text for row in drawn for text in row])
-    return Setup(listening_to(images), ConsensusReward(drawn, weights))
+    return Setup(images, ConsensusReward(drawn, weights))
 
 
 def _neighbours(trial: Trial, vlm: Any, images: VisionBatch) -> Setup:
     features = images.image_features - images.image_features.mean(dim=0)
     near = nearest_images(features, count=NEGATIVES)
-    return Setup(listening_to(images), NeighbourReward(vlm, images, near))
+    return Setup(images, NeighbourReward(vlm, images, near))
 
 
 def _information(trial: Trial, vlm: Any, images: VisionBatch, *, weight: float) -> Setup:
-    return Setup(listening_to(images), InformationReward(vlm, images, weight))
+    return Setup(images, InformationReward(vlm, weight))
 
 
 SETUPS: dict[str, Callable[..., Setup]] = {
@@ -149,7 +149,8 @@ def setup(trial: Trial, vlm: Any) -> Setup:
     """Make a variant's source and reward; each seed has pictures of its own."""
     first = trial.states + trial.seed * trial.images
     images = world.vision(trial.runs, trial.base, trial.place, first + trial.images)
-    return SETUPS[trial.variant](trial, vlm, images.select(range(first, first + trial.images)))
+    own = images.select(range(first, first + trial.images)).numbered(range(trial.images))
+    return SETUPS[trial.variant](trial, vlm, own)
 
 
 def train(trial: Trial, vlm: Any) -> dict[str, Any]:

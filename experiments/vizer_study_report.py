@@ -22,12 +22,13 @@ from experiments.vizer_study_world import Trial, scenes_of
 from experiments.vizer_world import JUDGE
 from vizer_core.language.fluency import surprise_statistics
 from vizer_core.metrics.stats import Statistics, bootstrap_seeds
-from vizer_core.micro import load_micro_clip, micro_lexicon
-from vizer_core.micro.lm_lab import load_micro_lm
-from vizer_core.micro.world import world_of
 from vizer_core.vizer.drift import measure_drift
 from vizer_core.vizer.outlook import Outlook, accuracy, fit_rule, leave_one_out
 from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
+from vizer_lab.world import micro_lexicon
+from vizer_lab.world.world import world_of
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.lm_lab import load_micro_lm
 
 Found = dict[str, list[dict[str, Statistics]]]
 PRECISION, RECALL = "sampled_object_precision", "sampled_object_recall"

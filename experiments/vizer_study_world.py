@@ -25,15 +25,15 @@ from torch import Tensor
 
 from experiments.vizer_bases import MODEL, home_of, load_base, make_base, see
 from vizer_core.decoding import Greedy, Sample
-from vizer_core.micro import MicroSplit, unlabelled_stream
 from vizer_core.runtime import seeded
 from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vizer.agreement import agreement, keep_best, word_weights
 from vizer_core.vizer.best_of_n import best_of_n
-from vizer_core.vizer.listener import InformationReward, listening_to
+from vizer_core.vizer.listener import InformationReward
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
 from vizer_core.vizer.write_captions import sample_captions, write_captions
 from vizer_core.vlm import VisionBatch
+from vizer_lab.world import MicroSplit, unlabelled_stream
 
 MAX_TOKENS, FRESH = 24, 20_000  # fresh scenes begin there
 GREEDY, SAMPLED = Greedy(MAX_TOKENS), Sample(max_tokens=MAX_TOKENS)
@@ -213,11 +213,10 @@ def baseline_cell(system: str, **what: Any) -> dict[str, Any]:
 
 def _best_of_8(trial: Trial, vlm: MODEL) -> dict[str, Any]:
     seen = examined(trial.runs, trial.base, trial.part, trial.place, trial.n)
-    heard = listening_to(seen)
     drawn = [
         list(
             best_of_n(
-                vlm, heard, InformationReward(vlm, seen, 0.7), n=8, generator=seeded(6000 + k),
+                vlm, seen, InformationReward(vlm, 0.7), n=8, generator=seeded(6000 + k),
                 decoding=SAMPLED,
             ).best()
         )

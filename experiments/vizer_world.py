@@ -16,10 +16,6 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
-from vizer_core.micro import MicroSplit, unlabelled_stream
-from vizer_core.micro.data import UnlabelledImage
-from vizer_core.micro.vlm_images import encode_pictures
-from vizer_core.micro.vlm_lab import load_micro_vlm
 from vizer_core.runtime import seeded
 from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vizer.text_states import (
@@ -29,6 +25,10 @@ from vizer_core.vizer.text_states import (
     read_back_states,
 )
 from vizer_core.vlm import VisionBatch
+from vizer_lab.world import MicroSplit, unlabelled_stream
+from vizer_lab.world.data import UnlabelledImage
+from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_lab import load_micro_vlm
 
 BASES = ("micro-vlm", "micro-vlm-hard")
 # the bases' tower started as micro-clip-avg, so neither it nor its kin may judge

@@ -1,4 +1,4 @@
-"""Read the public names of the package from its source and write them as Markdown.
+"""Read the public names of a package from its source and write them as Markdown.
 
 The source is parsed, not imported: the page needs no model, no optional package, and jaxtyping's
 shapes appear as they are written.
@@ -119,15 +119,15 @@ def module_markdown(name: str, source: str) -> str:
 
 
 def api_markdown(package: Path) -> str:
-    """Return every public name of the package, by subject; commands describe themselves."""
+    """Return every public name of a package, by subject; commands describe themselves."""
     top = sorted(package.glob("[!_]*.py"))
     top = [file for file in top if file.name != "cli.py"]
-    parts = ["## Single files"]
+    parts = [f"## Single files of {package.name}"] if top else []
     parts += [module_markdown(module_name(package, file), file.read_text("utf-8")) for file in top]
     for folder in sorted(path.parent for path in package.glob("*/__init__.py")):
         files = [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
         init = ast.parse((folder / "__init__.py").read_text("utf-8"))
-        parts.append(f"## Folder {folder.name}")
+        parts.append(f"## Folder {package.name}.{folder.name}")
         parts.append(escape((ast.get_docstring(init) or "").partition("\n\n")[0]))
         parts += [
             module_markdown(module_name(package, file), file.read_text("utf-8")) for file in files

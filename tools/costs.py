@@ -28,9 +28,14 @@ from nbclient.exceptions import CellExecutionError
 from tools import notebooks
 from tools.notebook_cells import chapter_of
 from tools.stamps import code_of, package_versions
-from vizer_core.costs import MeasuredCost, full_profile
-from vizer_core.costs.measured import CUT, measured_costs, peak_memory, record_cost
 from vizer_core.runtime import git_commit, hardware
+from vizer_lab.costs import MeasuredCost, full_profile
+from vizer_lab.costs.measured import (
+    CUT,
+    measured_costs,
+    peak_memory,
+    record_cost,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 MORE_PACKAGES = ("transformers", "accelerate", "peft")
@@ -39,7 +44,7 @@ MODELS = {"CLIP": "VIZER_CLIP", "language model": "VIZER_LM", "VLM": "VIZER_VLM"
 LAST_CELL = """\
 import json as _json
 
-from vizer_core.costs.measured import peak_memory as _peak_memory
+from vizer_lab.costs.measured import peak_memory as _peak_memory
 from vizer_core.runtime import hardware as _hardware
 from vizer_core.runtime import profile as _profile
 
@@ -58,7 +63,8 @@ def measure_chapter(path: Path, *, commit: str) -> MeasuredCost:
     sizes = sizes_of(notebook)
     notebook["cells"].append(nbformat.v4.new_code_cell(LAST_CELL))
     environment = notebooks.KERNEL_ENVIRONMENT | {"VIZER_PROFILE": "full"}
-    environment.pop("HF_HUB_OFFLINE")  # the caller's own setting decides
+    for name in ("HF_HUB_OFFLINE", "OMP_NUM_THREADS"):  # the caller's own setting decides
+        environment.pop(name)
     environment["VIZER_SEED"] = os.environ.get("VIZER_SEED", "0")
     fresh, seconds = notebooks.execute(
         notebook, path.parent, environment=environment, timeout=None

@@ -1,4 +1,4 @@
-"""Write the pages that are made from files: result tables, notebook list, names, commands.
+"""Write the pages that are made from files: results, chapters, names, files, commands.
 
 Each lands in book/_generated/ (not committed) and is included by a page of the book, so a table in
 the book cannot differ from the file it came from. `tools.book` calls this before Sphinx.
@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tools.api_pages import api_markdown
+from tools.code_map import code_map_markdown
 from tools.command_page import commands_markdown
 from tools.micro_page import write_micro_pages
 from tools.planning_page import write_planning_pages
 from tools.results_pages import write_result_pages
 from tools.tables import cell, table
+
+PACKAGES = ("vizer_core", "vizer_lab")
 
 
 def notebook_title(notebook: dict[str, Any]) -> str:
@@ -58,7 +61,8 @@ def write_all(root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "notebooks.md": notebooks_markdown(chapters(root)),
-        "api.md": api_markdown(root / "vizer_core"),
+        "api.md": "\n\n".join(api_markdown(root / name) for name in PACKAGES),
+        "code_map.md": code_map_markdown([root / name for name in PACKAGES]),
         "command_line.md": commands_markdown(),
     }
     for name, text in pages.items():

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from tools.tables import cell, number, table
-from vizer_core.micro.captions import captions_of
-from vizer_core.micro.questions import questions_of
-from vizer_core.micro.render import render_scenes
-from vizer_core.micro.world import Scene, make_scene
 from vizer_core.store import read_json
+from vizer_lab.world.captions import captions_of
+from vizer_lab.world.questions import questions_of
+from vizer_lab.world.render import render_scenes
+from vizer_lab.world.world import Scene, make_scene
 
 SHOWN, COLUMNS, PIXELS, GAP = 8, 4, 224, 12  # larger than the 56 pixels that the models see
 DECODINGS = {"": "greedy", "sampled_": "sampled", "banned_": "banned"}
@@ -98,5 +98,5 @@ def write_micro_pages(root: Path, folder: Path) -> None:
     scenes = first_scenes()
     contact_sheet(scenes).save(folder / "scenes.png", optimize=True)
     (folder / "scene.md").write_text(scene_markdown(scenes[0]) + "\n", encoding="utf-8")
-    models = models_markdown(root / "vizer_core" / "micro" / "weights")
+    models = models_markdown(root / "vizer_lab" / "zoo" / "weights")
     (folder / "models.md").write_text(models + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from vizer_core.costs import MeasuredCost, chapter_table
+from vizer_lab.costs import MeasuredCost, chapter_table
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS_DROPPED = (b"tEXt", b"iTXt", b"zTXt", b"tIME")
@@ -93,7 +93,7 @@ def chapter_of(path: Path) -> str:
 
 
 def write_cost_table(notebook: Any, chapter: str, measured: Sequence[MeasuredCost] = ()) -> Any:
-    """Write a chapter's cost table, by `vizer_core.costs`, under its heading `## What it costs`.
+    """Write a chapter's cost table, by `vizer_lab.costs`, under its heading `## What it costs`.
 
     It stands between two marks; the author's own words below it stay. Without marks it takes the
     place of the first table there. A notebook that was never run, or has no such heading, is left

@@ -94,8 +94,8 @@ def _stamp_faults(notebook: Any, root: Path) -> list[str]:
         faults.append("its code has changed since its outputs were made: run `make notebooks`")
     if stamp["core_sha256"] != core_sha256(notebook, root):
         faults.append(
-            "vizer_core has changed since its outputs were made: run `make notebooks` (only "
-            "files that this notebook imports count)"
+            "vizer_core or vizer_lab has changed since its outputs were made: run "
+            "`make notebooks` (only files that this notebook imports count)"
         )
     return faults
 
@@ -133,14 +133,14 @@ def _definition_faults(source: str) -> list[str]:
     faults = []
     for node in ast.walk(ast.parse(plain)):
         if isinstance(node, ast.ClassDef):
-            faults.append(f"class {node.name}: wanted it in vizer_core, with a test")
+            faults.append(f"class {node.name}: wanted it in a package, with a test")
         elif isinstance(node, ast.FunctionDef):
             length = sum(isinstance(part, ast.stmt) for part in ast.walk(node)) - 1
             if length > MAX_DEF_STATEMENTS:
                 faults.append(
                     f"def {node.name} has {length} statements: wanted at most "
                     f"{MAX_DEF_STATEMENTS}, or the tag 'concept' if it is what the chapter "
-                    "teaches, or a place in vizer_core"
+                    "teaches, or a place in vizer_core or vizer_lab"
                 )
     return faults
 

@@ -39,9 +39,9 @@ from tools.notebook_cells import (
 )
 from tools.notebook_rules import check_notebook, tags
 from tools.stamps import code_sha256, core_sha256, package_versions
-from vizer_core.costs.measured import measured_costs
 from vizer_core.runtime import hardware
 from vizer_core.store import atomic_path
+from vizer_lab.costs.measured import measured_costs
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = Path("results", "costs", "full.json")  # what runs on the full profile took
@@ -50,6 +50,7 @@ KERNEL_ENVIRONMENT = {
     "VIZER_PROFILE": "micro",
     "VIZER_SEED": "0",
     "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",  # a training run's sums differ with the number of threads
     "HF_HUB_OFFLINE": "1",
     "JUPYTER_PREFER_ENV_PATH": "1",
 }
@@ -210,7 +211,7 @@ def run(root: Path, names: list[str], *, everything: bool, progress: bool = True
             stored = nbformat.read(path, as_version=4)
             fresh = finished(fresh, stored, path, root, seconds)
         except ValueError as error:
-            faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
+            faults.append(f"{path.name}: {error}; add it to vizer_lab.costs.chapters")
             continue
         wrote = save(path, fresh)
         print(f"{path.name}: {seconds:.1f} s, {'written' if wrote else 'same outputs as before'}")
@@ -243,7 +244,7 @@ def check(root: Path, names: list[str]) -> list[str]:
         try:
             after = write_cost_table(notebook, chapter_of(path), measured_costs(root / MEASURED))
         except ValueError as error:
-            faults.append(f"{path.name}: {error}; add it to vizer_core.costs.chapters")
+            faults.append(f"{path.name}: {error}; add it to vizer_lab.costs.chapters")
             continue
         if before != [cell["source"] for cell in after["cells"]]:
             faults.append(f"{path.name}: another cost table: run `python -m tools.notebooks costs`")

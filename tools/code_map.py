@@ -1,0 +1,46 @@
+"""The map of the code: each file of the packages with half a line about it, as a page of the book.
+
+Each half line is the first line of the file's own docstring, so the map cannot say something else
+than the file. `tools.generated` writes it into `book/_generated/code_map.md`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+NAME_WIDTH = 26
+HALF_LINE = 84
+
+
+def half_line(text: str) -> str:
+    """Return the first line of a docstring, up to its colon where it is long.
+
+    >>> half_line("The gap, as a stream: exact, mergeable.\\nMore.")
+    'The gap, as a stream: exact, mergeable'
+    """
+    first = (text.strip().splitlines() or [""])[0].rstrip(".")
+    return first if len(first) <= HALF_LINE else re.split(r"[:;]\s|\.\s", first)[0]
+
+
+def docstring(file: Path) -> str:
+    """Return the half line that a source file says about itself."""
+    return half_line(ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "")
+
+
+def code_map_markdown(packages: list[Path]) -> str:
+    """Return a heading a package and a folder, each with a block of its files."""
+    parts = []
+    for package in packages:
+        parts += [f"## `{package.name}`", _block(package.glob("*.py"))]
+        for init in sorted(package.glob("*/__init__.py")):
+            files = (file for file in init.parent.glob("*.py") if file != init)
+            parts += [f"### `{package.name}/{init.parent.name}`: {docstring(init)}", _block(files)]
+    return "\n\n".join(parts)
+
+
+def _block(files: Iterable[Path]) -> str:
+    lines = [f"{file.name:<{NAME_WIDTH}}{docstring(file)}".rstrip() for file in sorted(files)]
+    return "```text\n" + "\n".join(lines) + "\n```"

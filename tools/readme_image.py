@@ -1,0 +1,73 @@
+"""Make the image at the head of README: scenes, and what three shipped captioners say of them.
+
+    python -m tools.readme_image
+
+The scenes are the first of the test split that hold three things or more; nobody chose them. The
+captions are written with the defaults of `vizer caption`.
+"""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from vizer_lab.world import Scene
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = Path("book", "_static", "captions.svg")
+SCENES, LEAST_THINGS = 3, 3
+
+
+def scenes() -> list[Scene]:
+    """Return the first scenes of the test split with three things or more."""
+    from vizer_lab.world import make_scene
+
+    every = (make_scene("test", number) for number in count())
+    return list(islice((s for s in every if len(s.objects) >= LEAST_THINGS), SCENES))
+
+
+def captions(images: list[Image.Image]) -> dict[str, list[str]]:
+    """Caption images with MacCap, and with the micro VLM before and after training."""
+    from vizer_core.captioners import MacCap, SampledMacCap, caption_images
+    from vizer_core.runtime import seeded
+    from vizer_core.shipped import shipped
+    from vizer_core.store import load_manifest
+    from vizer_core.textonly import GaussianNoise, PrefixWriter, load_adaptor
+    from vizer_core.textonly.filtering import MACCAP_DECODING
+    from vizer_core.vizer import load_adapter
+
+    path = shipped("captioner", "micro-maccap")()
+    clip = shipped("clip", "micro-clip-100")("cpu")
+    lm = shipped("language_model", "micro-lm")("cpu")
+    adaptor = load_adaptor(path, encoder=clip, language_model=lm)
+    noise = GaussianNoise(load_manifest(path)["config"]["noise"]["variance"])
+    one_pass = MacCap(PrefixWriter(adaptor, lm, MACCAP_DECODING), noise=noise)
+    maccap = SampledMacCap(one_pass, clip)
+    vlm = shipped("vlm", "micro-vlm")("cpu")
+    said = {
+        "MacCap": caption_images(maccap, clip, images, generator=seeded(0)),
+        "VLM, before": vlm.caption(images),
+    }
+    load_adapter(vlm, shipped("adapter", "micro-vlm-information")())
+    return said | {"VLM, trained": vlm.caption(images)}
+
+
+def image() -> str:
+    """Return the image as SVG."""
+    from vizer_lab.figures.marked import SIDE, draw_marked_captions
+    from vizer_lab.world import micro_lexicon, render_scene
+
+    found = scenes()
+    seen = [Image.fromarray(render_scene(scene)) for scene in found]
+    shown = [Image.fromarray(render_scene(scene, SIDE)) for scene in found]
+    truths = [scene.truth for scene in found]
+    return draw_marked_captions(shown, truths, captions(seen), micro_lexicon())
+
+
+if __name__ == "__main__":
+    (ROOT / FILE).write_text(image(), encoding="utf-8")
+    print(f"wrote {FILE}")
