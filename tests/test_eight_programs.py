@@ -164,6 +164,24 @@ def test_errors_say_what_was_wanted(call, error, said, tmp_path, monkeypatch):
         call()
 
 
+@pytest.mark.parametrize("name", ["vizer.json", "adapter_model.safetensors", "config.json"])
+def test_enhance_replaces_no_adapter_and_no_model(name, files, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=rf"{name} is there already, and nothing is replaced"):
+        vc.enhance(vc.load_vlm(), files / "photos", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["captioner.safetensors", "captioner.safetensors.json"])
+def test_train_captioner_replaces_no_file(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=rf"{name} is there already, and nothing is replaced"):
+        vc.train_captioner(
+            "maccap", corpus=["a", "b"], clip=vc.load_clip(), lm=vc.load_lm(), out=tmp_path
+        )
+    assert (tmp_path / name).read_text() == "mine"
+
+
 def test_jobs_refuse_what_they_cannot_do(files, tmp_path):
     clip, lm, vlm = vc.load_clip(), vc.load_lm(), vc.load_vlm()
     out, one = tmp_path / "out", [Image.new("RGB", (40, 40))]

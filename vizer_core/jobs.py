@@ -36,6 +36,7 @@ from vizer_core.metrics.clipscore import PREFIX
 from vizer_core.metrics.references import References, match
 from vizer_core.models import dtype_of, is_micro, load_captioner, trained_file
 from vizer_core.runtime import seeded
+from vizer_core.store import manifest_path
 from vizer_core.textonly import TrainingPairs, fit_text_only, save_adaptor
 from vizer_core.textonly.adaptor import new_adaptor
 from vizer_core.textonly.presets import TRAININGS, settings_of
@@ -43,6 +44,7 @@ from vizer_core.vizer import add_lora, save_adapter, shuffled
 from vizer_core.vizer.diagnostics import warnings_of
 from vizer_core.vizer.drift import Drift, measure_drift
 from vizer_core.vizer.forecast import forecast
+from vizer_core.vizer.lora import CONFIG, MANIFEST, WEIGHTS
 from vizer_core.vizer.named_objectives import (
     WEIGHT,
     WITH_MAPPER,
@@ -92,26 +94,37 @@ def train_captioner(
     they are. On the micro models 20,000 captions take a minute or two of a CPU core; at the paper's
     size it is hours of a GPU. It does not save itself on the way: `vizer train-captioner` does.
 
-    Raises `ValueError` on an unknown method or fewer than two different captions, and
-    `FileNotFoundError` if there is no such corpus.
+    Raises `ValueError` on an unknown method or fewer than two different captions,
+    `FileNotFoundError` if there is no such corpus, and `FileExistsError` if `out` is there already.
     """
     import torch
 
     if method not in TRAININGS:
         raise ValueError(f"no training {method!r}: wanted one of {', '.join(TRAININGS)}")
+    file = trained_file(out)
+    _require_new(file, manifest_path(file))
     texts = _captions_of(corpus)
     shape, config = settings_of(method, encoder=clip, lm=lm, epochs=epochs)
     torch.manual_seed(seed)
     adaptor = new_adaptor(shape)
     pairs = TrainingPairs(clip.encode_text(texts).cpu(), texts)
     fit_text_only(adaptor, lm, pairs, config, generator=seeded(seed))
-    file = trained_file(out)
     file.parent.mkdir(parents=True, exist_ok=True)
     made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest, "seed": seed}
     save_adaptor(file, adaptor, encoder=clip, language_model=lm, made_by=made_by)
     own = method.removesuffix("_same_decoder")
     memory = texts if own in WITH_MEMORY else "micro-home"
     return load_captioner(file, clip=clip, lm=lm, memory=memory)
+
+
+def _require_new(*files: Path) -> None:
+    """Raise `FileExistsError` before any work if a file that it would end in is there already."""
+    there = [str(file) for file in files if file.exists() or file.is_symlink()]
+    if there:
+        raise FileExistsError(
+            f"{', '.join(there)} is there already, and nothing is replaced: name another out, or "
+            "delete it first"
+        )
 
 
 def _captions_of(corpus: str | Path | Sequence[str]) -> list[str]:
@@ -191,10 +204,11 @@ def enhance(
     core; SmolVLM wants a GPU. It does not save itself on the way: `vizer enhance` does.
 
     Raises `ValueError` on an unknown objective, on fewer than 2 images, and where the model carries
-    an adapter already.
+    an adapter already; `FileExistsError` where `out` holds an adapter or a model.
     """
     if isinstance(objective, str):
         objective = objective_named(objective)
+    _require_new(*(Path(out) / name for name in (MANIFEST, WEIGHTS, CONFIG, "config.json")))
     data = _image_set(images)
     if len(data) < 2:
         raise ValueError(
