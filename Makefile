@@ -50,8 +50,8 @@ test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
 test-slow: env  ## the tests that take minutes each, retraining among them
 	$(BIN)/python -m pytest -m "slow and not network"
 
-lab: env  ## train every shipped micro model again from nothing
-	$(BIN)/vizer lab --rebuild
+lab: env  ## train the shipped micro models again from nothing: all, or make lab NAME=micro-lm
+	$(BIN)/vizer lab --rebuild $(addprefix --only ,$(NAME))
 
 check: env lint  ## lint and the quick tests that need no model, for people who change things
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not network" \

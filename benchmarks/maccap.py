@@ -51,8 +51,8 @@ from vizer_core.textonly import (
 )
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lab import pixels_of
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.clips import pixels_of
+from vizer_lab.zoo.language_models import load_micro_lm
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

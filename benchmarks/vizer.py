@@ -41,11 +41,11 @@ from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
 from vizer_core.vlm import CaptionBatch, SmolVlm, VisionBatch
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.zoo.vlm_images import pixel_values_of
-from vizer_lab.zoo.vlm_lab import load_micro_vlm
 from vizer_lab.zoo.vlm_processor import (
     micro_vlm_processor,
     micro_vlm_tokenizer,
 )
+from vizer_lab.zoo.vlms import load_micro_vlm
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS, SMOLVLM_BASE = 40_000, (2048, 1152)

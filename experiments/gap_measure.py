@@ -29,7 +29,7 @@ from vizer_core.gap.shift import ShiftPoint
 from vizer_core.metrics.grounding import parse_caption
 from vizer_core.runtime import seeded
 from vizer_lab.world import MicroSplit, Scene, micro_lexicon
-from vizer_lab.zoo.lab import pixels_of, retrieval_hits
+from vizer_lab.zoo.clips import pixels_of, retrieval_hits
 
 READINGS = {
     "paper": regions_paper,

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.runtime import hardware
-from vizer_core.store import load_tensors, save_tensors
+from vizer_core.store import load_tensors, remove_tensors, save_tensors
 from vizer_lab.zoo.clip_model import MicroClipConfig
 from vizer_lab.zoo.clip_recipe import ClipRecipe
-from vizer_lab.zoo.lab import RECIPES, encoder_from_state
+from vizer_lab.zoo.clips import CLIPS, encoder_from_state
+from vizer_lab.zoo.shipped_model import fp16
 from vizer_lab.zoo.train_clip import train_micro_clip
 
 FOLDER = Path(".cache/gap_models")
@@ -52,19 +53,19 @@ class GapModel:
     def recipe(self) -> ClipRecipe:
         """How it is trained: the shipped recipes with this seed's weights and scenes."""
         offset = self.seed * SCENES_PER_SEED
-        base = RECIPES["micro-clip-avg" if self.kind == "patch_mean" else "micro-clip"]
+        base = CLIPS["micro-clip-avg" if self.kind == "patch_mean" else "micro-clip"].recipe
         if self.kind == "cls_8_layers":
             base = replace(base, model=MicroClipConfig(layers=8))
         if self.scale is None:
             return replace(base, seed=self.seed, first_scene=offset)
-        sharpen = RECIPES["micro-clip-100"]
+        sharpen = CLIPS["micro-clip-100"].recipe
         stage = replace(sharpen.stages[0], scale=float(self.scale))
         return replace(
             sharpen,
             model=base.model,
             stages=(stage,),
             seed=self.seed,
-            first_scene=offset + RECIPES["micro-clip"].samples,
+            first_scene=offset + CLIPS["micro-clip"].recipe.samples,
         )
 
 
@@ -91,10 +92,9 @@ def train(model: GapModel, *, device: str, progress: bool = True) -> None:
     trained, _ = train_micro_clip(
         model.recipe, start=start, device=device, checkpoint=checkpoint, progress=progress
     )
-    state = {key: value.half().cpu() for key, value in trained.state_dict().items()}
-    save_tensors(model.path, state, {"recipe": model.recipe.to_dict(), "hardware": hardware()})
-    for leftover in (checkpoint, checkpoint.with_suffix(".json")):
-        leftover.unlink(missing_ok=True)
+    manifest = {"recipe": model.recipe.to_dict(), "hardware": hardware()}
+    save_tensors(model.path, fp16(trained.state_dict()), manifest)
+    remove_tensors(checkpoint)
 
 
 def load(model: GapModel) -> OpenClipEncoder:

@@ -83,7 +83,7 @@ from vizer_core.textonly import (
 )
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 MEMORY = 20_000
 SAMPLES = 20

@@ -21,7 +21,7 @@ from vizer_lab.world.vqa_items import (
     micro_prompt,
     micro_vqa_items,
 )
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 if TYPE_CHECKING:
     from experiments.maccap_micro import Study

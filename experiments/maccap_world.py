@@ -27,7 +27,7 @@ from vizer_core.store import load_tensors, read_json, save_tensors, write_json
 from vizer_core.textonly import TrainingPairs
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lab import pixels_of
+from vizer_lab.zoo.clips import pixels_of
 
 CLIP, TRAINED_PATCHES = "micro-clip-100", "micro-clip-avg"
 JUDGES = {CLIP: TRAINED_PATCHES, TRAINED_PATCHES: CLIP}

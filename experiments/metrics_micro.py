@@ -37,7 +37,7 @@ from vizer_lab.studies.metric_trial import (
 )
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lab import pixels_of
+from vizer_lab.zoo.clips import pixels_of
 
 OUT = Path("results/metrics_micro.json")
 DIGITS = 5

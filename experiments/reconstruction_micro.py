@@ -34,7 +34,7 @@ from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.store import write_json
 from vizer_core.textonly import NoNoise, PrefixWriter, load_adaptor
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 OUT = Path("results/reconstruction_micro.json")
 READINGS = ("text", "picture", "another")

@@ -26,7 +26,7 @@ from vizer_core.metrics.stats import (
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_lab.world import MicroSplit, micro_lexicon
 from vizer_lab.world.world import world_of
-from vizer_lab.zoo.lab import pixels_of
+from vizer_lab.zoo.clips import pixels_of
 
 JUDGED = ("clipscore", "self_retrieval")
 FAMILIES = ("bleu", "rouge_l", "cider", "length", *JUDGED)

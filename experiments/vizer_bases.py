@@ -22,7 +22,7 @@ goes on after its last finished stage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,23 +31,23 @@ from torch import Tensor
 
 from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch
+from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.qwen_model import encode_qwen_pictures, qwen_from_state
 from vizer_lab.zoo.qwen_train import run_qwen_stages
+from vizer_lab.zoo.shipped_model import fp16
 from vizer_lab.zoo.vlm_images import encode_pictures
-from vizer_lab.zoo.vlm_lab import (
-    SAMPLES_PER_CPU_SECOND,
-    TOWER_KEYS,
-    VLM_RECIPES,
-    load_micro_vlm,
-    vlm_from_state,
-    vlm_weights_path,
-)
 from vizer_lab.zoo.vlm_recipe import VlmRecipe
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
-from vizer_lab.zoo.vlm_web import WebMix
+from vizer_lab.zoo.vlms import (
+    SAMPLES_PER_CPU_SECOND,
+    VLMS,
+    load_micro_vlm,
+    tower_in,
+    vlm_from_state,
+)
 
 SHIPPED = {"hard": "micro-vlm-hard", "middling": "micro-vlm"}
-_HARD, _MIDDLING = (VLM_RECIPES[name] for name in SHIPPED.values())
+_HARD, _MIDDLING = (VLMS[name].recipe for name in SHIPPED.values())
 MADE: dict[str, VlmRecipe] = {
     "weak": replace(
         _HARD,
@@ -57,7 +57,7 @@ MADE: dict[str, VlmRecipe] = {
         scenes=12_000,
         parent=SHIPPED["hard"],
     ),
-    "easy": replace(_MIDDLING, mix=WebMix(generic=0.30, partial=0.20, wrong=0.05), seed=2),
+    "easy": replace(_MIDDLING, mix=CaptionNoise(generic=0.30, partial=0.20, wrong=0.05), seed=2),
     "qwen": replace(
         _MIDDLING,
         tower=replace(_HARD.tower, steps=150),
@@ -95,10 +95,7 @@ def make_base(runs: Path | str, name: str, *, progress: bool = False) -> None:
     recipe, tower = _recipe(name), first_tower(runs, name)
     run = VlmRun.open(path.with_name(f"{name}.run.safetensors"), recipe)
     train = run_qwen_stages if name == "qwen" else run_stages
-    state = {
-        key: value.half()
-        for key, value in train(run, tower, progress=progress).state_dict().items()
-    }
+    state = fp16(train(run, tower, progress=progress).state_dict())
     manifest = {"recipe": recipe.to_dict(), "losses": run.thinned_losses()}
     save_tensors(path, state, manifest | {"cpu_seconds": run.seconds})
     run.remove()
@@ -135,18 +132,13 @@ def first_tower(runs: Path | str, name: str) -> dict[str, Tensor]:
     if not base_path(runs, parent).is_file():
         raise FileNotFoundError(f"{name} sees with the tower of {parent}: make that base first")
     state, _ = load_tensors(base_path(runs, parent), verify=False)
-    return _tower_in(state)
+    return tower_in(state)
 
 
 def shipped_tower(name: str) -> dict[str, Tensor]:
     """Read the vision tower of a shipped model."""
-    state, _ = load_tensors(vlm_weights_path(name))
-    return _tower_in(state)
-
-
-def _tower_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    stem = len(TOWER_KEYS)
-    return {key[stem:]: value.float() for key, value in state.items() if key.startswith(TOWER_KEYS)}
+    state, _ = load_tensors(VLMS[name].path())
+    return tower_in(state)
 
 
 def bases_cost(runs: Path | str, names: Sequence[str]) -> float:

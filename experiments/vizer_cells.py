@@ -41,10 +41,10 @@ from vizer_core.vizer.train_zero_label import VIZER_MICRO
 from vizer_core.vizer.write_captions import first_token_mass, write_captions
 from vizer_core.vlm import SmolVlm, VisionBatch
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lab import pixels_of
-from vizer_lab.zoo.vlm_lab import load_micro_vlm
+from vizer_lab.zoo.clips import pixels_of
 from vizer_lab.zoo.vlm_processor import PROMPT
 from vizer_lab.zoo.vlm_scores import GENERIC_FIRST
+from vizer_lab.zoo.vlms import load_micro_vlm
 
 READERS = {
     "vizer_gt": "gt",

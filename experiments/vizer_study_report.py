@@ -28,7 +28,7 @@ from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
 from vizer_lab.world import micro_lexicon
 from vizer_lab.world.world import world_of
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 Found = dict[str, list[dict[str, Statistics]]]
 PRECISION, RECALL = "sampled_object_precision", "sampled_object_recall"

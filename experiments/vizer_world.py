@@ -28,7 +28,7 @@ from vizer_core.vlm import VisionBatch
 from vizer_lab.world import MicroSplit, unlabelled_stream
 from vizer_lab.world.data import UnlabelledImage
 from vizer_lab.zoo.vlm_images import encode_pictures
-from vizer_lab.zoo.vlm_lab import load_micro_vlm
+from vizer_lab.zoo.vlms import load_micro_vlm
 
 BASES = ("micro-vlm", "micro-vlm-hard")
 # the bases' tower started as micro-clip-avg, so neither it nor its kin may judge

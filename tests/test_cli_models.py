@@ -116,7 +116,7 @@ def test_a_shipped_adapter_is_known_by_name(folder):
             2,
             "choose from read_back",
         ),
-        (["lab", "--only", "micro-dog"], 1, "no micro model 'micro-dog'"),
+        (["lab", "--only", "micro-dog"], 1, "no shipped model 'micro-dog'"),
     ],
 )
 def test_wrong_use_is_said(words, status, said):

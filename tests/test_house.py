@@ -137,7 +137,7 @@ def test_the_library_never_imports_the_laboratory():
     [
         "import vizer_lab",
         "from vizer_lab import zoo",
-        "def f():\n    from vizer_lab.zoo.lab import load_micro_clip",
+        "def f():\n    from vizer_lab.zoo.clips import load_micro_clip",
         "import vizer_lab.world.world as w",
         'def f():\n    """F.\n\n    >>> from vizer_lab.world import Scene\n    """',
     ],

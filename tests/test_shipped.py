@@ -14,19 +14,13 @@ from vizer_core import shipped as module
 from vizer_core.shipped import GROUP, shipped, shipped_names
 from vizer_lab.world.corpora import STYLE_SPLITS
 from vizer_lab.world.vqa_items import micro_prompt
-from vizer_lab.zoo import RECIPES, adapters, captioner, load_micro_clip
-from vizer_lab.zoo.lm_lab import LM_RECIPES
-from vizer_lab.zoo.vlm_lab import VLM_RECIPES
+from vizer_lab.zoo import load_micro_clip
+from vizer_lab.zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = {
-    "clip": RECIPES,
-    "language_model": LM_RECIPES,
-    "vlm": VLM_RECIPES,
-    "captioner": captioner.RECIPES,
-    "adapter": adapters.ADAPTER_RECIPES,
-    "corpus": [f"micro-{style}" for style in STYLE_SPLITS],
-}
+TABLES = {"corpus": [f"micro-{style}" for style in STYLE_SPLITS]}
+for each in MODELS.values():
+    TABLES.setdefault(each.kind, []).append(each.name)
 
 
 @pytest.fixture
@@ -45,7 +39,7 @@ def test_a_name_gives_the_model_that_the_laboratory_loads():
     assert encoder.fingerprint == load_micro_clip("micro-clip").fingerprint
     assert shipped("language_model", "micro-lm")("cpu").name == "micro-lm"
     assert shipped("vlm", "micro-vlm-hard")("cpu").name == "micro-vlm-hard"
-    assert shipped("captioner", "micro-decap")() == captioner.micro_adaptor_path("micro-decap")
+    assert shipped("captioner", "micro-decap")() == MODELS["micro-decap"].path()
     folder = shipped("adapter", "micro-vlm-read-back")()
     assert (folder / "vizer.json").is_file()
     assert shipped("corpus", "micro-away")(3).name == "micro-away"

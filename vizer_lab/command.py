@@ -1,78 +1,20 @@
-"""`vizer lab`: check the micro world and its models, or train them again.
+"""`vizer lab`: list and check the shipped models of the drawn world, or train them again.
 
 The entry point `lab` of the group `vizer_core.commands` names `add_to`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-EXAMPLES = ("vizer lab", "vizer lab --only micro-lm")
+if TYPE_CHECKING:
+    from vizer_lab.zoo.shipped_model import ShippedModel
 
-
-@dataclass(frozen=True)
-class Family:
-    """Shipped models of one kind: their names, and how they are priced, built and checked."""
-
-    names: tuple[str, ...]
-    cost: Callable[[Sequence[str]], str]
-    build: Callable[..., Any]
-    check: Callable[[Sequence[str], Path], dict[str, dict[str, float]]]
-    folder: Path
-
-
-def families(device: str) -> list[Family]:
-    """Return CLIPs, language model, VLMs, adaptors and a LoRA adapter, in building order."""
-    from functools import partial
-
-    from vizer_lab.zoo import adapters, captioner, lab, lm_lab, vlm_lab
-
-    return [
-        Family(
-            tuple(lab.RECIPES),
-            lab.build_cost,
-            partial(lab.build_micro_clip_weights, device=device),
-            lab.check_lab,
-            lab.WEIGHTS,
-        ),
-        Family(
-            tuple(lm_lab.LM_RECIPES),
-            lm_lab.lm_build_cost,
-            partial(lm_lab.build_micro_lm_weights, device=device),
-            lm_lab.check_lms,
-            lm_lab.WEIGHTS,
-        ),
-        Family(
-            tuple(vlm_lab.VLM_RECIPES),
-            vlm_lab.vlm_build_cost,
-            vlm_lab.build_micro_vlm_weights,
-            vlm_lab.check_vlm_lab,
-            lab.WEIGHTS,
-        ),
-        Family(
-            tuple(captioner.RECIPES),
-            captioner.adaptor_build_cost,
-            partial(captioner.build_micro_adaptor, device=device),
-            captioner.check_micro_adaptors,
-            captioner.WEIGHTS,
-        ),
-        Family(
-            tuple(adapters.ADAPTER_RECIPES),
-            adapters.adapter_cost,
-            adapters.build_adapter,
-            adapters.check_adapters,
-            adapters.FOLDER,
-        ),
-    ]
-
-
-def _checked(family: Family, names: Sequence[str], out: Path | None) -> dict[str, dict]:
-    return family.check(names, out or family.folder) if names else {}
+EXAMPLES = ("vizer lab", "vizer lab --list", "vizer lab --only micro-lm")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -84,9 +26,24 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="lab", short_help=short)(lab_command)
 
 
+def listing(models: Iterable[ShippedModel], folder: Path | None = None) -> str:
+    """Return a table of models: name, kind, size, minutes of training on a core, its files."""
+    rows = [("name", "kind", "size", "training", "files")]
+    for model in models:
+        size, minutes = model.size(folder) / 1e6, model.cpu_seconds / 60
+        found = model.fault(folder) or "as in the manifest"
+        kind = model.kind.replace("_", " ")
+        rows.append((model.name, kind, f"{size:.1f} MB", f"{minutes:.0f} min", found))
+    return "\n".join(f"{a:<22} {b:<15} {c:>7} {d:>9}  {e}" for a, b, c, d, e in rows)
+
+
 def lab_command(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Train the models again from nothing.")
+    ] = False,
+    list_: Annotated[
+        bool,
+        typer.Option("--list", help="Name, kind, size, cost and files of each; run none."),
     ] = False,
     only: Annotated[
         list[str] | None,
@@ -100,29 +57,31 @@ def lab_command(
     """Check the micro world and its shipped models, or train them again.
 
     A check draws 1,000 scenes and scores each model, a minute in all: it fails when a score is not
-    the one in the model's manifest. --rebuild says its cost first; it can be stopped and started
-    again. The micro VLMs are always trained on the CPU.
+    the one in the model's manifest. --list compares the files with their manifests and runs no
+    model. --rebuild says its cost first; it can be stopped and started again. The micro VLMs are
+    always trained on the CPU.
     """
     from vizer_core.cli.app import errors_as_exit_status, is_quiet, say
 
     with errors_as_exit_status():
         from vizer_core.runtime import pick_device
+        from vizer_lab.zoo.registry import MODELS, shipped_model
 
-        place = str(pick_device(device)) if rebuild else "cpu"
-        kinds = families(place)
-        known = [name for family in kinds for name in family.names]
-        if unknown := sorted(set(only or ()) - set(known)):
-            raise ValueError(f"no micro model {unknown[0]!r}: wanted one of {sorted(known)}")
-        wanted = [(f, [n for n in f.names if not only or n in only]) for f in kinds]
-        for family, names in wanted:
-            if rebuild and names:
-                say(family.cost(names), err=True)
-                for name in names:
-                    family.build(name, folder=out or family.folder, progress=not is_quiet())
-        count = 0
-        for family, names in wanted:
-            for name, scores in _checked(family, names, out).items():
-                shown = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
-                typer.echo(f"{name:<21} {shown}")
-                count += 1
-        say(f"{count} models: every score is the one in its manifest", err=True)
+        wanted = {shipped_model(name).name for name in only} if only else set(MODELS)
+        models = [model for model in MODELS.values() if model.name in wanted]
+        if list_:
+            if rebuild:
+                raise ValueError("--list trains nothing: give either it or --rebuild")
+            typer.echo(listing(models, out))
+            return
+        if rebuild:
+            place = str(pick_device(device))
+            for model in models:
+                say(model.cost, err=True)
+            for model in models:
+                model.build(folder=out, device=place, progress=not is_quiet())
+        for model in models:
+            scores = model.check(out)
+            shown = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
+            typer.echo(f"{model.name:<21} {shown}")
+        say(f"{len(models)} models: every score is the one in its manifest", err=True)

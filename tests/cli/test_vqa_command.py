@@ -20,7 +20,7 @@ from vizer_lab.world.vqa_items import (
     micro_vqa_items,
 )
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 SCENES = 6
 

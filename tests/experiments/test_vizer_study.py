@@ -36,7 +36,7 @@ from experiments.vizer_study_report import (
 from experiments.vizer_study_world import FRESH, Trial, scenes_of
 from vizer_core.metrics.stats import bootstrap
 from vizer_core.vizer.outlook import Outlook
-from vizer_lab.zoo.vlm_web import caption_draw, exact_caption
+from vizer_lab.zoo.noisy_captions import caption_draw, exact_caption
 
 N = 8
 TRIAL = Trial("runs", "middling", "read_back", n=N, samples=1)

@@ -9,7 +9,7 @@ import transformers
 from tokenizers.processors import TemplateProcessing
 
 from vizer_core.language import CausalLM
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 TEXTS = ["a small dog on a lawn", "two dogs and a cat", "the cat sleeps near the old red house"]
 FAMILIES = ("opt", "gpt2", "llama")

@@ -11,7 +11,7 @@ import torch
 from vizer_core.language import nats_per_token, surprise_statistics
 from vizer_core.metrics.stats import bootstrap_seeds
 from vizer_lab.world import MicroSplit
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 TEXTS = ["a small dog on a lawn", "two dogs and a cat", "a cat"]
 

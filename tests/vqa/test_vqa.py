@@ -38,7 +38,7 @@ from vizer_lab.world.vqa_items import (
     micro_prompt,
     micro_vqa_items,
 )
-from vizer_lab.zoo.lab import load_micro_clip
+from vizer_lab.zoo.clips import load_micro_clip
 from vizer_lab.zoo.lm_model import (
     MicroLMConfig,
     build_micro_lm,

@@ -58,8 +58,8 @@ from vizer_lab.world import MicroSplit, micro_corpus, micro_lexicon
 from vizer_lab.world.lexicon import HOME_PLACES
 from vizer_lab.world.word_lists import micro_word_lists
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.captioner import micro_adaptor_path
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.captioners import micro_adaptor_path
+from vizer_lab.zoo.language_models import load_micro_lm
 
 NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
 ADAPTORS = (*NOISE_LEVELS, "capdec", "decap")

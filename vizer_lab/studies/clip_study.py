@@ -29,7 +29,7 @@ from vizer_core.metrics.stats import Interval
 from vizer_core.runtime import at_most, pick_device, profile
 from vizer_core.store import read_json
 from vizer_lab.world import MicroSplit, Scene
-from vizer_lab.zoo import RECIPES, load_micro_clip
+from vizer_lab.zoo import CLIPS, load_micro_clip
 
 MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
@@ -121,7 +121,7 @@ def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
     >>> len(open_micro("micro-clip", n=2).scenes)
     2
     """
-    if model not in RECIPES:
+    if model not in CLIPS:
         raise ValueError(
             f"no micro model {model!r}: wanted one of {', '.join(MICRO_MODELS)}. Other models need "
             "VIZER_PROFILE=full."
@@ -204,7 +204,7 @@ def recorded_captions(experiment: str, *, folder: Path = RESULTS) -> dict[str, t
 
 def open_full(model: str, n: int) -> Study:
     """Open the first n captioned images of COCO val2017, whatever `VIZER_IMAGES` says."""
-    wanted = full_models()[0] if model in RECIPES else model
+    wanted = full_models()[0] if model in CLIPS else model
     folder = coco_folder()
     records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions][:n]
     if len(records) < n:

@@ -42,9 +42,9 @@ from vizer_lab.world.vqa_items import (
     micro_vqa_items,
 )
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.captioner import CORPUS, load_micro_adaptor
-from vizer_lab.zoo.lab import pixels_of
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.captioners import CORPUS, load_micro_adaptor
+from vizer_lab.zoo.clips import pixels_of
+from vizer_lab.zoo.language_models import load_micro_lm
 
 HUMAN, CAPTIONERS = "human", ("maccap", "capdec", "decap")
 NEEDED = ("maccap", "decap")  # of the captioners' files: whom the chapter compares

@@ -49,8 +49,7 @@ from vizer_lab.studies.clip_study import (
 )
 from vizer_lab.world import MicroSplit, Scene, micro_lexicon, unlabelled_stream
 from vizer_lab.world.word_kinds import micro_word_kind
-from vizer_lab.zoo import load_micro_clip, load_micro_vlm
-from vizer_lab.zoo.vlm_lab import VLM_RECIPES
+from vizer_lab.zoo import VLMS, load_micro_clip, load_micro_vlm
 
 FULL_VLM = "HuggingFaceTB/SmolVLM-Base"
 MICRO_REWARD, MICRO_JUDGE = "micro-clip-avg", "micro-clip"
@@ -112,7 +111,7 @@ class VlmStudy:
 
     def open_vlm(self) -> SmolVlm | Qwen2Vl:
         """Load another copy of the base, to put LoRA on."""
-        if self.name in VLM_RECIPES:
+        if self.name in VLMS:
             return load_micro_vlm(self.name, device=pick_device())
         return load_vlm(self.name, device=pick_device(), dtype=model_dtype())
 
@@ -189,7 +188,7 @@ def vlm_names() -> tuple[str, ...]:
     ('micro-vlm', 'micro-vlm-hard')
     """
     if profile().is_micro:
-        return tuple(sorted(VLM_RECIPES))
+        return tuple(sorted(VLMS))
     return (os.environ.get("VIZER_VLM", "") or FULL_VLM,)
 
 
@@ -216,9 +215,9 @@ def open_vlm_study(
 
 
 def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
-    if model not in VLM_RECIPES:
+    if model not in VLMS:
         raise ValueError(
-            f"no micro model {model!r}: wanted one of {', '.join(sorted(VLM_RECIPES))}. Other "
+            f"no micro model {model!r}: wanted one of {', '.join(sorted(VLMS))}. Other "
             "models need VIZER_PROFILE=full."
         )
     unlabelled = list(unlabelled_stream(stream))
@@ -244,7 +243,7 @@ def _scenes(split: str, n: int) -> Pictures:
 
 
 def _open_full(model: str, sizes: dict[str, int]) -> VlmStudy:
-    name = vlm_names()[0] if model in VLM_RECIPES else model
+    name = vlm_names()[0] if model in VLMS else model
     folder = coco_folder()
     records = [r for r in read_folder(folder / IMAGES, folder / CAPTIONS) if r.captions]
     parts, last = {}, 0

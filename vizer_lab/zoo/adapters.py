@@ -1,4 +1,4 @@
-"""The shipped adapters: how they were made, where they lie, and how to make them again.
+"""The shipped LoRA adapters.
 
 =====================  ===========================================================================
 micro-vlm-information  RLOO on what a picture adds to a caption's likelihood
@@ -20,20 +20,21 @@ context_mapper       reads greedy captions after their picture: the paper's, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from vizer_core.decoding import Greedy, Sample
-from vizer_core.runtime import git_commit, hardware, seeded
+from vizer_core.runtime import hardware, seeded
 from vizer_core.store import read_json
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.listener import InformationReward
 from vizer_core.vizer.lora import MANIFEST, LoraSettings, add_lora, load_adapter, save_adapter
+from vizer_core.vizer.lora import WEIGHTS as LORA_WEIGHTS
 from vizer_core.vizer.lora import settings_dict as lora_dict
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
 from vizer_core.vizer.rewards import ReadBackReward, Reward
@@ -41,23 +42,23 @@ from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.text_states import CaptionStates, generated_states, read_back_states
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
 from vizer_core.vizer.train_rl import RlConfig, train_rl
+from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 from vizer_lab.world.data import unlabelled_stream
-from vizer_lab.zoo.lab import CHECK_TOLERANCE
+from vizer_lab.zoo.shipped_model import WEIGHTS, ShippedModel, Trained, by_name, named
 from vizer_lab.zoo.vlm_images import encode_pictures
-from vizer_lab.zoo.vlm_lab import load_micro_vlm
 from vizer_lab.zoo.vlm_scores import MAX_TOKENS, score_micro_vlm
+from vizer_lab.zoo.vlms import load_micro_vlm
 
-FOLDER = Path(__file__).parent / "weights" / "adapters"
 MAPPER, CONTEXT_MAPPER = "mapper.safetensors", "context_mapper.safetensors"
 READ_BACK_RL = RlConfig(decoding=Sample(max_tokens=MAX_TOKENS), max_kl=0.5)
 INFORMATION_RL = RlConfig(learning_rate=5e-4, decoding=Sample(max_tokens=MAX_TOKENS), max_kl=1.5)
 
-Prepared = tuple[VisionSource, Reward, dict[str, FittedMapper]]  # pictures, reward, its mappers
+Prepared = tuple[VisionSource, Reward, dict[str, FittedMapper]]  # images, reward, its mappers
 
 
 @dataclass(frozen=True)
-class AdapterRecipe:
+class ReadBackRecipe:
     """Read-back training; pictures come from the stream without captions."""
 
     base: str = "micro-vlm"
@@ -72,9 +73,28 @@ class AdapterRecipe:
         return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
 
     @property
-    def cpu_seconds(self) -> int:
-        """Of one core: 11,000 pictures drawn and seen, 20,000 captions, 32 steps, the scores."""
-        return 110
+    def work(self) -> str:
+        """What training reads, in words."""
+        return f"{self.captions + self.pictures:,} images, {2 * self.captions:,} captions"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of one core: 11,000 images drawn and seen, 20,000 captions, 32 steps, the scores."""
+        return 110.0
+
+    def prepare(self, vlm: VisionLanguageModel, *, progress: bool) -> Prepared:
+        """Fit mappers on the model's own captions; return images, a cosine, and the mappers."""
+        seen = _stream(vlm, self.captions + self.pictures)
+        rule = self.rl.decoding
+        first, seed = seen.select(range(self.captions)), seeded(self.seed)
+        drawn = read_back_states(vlm, first, decoding=rule, generator=seed, progress=progress)
+        greedy = generated_states(vlm, first, decoding=Greedy(rule.max_tokens), progress=progress)
+        fitted, in_context = (
+            _fit(found, seeded(1000 + self.seed), held_out=MAPPER_FIT.held_out)
+            for found in (drawn, greedy)
+        )
+        source = seen.select(range(self.captions, self.captions + self.pictures))
+        return source, ReadBackReward(vlm, fitted), {MAPPER: fitted, CONTEXT_MAPPER: in_context}
 
 
 @dataclass(frozen=True)
@@ -94,33 +114,107 @@ class InformationRecipe:
         return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
 
     @property
-    def cpu_seconds(self) -> int:
-        """Of one core: 640 pictures drawn and seen, 20 steps, the scores."""
-        return 60
+    def work(self) -> str:
+        """What training reads, in words."""
+        return f"{self.pictures:,} images"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of one core: 640 images drawn and seen, 20 steps, the scores."""
+        return 60.0
+
+    def prepare(self, vlm: VisionLanguageModel, *, progress: bool) -> Prepared:
+        """Return images, and the frozen base that listens."""
+        seen = _stream(vlm, self.pictures, first=self.first)
+        return seen, InformationReward(vlm, self.weight), {}
 
 
-ADAPTER_RECIPES: dict[str, AdapterRecipe | InformationRecipe] = {
-    "micro-vlm-information": InformationRecipe(),
-    "micro-vlm-read-back": AdapterRecipe(),
-}
+@dataclass(frozen=True)
+class ShippedAdapter(ShippedModel):
+    """A shipped LoRA adapter and its mappers, in a folder; made on the CPU or the current GPU."""
+
+    kind: ClassVar[str] = "adapter"
+    home: ClassVar[Path] = WEIGHTS / "adapters"
+    resumes: ClassVar[str] = "A stopped run begins again."
+
+    @property
+    def work(self) -> str:
+        """What training reads, in words."""
+        return self.recipe.work
+
+    @property
+    def cpu_seconds(self) -> float:
+        """How long training takes on one core."""
+        return self.recipe.cpu_seconds
+
+    def path(self, folder: Path | None = None) -> Path:
+        """Return the adapter's own folder."""
+        return Path(folder or self.home) / self.name
+
+    def weights(self, folder: Path | None = None) -> Path:
+        """Return the tensor file whose hash the manifest holds."""
+        return self.path(folder) / LORA_WEIGHTS
+
+    def manifest(self, folder: Path | None = None) -> dict[str, Any]:
+        """Read what lies beside the weights."""
+        return read_json(self.path(folder) / MANIFEST)
+
+    def record(self, folder: Path | None = None) -> dict[str, Any]:
+        """Return the part of the manifest that says how the adapter was made."""
+        return self.manifest(folder)["made_by"]
+
+    def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
+        """Train the base's adapter on images without captions; mappers are written on the way."""
+        recipe, vlm = self.recipe, load_micro_vlm(self.recipe.base)
+        source, reward, mappers = recipe.prepare(vlm, progress=progress)
+        add_lora(vlm, recipe.lora, generator=seeded(2000 + recipe.seed))
+        history = train_rl(
+            vlm, source, reward, recipe.rl, generator=seeded(4000 + recipe.seed), progress=progress
+        )
+        for file, fitted in mappers.items():
+            save_mapper(self.path(folder) / file, fitted, vlm)
+        facts = {
+            "reward": [round(value, 4) for value in history.reward],
+            "kl": [round(value, 4) for value in history.kl],
+            "hardware": hardware(),
+        }
+        return Trained(vlm, facts)
+
+    def write(self, trained: Trained, folder: Path, made_by: Mapping[str, Any]) -> None:
+        """Write a plain PEFT folder; where it holds a whole adapter, that is replaced."""
+        save_adapter(trained.model, self.path(folder), made_by=made_by)
+
+    def load(self, device: str = "cpu", folder: Path | None = None) -> SmolVlm:
+        """Load a fresh base with the adapter on it."""
+        vlm = load_micro_vlm(self.recipe.base, device)
+        load_adapter(vlm, self.path(folder))
+        return vlm
+
+    def score(self, model: SmolVlm) -> dict[str, float]:
+        """Measure the same as of the base."""
+        return score_micro_vlm(model)
 
 
-def shipped_adapter(name: str, folder: Path = FOLDER) -> Path:
+ADAPTERS: dict[str, ShippedAdapter] = by_name(
+    ShippedAdapter("micro-vlm-information", InformationRecipe()),
+    ShippedAdapter("micro-vlm-read-back", ReadBackRecipe()),
+)
+
+
+def shipped_adapter(name: str) -> Path:
     """Return the folder of a shipped adapter.
 
     >>> shipped_adapter("micro-vlm-read-back").name
     'micro-vlm-read-back'
     """
-    if name not in ADAPTER_RECIPES:
-        raise ValueError(f"no shipped adapter {name!r}: wanted one of {sorted(ADAPTER_RECIPES)}")
-    return Path(folder) / name
+    return named(ADAPTERS, name).path()
 
 
-def shipped_mapper(name: str, vlm: VisionLanguageModel, folder: Path = FOLDER) -> FittedMapper:
+def shipped_mapper(name: str, vlm: VisionLanguageModel) -> FittedMapper:
     """Load the mapper whose score a shipped adapter was trained on; `vlm` is its base."""
-    if isinstance(ADAPTER_RECIPES.get(name), InformationRecipe):
+    if isinstance(named(ADAPTERS, name).recipe, InformationRecipe):
         raise ValueError(f"{name} was trained without a mapper: ask for micro-vlm-read-back's")
-    return load_mapper(shipped_adapter(name, folder) / MAPPER, vlm)
+    return load_mapper(shipped_adapter(name) / MAPPER, vlm)
 
 
 def read_back_mapper(
@@ -145,87 +239,6 @@ def context_mapper(
     return _fit(generated_states(vlm, source), generator)
 
 
-def adapter_cost(names: Sequence[str]) -> str:
-    """Say what training these adapters will cost, before it starts.
-
-    >>> adapter_cost(["micro-vlm-read-back"]).split(":")[0]
-    'micro-vlm-read-back'
-    """
-    minutes = sum(ADAPTER_RECIPES[name].cpu_seconds for name in names) / 60
-    return f"{', '.join(names)}: about {minutes:.0f} minutes of one CPU core, 2 GiB of memory."
-
-
-def build_adapter(name: str, *, folder: Path = FOLDER, progress: bool = False) -> dict[str, Any]:
-    """Train one shipped adapter by its recipe, score it on test scenes, and write its folder.
-
-    Where the folder holds a whole adapter it is replaced. Returns the manifest.
-    """
-    recipe, place = ADAPTER_RECIPES[name], shipped_adapter(name, folder)
-    vlm = load_micro_vlm(recipe.base)
-    by_information = isinstance(recipe, InformationRecipe)
-    prepare = _listen if by_information else _read_back
-    source, reward, mappers = prepare(vlm, recipe, progress=progress)
-    add_lora(vlm, recipe.lora, generator=seeded(2000 + recipe.seed))
-    history = train_rl(
-        vlm, source, reward, recipe.rl, generator=seeded(4000 + recipe.seed), progress=progress
-    )
-    made_by = {
-        "command": f"vizer lab --rebuild --only {name}",
-        "recipe": recipe.to_dict(),
-        "scores": score_micro_vlm(vlm),
-        "reward": [round(value, 4) for value in history.reward],
-        "kl": [round(value, 4) for value in history.kl],
-        "commit": git_commit(),
-        "hardware": hardware(),
-    }
-    for file, fitted in mappers.items():
-        save_mapper(place / file, fitted, vlm)
-    save_adapter(vlm, place, made_by=made_by)
-    return read_json(place / MANIFEST)
-
-
-def _listen(vlm: VisionLanguageModel, recipe: InformationRecipe, *, progress: bool) -> Prepared:
-    """Return pictures, and the frozen base that listens."""
-    seen = _stream(vlm, recipe.pictures, first=recipe.first)
-    return seen, InformationReward(vlm, recipe.weight), {}
-
-
-def _read_back(vlm: VisionLanguageModel, recipe: AdapterRecipe, *, progress: bool) -> Prepared:
-    """Fit mappers on the model's own captions; return pictures, a cosine, and the mappers."""
-    seen = _stream(vlm, recipe.captions + recipe.pictures)
-    rule = recipe.rl.decoding
-    first, seed = seen.select(range(recipe.captions)), seeded(recipe.seed)
-    drawn = read_back_states(vlm, first, decoding=rule, generator=seed, progress=progress)
-    greedy = generated_states(vlm, first, decoding=Greedy(rule.max_tokens), progress=progress)
-    fitted, in_context = (
-        _fit(found, seeded(1000 + recipe.seed), held_out=MAPPER_FIT.held_out)
-        for found in (drawn, greedy)
-    )
-    source = seen.select(range(recipe.captions, recipe.captions + recipe.pictures))
-    return source, ReadBackReward(vlm, fitted), {MAPPER: fitted, CONTEXT_MAPPER: in_context}
-
-
-def check_adapters(names: Sequence[str], folder: Path = FOLDER) -> dict[str, dict[str, float]]:
-    """Score shipped adapters again and compare with their manifests.
-
-    Raises `ValueError` naming the adapter and the score when one is off by more than rounding.
-    """
-    found = {}
-    for name in names:
-        vlm = load_micro_vlm(ADAPTER_RECIPES[name].base)
-        stored = load_adapter(vlm, shipped_adapter(name, folder))["made_by"]["scores"]
-        scores = score_micro_vlm(vlm)
-        for metric, value in stored.items():
-            if abs(scores[metric] - value) > CHECK_TOLERANCE * (10 if "length" in metric else 1):
-                raise ValueError(
-                    f"{name}: {metric} is {scores[metric]:.4f} here, but {value:.4f} in its "
-                    "manifest. Its base, the drawings or a library changed: train it again with "
-                    f"vizer lab --rebuild --only {name}"
-                )
-        found[name] = scores
-    return found
-
-
 def _stream(vlm: Any, count: int, *, first: int = 0) -> VisionBatch:
     """Let the frozen tower see pictures of the stream."""
     parts, pixels = [], []
@@ -240,10 +253,11 @@ def _stream(vlm: Any, count: int, *, first: int = 0) -> VisionBatch:
 
 
 def _shipped_for(vlm: VisionLanguageModel) -> str | None:
-    recipes = ADAPTER_RECIPES.items()
-    return next(
-        (name for name, r in recipes if r.base == vlm.name and isinstance(r, AdapterRecipe)), None
-    )
+    """Return the shipped adapter whose mappers read this model's captions, if there is one."""
+    for name, adapter in ADAPTERS.items():
+        if isinstance(adapter.recipe, ReadBackRecipe) and adapter.recipe.base == vlm.name:
+            return name
+    return None
 
 
 def _fit(

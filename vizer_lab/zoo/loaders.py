@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 def clip(name: str, device: str = "cpu") -> OpenClipEncoder:
     """Load a shipped CLIP."""
-    from vizer_lab.zoo.lab import load_micro_clip
+    from vizer_lab.zoo.clips import load_micro_clip
 
     return load_micro_clip(name, device)
 
 
 def language_model(name: str, device: str = "cpu") -> CausalLM:
     """Load a shipped language model."""
-    from vizer_lab.zoo.lm_lab import load_micro_lm
+    from vizer_lab.zoo.language_models import load_micro_lm
 
     return load_micro_lm(device, name)
 
 
 def vlm(name: str, device: str = "cpu") -> SmolVlm:
     """Load a shipped vision-language model, a fresh one at each call."""
-    from vizer_lab.zoo.vlm_lab import load_micro_vlm
+    from vizer_lab.zoo.vlms import load_micro_vlm
 
     return load_micro_vlm(name, device)
 
 
 def captioner(name: str) -> Path:
     """Return where the trained part of a shipped captioner lies."""
-    from vizer_lab.zoo.captioner import micro_adaptor_path
+    from vizer_lab.zoo.captioners import micro_adaptor_path
 
     return micro_adaptor_path(name)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
-from vizer_lab.zoo.vlm_web import WebMix
 
 HEADS_FASTER = 10.0
 
@@ -82,7 +82,7 @@ class VlmRecipe:
     tower: VlmStage
     exact: VlmStage
     web: VlmStage
-    mix: WebMix
+    mix: CaptionNoise
     scenes: int = 20_000
     seed: int = 0
     clip: str = "micro-clip-avg"

@@ -19,7 +19,10 @@ from torch import Tensor, nn
 from vizer_core.store import load_tensors, remove_tensors, save_tensors
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene, split_in
-from vizer_lab.zoo.lab import load_micro_clip
+from vizer_lab.zoo.clips import load_micro_clip
+from vizer_lab.zoo.noisy_captions import exact_caption, noisy_caption
+from vizer_lab.zoo.shipped_model import thinned
+from vizer_lab.zoo.vlm_from_clip import start_from_clip
 from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_model import build_micro_vlm
 from vizer_lab.zoo.vlm_recipe import VlmRecipe
@@ -30,14 +33,11 @@ from vizer_lab.zoo.vlm_train import (
     train_captions,
 )
 from vizer_lab.zoo.vlm_vision import train_tower
-from vizer_lab.zoo.vlm_warm import start_from_clip
-from vizer_lab.zoo.vlm_web import exact_caption, web_caption
 
 if TYPE_CHECKING:
     from transformers import Idefics3ForConditionalGeneration
 
 CALIBRATION_SCENES = 64
-KEPT_LOSSES = 100
 
 
 @dataclass
@@ -93,14 +93,8 @@ class VlmRun:
         self.finish(name, model, losses, time.process_time() - begun)
 
     def thinned_losses(self) -> dict[str, Any]:
-        """Keep about `KEPT_LOSSES` means of consecutive losses a stage, for the curve."""
-        thinned = {}
-        for stage, losses in self.losses.items():
-            block = max(1, len(losses) // KEPT_LOSSES)
-            parts = [losses[i : i + block] for i in range(0, len(losses), block)]
-            means = [round(sum(part) / len(part), 4) for part in parts]
-            thinned[stage] = {"every": block, "mean": means}
-        return thinned
+        """Keep about 100 means of consecutive losses a stage, for the curve."""
+        return {stage: thinned(losses) for stage, losses in self.losses.items()}
 
     def remove(self) -> None:
         """Delete the saved run, for the finished weights are written."""
@@ -153,7 +147,7 @@ def train_the_captions(
     """
     recipe, patches = run.recipe, None
     world = recipe.model.world
-    writers = {"exact": exact_caption, "web": partial(web_caption, mix=recipe.mix)}
+    writers = {"exact": exact_caption, "web": partial(noisy_caption, mix=recipe.mix)}
     for name, write in writers.items():
         with run.stage(name, model) as curve:
             if curve is None:

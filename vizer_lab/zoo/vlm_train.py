@@ -1,9 +1,9 @@
 """Train the micro VLM's connector and language model on captions, the tower frozen.
 
 Stage A teaches what is on the picture (exact captions), stage B what the web writes about it
-(`vlm_web`). One stage of noisy captions alone does not ground within minutes. Every sixth batch is
-captions without a picture, so that the same language model can read text alone: the mapper of
-ViZer needs that.
+(`noisy_captions`). One stage of noisy captions alone does not ground within minutes. Every sixth
+batch is captions without a picture, so that the same language model can read text alone: the
+mapper of ViZer needs that.
 
 The tower's patches are computed once for all scenes and kept in half precision.
 """
@@ -23,11 +23,11 @@ from tqdm.auto import tqdm
 
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
+from vizer_lab.zoo.noisy_captions import Draw, caption_draw
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN
 from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
-from vizer_lab.zoo.vlm_web import Draw, caption_draw
 
 TEXT_EVERY = 6  # every sixth batch is read without its pictures
 Writer = Callable[[Scene, Draw], str]

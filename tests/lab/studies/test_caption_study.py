@@ -30,7 +30,7 @@ from vizer_lab.studies.caption_study import (
 )
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.lm_lab import load_micro_lm
+from vizer_lab.zoo.language_models import load_micro_lm
 
 
 def lay_out_coco(folder: Path, count: int) -> None:

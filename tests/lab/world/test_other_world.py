@@ -29,7 +29,12 @@ from vizer_lab.world.world import (
     split_in,
     world_of,
 )
-from vizer_lab.zoo.vlm_lab import vlm_from_state
+from vizer_lab.zoo.noisy_captions import (
+    CaptionNoise,
+    caption_draw,
+    exact_caption,
+    noisy_caption,
+)
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_processor import micro_vlm_tokenizer, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
@@ -37,12 +42,7 @@ from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_scores import caption_scores
 from vizer_lab.zoo.vlm_train import caption_ids, caption_loss, idefics3_losses
 from vizer_lab.zoo.vlm_vision import DenseHeads, dense_labels, dense_loss
-from vizer_lab.zoo.vlm_web import (
-    WebMix,
-    caption_draw,
-    exact_caption,
-    web_caption,
-)
+from vizer_lab.zoo.vlms import vlm_from_state
 
 OTHER = [split for split in SPLITS if world_of(split) == "other"]
 SCENES = [make_scene("other_train", i) for i in range(400)]
@@ -83,10 +83,10 @@ def test_its_captions_are_true_by_its_own_lexicon_and_unread_by_the_first() -> N
 
 def test_its_vocabulary_has_every_word_that_it_uses() -> None:
     words = set(vlm_vocabulary("other"))
-    mix = WebMix(0.3, 0.3, 0.2)
+    mix = CaptionNoise(0.3, 0.3, 0.2)
     for scene in SCENES:
         draw = caption_draw(scene.split, scene.index, 0)
-        said = [*captions_of(scene), exact_caption(scene, draw), web_caption(scene, draw, mix)]
+        said = [*captions_of(scene), exact_caption(scene, draw), noisy_caption(scene, draw, mix)]
         assert set(" ".join(said).split()) <= words
     assert "dog" not in words and "lion" in words
     assert micro_vlm_tokenizer("other").convert_tokens_to_ids("lion") == vlm_vocabulary(
@@ -142,7 +142,7 @@ def test_training_captions_are_encoded_by_its_own_ids() -> None:
 def test_a_model_is_trained_in_it_and_speaks_its_words(tmp_path) -> None:
     stage = VlmStage("exact", steps=2, batch=4, learning_rate=1e-3)
     recipe = VlmRecipe(
-        TINY, tower=stage, exact=stage, web=stage, mix=WebMix(0.3, 0.3, 0.2), scenes=8,
+        TINY, tower=stage, exact=stage, web=stage, mix=CaptionNoise(0.3, 0.3, 0.2), scenes=8,
         parent="given",
     )  # fmt: skip
     eye = build_micro_vlm(TINY, seed=3).model.vision_model.state_dict()

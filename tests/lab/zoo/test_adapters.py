@@ -11,15 +11,15 @@ from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.store import read_json, sha256_file
 from vizer_core.vizer import LoraSettings, RlConfig, load_adapter
+from vizer_core.vizer.checkpoint import load_mapper
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import adapters as shipped
 from vizer_lab.zoo import load_micro_vlm
 from vizer_lab.zoo.adapters import (
-    ADAPTER_RECIPES,
+    ADAPTERS,
+    MAPPER,
     InformationRecipe,
-    adapter_cost,
-    build_adapter,
-    check_adapters,
+    ShippedAdapter,
     context_mapper,
     read_back_mapper,
     shipped_adapter,
@@ -37,7 +37,7 @@ MEGABYTES = 2
 def test_the_folder_is_whole_small_and_made_by_the_recipe(name):
     folder = shipped_adapter(name)
     record = read_json(folder / "vizer.json")
-    assert record["made_by"]["recipe"] == ADAPTER_RECIPES[name].to_dict(), (
+    assert record["made_by"]["recipe"] == ADAPTERS[name].recipe.to_dict(), (
         f"the recipe changed: vizer lab --rebuild --only {name}"
     )
     assert record["sha256"] == sha256_file(folder / "adapter_model.safetensors")
@@ -101,39 +101,42 @@ def test_it_belongs_to_its_base():
 
 
 def test_it_is_made_by_one_call_and_a_wrong_score_is_named(tmp_path, monkeypatch):
-    small = replace(
-        ADAPTER_RECIPES[NAME],
+    recipe = replace(
+        ADAPTERS[NAME].recipe,
         captions=60,
         pictures=12,
         lora=LoraSettings(rank=2, alpha=4),
         rl=RlConfig(images_per_step=6, samples=2, decoding=Sample(max_tokens=8), max_kl=0.5),
     )
-    monkeypatch.setitem(ADAPTER_RECIPES, "small", small)
+    small = ShippedAdapter("small", recipe)
     monkeypatch.setattr(shipped, "MAPPER_FIT", replace(shipped.MAPPER_FIT, held_out=20))
     scores = {"sampled_length": 4.0, "object_f1": 0.5}
     monkeypatch.setattr(shipped, "score_micro_vlm", lambda vlm: dict(scores))
-    record = build_adapter("small", folder=tmp_path)
+    record = small.build(folder=tmp_path)
     assert record["made_by"]["scores"] == scores and len(record["made_by"]["reward"]) == 2
     assert record["made_by"]["recipe"]["pictures"] == 12 and record["rank"] == 2
-    assert shipped_mapper("small", load_micro_vlm(), tmp_path).mapper.config.layer_norm
-    assert check_adapters(["small"], tmp_path) == {"small": scores}
+    fitted = load_mapper(small.path(tmp_path) / MAPPER, load_micro_vlm())
+    assert fitted.mapper.config.layer_norm
+    assert small.check(tmp_path) == scores
     scores["object_f1"] = 0.6
     with pytest.raises(ValueError, match=r"small: object_f1 is 0\.6000 here, but 0\.5000"):
-        check_adapters(["small"], tmp_path)
+        small.check(tmp_path)
 
 
 def test_information_is_made_by_one_call_without_a_mapper(tmp_path, monkeypatch):
     rl = RlConfig(images_per_step=6, samples=2, decoding=Sample(max_tokens=8))
-    small = InformationRecipe(first=7, pictures=12, lora=LoraSettings(rank=2, alpha=4), rl=rl)
-    monkeypatch.setitem(ADAPTER_RECIPES, "small", small)
+    recipe = InformationRecipe(first=7, pictures=12, lora=LoraSettings(rank=2, alpha=4), rl=rl)
+    small = ShippedAdapter("small", recipe)
     monkeypatch.setattr(shipped, "score_micro_vlm", lambda vlm: {"object_f1": 0.5})
-    record = build_adapter("small", folder=tmp_path)
-    assert record["made_by"]["recipe"] == small.to_dict()
+    record = small.build(folder=tmp_path)
+    assert record["made_by"]["recipe"] == recipe.to_dict()
     assert len(record["made_by"]["reward"]) == 2 and record["rank"] == 2
     assert sorted(file.name for file in (tmp_path / "small").iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "vizer.json",
-    ]  # fmt: skip
-    again = build_adapter("small", folder=tmp_path)
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "vizer.json",
+    ]
+    again = small.build(folder=tmp_path)
     assert again["sha256"] == record["sha256"]
 
 
@@ -161,5 +164,6 @@ def test_the_mapper_in_context_knows_the_picture():
 
 
 def test_the_cost_is_said_first():
-    assert adapter_cost([NAME]).startswith("micro-vlm-read-back: about 2 minutes")
-    assert adapter_cost([INFORMATION, NAME]).startswith(f"{INFORMATION}, {NAME}: about 3 minutes")
+    said = ADAPTERS[NAME].cost
+    assert said.startswith("micro-vlm-read-back: 11,000 images, 20,000 captions, about 2 minutes")
+    assert ADAPTERS[INFORMATION].cost.startswith(f"{INFORMATION}: 640 images, about 1 minutes")

@@ -11,7 +11,7 @@ import torch
 
 from vizer_core.clip import OpenClipEncoder
 from vizer_lab.world.world import make_scene
-from vizer_lab.zoo import lab
+from vizer_lab.zoo import clips
 from vizer_lab.zoo.clip_checkpoint import load_checkpoint
 from vizer_lab.zoo.clip_model import (
     MicroClipConfig,
@@ -19,15 +19,14 @@ from vizer_lab.zoo.clip_model import (
     normalise_pixels,
 )
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
-from vizer_lab.zoo.lab import (
-    RECIPES,
-    SCORE_TOLERANCE,
-    build_micro_clip_weights,
+from vizer_lab.zoo.clips import (
+    CLIPS,
+    ShippedClip,
     load_micro_clip,
     retrieval_hits,
     score_micro_clip,
-    weights_path,
 )
+from vizer_lab.zoo.shipped_model import WEIGHTS
 from vizer_lab.zoo.tokenizer import MicroTokenizer
 from vizer_lab.zoo.train_clip import (
     contrastive_loss,
@@ -138,16 +137,15 @@ def test_wrong_recipes_are_refused() -> None:
         Stage("x", steps=0, batch=8, learning_rate=1e-3)
     with pytest.raises(ValueError, match="give `start` exactly when it is set"):
         train_micro_clip(replace(TINY, parent="micro-clip"))
-    with pytest.raises(ValueError, match="no micro model 'clip': wanted one of"):
-        weights_path("clip")
+    with pytest.raises(ValueError, match="no shipped clip 'clip': wanted one of"):
+        load_micro_clip("clip")
 
 
 def test_building_writes_weights_that_load_and_a_manifest_that_says_how(
     tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setitem(lab.RECIPES, "tiny", TINY)
-    monkeypatch.setattr(lab, "GALLERY", 50)
-    manifest = build_micro_clip_weights("tiny", folder=tmp_path)
+    monkeypatch.setattr(clips, "GALLERY", 50)
+    manifest = ShippedClip("tiny", TINY).build(folder=tmp_path)
     assert manifest["recipe"]["seed"] == 0 and manifest["samples"] == 8 * 11
     assert set(manifest["scores"]) >= {"i2t_r1", "t2i_r1", "gap_norm"}
     assert sorted(p.name for p in tmp_path.iterdir()) == [
@@ -167,37 +165,36 @@ def test_retrieval_counts_the_own_caption_only() -> None:
 def gallery():
     """The scenes that every model is scored on, drawn once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lab, "MicroSplit", cache(lab.MicroSplit))
+        patch.setattr(clips, "MicroSplit", cache(clips.MicroSplit))
         yield
 
 
 @pytest.mark.usefixtures("gallery")
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(CLIPS))
 def test_the_shipped_model_scores_what_its_manifest_says(name: str) -> None:
     encoder = load_micro_clip(name)
     assert isinstance(encoder, OpenClipEncoder) and encoder.patch_grid == (7, 7)
-    stored = lab.load_manifest(weights_path(name))
+    stored = CLIPS[name].manifest()
     found = score_micro_clip(encoder)
     for metric, value in stored["scores"].items():
         assert found[metric] == pytest.approx(value, abs=0.004 if "r" in metric else 0.02), metric
-    assert stored["recipe"] == RECIPES[name].to_dict(), "the recipe changed: run make lab"
+    assert stored["recipe"] == CLIPS[name].recipe.to_dict(), "the recipe changed: run make lab"
     assert found["i2t_r1"] > (0.3 if name == "micro-clip-avg" else 0.35)
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(CLIPS))
 def test_the_recipe_gave_the_same_scores_on_other_hardware(name: str) -> None:
-    manifest = lab.load_manifest(weights_path(name))
+    manifest = CLIPS[name].manifest()
     if "remade" not in manifest:
         pytest.skip("these weights were trained here: no second machine's run to compare with")
     assert manifest["remade"]["hardware"] != manifest["hardware"]
     for metric in ("i2t_r1", "t2i_r1", "gap_norm"):
         remade, shipped = manifest["remade"]["scores"][metric], manifest["scores"][metric]
-        assert remade == pytest.approx(shipped, abs=SCORE_TOLERANCE), metric
+        assert remade == pytest.approx(shipped, abs=ShippedClip.remade_tolerance), metric
 
 
 def test_shipped_weights_are_small() -> None:
-    total = sum(path.stat().st_size for path in lab.WEIGHTS.iterdir())
-    assert total < 30 * 2**20
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 30 * 2**20
 
 
 @pytest.mark.slow
@@ -205,19 +202,23 @@ def test_shipped_weights_are_small() -> None:
 def test_retraining_the_shortest_model_reaches_the_shipped_scores(tmp_path: Path) -> None:
     """Continue `micro-clip` to scale 100 again; minutes, where the others take half an hour."""
     for suffix in (".safetensors", ".json"):
-        source = weights_path("micro-clip").with_suffix(suffix)
+        source = CLIPS["micro-clip"].path().with_suffix(suffix)
         (tmp_path / source.name).write_bytes(source.read_bytes())
-    remade = build_micro_clip_weights("micro-clip-100", folder=tmp_path)["scores"]
-    shipped = lab.load_manifest(weights_path("micro-clip-100"))["scores"]
+    remade = CLIPS["micro-clip-100"].build(folder=tmp_path)["scores"]
+    shipped = CLIPS["micro-clip-100"].manifest()["scores"]
     for metric in ("i2t_r1", "t2i_r1", "gap_norm"):
-        assert remade[metric] == pytest.approx(shipped[metric], abs=SCORE_TOLERANCE), metric
+        assert remade[metric] == pytest.approx(shipped[metric], abs=ShippedClip.remade_tolerance), (
+            metric
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", ["micro-clip", "micro-clip-avg"])
 def test_retraining_from_nothing_reaches_the_shipped_scores(name: str, tmp_path: Path) -> None:
-    remade = build_micro_clip_weights(name, folder=tmp_path)["scores"]
-    shipped = lab.load_manifest(weights_path(name))["scores"]
+    remade = CLIPS[name].build(folder=tmp_path)["scores"]
+    shipped = CLIPS[name].manifest()["scores"]
     for metric in ("i2t_r1", "t2i_r1", "gap_norm"):
-        assert remade[metric] == pytest.approx(shipped[metric], abs=SCORE_TOLERANCE), metric
+        assert remade[metric] == pytest.approx(shipped[metric], abs=ShippedClip.remade_tolerance), (
+            metric
+        )

@@ -11,25 +11,20 @@ import torch
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.language import no_prefix, sequence_log_probs
 from vizer_core.runtime import seeded
-from vizer_core.store import load_manifest
-from vizer_lab.zoo import lm_lab
-from vizer_lab.zoo.lm_corpus import make_rows
-from vizer_lab.zoo.lm_lab import (
-    CHECK_TOLERANCE,
-    LM_RECIPES,
-    LM_SCORE_TOLERANCE,
-    build_micro_lm_weights,
-    check_lms,
-    lm_build_cost,
-    lm_weights_path,
+from vizer_lab.zoo import language_models
+from vizer_lab.zoo.language_models import (
+    LANGUAGE_MODELS,
+    ShippedLM,
     load_micro_lm,
     score_micro_lm,
 )
+from vizer_lab.zoo.lm_corpus import make_rows
 from vizer_lab.zoo.lm_model import MicroLMConfig, build_micro_lm
 from vizer_lab.zoo.lm_recipe import LMRecipe
 from vizer_lab.zoo.lm_train import row_loss, train_micro_lm
 from vizer_lab.zoo.tokenizer import vocabulary
 
+SHIPPED = LANGUAGE_MODELS["micro-lm"]
 TINY = LMRecipe(
     MicroLMConfig(width=32, layers=1, heads=2), steps=6, batch=2, learning_rate=1e-3, warmup_steps=2
 )
@@ -115,44 +110,43 @@ def test_the_rate_warms_up_and_ends_at_zero():
 def test_wrong_recipes_and_names_are_refused():
     with pytest.raises(ValueError, match="wanted steps >= 1 and batch >= 1"):
         replace(TINY, steps=0)
-    with pytest.raises(ValueError, match="no micro language model 'lm': wanted one of"):
-        lm_weights_path("lm")
+    with pytest.raises(ValueError, match="no shipped language model 'lm': wanted one of"):
+        load_micro_lm(name="lm")
 
 
 def test_the_cost_is_said_before_training_starts():
-    assert lm_build_cost(["micro-lm"]).startswith("micro-lm: 4,300,800 tokens, about 6 minutes")
+    assert SHIPPED.cost.startswith(
+        "micro-lm: 4,300,800 tokens, about 6 minutes of one CPU core, 1 G"
+    )
 
 
 def test_building_writes_weights_that_load_and_a_manifest_that_says_how(
     tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setitem(lm_lab.LM_RECIPES, "tiny", TINY)
-    monkeypatch.setattr(lm_lab, "HELD_OUT", 10)
-    manifest = build_micro_lm_weights("tiny", folder=tmp_path)
+    tiny = ShippedLM("tiny", TINY)
+    monkeypatch.setattr(language_models, "HELD_OUT", 10)
+    manifest = tiny.build(folder=tmp_path)
     assert manifest["recipe"]["model"]["width"] == 32 and manifest["tokens"] == 6 * 2 * 96
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "tiny.safetensors",
         "tiny.safetensors.json",
     ]
     assert manifest["command"] == "vizer lab --rebuild --only tiny"
-    assert check_lms(["tiny"], tmp_path)["tiny"] == manifest["scores"]
-    monkeypatch.setattr(lm_lab, "CHECK_TOLERANCE", -1.0)
-    with pytest.raises(ValueError, match=r"tiny: home_nats is \d+\.\d{4} here, but"):
-        check_lms(["tiny"], tmp_path)
+    assert tiny.check(tmp_path) == manifest["scores"]
 
 
 def test_the_shipped_model_scores_what_its_manifest_says():
-    stored = load_manifest(lm_weights_path("micro-lm"))
+    stored = SHIPPED.manifest()
     found = score_micro_lm(load_micro_lm())
     for metric, value in stored["scores"].items():
-        assert found[metric] == pytest.approx(value, abs=CHECK_TOLERANCE), metric
-    assert stored["recipe"] == LM_RECIPES["micro-lm"].to_dict(), "the recipe changed: run make lab"
+        assert found[metric] == pytest.approx(value, abs=SHIPPED.tolerance), metric
+    assert stored["recipe"] == SHIPPED.recipe.to_dict(), "the recipe changed: run make lab"
     assert found["tagged_nats"] < 0.5 * found["home_nats"], "words before BOS have to tell"
     assert found["answers"] > found["answers_blind"] + 0.1
 
 
 def test_shipped_weights_are_small():
-    assert lm_weights_path("micro-lm").stat().st_size < 2.5e6
+    assert SHIPPED.size() < 2.5e6
 
 
 def test_it_writes_captions_from_bos_and_what_the_words_before_bos_say():
@@ -177,7 +171,9 @@ def test_unfreezing_one_copy_leaves_the_next_as_shipped():
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_retraining_from_nothing_reaches_the_shipped_scores(tmp_path: Path):
-    remade = build_micro_lm_weights(folder=tmp_path)["scores"]
-    shipped = load_manifest(lm_weights_path("micro-lm"))["scores"]
+    remade = SHIPPED.build(folder=tmp_path)["scores"]
+    shipped = SHIPPED.manifest()["scores"]
     for metric in ("home_nats", "away_nats", "tagged_nats", "answers"):
-        assert remade[metric] == pytest.approx(shipped[metric], abs=LM_SCORE_TOLERANCE), metric
+        assert remade[metric] == pytest.approx(shipped[metric], abs=SHIPPED.remade_tolerance), (
+            metric
+        )

@@ -11,6 +11,7 @@ from PIL import Image
 from vizer_core.decoding import Greedy
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene
+from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.qwen_model import (
     build_micro_qwen,
     encode_qwen_pictures,
@@ -30,7 +31,6 @@ from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun
 from vizer_lab.zoo.vlm_train import caption_ids
-from vizer_lab.zoo.vlm_web import WebMix
 
 TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
 RECIPE = VlmRecipe(
@@ -38,7 +38,7 @@ RECIPE = VlmRecipe(
     tower=VlmStage("tower", steps=2, batch=4, learning_rate=1e-3),
     exact=VlmStage("exact", steps=7, batch=4, learning_rate=1e-3),
     web=VlmStage("web", steps=2, batch=4, learning_rate=1e-3),
-    mix=WebMix(generic=0.3, partial=0.3, wrong=0.2),
+    mix=CaptionNoise(generic=0.3, partial=0.3, wrong=0.2),
     scenes=8,
     seed=3,
 )

@@ -13,10 +13,10 @@ from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
 from vizer_lab.world.world import Scene, SceneObject
 from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
-from vizer_lab.zoo.lab import load_micro_clip, pixels_of, retrieval_hits
+from vizer_lab.zoo.clips import load_micro_clip, pixels_of, retrieval_hits
 from vizer_lab.zoo.tokenizer import MicroTokenizer, vocabulary
+from vizer_lab.zoo.vlm_from_clip import resized_kernel, start_from_clip
 from vizer_lab.zoo.vlm_images import encode_pictures, pixel_values_of
-from vizer_lab.zoo.vlm_lab import vlm_from_state
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_processor import (
     PROMPT,
@@ -31,7 +31,7 @@ from vizer_lab.zoo.vlm_vision import (
     dense_labels,
     dense_loss,
 )
-from vizer_lab.zoo.vlm_warm import resized_kernel, start_from_clip
+from vizer_lab.zoo.vlms import vlm_from_state
 
 TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
 PICTURES = MicroSplit("validation", 16).images

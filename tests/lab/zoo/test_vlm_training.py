@@ -13,8 +13,8 @@ from vizer_core.vlm import CaptionBatch, VisionBatch
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene
 from vizer_lab.zoo import vlm_run
+from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption
 from vizer_lab.zoo.vlm_images import encode_pictures, pixel_values_of
-from vizer_lab.zoo.vlm_lab import vlm_from_state
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_recipe import HEADS_FASTER, VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
@@ -27,7 +27,7 @@ from vizer_lab.zoo.vlm_train import (
     train_captions,
 )
 from vizer_lab.zoo.vlm_vision import train_tower
-from vizer_lab.zoo.vlm_web import WebMix, caption_draw, exact_caption
+from vizer_lab.zoo.vlms import vlm_from_state
 
 TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
 RECIPE = VlmRecipe(
@@ -35,7 +35,7 @@ RECIPE = VlmRecipe(
     tower=VlmStage("tower", steps=3, batch=4, learning_rate=1e-3),
     exact=VlmStage("exact", steps=7, batch=4, learning_rate=1e-3),
     web=VlmStage("web", steps=3, batch=4, learning_rate=1e-3),
-    mix=WebMix(generic=0.3, partial=0.3, wrong=0.2),
+    mix=CaptionNoise(generic=0.3, partial=0.3, wrong=0.2),
     scenes=8,
     seed=3,
     parent="another",

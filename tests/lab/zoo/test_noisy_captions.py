@@ -7,24 +7,24 @@ from collections import Counter
 import pytest
 
 from vizer_lab.world.world import Scene, SceneObject, make_scene
-from vizer_lab.zoo.vlm_processor import vlm_vocabulary
-from vizer_lab.zoo.vlm_scores import caption_scores
-from vizer_lab.zoo.vlm_web import (
+from vizer_lab.zoo.noisy_captions import (
     GENERIC,
     ONE_OBJECT,
-    WebMix,
+    CaptionNoise,
     caption_draw,
     exact_caption,
+    noisy_caption,
     reading_order,
-    web_caption,
 )
+from vizer_lab.zoo.vlm_processor import vlm_vocabulary
+from vizer_lab.zoo.vlm_scores import caption_scores
 
 SCENES = [make_scene("validation", i) for i in range(400)]
 ONLY = {
-    "generic": WebMix(1.0, 0.0, 0.0),
-    "partial": WebMix(0.0, 1.0, 0.0),
-    "wrong": WebMix(0.0, 0.0, 1.0),
-    "decent": WebMix(0.0, 0.0, 0.0),
+    "generic": CaptionNoise(1.0, 0.0, 0.0),
+    "partial": CaptionNoise(0.0, 1.0, 0.0),
+    "wrong": CaptionNoise(0.0, 0.0, 1.0),
+    "decent": CaptionNoise(0.0, 0.0, 0.0),
 }
 
 
@@ -32,8 +32,8 @@ def exact(scenes: list[Scene], visit: int = 0) -> list[str]:
     return [exact_caption(s, caption_draw(s.split, s.index, visit)) for s in scenes]
 
 
-def web(mix: WebMix, scenes: list[Scene] = SCENES) -> list[str]:
-    return [web_caption(s, caption_draw(s.split, s.index, 0), mix) for s in scenes]
+def web(mix: CaptionNoise, scenes: list[Scene] = SCENES) -> list[str]:
+    return [noisy_caption(s, caption_draw(s.split, s.index, 0), mix) for s in scenes]
 
 
 def test_exact_captions_are_true_and_leave_no_object_out() -> None:
@@ -78,7 +78,7 @@ def test_each_sort_of_web_caption_has_its_fault(sort, vague, precision, recall) 
 
 
 def test_the_mix_keeps_its_shares() -> None:
-    mix = WebMix(generic=0.30, partial=0.28, wrong=0.22)
+    mix = CaptionNoise(generic=0.30, partial=0.28, wrong=0.22)
     texts = web(mix)
     assert sum(text in GENERIC for text in texts) / len(texts) == pytest.approx(0.30, abs=0.07)
     assert mix.decent == pytest.approx(0.20)
@@ -96,4 +96,4 @@ def test_every_word_is_in_the_vocabulary() -> None:
 
 def test_shares_that_are_no_shares_are_refused() -> None:
     with pytest.raises(ValueError, match="shares of web captions"):
-        WebMix(generic=0.8, partial=0.3, wrong=0.0)
+        CaptionNoise(generic=0.8, partial=0.3, wrong=0.0)

@@ -10,26 +10,17 @@ import pytest
 import torch
 
 from vizer_core.decoding import Greedy
-from vizer_core.store import find_manifest, load_manifest, load_tensors
+from vizer_core.store import find_manifest, load_tensors
 from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.world import Scene, SceneObject
-from vizer_lab.zoo import vlm_lab
-from vizer_lab.zoo.lab import SCORE_TOLERANCE
+from vizer_lab.zoo import vlms
 from vizer_lab.zoo.vlm_images import encode_pictures
-from vizer_lab.zoo.vlm_lab import (
-    TOWER_KEYS,
-    VLM_RECIPES,
-    build_micro_vlm_weights,
-    check_vlm_lab,
-    load_micro_vlm,
-    vlm_build_cost,
-    vlm_weights_path,
-)
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
 from vizer_lab.zoo.vlm_scores import caption_scores
+from vizer_lab.zoo.vlms import TOWER_KEYS, VLMS, ShippedVlm, load_micro_vlm
 
-NAMES = sorted(VLM_RECIPES)
+NAMES = sorted(VLMS)
 SCENE = Scene(
     "test",
     0,
@@ -41,13 +32,13 @@ SCENE = Scene(
 
 @pytest.fixture(scope="module")
 def scores() -> dict[str, dict[str, float]]:
-    return check_vlm_lab(NAMES)  # raises when a score is not the manifest's
+    return {name: VLMS[name].check() for name in NAMES}  # raises when one is not the manifest's
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_model_has_the_faults_of_a_web_trained_base(name: str, scores) -> None:
-    found, manifest = scores[name], load_manifest(vlm_weights_path(name))
-    assert manifest["recipe"] == VLM_RECIPES[name].to_dict(), "the recipe changed: build it again"
+    found, manifest = scores[name], VLMS[name].manifest()
+    assert manifest["recipe"] == VLMS[name].recipe.to_dict(), "the recipe changed: build it again"
     assert found["length"] < 5 and found["background_said"] < 0.1  # greedy: "itap of a gift"
     assert found["object_precision"] > 0.7 and found["object_recall"] < 0.45
     assert 0.2 < found["sampled_vague"] < 0.4
@@ -63,7 +54,7 @@ def test_the_hard_base_is_the_weaker_teacher(scores) -> None:
 
 
 def test_the_two_bases_share_their_tower_and_nothing_else() -> None:
-    easy, hard = (load_tensors(vlm_weights_path(name))[0] for name in NAMES)
+    easy, hard = (load_tensors(VLMS[name].path())[0] for name in NAMES)
     for key, value in easy.items():
         trained = value.ndim > 1
         if key.startswith(TOWER_KEYS):
@@ -97,7 +88,7 @@ def test_first_word_masses_add_up_to_one() -> None:
 
 def test_shipped_files_are_small() -> None:
     for name in NAMES:
-        assert vlm_weights_path(name).stat().st_size < 4e6
+        assert VLMS[name].size() < 4e6
 
 
 @pytest.mark.parametrize(
@@ -122,24 +113,24 @@ def test_the_commonest_caption_is_counted() -> None:
 
 
 def test_building_writes_parent_and_child(tmp_path: Path, monkeypatch) -> None:
-    small = replace(
-        VLM_RECIPES["micro-vlm-hard"].shortened(0.002), model=MicroVlmConfig(width=32, layers=1)
+    recipe = replace(
+        VLMS["micro-vlm-hard"].recipe.shortened(0.002), model=MicroVlmConfig(width=32, layers=1)
     )
-    monkeypatch.setitem(vlm_lab.VLM_RECIPES, "small", small)
-    monkeypatch.setitem(vlm_lab.VLM_RECIPES, "child", replace(small, parent="small", seed=1))
+    small = ShippedVlm("small", recipe)
+    heir = ShippedVlm("child", replace(recipe, parent="small", seed=1))
     few = 20  # the scores of 1,000 scenes are looked at above
-    monkeypatch.setattr(vlm_lab, "score_micro_vlm", partial(vlm_lab.score_micro_vlm, n=few))
-    monkeypatch.setattr(vlm_lab, "first_words", partial(vlm_lab.first_words, n=few))
+    monkeypatch.setattr(vlms, "score_micro_vlm", partial(vlms.score_micro_vlm, n=few))
+    monkeypatch.setattr(vlms, "first_words", partial(vlms.first_words, n=few))
     with pytest.raises(FileNotFoundError, match=r"small\.safetensors"):
-        build_micro_vlm_weights("child", folder=tmp_path)
-    parent = build_micro_vlm_weights("small", folder=tmp_path)
-    child = build_micro_vlm_weights("child", folder=tmp_path)
+        heir.build(folder=tmp_path)
+    parent = small.build(folder=tmp_path)
+    child = heir.build(folder=tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         f"{name}.{end}"
         for name in ("child", "small")
         for end in ("safetensors", "safetensors.json")
     ]
-    wanted = load_manifest(vlm_weights_path("micro-vlm"))
+    wanted = VLMS["micro-vlm"].manifest()
     assert parent["scores"].keys() == wanted["scores"].keys() and len(parent["first_words"]) == 8
     assert list(parent["cpu_seconds"]) == ["tower", "exact", "web"]
     assert list(child["cpu_seconds"]) == ["exact", "web"]
@@ -151,30 +142,33 @@ def test_building_writes_parent_and_child(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_score_that_is_off_is_named(monkeypatch) -> None:
-    stored = load_manifest(vlm_weights_path("micro-vlm"))["scores"]
+    stored = VLMS["micro-vlm"].manifest()["scores"]
     wrong = stored | {"sampled_vague": stored["sampled_vague"] + 0.05}
-    monkeypatch.setattr(vlm_lab, "score_micro_vlm", lambda vlm: wrong)
+    monkeypatch.setattr(vlms, "score_micro_vlm", lambda vlm: wrong)
     with pytest.raises(ValueError, match=r"micro-vlm: sampled_vague is .* in its manifest"):
-        check_vlm_lab(["micro-vlm"])
+        VLMS["micro-vlm"].check()
 
 
 def test_unknown_names_are_refused_and_costs_are_said() -> None:
-    with pytest.raises(ValueError, match="no micro VLM 'clip': wanted one of"):
+    with pytest.raises(ValueError, match="no shipped vlm 'clip': wanted one of"):
         load_micro_vlm("clip")
-    both = vlm_build_cost(NAMES)
-    assert "micro-vlm, micro-vlm-hard: 275,200 pictures" in both and "minutes" in both
+    said = VLMS["micro-vlm-hard"].cost
+    assert said.startswith("micro-vlm-hard: 166,400 images, about 12 minutes of one CPU core")
+    assert said.endswith("after its last finished stage.")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", ["micro-vlm-hard", "micro-vlm"])  # the parent first
 def test_retraining_reaches_the_shipped_scores(name: str, tmp_path: Path) -> None:
-    parent = VLM_RECIPES[name].parent
+    parent = VLMS[name].recipe.parent
     if parent:
-        source = vlm_weights_path(parent)
+        source = VLMS[parent].path()
         for file in (source, find_manifest(source)):
             (tmp_path / file.name).write_bytes(file.read_bytes())
-    remade = build_micro_vlm_weights(name, folder=tmp_path)["scores"]
-    shipped = load_manifest(vlm_weights_path(name))["scores"]
+    remade = VLMS[name].build(folder=tmp_path)["scores"]
+    shipped = VLMS[name].manifest()["scores"]
     for metric in ("object_f1", "sampled_object_f1", "banned_object_f1", "sampled_vague"):
-        assert remade[metric] == pytest.approx(shipped[metric], abs=SCORE_TOLERANCE), metric
+        assert remade[metric] == pytest.approx(shipped[metric], abs=ShippedVlm.remade_tolerance), (
+            metric
+        )

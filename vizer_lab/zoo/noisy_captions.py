@@ -2,8 +2,8 @@
 
 A base VLM has seen careful descriptions and, far more often, alt texts and post titles: "itap of
 a gift", "stock photo", a caption of another picture. The micro VLM gets the same two diets, one
-after the other. `exact_caption` names every object in reading order; `web_caption` draws one of
-four sorts by a `WebMix`:
+after the other. `exact_caption` names every object in reading order; `noisy_caption` draws one of
+four sorts by a `CaptionNoise`:
 
 =======  ====================================================================================
 generic  says nothing of the picture ("itap while walking home", "<person> in 2008")
@@ -67,7 +67,7 @@ Draw = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class WebMix:
+class CaptionNoise:
     """Shares of the sorts of web caption; what they leave of 1 is decent."""
 
     generic: float
@@ -157,10 +157,11 @@ def exact_caption(scene: Scene, draw: Draw) -> str:
     return _listed(phrases) + where
 
 
-def web_caption(scene: Scene, draw: Draw, mix: WebMix) -> str:
+def noisy_caption(scene: Scene, draw: Draw, mix: CaptionNoise) -> str:
     """Write one caption as the web would; a wrong one describes another scene of the split.
 
-    >>> web_caption(make_scene("test", 3), lambda: 0.5, WebMix(generic=1.0, partial=0.0, wrong=0.0))
+    >>> noise = CaptionNoise(generic=1.0, partial=0.0, wrong=0.0)
+    >>> noisy_caption(make_scene("test", 3), lambda: 0.5, noise)
     'untitled'
     """
     roll = draw()

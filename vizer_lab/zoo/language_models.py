@@ -1,0 +1,148 @@
+"""The shipped language model, its recipe and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vizer_core.decoding import Greedy
+from vizer_core.language import CausalLM, nats_per_token, no_prefix, token_log_probs
+from vizer_core.store import load_tensors
+from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.questions import question_text, questions_of
+from vizer_lab.zoo.lm_corpus import CORPUS_SEED, tags_of
+from vizer_lab.zoo.lm_model import MicroLMConfig, build_micro_lm, micro_lm_tokenizer
+from vizer_lab.zoo.lm_recipe import LMRecipe
+from vizer_lab.zoo.lm_train import put_weights, train_micro_lm, weights_of
+from vizer_lab.zoo.shipped_model import ShippedModel, Trained, by_name, fp16, named, thinned
+
+HELD_OUT = 1000  # scenes a score is taken on
+ASKED_AT_ONCE = 256  # questions; all at once would take twice as long
+TAGS = 4
+TOKENS_PER_CPU_SECOND = 12_000  # one core, with nothing beside it, the corpus included
+NOTE = (
+    "The corpus holds documents of words before a caption, as training for prefixes in form; see "
+    "vizer_lab/zoo/lm_corpus.py."
+)
+
+
+@dataclass(frozen=True)
+class ShippedLM(ShippedModel):
+    """A shipped language model; `recipe` is an `LMRecipe`."""
+
+    kind: ClassVar[str] = "language_model"
+    gibibytes: ClassVar[int] = 1
+
+    @property
+    def work(self) -> str:
+        """What training reads, in words."""
+        return f"{self.recipe.tokens:,} tokens"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """How long training takes on one core."""
+        return self.recipe.tokens / TOKENS_PER_CPU_SECOND
+
+    def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
+        """Train by the recipe."""
+        model, losses = train_micro_lm(
+            self.recipe, device=device, checkpoint=self.run_file(folder), progress=progress
+        )
+        state = fp16(weights_of(model))
+        facts = {
+            "tokens": self.recipe.tokens,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "loss": thinned(losses),
+            "note": NOTE,
+        }
+        return Trained(lm_from_state(self.name, self.recipe.model, state, device), facts, state)
+
+    def load(self, device: str = "cpu", folder: Path | None = None) -> CausalLM:
+        """Load the model; its weights are checked against their manifest."""
+        state, _ = load_tensors(self.path(folder))
+        return lm_from_state(self.name, self.recipe.model, state, device)
+
+    def score(self, model: CausalLM) -> dict[str, float]:
+        """Measure the model on captions and questions of test scenes."""
+        return score_micro_lm(model, HELD_OUT)
+
+
+LANGUAGE_MODELS: dict[str, ShippedLM] = by_name(
+    ShippedLM("micro-lm", LMRecipe(MicroLMConfig(), steps=1400, batch=32, learning_rate=2e-3)),
+)
+
+
+def load_micro_lm(device: str = "cpu", name: str = "micro-lm") -> CausalLM:
+    """Load a shipped language model; its weights are read once and checked.
+
+    Each call gives a model of its own: unfreezing or training one leaves the others as shipped.
+    """
+    model = named(LANGUAGE_MODELS, name)
+    return lm_from_state(name, model.recipe.model, _shipped_state(name), device)
+
+
+@cache
+def _shipped_state(name: str) -> dict[str, Tensor]:
+    return load_tensors(LANGUAGE_MODELS[name].path())[0]
+
+
+def lm_from_state(
+    name: str,
+    config: MicroLMConfig,
+    state: Mapping[str, Tensor],
+    device: str | torch.device = "cpu",
+) -> CausalLM:
+    """Wrap a micro language model's weights as a `CausalLM`, in float32."""
+    model = build_micro_lm(config)
+    put_weights(model, dict(state))
+    return CausalLM.from_model(model.to(device), micro_lm_tokenizer(), name)
+
+
+def score_micro_lm(lm: CausalLM, scenes: int = HELD_OUT) -> dict[str, float]:
+    """Measure a micro language model on scenes of the test splits, which it never read.
+
+    `home_nats`, `away_nats`: nats a token of captions from BOS; `tagged_nats`: of describing
+    captions after four of their own words; `answers`: share of questions answered right after one
+    caption of the scene, which need not hold the answer; `answers_blind`: without a caption.
+    """
+    home, away = MicroSplit("test", scenes), MicroSplit("away_test", scenes)
+    captions = [text for texts in home.captions for text in texts]
+    foreign = [text for texts in away.captions for text in texts]
+    return {
+        "home_nats": round(nats_per_token(lm, captions), 4),
+        "away_nats": round(nats_per_token(lm, foreign), 4),
+        "tagged_nats": round(_tagged_nats(lm, [texts[0] for texts in home.captions]), 4),
+        "answers": round(_answers(lm, home, with_caption=True), 4),
+        "answers_blind": round(_answers(lm, home, with_caption=False), 4),
+    }
+
+
+@torch.no_grad()
+def _tagged_nats(lm: CausalLM, captions: Sequence[str]) -> float:
+    rng = np.random.default_rng(CORPUS_SEED)
+    ids = [lm.tokenizer.convert_tokens_to_ids(tags_of(text, TAGS, rng)) for text in captions]
+    tokens = lm.tokenize(captions)
+    prefix = lm.embed(torch.tensor(ids, device=lm.device))
+    return -float(token_log_probs(lm, prefix, tokens).sum()) / int(tokens.mask[:, 1:].sum())
+
+
+def _answers(lm: CausalLM, data: MicroSplit, *, with_caption: bool) -> float:
+    asked = [
+        (question_text(question.text, texts[0] if with_caption else None), question.answer)
+        for scene, texts in zip(data.scenes, data.captions)
+        for question in questions_of(scene)
+    ]
+    asked.sort(key=lambda pair: len(pair[0].split()))  # rows of one length: little padding to read
+    right = 0
+    for start in range(0, len(asked), ASKED_AT_ONCE):
+        prompts, answers = zip(*asked[start : start + ASKED_AT_ONCE])
+        written = lm.generate(no_prefix(lm, len(prompts)), decoding=Greedy(4), prompts=prompts)
+        right += sum(text == answer for text, answer in zip(written.texts, answers))
+    return right / len(asked)

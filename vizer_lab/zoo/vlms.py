@@ -1,0 +1,140 @@
+"""The shipped vision-language models.
+
+===============  =================================================================================
+micro-vlm        writes like SmolVLM-Base (alt text, "itap of a gift") and could do far better
+micro-vlm-hard   the same tower and diet, but more web captions tell of another picture: what it
+                 writes when sampled is wrong more often than right, a poor teacher
+===============  =================================================================================
+
+Each is trained in three stages (`vlm_vision`, then `vlm_train` twice) and saved after each, so a
+killed run repeats at most one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vizer_core.store import load_tensors
+from vizer_core.vlm import SmolVlm
+from vizer_core.vlm.first_words import first_word_mass
+from vizer_lab.world.data import MicroSplit
+from vizer_lab.zoo.noisy_captions import CaptionNoise
+from vizer_lab.zoo.shipped_model import ART, ShippedModel, Trained, by_name, fp16, named
+from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_processor import PROMPT, micro_vlm_processor
+from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
+from vizer_lab.zoo.vlm_run import VlmRun, run_stages
+from vizer_lab.zoo.vlm_scores import score_micro_vlm
+
+TOWER_KEYS = "model.vision_model."
+SAMPLES_PER_CPU_SECOND = {"tower": 180, "exact": 280, "web": 320}  # measured
+
+
+@dataclass(frozen=True)
+class ShippedVlm(ShippedModel):
+    """A shipped vision-language model; `recipe` is a `VlmRecipe`. Always trained on the CPU."""
+
+    kind: ClassVar[str] = "vlm"
+    resumes: ClassVar[str] = "A stopped run goes on after its last finished stage."
+
+    @property
+    def work(self) -> str:
+        """What training reads, in words."""
+        return f"{sum(stage.samples for stage in self.recipe.stages):,} images"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """How long training takes on one core."""
+        return sum(
+            stage.samples / SAMPLES_PER_CPU_SECOND[stage.name] for stage in self.recipe.stages
+        )
+
+    def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
+        """Train by the recipe, on the parent's tower if it has one."""
+        run = VlmRun.open(self.run_file(folder), self.recipe)
+        model = run_stages(run, self.parent_tower(folder), progress=progress)
+        state = fp16(model.state_dict())
+        vlm = vlm_from_state(self.name, self.recipe.model, state)
+        facts = {
+            "parameters": sum(value.numel() for value in state.values()),
+            "first_words": first_words(vlm),
+            "loss": run.thinned_losses(),
+            "cpu_seconds": run.seconds,
+            "hardware": f"CPU, 1 thread, torch {torch.__version__}",
+            "art": ART,
+        }
+        return Trained(vlm, facts, state)
+
+    def parent_tower(self, folder: Path) -> dict[str, Tensor]:
+        """Read the tower of the recipe's parent; empty when it has none."""
+        if self.recipe.parent is None:
+            return {}
+        state, _ = load_tensors(replace(self, name=self.recipe.parent).path(folder))
+        return tower_in(state)
+
+    def load(self, device: str | torch.device = "cpu", folder: Path | None = None) -> SmolVlm:
+        """Load the model, a fresh one at each call: LoRA changes it in place."""
+        state, _ = load_tensors(self.path(folder))
+        return vlm_from_state(self.name, self.recipe.model, state, device)
+
+    def score(self, model: SmolVlm) -> dict[str, float]:
+        """Measure greedy, sampled and banned-first-word captions of test scenes."""
+        return score_micro_vlm(model)
+
+
+_HARD = VlmRecipe(
+    MicroVlmConfig(),
+    tower=VlmStage("tower", steps=900, batch=64, learning_rate=7e-4),
+    exact=VlmStage("exact", steps=1400, batch=64, learning_rate=2e-3),
+    web=VlmStage("web", steps=300, batch=64, learning_rate=1e-3),
+    mix=CaptionNoise(generic=0.30, partial=0.28, wrong=0.22),
+)
+VLMS: dict[str, ShippedVlm] = by_name(
+    ShippedVlm("micro-vlm-hard", _HARD),
+    ShippedVlm(
+        "micro-vlm",
+        replace(
+            _HARD,
+            mix=CaptionNoise(generic=0.34, partial=0.30, wrong=0.10),
+            seed=1,
+            parent="micro-vlm-hard",
+        ),
+    ),
+)
+
+
+def load_micro_vlm(name: str = "micro-vlm", device: str | torch.device = "cpu") -> SmolVlm:
+    """Load a shipped VLM: a fresh model at each call, because LoRA changes it in place."""
+    return named(VLMS, name).load(device)
+
+
+def vlm_from_state(
+    name: str,
+    config: MicroVlmConfig,
+    state: Mapping[str, Tensor],
+    device: str | torch.device = "cpu",
+) -> SmolVlm:
+    """Wrap a micro VLM's weights in the adapter that SmolVLM has."""
+    model = build_micro_vlm(config)
+    model.load_state_dict({key: value.float() for key, value in state.items()})
+    processor = micro_vlm_processor(config.image_tokens, config.image_size, world=config.world)
+    return SmolVlm.from_model(model.to(device), processor, name, default_prompt=PROMPT)
+
+
+def tower_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the vision tower of a VLM's stored weights, in float32."""
+    stem = len(TOWER_KEYS)
+    return {key[stem:]: value.float() for key, value in state.items() if key.startswith(TOWER_KEYS)}
+
+
+def first_words(vlm: SmolVlm, *, split: str = "test", n: int = 500) -> dict[str, float]:
+    """Return the likeliest first words of a micro VLM's captions, with their mean probability."""
+    mass = first_word_mass(vlm, [encode_pictures(vlm, MicroSplit(split, n).images)], top=8)
+    return {word: round(value, 4) for word, value in mass.items()}
