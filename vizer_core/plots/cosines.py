@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vizer_core.gap.closer import CloserFraction
 from vizer_core.gap.regions import CosineRow
+from vizer_core.plots.estimates import draw_estimate
 from vizer_core.plots.style import (
     COLOURS,
     MARKERS,
@@ -77,12 +78,10 @@ def draw_cosine_table(rows: Sequence[CosineRow]) -> Figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.2, 1))
         for place, row in enumerate(rows):
             role = role_of(row.system)
-            look = {"color": COLOURS[role], "marker": MARKERS[role], "markersize": 6}
             left.plot([row.minimum, row.maximum], [place] * 2, color=COLOURS[role], linewidth=1)
             left.plot([row.minimum, row.maximum], [place] * 2, "|", color=COLOURS[role])
-            left.plot(row.mean.estimate, place, **look)
-            right.plot([row.gain.low, row.gain.high], [place] * 2, color=COLOURS[role])
-            right.plot(row.gain.estimate, place, **look)
+            left.plot(row.mean.estimate, place, MARKERS[role], color=COLOURS[role], markersize=6)
+            draw_estimate(right, row.gain, place, role, wide=1.8)
         left.set_yticks(range(len(rows)), [row.system for row in rows])
         left.invert_yaxis()
         left.set_xlabel("pair cosine: mean, minimum, maximum")
@@ -110,16 +109,8 @@ def draw_closer_fraction(found: CloserFraction) -> Figure:
         figure = new_figure(6.8, 2.9)
         axes = figure.add_subplot()
         for place, (_, interval, role) in enumerate(entries):
-            axes.plot([interval.low, interval.high], [place] * 2, color=COLOURS[role], linewidth=3)
-            axes.plot(interval.estimate, place, MARKERS[role], color=COLOURS[role], markersize=7)
-            axes.annotate(
-                f"{interval.estimate:.3f}",
-                (interval.estimate, place),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
+            number = f"{interval.estimate:.3f}"
+            draw_estimate(axes, interval, place, role, number=number, markersize=7)
         for place, (_, value) in enumerate(points, start=len(entries)):
             axes.plot(value, place, "D", color=COLOURS["control"], mfc="white", markersize=6)
         names = [name for name, _, _ in entries] + [name for name, _ in points]

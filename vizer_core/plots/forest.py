@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vizer_core.metrics.stats import Interval
+from vizer_core.plots.estimates import draw_estimate, draw_estimate_curve
 from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
 
-LINES = {"image": "-", "region": "-", "text": "--", "control": ":"}
 Panel = Mapping[str, Interval]
 
 
@@ -44,12 +43,14 @@ def draw_forest(
     if mark is not None and mark not in rows:
         raise ValueError(f"no row {mark!r} to mark: wanted one of {', '.join(rows)}")
     with figure_style():
-        figure = new_figure(2.0 + 2.7 * len(panels), 1.2 + 0.3 * len(rows))
+        names = max(2.0, 0.4 + 0.085 * max(map(len, rows)))  # inches that the longest name takes
+        figure = new_figure(names + 2.7 * len(panels), 1.2 + 0.3 * len(rows))
         for axes, (label, found) in zip(
             figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()
         ):
             for place, name in enumerate(rows):
-                _draw_estimate(axes, found.get(name), place, roles[name])
+                if name in found:
+                    draw_estimate(axes, found[name], place, roles[name])
             if mark is not None and mark in found:
                 axes.axvline(found[mark].estimate, color=COLOURS["control"], linestyle=":")
             axes.set_yticks(range(len(rows)), rows)
@@ -71,12 +72,6 @@ def _rows(panels: Mapping[str, Panel], roles: Mapping[str, str]) -> list[str]:
     if strange:
         raise ValueError(f"roles are {strange}: wanted one of {', '.join(MARKERS)} for each row")
     return rows
-
-
-def _draw_estimate(axes: Axes, value: Interval | None, place: int, role: str) -> None:
-    if value is not None:
-        axes.plot([value.low, value.high], [place] * 2, color=COLOURS[role], linewidth=3, alpha=0.6)
-        axes.plot(value.estimate, place, MARKERS[role], color=COLOURS[role], markersize=6)
 
 
 def _key(role: str, words: str) -> Line2D:
@@ -105,7 +100,8 @@ def draw_sweep(
         if log:
             axes.set_xscale("log")
         for turn, (name, points) in enumerate(curves.items()):
-            _draw_curve(axes, name, points, roles[name], log=log, turn=turn)
+            apart = {(x * 1.03**turn if log else x + 0.3 * turn): y for x, y in points.items()}
+            draw_estimate_curve(axes, name, apart, roles[name])
         at = sorted({x for points in curves.values() for x in points})
         axes.set_xticks(at, [f"{x:g}" for x in at])
         axes.minorticks_off()
@@ -118,20 +114,3 @@ def draw_sweep(
         if len(curves) > 1 or level is not None:
             axes.legend()
     return figure
-
-
-def _draw_curve(
-    axes: Axes, name: str, points: Mapping[float, Interval], role: str, *, log: bool, turn: int
-) -> None:
-    places = [x * 1.03**turn if log else x + 0.3 * turn for x in sorted(points)]
-    values = [points[x] for x in sorted(points)]
-    for place, value in zip(places, values):
-        axes.plot([place] * 2, [value.low, value.high], color=COLOURS[role], alpha=0.6)
-    axes.plot(
-        places,
-        [value.estimate for value in values],
-        MARKERS[role],
-        linestyle=LINES[role],
-        color=COLOURS[role],
-        label=name,
-    )

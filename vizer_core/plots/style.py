@@ -25,7 +25,14 @@ COLOURS = {
     "accent": "#CC79A7",  # purple
     "ink": "#222222",
 }
-MARKERS = {"image": "o", "region": "s", "text": "^", "control": "D"}
+MARKERS = {
+    "image": "o",
+    "region": "s",
+    "text": "^",
+    "control": "D",
+    "accent": "v",
+    "ink": "*",
+}
 
 RC = {
     "figure.facecolor": "white",

@@ -20,7 +20,9 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from vizer_core.metrics.stats import Interval
+from vizer_core.plots.estimates import draw_estimate
 from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_lab.figures.intervals import require_roles
 
 ROUNDING = 1e-12  # what is left of a table without a pair part
 DEAF = 0.5  # separation of a score that does not hear the words
@@ -82,8 +84,7 @@ def draw_foretelling(
     """
     if not runs or not any(run.ends for run in runs):
         raise ValueError("got no runs with an end: wanted at least one Foretold with `ends`")
-    if strange := sorted({run.score for run in runs if roles.get(run.score) not in COLOURS}):
-        raise ValueError(f"no role for {strange}: wanted one of {', '.join(COLOURS)} each")
+    require_roles([run.score for run in runs], roles)
     ends = list(dict.fromkeys(end for run in runs for end in run.ends))
     bases = list(dict.fromkeys(run.base for run in runs))
     signs = dict(zip(bases, SIGNS * (1 + len(bases) // len(SIGNS))))
@@ -107,14 +108,20 @@ def _draw_end(
     axes.axhline(0, color=COLOURS["ink"], linewidth=1)
     axes.axvline(DEAF, color=COLOURS["control"], linestyle="--", linewidth=1.2)
     axes.annotate(
-        "deaf", (DEAF, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),
-        textcoords="offset points", va="top", fontsize=9, color=COLOURS["control"],
-    )  # fmt: skip
+        "deaf",
+        (DEAF, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(3, -2),
+        textcoords="offset points",
+        va="top",
+        fontsize=9,
+        color=COLOURS["control"],
+    )
     for run in runs:
-        value, colour = run.ends[end], COLOURS[roles[run.score]]
-        axes.vlines(run.separation, value.low, value.high, color=colour, linewidth=1.6, alpha=0.7)
-        axes.plot(run.separation, value.mean, signs[run.base], color=colour, markersize=7,
-                  markeredgecolor="white", markeredgewidth=0.6, linestyle="")  # fmt: skip
+        look = {"marker": signs[run.base], "markersize": 7}
+        look |= {"markeredgecolor": "white", "markeredgewidth": 0.6}
+        where = (run.ends[end], run.separation, roles[run.score])
+        draw_estimate(axes, *where, upright=True, wide=1.6, **look)
     axes.set_title(end)
     axes.set_xlabel("separation before training")
 

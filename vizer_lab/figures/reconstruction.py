@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
+from vizer_core.plots.estimates import draw_estimate_curve
 from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
 from vizer_core.plots.training import running_mean
 from vizer_core.textonly.noise import GaussianNoise
@@ -112,30 +112,13 @@ def draw_trade_off(
             figure.subplots(1, len(panels), squeeze=False)[0], panels.items()
         ):
             for turn, (name, points) in enumerate(curves.items()):
-                _draw_reading(axes, name, points, roles[name], turn)
+                apart = {angle + 0.7 * turn: value for angle, value in points.items()}
+                role = roles[name]
+                look = {"linestyle": LINES[role], "markersize": 5}
+                draw_estimate_curve(axes, name, apart, role, **look)
             axes.axvline(mark, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.set_ylim(bottom=0)
             axes.set_title(metric)
             axes.set_xlabel("angle of the noise, degrees")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(roles))
     return figure
-
-
-def _draw_reading(
-    axes: Axes, name: str, points: Mapping[float, Interval], role: str, turn: int
-) -> None:
-    """Draw a curve with its bars, a little to the right of the curve before it."""
-    angles = sorted(points)
-    places = [angle + 0.7 * turn for angle in angles]
-    for place, angle in zip(places, angles):
-        low, high = points[angle].low, points[angle].high
-        axes.plot([place] * 2, [low, high], color=COLOURS[role], alpha=0.6)
-    axes.plot(
-        places,
-        [points[angle].estimate for angle in angles],
-        MARKERS[role],
-        linestyle=LINES[role],
-        color=COLOURS[role],
-        label=name,
-        markersize=5,
-    )

@@ -16,6 +16,7 @@ from torch import Tensor
 from vizer_core.plots.style import COLOURS, figure_style, new_figure
 
 CAPTION_WIDTH = 30
+QUOTE_WIDTH = 26  # characters in a line under an image that stands beside a figure
 
 
 def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figure:
@@ -61,8 +62,15 @@ def draw_patch_maps(
     return figure
 
 
-def _show(axes: Axes, image: Image.Image) -> None:
-    axes.imshow(np.asarray(image), interpolation="nearest")
+def show_quoted(axes: Axes, image: Image.Image, caption: str) -> None:
+    """Show an image without ticks and frame, its caption below it in quotes."""
+    _show(axes, image, "nearest" if image.width < 100 else None)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(textwrap.fill(f"“{caption}”", QUOTE_WIDTH))
+
+
+def _show(axes: Axes, image: Image.Image, interpolation: str | None = "nearest") -> None:
+    axes.imshow(np.asarray(image), interpolation=interpolation)
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,29 +17,19 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from vizer_core.plots.estimates import Estimate, draw_estimate, draw_interval
 from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_lab.figures.intervals import require_roles
 
-
-@runtime_checkable
-class Measured(Protocol):
-    """A mean with its interval."""
-
-    @property
-    def mean(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-
-
-Point = tuple[Measured, Measured]  # recall, precision
+Point = tuple[Estimate, Estimate]  # recall, precision
 Curve = Mapping[str, Point]  # how it was decoded -> point, the warmest first
-SIGNS = MARKERS | {"accent": "v", "ink": "*"}
 COLUMNS = 3
 PALE = (1.0, 0.4, 0.0)  # how much of its colour a point's face keeps, the warmest first
 
 
-def draw_frontier(panels: Mapping[str, Mapping[str, Curve]], *, roles: Mapping[str, str]) -> Figure:
+def draw_precision_recall(
+    panels: Mapping[str, Mapping[str, Curve]], *, roles: Mapping[str, str]
+) -> Figure:
     """Draw one panel a base, one curve a system, one point a way of decoding, with intervals.
 
     Faces pale as captions are drawn cooler. Thin lines join points of equal F1.
@@ -61,7 +50,7 @@ def draw_frontier(panels: Mapping[str, Mapping[str, Curve]], *, roles: Mapping[s
         for axes in cells[::columns]:
             axes.set_ylabel("precision of objects")
         names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-        keys = [_key(COLOURS[roles[name]], SIGNS[roles[name]], 1.0, name) for name in names]
+        keys = [_key(COLOURS[roles[name]], MARKERS[roles[name]], 1.0, name) for name in names]
         keys += [_key(COLOURS["ink"], "o", _face(ways, way), way) for way in ways]
         figure.legend(handles=keys, loc="outside upper left", ncols=4 if columns > 1 else 2)
     return figure
@@ -72,16 +61,15 @@ def _draw_panel(
 ) -> None:
     _draw_equal_f1(axes)
     for name, curve in curves.items():
-        colour, sign = COLOURS[roles[name]], SIGNS[roles[name]]
+        colour, sign = COLOURS[roles[name]], MARKERS[roles[name]]
         points = list(curve.values())
-        axes.plot([r.mean for r, _ in points], [p.mean for _, p in points], color=colour,
-                  linewidth=1.2, alpha=0.7)  # fmt: skip
+        recall, precision = [r.mean for r, _ in points], [p.mean for _, p in points]
+        axes.plot(recall, precision, color=colour, linewidth=1.2, alpha=0.7)
         for way, (r, p) in curve.items():
-            axes.plot([r.low, r.high], [p.mean] * 2, color=colour, linewidth=1)
-            axes.plot([r.mean] * 2, [p.low, p.high], color=colour, linewidth=1)
-            face = _mix(colour, _face(ways, way))
-            axes.plot(r.mean, p.mean, sign, color=colour, markerfacecolor=face,
-                      markersize=10 if sign == "*" else 6)  # fmt: skip
+            draw_interval(axes, p, r.mean, roles[name], upright=True, wide=1)
+            look = {"markerfacecolor": _mix(colour, _face(ways, way))}
+            look |= {"markersize": 10 if sign == "*" else 6}
+            draw_estimate(axes, r, p.mean, roles[name], wide=1, **look)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
 
@@ -91,8 +79,8 @@ def _draw_equal_f1(axes: Axes) -> None:
         recall = np.linspace(f1 / 2 + 1e-3, 1, 200)
         precision = f1 * recall / (2 * recall - f1)
         axes.plot(recall[precision <= 1], precision[precision <= 1], color="#D5D5D5", linewidth=0.8)
-        axes.text(0.99, f1 / (2 - f1), f"F1 {f1:.1f}", color=COLOURS["control"], fontsize=9,
-                  ha="right", va="bottom")  # fmt: skip
+        right = {"ha": "right", "va": "bottom", "fontsize": 9, "color": COLOURS["control"]}
+        axes.text(0.99, f1 / (2 - f1), f"F1 {f1:.1f}", **right)
     axes.grid(visible=False)
 
 
@@ -105,8 +93,8 @@ def _mix(colour: str, share: float) -> tuple[float, ...]:
 
 
 def _key(colour: str, sign: str, face: float, label: str) -> Line2D:
-    return Line2D([], [], color=colour, marker=sign, linestyle="", label=label,
-                  markerfacecolor=_mix(colour, face))  # fmt: skip
+    look = {"markerfacecolor": _mix(colour, face), "linestyle": ""}
+    return Line2D([], [], color=colour, marker=sign, label=label, **look)
 
 
 def _require(
@@ -116,7 +104,6 @@ def _require(
     curves = {name: curve for found in panels.values() for name, curve in found.items()}
     if not curves or not all(c for found in panels.values() for c in found.values()):
         raise ValueError("got no points, wanted {base: {system: {way: (recall, precision)}}}")
-    if wrong := [name for name in curves if roles.get(name) not in SIGNS]:
-        raise ValueError(f"no role for {wrong}: wanted one of {', '.join(SIGNS)} each")
+    require_roles(curves, roles)
     every = [tuple(c) for found in panels.values() for c in found.values()]
     return tuple(dict.fromkeys(way for ways in sorted(every, key=len)[::-1] for way in ways))

@@ -1,11 +1,10 @@
-"""Figures of the gap's entries: those of one pair, and what pooling hides (MacCap section 3.2).
+"""The gap dimension by dimension: of one pair, and what pooling hides (MacCap section 3.2).
 
 symbol -> name: entries of t_i - x_i -> `gap`; Avg over i of each entry -> `dimension_means`.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from vizer_core.gap.histogram import GapHistogram
 from vizer_core.plots.style import COLOURS, figure_style, new_figure, role_of
+from vizer_lab.figures.scenes import show_quoted
 
-CAPTION_WIDTH = 26  # characters in a line under an image
 COARSE_BINS = 60  # bins shown over the frame
 FRAME = 4.0  # standard deviations on each side
 
@@ -29,7 +28,7 @@ def draw_pair_gap(image: Image.Image, caption: str, gap: Float[Tensor, " d"]) ->
     with figure_style():
         figure = new_figure(7.2, 2.7)
         left, right = figure.subplots(1, 2, width_ratios=(1, 2.4))
-        draw_image(left, image, caption)
+        show_quoted(left, image, caption)
         colours = np.where(values >= 0, COLOURS["text"], COLOURS["image"])
         right.bar(np.arange(len(values)), values, width=1.0, color=colours, linewidth=0)
         right.axhline(0, color=COLOURS["ink"], linewidth=0.8)
@@ -39,15 +38,6 @@ def draw_pair_gap(image: Image.Image, caption: str, gap: Float[Tensor, " d"]) ->
         right.grid(axis="x", visible=False)
         right.margins(x=0.01)
     return figure
-
-
-def draw_image(axes: Axes, image: Image.Image, caption: str) -> None:
-    """Show an image without ticks, its caption below it in quotes."""
-    axes.imshow(np.asarray(image), interpolation="nearest" if image.width < 100 else None)
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel("\n".join(textwrap.wrap(f"“{caption}”", CAPTION_WIDTH)))
 
 
 def draw_same_pool(histograms: Mapping[str, GapHistogram]) -> Figure:

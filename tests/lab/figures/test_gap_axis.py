@@ -1,4 +1,4 @@
-"""Figures of estimates: the drawn values are the given ones, empty input is refused."""
+"""Figures of the gap: the drawn values are the given ones, empty input is refused."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ import pytest
 import torch
 
 from vizer_core.gap import Interval
-from vizer_core.plots.style import COLOURS
 from vizer_core.shapes import unit_norm
-from vizer_lab.figures.rates import (
-    draw_gap_axis,
-    draw_intervals,
-    draw_scale_curve,
-)
+from vizer_lab.figures.gap_axis import draw_gap_axis, draw_scale_curve
 
 
 def point(scale: float, gap: float, *, held: bool = True) -> dict:
     value = Interval(gap, gap - 0.01, gap + 0.01)
     return {"scale": scale, "gap_norm": value, "r1": Interval(0.5, 0.4, 0.6), "held": held}
-
-
-def test_each_system_is_a_row_with_its_interval_and_controls_are_grey():
-    rows = {"patches": Interval(0.5, 0.4, 0.6), "patches, another image": Interval(0.2, 0.1, 0.3)}
-    figure = draw_intervals(rows, label="share", chance=0.2)
-    lines = figure.axes[0].get_lines()
-    assert list(lines[0].get_xdata()) == [0.4, 0.6] and lines[1].get_xdata()[0] == 0.5
-    assert lines[2].get_color() == COLOURS["control"]
-    assert "0.20" in figure.axes[0].get_title(loc="left")
 
 
 def test_clouds_apart_do_not_share_a_bin_and_lie_around_zero():
@@ -51,7 +37,6 @@ def test_scales_are_sorted_and_a_learned_one_is_hollow():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: draw_intervals({}, label="x"), "got no intervals"),
         (lambda: draw_gap_axis({}), "got no features"),
         (lambda: draw_scale_curve([point(5, 0.1)]), "got 1 points, wanted at least two"),
     ],

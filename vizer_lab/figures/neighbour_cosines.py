@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from vizer_core.plots.style import COLOURS, figure_style, new_figure
-from vizer_lab.figures.entries import draw_image
+from vizer_lab.figures.scenes import show_quoted
 
 BINS = 40
 
 
-def draw_company(
+def draw_neighbour_cosines(
     image: Image.Image,
     caption: str,
     *,
@@ -36,7 +36,7 @@ def draw_company(
     with figure_style():
         figure = new_figure(7.6, 3.3)
         left, right = figure.subplots(1, 2, width_ratios=(1, 2.4))
-        draw_image(left, image, caption)
+        show_quoted(left, image, caption)
         for name, (values, colour, line) in series.items():
             share = np.histogram(values, bins=edges)[0] / len(values)
             label = f"{name} (n = {len(values):,})"

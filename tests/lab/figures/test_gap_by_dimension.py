@@ -9,8 +9,8 @@ from vizer_core.gap import GapHistogram
 from vizer_core.gap.pooling import scramble_dimensions
 from vizer_core.plots import png_bytes
 from vizer_core.runtime import seeded
-from vizer_lab.figures.company import draw_company
-from vizer_lab.figures.entries import draw_pair_gap, draw_same_pool
+from vizer_lab.figures.gap_by_dimension import draw_pair_gap, draw_same_pool
+from vizer_lab.figures.neighbour_cosines import draw_neighbour_cosines
 from vizer_lab.world.planted import plant_gap
 
 IMAGE = Image.new("RGB", (56, 56), "navy")
@@ -58,9 +58,9 @@ def test_the_pool_is_the_same_and_the_dimensions_are_not(planted):
     assert longer > 3 * shorter
 
 
-def test_company_marks_the_own_caption(planted):
+def test_neighbours_are_told_from_the_own_caption(planted):
     image, text = planted.image_features, planted.text_features
-    figure = draw_company(
+    figure = draw_neighbour_cosines(
         IMAGE, "a crown", own=0.62, to_images=image[1:] @ image[0], to_texts=text[1:] @ image[0]
     )
     words = readable(figure)

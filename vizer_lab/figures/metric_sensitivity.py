@@ -1,4 +1,4 @@
-"""Figures of metrics on trial: how each metric reacts to each edit, and how it ranks captions."""
+"""Figures of metric sensitivity: what each metric does to each edit, and how it ranks captions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.estimates import draw_estimate
+from vizer_core.plots.style import COLOURS, figure_style, new_figure
 
-MAP = "RdBu"  # red: falls, white: no reaction, blue: rises; apart for colour-blind eyes
+MAP = "RdBu"  # red: falls, white: no change, blue: rises; apart for colour-blind eyes
 METRIC_LABELS = {
     "bleu1": "BLEU-1",
     "bleu4": "BLEU-4",
@@ -42,10 +43,10 @@ def _words(value: Interval | None) -> tuple[str, str]:
     return text, "white" if abs(value.mean) > 0.7 else COLOURS["ink"]
 
 
-def draw_reactions(
+def draw_sensitivity(
     shares: Mapping[tuple[str, str], Interval], *, groups: Groups, metrics: Sequence[str]
 ) -> Figure:
-    """Draw a table of reactions, edits by metrics, grouped rows with a rule between the groups.
+    """Draw a table of changes, edits by metrics, grouped rows with a rule between the groups.
 
     A cell is the change as a share of the fall to another image's caption; brackets mean that its
     95% interval holds zero, and a dash that there is no number.
@@ -98,8 +99,7 @@ def draw_agreement(
                 value = found[metric]
                 role = "text" if metric in references else "image"
                 role = "control" if metric == "length" else role
-                axes.plot([value.low, value.high], [place] * 2, color=COLOURS[role], linewidth=3)
-                axes.plot(value.mean, place, MARKERS[role], color=COLOURS[role], markersize=6)
+                draw_estimate(axes, value, place, role)
             axes.set_title(level)
             axes.set_yticks(range(len(order)), [_label(metric) for metric in order])
         panels[-1].set_xlabel("Kendall's tau with the truth")

@@ -1,4 +1,4 @@
-"""Figures of metrics on trial: the cells and dots are the given numbers, empty input is refused."""
+"""Metric sensitivity: the cells and dots are the given numbers, empty input is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.style import COLOURS, png_bytes
-from vizer_lab.figures.reactions import draw_agreement, draw_reactions
+from vizer_lab.figures.metric_sensitivity import draw_agreement, draw_sensitivity
 
 SHARES = {
     ("paraphrase", "cider"): Interval(-0.12, -0.2, -0.05, 9),
@@ -17,7 +17,7 @@ SHARES = {
 
 
 def test_cells_hold_the_numbers_brackets_mark_zero_and_a_dash_nothing():
-    figure = draw_reactions(
+    figure = draw_sensitivity(
         SHARES,
         groups={"no fault": ["paraphrase"], "wrong": ["wrong_count"]},
         metrics=["cider", "clipscore"],
@@ -33,23 +33,31 @@ def test_cells_hold_the_numbers_brackets_mark_zero_and_a_dash_nothing():
 
 
 def test_dots_are_sorted_by_the_first_level_and_coloured_by_what_they_read():
-    one = {"cider": Interval(0.6, 0.5, 0.7, 9), "clipscore": Interval(0.4, 0.3, 0.5, 9),
-           "length": Interval(-0.2, -0.3, -0.1, 9)}  # fmt: skip
+    one = {
+        "cider": Interval(0.6, 0.5, 0.7, 9),
+        "clipscore": Interval(0.4, 0.3, 0.5, 9),
+        "length": Interval(-0.2, -0.3, -0.1, 9),
+    }
     figure = draw_agreement({"caption": one, "system": one}, references=["cider"])
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["length", "CLIPScore", "CIDEr"]
     lines = figure.axes[1].get_lines()
     assert list(lines[4].get_xdata()) == [0.5, 0.7] and lines[5].get_xdata()[0] == 0.6
     assert [lines[i].get_color() for i in (1, 3, 5)] == [
-        COLOURS["control"], COLOURS["image"], COLOURS["text"],
-    ]  # fmt: skip
+        COLOURS["control"],
+        COLOURS["image"],
+        COLOURS["text"],
+    ]
     assert figure.axes[0].get_xlim() == (-0.3, 1)
 
 
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: draw_reactions(SHARES, groups={}, metrics=["cider"]), "got 0 edits and 1 metrics"),
+        (
+            lambda: draw_sensitivity(SHARES, groups={}, metrics=["cider"]),
+            "got 0 edits and 1 metrics",
+        ),
         (lambda: draw_agreement({}), "got no levels"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Figures of estimates: named intervals side by side, and how the gap follows the logit scale."""
+"""Figures of the gap: images and texts along its direction, and its norm by logit scale."""
 
 from __future__ import annotations
 
@@ -12,56 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vizer_core.gap.shift import gap_direction
-from vizer_core.metrics.stats import Interval
-from vizer_core.plots.style import (
-    COLOURS,
-    MARKERS,
-    figure_style,
-    new_figure,
-    role_of,
-)
+from vizer_core.plots.estimates import draw_estimate
+from vizer_core.plots.style import COLOURS, figure_style, new_figure
 
 BINS = 60
-
-
-def draw_intervals(
-    intervals: Mapping[str, Interval],
-    *,
-    label: str,
-    chance: float | None = None,
-    limits: tuple[float, float] | None = None,
-) -> Figure:
-    """Draw one row a system: its estimate and 95% interval; the dashed line is chance.
-
-    A comma or one of `plots.style.role_of`'s words in a name marks a control: grey.
-    """
-    if not intervals:
-        raise ValueError('got no intervals, wanted for instance {"patches": Interval(...)}')
-    with figure_style():
-        figure = new_figure(6.8, 1.3 + 0.4 * len(intervals))
-        axes = figure.add_subplot()
-        for place, (name, value) in enumerate(intervals.items()):
-            role = role_of(name)
-            axes.plot([value.low, value.high], [place] * 2, color=COLOURS[role], linewidth=3)
-            axes.plot(value.estimate, place, MARKERS[role], color=COLOURS[role], markersize=7)
-            axes.annotate(
-                f"{value.estimate:.2f}",
-                (value.estimate, place),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
-        if chance is not None:
-            axes.axvline(chance, color=COLOURS["ink"], linestyle="--", linewidth=1)
-            axes.set_title(f"dashed: chance, {chance:.2f}")
-        axes.set_yticks(range(len(intervals)), list(intervals))
-        axes.invert_yaxis()
-        axes.margins(y=0.16)
-        if limits is not None:
-            axes.set_xlim(*limits)
-        axes.set_xlabel(label)
-    return figure
 
 
 def draw_gap_axis(
@@ -121,9 +75,8 @@ def draw_scale_curve(points: Sequence[Mapping[str, Any]], *, nulls: Sequence[flo
             axes.plot(scales, [v.estimate for v in values], color=COLOURS[role], alpha=0.4)
             for point, value in zip(ordered, values):
                 fill = COLOURS[role] if point["held"] else "white"
-                axes.plot([point["scale"]] * 2, [value.low, value.high], color=COLOURS[role])
-                axes.plot(
-                    point["scale"], value.estimate, MARKERS[role], color=COLOURS[role], mfc=fill
+                draw_estimate(
+                    axes, value, point["scale"], role, upright=True, wide=1.8, markerfacecolor=fill
                 )
             axes.set_ylim(bottom=0)
         for null in nulls:
