@@ -7,7 +7,6 @@
 - `pairs`, `train`, `run_state`, `update`: the training loop and what it stands on
 - `filtering`: S captions an image in one call, the one that CLIP likes best
 - `adaptor_store`: adaptors on disk, bound to their CLIP and language model
-- `readings`: where paper and release differ, and which name here is which
 """
 
 from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder, SingleTokenMLP
