@@ -23,7 +23,7 @@ from torch import Tensor
 from vizer_core.runtime import git_commit
 from vizer_core.store import load_manifest, load_tensors, save_tensors
 from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.first_words import first_word_mass
+from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.sprites import check_art
 from vizer_lab.zoo.lab import CHECK_TOLERANCE, WEIGHTS
@@ -73,7 +73,7 @@ def vlm_from_state(
     model = build_micro_vlm(config)
     model.load_state_dict({key: value.float() for key, value in state.items()})
     processor = micro_vlm_processor(config.image_tokens, config.image_size, world=config.world)
-    return SmolVlm.from_model(model.to(device), processor, name, default_prompt=PROMPT)
+    return SmolVlm(model.to(device), processor, name, default_prompt=PROMPT)
 
 
 def load_micro_vlm(name: str = "micro-vlm", device: str | torch.device = "cpu") -> SmolVlm:
