@@ -130,7 +130,7 @@ def large_bench(images: int) -> Bench:
     model = transformers.Idefics3ForConditionalGeneration(config)
     size, tokens = vision["image_size"], (vision["image_size"] // vision["patch_size"]) ** 2
     processor = micro_vlm_processor(tokens // config.scale_factor**2, size)
-    vlm = SmolVlm.from_model(model, processor, "random-smolvlm-256m")
+    vlm = SmolVlm(model, processor, "random-smolvlm-256m")
     pixels = torch.rand(images, 3, size, size, generator=seeded(0)) * 2 - 1
     return with_lora(vlm, pixels, tokens=16)
 

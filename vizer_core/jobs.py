@@ -22,8 +22,8 @@ from typing import Any
 
 from PIL import Image
 
-from vizer_core.captioners.by_method import WITH_MEMORY
 from vizer_core.captioners.protocol import ImageCaptioner
+from vizer_core.captioners.registry import METHODS
 from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.data.corpus import load_corpus, require_corpus
 from vizer_core.data.image_names import meet_images
@@ -113,7 +113,7 @@ def train_captioner(
     made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest, "seed": seed}
     save_adaptor(file, adaptor, encoder=clip, language_model=lm, made_by=made_by)
     own = method.removesuffix("_same_decoder")
-    memory = texts if own in WITH_MEMORY else "micro-home"
+    memory = texts if METHODS[own].memory else "micro-home"
     return load_captioner(file, clip=clip, lm=lm, memory=memory)
 
 

@@ -165,7 +165,7 @@ def load_captioner(
     """Load a captioner with the CLIP that it reads images through; call it with images.
 
     `name` is what `train_captioner` wrote, a folder or its file; a shipped trained part, such as
-    `micro-maccap`; or a method, such as `clipre` or `zerocap` (`captioners.by_method.METHODS`),
+    `micro-maccap`; or a method, such as `clipre` or `zerocap` (`captioners.registry.METHODS`),
     where `trained` may name its file. Models that are not given are those that the trained part was
     made with, by name; a method without one takes the micro models. `memory` are the
     captions that clipre and decap look into, or a corpus: at most 20,000 of it.
@@ -173,8 +173,8 @@ def load_captioner(
     Raises `FileNotFoundError` if there is nothing of that name, and `ValueError` where a trained
     part was made with other models.
     """
-    from vizer_core.captioners.by_method import METHODS, WITH_MEMORY, Parts, captioner_of
-    from vizer_core.captioners.caption_images import CaptionerWithEncoder
+    from vizer_core.captioners.protocol import CaptionerWithEncoder
+    from vizer_core.captioners.registry import METHODS, Parts, captioner_of
     from vizer_core.data.corpus import load_corpus
 
     method = str(name)
@@ -185,9 +185,9 @@ def load_captioner(
         method = _method_of(trained)
     made_with = _models_of(trained)
     clip = load_clip(made_with[0]) if clip is None else clip
-    lm = load_lm(made_with[1]) if lm is None and method != "clipre" else lm
+    lm = load_lm(made_with[1]) if lm is None and METHODS[method].language_model else lm
     texts: Sequence[str] = ()
-    if method in WITH_MEMORY:
+    if METHODS[method].memory:
         texts = load_corpus(memory, MEMORY).captions if isinstance(memory, str) else memory
     parts = Parts(trained, texts, micro=is_micro(clip))
     return CaptionerWithEncoder(captioner_of(method, clip, lm, parts, style), clip)
@@ -250,7 +250,7 @@ def trained_file(out: str | Path) -> Path:
 
 def _trained_part(name: str | Path) -> Path:
     """Return the file of a trained captioner: a path, or a shipped one's name."""
-    from vizer_core.captioners.by_method import METHODS
+    from vizer_core.captioners.registry import METHODS
 
     if str(name) in shipped_names("captioner") and not Path(name).exists():
         return shipped("captioner", str(name))()
@@ -265,13 +265,13 @@ def _trained_part(name: str | Path) -> Path:
 
 def _method_of(trained: Path) -> str:
     """Return the method whose training made a file; shipped ones say it in their name."""
-    from vizer_core.captioners.by_method import TRAINED
+    from vizer_core.captioners.registry import METHODS
     from vizer_core.store import load_manifest
 
     method = str(load_manifest(trained).get("method", "")).removesuffix("_same_decoder")
     if not method:  # micro-maccap-weak
         method = f"{trained.stem}-".split("-")[1]
-    if method not in TRAINED:
+    if method not in METHODS or not METHODS[method].trainings:
         raise ValueError(
             f"{trained} does not say which method it was trained for: name the method, such as "
             f"load_captioner('maccap', trained={str(trained)!r})"

@@ -17,8 +17,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Features = Float[Tensor, "n d"]
-PatchFeatures = Float[Tensor, "n p d"]
 RegionFeatures = Float[Tensor, "n r d"]
 
 UNIT_NORM_TOLERANCE = 1e-3

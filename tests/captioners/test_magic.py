@@ -9,11 +9,13 @@ import torch
 from tiny_captioners import broken_lm, encoder, states, tiny_lm
 from torch.nn.functional import cosine_similarity, normalize
 
-from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_FLICKR, MagicConfig, magic_search
-from vizer_core.captioners.magic_scores import (
+from vizer_core.captioners.magic import (
+    MAGIC_COCO,
+    MAGIC_FLICKR,
+    MagicConfig,
     degeneration_penalty,
+    magic_search,
     magic_term,
-    simctg_contrast,
 )
 from vizer_core.decoding import Greedy
 from vizer_core.language import no_prefix
@@ -109,37 +111,6 @@ def test_the_images_vote_sums_to_one_and_follows_the_scale():
     torch.testing.assert_close(votes.sum(-1), torch.ones(3))
     assert votes.argmax(-1).equal((texts @ image[..., None]).squeeze(-1).argmax(-1))
     torch.testing.assert_close(magic_term(image, texts, logit_scale=0.0), torch.full((3, 6), 1 / 6))
-
-
-def test_simctgs_contrast_by_hand():
-    states_ = torch.randn(2, 5, 4, generator=seeded(0))
-    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
-    expected = []
-    for row, length in zip(states_, (5, 3)):
-        terms = [
-            max(0.0, 0.5 - 1 + float(cosine_similarity(row[i], row[j], dim=0)))
-            for i in range(length)
-            for j in range(length)
-            if i != j
-        ]
-        expected.append(sum(terms) / len(terms))
-    found = simctg_contrast(states_, mask)
-    assert float(found) == pytest.approx(sum(expected) / 2, abs=1e-6)
-    spoilt = states_.clone()
-    spoilt[1, 3:] = 1e6  # padding must not be seen
-    torch.testing.assert_close(simctg_contrast(spoilt, mask), found)
-    assert float(simctg_contrast(torch.eye(3)[None], torch.ones(1, 3).bool())) == 0
-    with pytest.raises(ValueError, match="a text of 1 tokens has no pair"):
-        simctg_contrast(states_, torch.tensor([[True] * 5, [True] + [False] * 4]))
-
-
-def test_the_contrast_pushes_states_apart():
-    free = torch.randn(1, 4, 3, generator=seeded(0)).mul_(0.1).add_(1).requires_grad_()
-    mask = torch.ones(1, 4, dtype=torch.bool)
-    simctg_contrast(free, mask).backward()
-    with torch.no_grad():
-        moved = free - 0.1 * free.grad
-    assert simctg_contrast(moved, mask) < simctg_contrast(free, mask)
 
 
 def test_settings_are_the_papers_and_wrong_ones_are_refused():

@@ -10,7 +10,6 @@ from vizer_core.captioners.memory_bank import (
     MemoryBank,
     draw_captions,
     nearest_rows,
-    project_on_memory,
 )
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
@@ -18,6 +17,11 @@ from vizer_core.shapes import unit_norm
 
 def directions(count: int, width: int = 16, seed: int = 0) -> torch.Tensor:
     return unit_norm(torch.randn(count, width, generator=seeded(seed)))
+
+
+def project(features: torch.Tensor, memory: torch.Tensor, **options) -> torch.Tensor:
+    bank = MemoryBank(("text",) * len(memory), memory, "tiny")
+    return bank.project(features, **options)
 
 
 def full_projection(features: torch.Tensor, memory: torch.Tensor, tau: float) -> torch.Tensor:
@@ -30,7 +34,7 @@ def full_projection(features: torch.Tensor, memory: torch.Tensor, tau: float) ->
 @pytest.mark.parametrize("temperature", [1.0, 0.01])
 def test_blocks_give_what_one_softmax_gives(block, temperature):
     features, memory = directions(5), directions(300, seed=1)
-    found = project_on_memory(features, memory, temperature=temperature, block=block)
+    found = project(features, memory, temperature=temperature, block=block)
     torch.testing.assert_close(
         found, full_projection(features, memory, temperature), atol=1e-6, rtol=0
     )
@@ -38,13 +42,13 @@ def test_blocks_give_what_one_softmax_gives(block, temperature):
 
 def test_a_low_temperature_gives_the_nearest_caption():
     features, memory = directions(20), directions(200, seed=1)
-    found = project_on_memory(features, memory, temperature=1e-5)
+    found = project(features, memory, temperature=1e-5)
     torch.testing.assert_close(found, memory[nearest_rows(features, memory)])
 
 
 def test_a_high_temperature_gives_the_mean_of_the_memory():
     features, memory = directions(3), directions(50, seed=1)
-    found = project_on_memory(features, memory, temperature=1e6)
+    found = project(features, memory, temperature=1e6)
     torch.testing.assert_close(
         found, unit_norm(memory.mean(dim=0)).expand(3, -1), atol=1e-4, rtol=0
     )
@@ -53,12 +57,12 @@ def test_a_high_temperature_gives_the_mean_of_the_memory():
 def test_weights_of_half_a_million_rows_still_sum_to_one():
     one = directions(1, width=8)
     memory = one.expand(500_000, -1).contiguous()
-    found = project_on_memory(directions(2, width=8, seed=1), memory)
+    found = project(directions(2, width=8, seed=1), memory)
     torch.testing.assert_close(found, one.expand(2, -1), atol=1e-5, rtol=0)
     spread = directions(500_000, width=8, seed=2)
     query = directions(2, width=8, seed=3)
     torch.testing.assert_close(
-        project_on_memory(query, spread, temperature=1.0),
+        project(query, spread, temperature=1.0),
         full_projection(query, spread, 1.0),
         atol=1e-4,
         rtol=0,
@@ -67,9 +71,7 @@ def test_weights_of_half_a_million_rows_still_sum_to_one():
 
 def test_one_caption_is_always_returned():
     memory = directions(1)
-    torch.testing.assert_close(
-        project_on_memory(directions(4, seed=1), memory), memory.expand(4, -1)
-    )
+    torch.testing.assert_close(project(directions(4, seed=1), memory), memory.expand(4, -1))
 
 
 @pytest.mark.parametrize("block", [1, 16, 1000])
@@ -83,14 +85,14 @@ def test_turning_everything_turns_the_projection():
     features, memory = directions(5), directions(40, seed=1)
     turn = torch.linalg.qr(torch.randn(16, 16, generator=seeded(2))).Q
     torch.testing.assert_close(
-        project_on_memory(features @ turn, memory @ turn),
-        project_on_memory(features, memory) @ turn,
+        project(features @ turn, memory @ turn),
+        project(features, memory) @ turn,
         atol=1e-5,
         rtol=0,
     )
 
 
-@pytest.mark.parametrize("function", [project_on_memory, nearest_rows])
+@pytest.mark.parametrize("function", [project, nearest_rows])
 def test_a_memory_of_other_lengths_or_widths_is_refused(function):
     features, memory = directions(2), directions(5, seed=1)
     with pytest.raises(ValueError, match="the memory's features must be unit-norm"):
@@ -105,7 +107,7 @@ def test_a_memory_of_other_lengths_or_widths_is_refused(function):
 
 def test_a_temperature_of_nothing_is_refused():
     with pytest.raises(ValueError, match=r"temperature is 0\.0: wanted more than 0; use `nearest`"):
-        project_on_memory(directions(1), directions(3), temperature=0.0)
+        project(directions(1), directions(3), temperature=0.0)
 
 
 def test_captions_are_drawn_once_each_and_by_the_seed():

@@ -18,7 +18,6 @@ from vizer_core.captioners import (
     MeanShift,
     OracleText,
 )
-from vizer_core.captioners.clipcap import supervised_pairs
 from vizer_core.gap.stats import gap_vector
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
@@ -110,14 +109,6 @@ def test_the_oracle_is_shown_the_first_reference_of_each_image():
 def test_a_changed_feature_has_no_patches():
     with pytest.raises(ValueError, match="blind changes the image feature and maccap reads"):
         Blind(all_captioners()["maccap"], torch.ones(16))
-
-
-def test_supervised_pairs_repeat_an_image_for_each_of_its_captions():
-    pairs = replace(references(), image_index=torch.tensor([0, 0, 1, 3, 4]))
-    found = supervised_pairs(pairs, ["w1", "w2", "w3", "w4", "w5"])
-    torch.testing.assert_close(found.features, pairs.image_features[[0, 0, 1, 3, 4]])
-    with pytest.raises(ValueError, match="got 1 captions"):
-        supervised_pairs(pairs, ["w1"])
 
 
 def test_an_adaptor_in_training_mode_is_refused():

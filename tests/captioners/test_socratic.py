@@ -10,8 +10,14 @@ from tiny_captioners import encoder, states, tiny_lm, word_lists
 from tiny_clip import WORDS
 
 from vizer_core.captioners import Socratic
-from vizer_core.captioners.socratic import NotesPrompt, TagPrefix, first_sentence
-from vizer_core.captioners.socratic_words import Finding, WordList, find_words
+from vizer_core.captioners.socratic import (
+    Finding,
+    NotesPrompt,
+    TagPrefix,
+    WordList,
+    find_words,
+    first_sentence,
+)
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS

@@ -16,10 +16,13 @@ from vizer_core.captioners.zerocap import (
     ZeroCapConfig,
     advance,
     bent_logits,
+    clip_target,
+    fuse,
+    offset_step,
     open_search,
     stop_ids,
+    zerocap_loss,
 )
-from vizer_core.captioners.zerocap_steps import clip_target, fuse, offset_step, zerocap_loss
 from vizer_core.decoding import Beam, Greedy
 from vizer_core.language import no_prefix, step
 from vizer_core.runtime import seeded

@@ -27,8 +27,7 @@ from vizer_core.captioners import (
     ZeroCap,
 )
 from vizer_core.captioners.magic import MagicConfig
-from vizer_core.captioners.socratic import NotesPrompt, TagPrefix
-from vizer_core.captioners.socratic_words import WordList
+from vizer_core.captioners.socratic import NotesPrompt, TagPrefix, WordList
 from vizer_core.captioners.zerocap import ZeroCapConfig
 from vizer_core.clip import ImageStates, PairedFeatures
 from vizer_core.decoding import Greedy, Sample

@@ -54,7 +54,7 @@ def test_a_stopped_command_goes_on_to_the_same_captions(words, vizer, tmp_path, 
 def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
     """The captions are what `caption_images` gives for all images at once."""
     from vizer_core.captioners import caption_images
-    from vizer_core.captioners.by_method import Parts, captioner_of
+    from vizer_core.captioners.registry import Parts, captioner_of
     from vizer_core.cli.encoders import clip_encoder
     from vizer_core.cli.models import language_model_of, read_pictures
 

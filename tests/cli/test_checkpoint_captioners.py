@@ -23,12 +23,12 @@ from vizer_core.captioners import (
     WordList,
     caption_images,
 )
-from vizer_core.captioners.clipcap import supervised_pairs
+from vizer_core.captioners.registry import METHODS
 from vizer_core.captioners.socratic import SOCRATIC_DECODING
 from vizer_core.captioners.zerocap import ZEROCAP
 from vizer_core.cli import app
 from vizer_core.cli.captioner_runs import show_captions
-from vizer_core.cli.ignored import METHODS, used_by
+from vizer_core.cli.ignored import used_by
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.features import PairedFeatures
 from vizer_core.data import open_image
@@ -42,7 +42,9 @@ from vizer_core.textonly import (
     TrainingPairs,
     fit_text_only,
 )
-from vizer_core.textonly.presets import BASELINE, TRAINING_OF
+from vizer_core.textonly.presets import BASELINE
+
+TRAINING_OF = {name: row.trainings[0] for name, row in METHODS.items() if row.trainings}
 
 NAMES = ("photo 00.jpg", "photo 01.jpg", "photo 02.jpg")
 
@@ -144,7 +146,8 @@ def loaded(disk):
     torch.manual_seed(0)
     adaptor = AdaptorDecoder(AdaptorConfig(encoder.embed_dim, lm.width))
     config = replace(BASELINE, epochs=1)
-    fit_text_only(adaptor, lm, supervised_pairs(pairs, texts), config, generator=seeded(0))
+    supervised = TrainingPairs(pairs.pair_image_features, texts)
+    fit_text_only(adaptor, lm, supervised, config, generator=seeded(0))
     return encoder, lm, pictures, pairs, PrefixWriter(adaptor, lm)
 
 
@@ -197,7 +200,7 @@ def test_the_comparison_with_one_decoder_has_its_own_name(method, vizer, disk, f
     words = ["caption", folder, "--captioner", out]
     assert vizer(*words, *asked(base, disk)).exit_code == 0
     wrong = vizer(*words, *asked("maccap_pass", disk))
-    fits = "decap, baseline" if base == "decap" else base
+    fits = "baseline, decap" if base == "decap" else base
     assert wrong.exit_code == 1 and f"or caption with {fits}" in wrong.stderr
 
 

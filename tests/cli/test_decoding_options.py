@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from vizer_core.captioners import zerocap
-from vizer_core.captioners.by_method import Parts, captioner_of
+from vizer_core.captioners.registry import Parts, captioner_of
 from vizer_core.cli.decoding_options import decoding_of
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.models import language_model_of

@@ -18,7 +18,6 @@ from vizer_core.metrics.clipscore import (
 from vizer_core.metrics.self_retrieval import (
     retrieval_credit,
     self_retrieval_hits,
-    self_retrieval_ranks,
 )
 
 
@@ -100,7 +99,7 @@ def test_a_caption_that_fits_all_images_finds_none_but_one():
     assert self_retrieval_hits(images, specific).all()
 
 
-def test_ranks_equal_a_full_sort_whatever_the_block(monkeypatch):
+def test_hits_are_those_of_a_full_sort_whatever_the_block(monkeypatch):
     rng = torch.Generator().manual_seed(1)
     images = torch.randn(50, 8, generator=rng)
     texts = images + torch.randn(50, 8, generator=rng)
@@ -112,10 +111,11 @@ def test_ranks_equal_a_full_sort_whatever_the_block(monkeypatch):
         .argsort(dim=1, descending=True)
         .tolist()
     )
-    expected = [row.index(i) for i, row in enumerate(order)]
-    assert self_retrieval_ranks(images, texts).tolist() == expected
-    monkeypatch.setattr("vizer_core.metrics.self_retrieval._QUERIES", 7)
-    assert self_retrieval_ranks(images, texts).tolist() == expected
+    ranks = torch.tensor([row.index(i) for i, row in enumerate(order)])
+    for queries in (1024, 7):
+        monkeypatch.setattr("vizer_core.metrics.self_retrieval._QUERIES", queries)
+        for k in (1, 3, 20):
+            assert self_retrieval_hits(images, texts, k=k).equal(ranks < k)
     shares = [self_retrieval_hits(images, texts, k=k).float().mean() for k in (1, 5, 50)]
     assert shares == sorted(shares) and shares[-1] == 1
 

@@ -8,7 +8,6 @@ from matplotlib.text import Text
 from vizer_core.gap import GapHistogram, closer_subregion_fraction, cosine_table, pair_cosines
 from vizer_core.gap.projection import Projection, project_pca, project_svd
 from vizer_core.gap.shift import sweep_shift
-from vizer_core.gap.sphere import sweep_sphere
 from vizer_core.plots import (
     draw_closer_fraction,
     draw_cosine_table,
@@ -17,7 +16,6 @@ from vizer_core.plots import (
     draw_pair_cosines,
     draw_projections,
     draw_shift_sweep,
-    draw_sphere,
     png_bytes,
 )
 from vizer_core.runtime import seeded
@@ -121,12 +119,6 @@ def test_the_shift_sweep_marks_zero_and_the_least_loss(world):
     assert "gallery of 60" in figure.axes[2].get_ylabel()
 
 
-def test_the_sphere_marks_each_least_loss():
-    sweeps = {"swapped": sweep_sphere(logit_scale=100.0, mismatch=True)}
-    figure = readable(draw_sphere(sweeps), panels=1)
-    assert "swapped: least at |z| = 0.86" in all_text(figure)
-
-
 def test_projections_show_every_group_and_umap_without_numbers(world):
     image, patches, text = world
     groups = {"image": image, "region": patches[:, 0], "text": text}
@@ -149,7 +141,6 @@ def test_projections_show_every_group_and_umap_without_numbers(world):
         (lambda: draw_gap_histogram({"global": GapHistogram(4)}), "empty"),
         (lambda: draw_dimension_means(torch.ones(3), marked=4), "0 to 3"),
         (lambda: draw_shift_sweep([], gallery=1, n=1), "got 0 points"),
-        (lambda: draw_sphere({}), "nothing to draw"),
         (lambda: draw_projections([]), "no projections"),
     ],
 )

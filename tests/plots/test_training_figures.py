@@ -8,16 +8,13 @@ from PIL import Image
 
 from vizer_core.plots.style import COLOURS, png_bytes
 from vizer_core.plots.training import (
-    RunSummary,
     draw_before_after,
-    draw_loss_against_change,
     draw_reward,
     running_mean,
 )
 
 REWARD = {"read-back": [0.1, 0.2, 0.4], "read-back, shuffled": [0.0, 0.0, 0.1]}
 KL = {"read-back": [0.0, 0.5, 0.9], "read-back, shuffled": [0.0, 0.0, 0.1]}
-RUNS = [RunSummary("paper", 0.38, 0.02), RunSummary("straight-through, shuffled", 0.1, 0.9)]
 IMAGES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
 CAPTIONS = {"base": ["itap of a cat", "a dog"], "trained": ["a cat in the snow", "a dog"]}
 
@@ -45,21 +42,6 @@ def test_rewards_and_kl_are_drawn_as_they_are_and_the_control_is_grey_and_dashed
     assert len(plain.get_lines()) == len(bottom.get_lines()) - 1
 
 
-def test_a_run_stands_where_its_loss_and_its_captions_put_it():
-    (axes,) = draw_loss_against_change(RUNS).axes
-    places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.get_lines()]
-    assert places == [(0.38, 0.02), (0.1, 0.9)]
-    assert axes.get_lines()[1].get_color() == COLOURS["control"]
-    assert axes.get_ylim() == (-0.05, 1.08) and axes.get_xlim()[1] == pytest.approx(0.43)
-    assert [text.get_text() for text in axes.texts] == [run.name for run in RUNS]
-
-
-def test_labels_of_neighbours_keep_apart():
-    runs = [RunSummary("upper", 0.3, 0.99), RunSummary("lower", 0.3, 0.95)]
-    upper, lower = draw_loss_against_change(runs).axes[0].texts
-    assert upper.get_position()[1] > 0 > lower.get_position()[1]
-
-
 def test_each_image_has_a_row_and_unchanged_captions_are_grey():
     figure = draw_before_after(IMAGES, CAPTIONS)
     assert len(figure.axes) == 4
@@ -75,7 +57,6 @@ def test_each_image_has_a_row_and_unchanged_captions_are_grey():
     ("draw", "message"),
     [
         (lambda: draw_reward(REWARD, {}, limit=1.0), r"KL of \[\]: wanted the same runs"),
-        (lambda: draw_loss_against_change([]), "got no runs"),
         (lambda: draw_before_after(IMAGES, {"base": ["a"]}), r"captions of \[2, 1\]"),
         (lambda: running_mean([]), "got 0 values"),
     ],

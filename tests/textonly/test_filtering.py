@@ -21,7 +21,7 @@ from vizer_core.textonly.filtering import (
     filter_samples,
     sample_and_filter,
 )
-from vizer_core.textonly.noise import GaussianNoise, NoNoise, UniformBall
+from vizer_core.textonly.noise import GaussianNoise, NoNoise, UniformNoise
 
 NOISE = GaussianNoise(0.2)
 IMAGES, REGIONS, SAMPLES = 3, 2, 4
@@ -125,7 +125,7 @@ def test_sampled_words_repeat_with_their_seed():
     assert sampled(decoding=rule).texts == sampled(decoding=rule).texts
 
 
-@pytest.mark.parametrize("noise", [NOISE, UniformBall(0.3)])
+@pytest.mark.parametrize("noise", [NOISE, UniformNoise(0.3)])
 def test_noise_of_images_and_samples_differs(noise):
     drawn = draw_noise((3, 2, 8), 4, noise=noise, generator=seeded(0)).flatten(0, 2)
     assert len(drawn.unique(dim=0)) == 24

@@ -9,8 +9,6 @@ from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.textonly.inference import (
     average_mix,
-    cosine_after_average,
-    cosine_after_sum,
     global_tokens,
     noised,
     sum_mix,
@@ -32,14 +30,15 @@ def at_cosine(c: float, n: int = 3000, d: int = 512) -> tuple[torch.Tensor, torc
 def test_noise_turns_the_average_further_than_the_sum(c, summed, averaged):
     image, region = at_cosine(c)
     noise = GaussianNoise(0.016)
-    for mixing, closed_form, wanted in (
-        (sum_mix, cosine_after_sum, summed),
-        (average_mix, cosine_after_average, averaged),
+    for mixing, squared_length, wanted in (
+        (sum_mix, 2 + 2 * c, summed),
+        (average_mix, (2 + 2 * c) / 4, averaged),
     ):
         mixed = mixing(image, region)
         found = (noised(mixed, noise=noise, generator=seeded(2)) * unit_norm(mixed)).sum(-1).mean()
         assert found == pytest.approx(wanted, abs=0.004)
-        assert closed_form(noise, 512, c) == pytest.approx(wanted, abs=0.002)
+        closed_form = (1 + 512 * noise.std(512) ** 2 / squared_length) ** -0.5
+        assert closed_form == pytest.approx(wanted, abs=0.002)
 
 
 def test_without_noise_the_readings_are_one():
@@ -64,8 +63,3 @@ def test_features_of_other_lengths_are_refused():
         sum_mix(image * 2, region)
     with pytest.raises(ValueError, match="regions must be unit-norm"):
         average_mix(image, region * 2)
-
-
-def test_opposite_directions_have_no_closed_form():
-    with pytest.raises(ValueError, match=r"region_cosine is -1\.0"):
-        cosine_after_sum(NoNoise(), 8, -1.0)

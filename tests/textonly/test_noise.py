@@ -11,12 +11,11 @@ from vizer_core.textonly.noise import (
     MACCAP_VARIANCE,
     GaussianNoise,
     NoNoise,
-    UniformBall,
     UniformNoise,
 )
 from vizer_core.textonly.regions import region_noise
 
-KINDS = (GaussianNoise(0.016), UniformNoise(0.016), UniformBall(0.5), NoNoise())
+KINDS = (GaussianNoise(0.016), UniformNoise(0.016), NoNoise())
 
 
 def texts(n: int, d: int) -> torch.Tensor:
@@ -52,16 +51,6 @@ def test_the_deviation_per_coordinate_is_what_is_drawn_and_the_mean_is_zero(nois
     assert drawn.mean(0).abs().max() <= 5 * noise.std(32) / 5000**0.5
 
 
-def test_a_ball_of_the_same_parameter_is_22_times_weaker():
-    ball = UniformBall(MACCAP_VARIANCE**0.5)
-    drawn = ball.sample((2000, 512), seeded(0)).norm(dim=-1)
-    assert drawn.max() <= ball.radius + 1e-6
-    assert drawn.mean() == pytest.approx(0.1262, abs=2e-4)
-    assert ball.expected_cosine(512) == pytest.approx(0.9921, abs=1e-4)
-    gaussian = GaussianNoise(MACCAP_VARIANCE)
-    assert gaussian.std(512) / ball.std(512) == pytest.approx(22.7, abs=0.1)
-
-
 def test_uniform_noise_stays_in_its_interval():
     drawn = UniformNoise(0.016).sample((100, 100), seeded(0))
     assert drawn.abs().max() <= UniformNoise(0.016).half_width
@@ -81,7 +70,7 @@ def test_the_mean_of_copies_is_turned_less():
     assert noise.expected_cosine(512, copies=10) == pytest.approx(0.7414, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", [GaussianNoise, UniformNoise, UniformBall])
+@pytest.mark.parametrize("kind", [GaussianNoise, UniformNoise])
 def test_no_scale_is_refused(kind):
     with pytest.raises(ValueError, match=r"is 0\.0: wanted more than 0; no noise is NoNoise"):
         kind(0.0)

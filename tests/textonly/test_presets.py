@@ -1,10 +1,12 @@
-"""Presets and the table of readings: the printed values, and names that exist."""
+"""Presets and the page on paper and release: the printed values, and names that exist."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,11 +22,8 @@ from vizer_core.textonly.presets import (
     MACCAP_RELEASE,
     MACCAP_RELEASE_CC3M,
     MICRO_ADAPTOR,
-    TRAINING_OF,
     TRAININGS,
-    trainings_for,
 )
-from vizer_core.textonly.readings import READINGS
 
 
 def test_paper_and_release_have_their_values():
@@ -66,9 +65,8 @@ def test_sizes_are_those_of_the_models_and_micro_ones_are_the_shipped():
     assert (found.clip_width, found.lm_width, found.queries) == (128, 32, 4)
 
 
-def test_the_command_line_has_the_same_trainings_and_captioning_reads_each():
-    assert tuple(TRAININGS) == NAMES
-    assert {name for method in TRAINING_OF for name in trainings_for(method)} == set(NAMES)
+def test_the_command_line_has_the_same_trainings():
+    assert set(NAMES) == set(TRAININGS)
 
 
 def test_settings_can_be_written_down_and_told_apart():
@@ -78,13 +76,25 @@ def test_settings_can_be_written_down_and_told_apart():
     assert set(MACCAP_PAPER.to_dict()) == set(vars(MACCAP_PAPER)) - in_parts
 
 
-def test_there_are_24_readings_in_order():
-    assert [reading.id for reading in READINGS] == [f"D{i}" for i in range(1, 25)]
-    for reading in READINGS:
-        assert all((reading.what, reading.paper, reading.release, reading.ours)), reading.id
+PAGE = Path(__file__).resolve().parents[2] / "book" / "maccap_release.md"
 
 
-@pytest.mark.parametrize("name", [name for reading in READINGS for name in reading.names])
-def test_every_name_in_the_readings_exists(name):
+def rows_of_the_page() -> list[list[str]]:
+    """Return the cells of each numbered row of the page on paper and release."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith("| D")]
+
+
+def test_the_page_has_24_places_in_order_each_with_paper_release_and_here():
+    rows = [row for row in rows_of_the_page() if re.fullmatch(r"D\d+", row[0])]
+    assert [row[0] for row in rows] == [f"D{i}" for i in range(1, 25)]
+    assert all(len(row) == 6 and all(cell.strip() for cell in row) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({n for row in rows_of_the_page() for n in re.findall(r"`([\w.]+\.\w+)`", row[-1])}),
+)
+def test_every_name_on_the_page_exists(name):
     module, _, attribute = f"vizer_core.{name}".rpartition(".")
     assert hasattr(importlib.import_module(module), attribute)

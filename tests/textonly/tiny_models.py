@@ -46,7 +46,7 @@ class HashEncoder:
     """Texts to fixed random unit vectors; `calls` lists the texts that were encoded."""
 
     name, fingerprint, embed_dim = "hash-clip", "ab" * 8, CLIP_WIDTH
-    image_size, text_length, logit_scale, device = (8, 8), 77, 100.0, torch.device("cpu")
+    image_size, logit_scale, device = (8, 8), 100.0, torch.device("cpu")
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -14,7 +14,6 @@ from vizer_core.vizer.advantages import (
     scaled_by_batch,
     scst,
     sequence_loss,
-    token_loss,
 )
 
 REWARDS = torch.randn(5, 4, generator=seeded(0))
@@ -75,7 +74,6 @@ def test_losses_by_hand_and_padding_is_never_read():
     advantages = torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0, -1.0])
     sums = torch.stack([row[keep].sum() for row, keep in zip(log_probs, mask)])
     assert torch.allclose(sequence_loss(log_probs, mask, advantages), -(advantages * sums).mean())
-    assert torch.allclose(token_loss(log_probs, mask, advantages), -(advantages * sums).sum() / 20)
 
 
 def test_gradients_are_trls_at_the_first_step_after_sampling():
@@ -121,7 +119,7 @@ def test_the_rloo_gradient_is_the_gradient_of_the_expected_reward():
             "and 4 advantages: wanted one mask entry a token",
         ),
         (
-            lambda: token_loss(torch.ones(2, 3), torch.zeros(2, 3, dtype=bool), torch.ones(2)),
+            lambda: sequence_loss(torch.ones(2, 3), torch.zeros(2, 3, dtype=bool), torch.ones(2)),
             "2 of 2 captions have no token",
         ),
     ],

@@ -7,9 +7,7 @@ import torch
 
 from vizer_core.runtime import seeded
 from vizer_core.vizer.residual import (
-    GroupResidual,
     Residual,
-    group_residual,
     residual,
     subregion_targets,
     subregions,
@@ -42,37 +40,11 @@ def test_residual_has_nothing_left_in_its_directions():
     )
 
 
-def test_groups_are_the_backgrounds_and_their_centres_are_taken_out():
-    space = group_residual(FEATURES, groups=3)
-    wanted = torch.stack([FEATURES[i::3].mean(0) for i in range(3)])
-    distances = torch.cdist(wanted, space.centres)
-    assert distances.amin(dim=1).max() < 1e-4
-    assert torch.allclose(space.apply(FEATURES)[:3], FEATURES[:3] - wanted, atol=1e-4)
-
-
-def test_centres_are_the_means_of_what_is_nearest_to_them():
-    crowd = torch.randn(60, 4, generator=seeded(2))  # no groups of its own: one round is too few
-    centres = group_residual(crowd, groups=4).centres
-    nearest = torch.cdist(crowd, centres).argmin(dim=1)
-    means = torch.stack([crowd[nearest == group].mean(0) for group in range(4)])
-    assert torch.allclose(centres, means, atol=1e-5)
-    assert torch.equal(centres, group_residual(crowd, groups=4, generator=seeded(0)).centres)
-
-
-def test_the_same_features_give_the_same_groups():
-    first, second = (group_residual(FEATURES, groups=5) for _ in range(2))
-    assert torch.equal(first.centres, second.centres)
-    assert first.apply(FEATURES.view(9, 10, 8)).shape == (9, 10, 8)
-
-
 def test_residuals_refuse_what_they_cannot_fit():
     with pytest.raises(ValueError, match="directions is 8 for 90 features of width 8"):
         residual(FEATURES, directions=8)
-    with pytest.raises(ValueError, match="groups is 1 for 90 features"):
-        group_residual(FEATURES, groups=1)
-    for space in (Residual(torch.zeros(8), torch.eye(2, 8)), GroupResidual(torch.zeros(2, 8))):
-        with pytest.raises(ValueError, match="fitted on 8"):
-            space.apply(torch.zeros(2, 5))
+    with pytest.raises(ValueError, match="fitted on 8"):
+        Residual(torch.zeros(8), torch.eye(2, 8)).apply(torch.zeros(2, 5))
 
 
 def test_subregions_are_blocks_of_the_grid():

@@ -38,7 +38,7 @@ class WordsEncoder:
     """A joint space with one axis a word: the reward of a caption can be worked out by hand."""
 
     name, words = "words", ("cat", "dog", "mat")
-    image_size, text_length, logit_scale = (8, 8), 8, 1.0
+    image_size, logit_scale = (8, 8), 1.0
     embed_dim, device, fingerprint = 3, torch.device("cpu"), "none"
 
     def __init__(self) -> None:

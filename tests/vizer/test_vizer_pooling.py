@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from vizer_core.runtime import seeded
-from vizer_core.vizer.pooling import POOLS, last_read, mean_emitting, mean_read, without_eos
-from vizer_core.vlm.protocol import CaptionBatch
+from vizer_core.vizer.pooling import POOLS, last_read, mean_emitting, mean_read
 
 MASK = torch.tensor([[True, True, True], [True, False, False]])
 STATES = torch.tensor([[0.0, 1.0, 2.0, 6.0], [10.0, 11.0, 12.0, 13.0]])[..., None]
@@ -35,13 +34,6 @@ def test_padding_gets_no_gradient():
     states = torch.randn(2, 4, 5, generator=seeded(0)).requires_grad_()
     mean_read(states, MASK).sum().backward()
     assert bool((states.grad[1, 2:] == 0).all()) and bool((states.grad[1, 1] == 1).all())
-
-
-def test_eos_leaves_the_mask_but_an_empty_caption_keeps_it():
-    ids = torch.tensor([[7, 8, 3], [3, 0, 0]])
-    out = without_eos(CaptionBatch(ids, MASK, ("x y", "")), eos_id=3)
-    assert out.mask.tolist() == [[True, True, False], [True, False, False]]
-    assert out.texts == ("x y", "")
 
 
 def test_errors_say_what_is_wrong():

@@ -164,7 +164,7 @@ def test_vision_is_bit_equal_before_and_after_training(vlm):
 
 def test_an_adapter_that_peft_already_put_on_is_kept(vlm):
     with_lora(vlm)
-    again = type(vlm).from_model(vlm.model, vlm.processor, "again")
+    again = type(vlm)(vlm.model, vlm.processor, "again")
     trained = {name for name, w in again.base.named_parameters() if w.requires_grad}
     assert trained == {name for name, _ in again.base.named_parameters() if ".lora_" in name}
     assert again.base is vlm.base
@@ -173,7 +173,7 @@ def test_an_adapter_that_peft_already_put_on_is_kept(vlm):
 def test_a_model_of_another_family_is_refused():
     vlm = tiny_qwen()
     with pytest.raises(ValueError, match="wanted Idefics3ForConditionalGeneration or SmolVLM"):
-        SmolVlm.from_model(copy.copy(vlm.base), vlm.processor, "wrong")
+        SmolVlm(copy.copy(vlm.base), vlm.processor, "wrong")
     smol = tiny_smol()
     with pytest.raises(ValueError, match="wanted Qwen2VLForConditionalGeneration or"):
-        type(vlm).from_model(smol.base, smol.processor, "wrong")
+        type(vlm)(smol.base, smol.processor, "wrong")

@@ -121,7 +121,7 @@ def test_training_costs_two_forward_passes_and_lora_three():
     from peft import LoraConfig, get_peft_model
 
     model = tiny_smol_model(num_hidden_layers=8)
-    vlm = SmolVlm.from_model(model, tiny_smol_processor(), "deep")
+    vlm = SmolVlm(model, tiny_smol_processor(), "deep")
     vlm.model = get_peft_model(vlm.base, LoraConfig(r=4, target_modules=vlm.lora_targets))
     vision = vlm.encode_image(noise_images(1))
     captions = vlm.tokenize(["a red dog on the boat near a cat"])
@@ -167,7 +167,7 @@ def test_what_autograd_keeps_is_counted_to_the_byte(model, adapters):
     kept = []
     for layers in (1, 2):
         base = tiny_smol_model(num_hidden_layers=layers, num_key_value_heads=2).to(model)
-        vlm = SmolVlm.from_model(base, tiny_smol_processor(), "kept")
+        vlm = SmolVlm(base, tiny_smol_processor(), "kept")
         settings = LoraConfig(r=4, target_modules=vlm.lora_targets)
         vlm.model = get_peft_model(vlm.base, settings, autocast_adapter_dtype=adapters)
         kept.append(bytes_kept(vlm))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
-from vizer_core.vlm.stations import STATIONS, station_of
+from vizer_core.vlm.modules import STATIONS, station_of
 
 FAMILIES = {
     "idefics3": lambda: tiny_smol("Idefics3"),

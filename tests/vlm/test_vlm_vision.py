@@ -48,7 +48,7 @@ def test_features_are_the_pooled_patches_of_the_tower():
     features = vlm.encode_image([WIDE, SQUARE]).image_features
     torch.testing.assert_close(features[0], patches[0][-1].mean(0))
     torch.testing.assert_close(features[0], global_tile_mean(patches[0]))
-    pooled = SmolVlm.from_model(
+    pooled = SmolVlm(
         vlm.base, vlm.processor, "mean", image_splitting=True, pooling=mean_patches
     ).encode_image([WIDE, SQUARE])
     torch.testing.assert_close(pooled.image_features[1], mean_patches(patches[1]))
@@ -80,7 +80,7 @@ def test_a_tile_of_zeros_is_reported_and_not_dropped():
 
     processor = tiny_smol_processor()
     processor.image_processor.do_normalize = False
-    vlm = SmolVlm.from_model(tiny_smol_model(), processor, "black")
+    vlm = SmolVlm(tiny_smol_model(), processor, "black")
     with pytest.raises(ValueError, match=r"tiles \[1\] of this batch are exactly 0"):
         vlm.encode_image([SQUARE, Image.new("RGB", (20, 20))])
 
@@ -104,7 +104,7 @@ def test_tiles_of_several_sizes_are_refused():
 
     processor.image_processor = padded
     with pytest.raises(ValueError, match="tiles of several sizes reached the tower"):
-        SmolVlm.from_model(tiny_smol_model(), processor, "odd").preprocess([WIDE, SQUARE])
+        SmolVlm(tiny_smol_model(), processor, "odd").preprocess([WIDE, SQUARE])
 
 
 @pytest.mark.parametrize("family", ["Qwen2VL", "Qwen2_5_VL"])

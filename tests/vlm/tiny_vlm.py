@@ -99,7 +99,7 @@ def tiny_smol(family: str = "Idefics3", seed: int = 0, **options: Any):
     """Wrap a tiny model in its adapter."""
     from vizer_core.vlm.smolvlm import SmolVlm
 
-    return SmolVlm.from_model(
+    return SmolVlm(
         tiny_smol_model(family, seed), tiny_smol_processor(), f"tiny-{family}", **options
     )
 
@@ -155,6 +155,6 @@ def tiny_qwen(family: str = "Qwen2VL", seed: int = 0, **options: Any):
     from vizer_core.vlm.qwen2vl import Qwen2Vl
 
     settings = {"max_pixels": 32 * 32, "default_prompt": "a photo of"} | options
-    return Qwen2Vl.from_model(
+    return Qwen2Vl(
         tiny_qwen_model(family, seed), tiny_qwen_processor(), f"tiny-{family}", **settings
     )

@@ -69,7 +69,7 @@ class Says:
 class OwnVectors:
     """An encoder that gives every text a random direction of its own."""
 
-    name, embed_dim, image_size, text_length, logit_scale = "own", 48, (8, 8), 77, 1.0
+    name, embed_dim, image_size, logit_scale = "own", 48, (8, 8), 1.0
     device, fingerprint = torch.device("cpu"), "0"
 
     def encode_text(self, texts, *, batch_size=256):

@@ -1,14 +1,21 @@
 """MAGIC: contrastive search in which CLIP votes on every word. Nothing is trained on images.
 
-Su et al. 2022 (MAGIC), section 3; the score and its terms are in `magic_scores`. From BOS, at each
-word the k likeliest candidates are read one step ahead, scored, and the best one is taken.
+Su et al. 2022 (MAGIC), section 3.2, equations 3 to 5; the first two terms are contrastive search
+(Su et al. 2022, SimCTG, section 3.2). From BOS, at each word the k likeliest candidates v are read
+one step ahead, scored, and the best one is taken:
+
+    score(v) = (1 - alpha) p(v | x) - alpha max_j cos(h_v, h_j) + beta f(v | I, x)
+    f(v | I, x) = softmax over the k candidates of logit_scale cos(I, text of x and v)
+
+symbol -> name: p -> probabilities; max_j cos(h_v, h_j) -> penalty; f -> magic.
 
 beta = 0 is contrastive search; alpha = beta = 0 and k = 1 are greedy search.
 
 Where we differ: all images of a batch are written at once and the keys and values of past words are
-kept, with the same result; the paper tunes GPT-2 on captions with SimCTG's loss
-(`simctg_contrast`), here the language model is whatever is passed, and one that was only adapted to
-captions has states that the penalty separates less.
+kept, with the same result; the states h_j run over BOS and the prompt too, as in the release. The
+paper tunes GPT-2 on captions with SimCTG's loss, which pushes the states of different tokens apart;
+here the language model is whatever is passed, and one that was only adapted to captions has states
+that the penalty separates less.
 """
 
 from __future__ import annotations
@@ -17,11 +24,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from einops import rearrange
+from einops import einsum, rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from vizer_core.captioners.magic_scores import degeneration_penalty, magic_term
 from vizer_core.captioners.protocol import Images, image_features_of, require_width
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.language.causal_lm import CausalLM
@@ -112,6 +119,37 @@ def magic_search(
             break
     watch.require_none()
     return written
+
+
+def degeneration_penalty(
+    candidate_states: Float[Tensor, "b k h"], past_states: Float[Tensor, "b t h"]
+) -> Float[Tensor, "b k"]:
+    """Return each candidate's greatest cosine with a state before it.
+
+    >>> past = torch.tensor([[[1.0, 0.0]]])
+    >>> degeneration_penalty(torch.tensor([[[2.0, 0.0], [0.0, 3.0]]]), past)
+    tensor([[1., 0.]])
+    """
+    if past_states.shape[1] == 0:
+        raise ValueError("got no states before the candidates: wanted at least that of BOS")
+    candidates, past = normalize(candidate_states, dim=-1), normalize(past_states, dim=-1)
+    return einsum(candidates, past, "b k h, b t h -> b k t").amax(dim=-1)
+
+
+def magic_term(
+    image_features: Float[Tensor, "b d"],
+    text_features: Float[Tensor, "b k d"],
+    *,
+    logit_scale: float,
+) -> Float[Tensor, "b k"]:
+    """Return f: how the image shares its preference out among k continuations; rows sum to 1.
+
+    >>> texts = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    >>> magic_term(torch.tensor([[1.0, 0.0]]), texts, logit_scale=100.0)
+    tensor([[0.5000, 0.5000]])
+    """
+    cosines = einsum(image_features.float(), text_features.float(), "b d, b k d -> b k")
+    return (logit_scale * cosines).softmax(dim=-1)
 
 
 def continuation_features(

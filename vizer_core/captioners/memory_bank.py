@@ -76,11 +76,19 @@ class MemoryBank:
         return _nearest(features, self.features, BLOCK)
 
     def project(
-        self, features: Float[Tensor, "n d"], *, temperature: float = DECAP_TEMPERATURE
+        self,
+        features: Float[Tensor, "n d"],
+        *,
+        temperature: float = DECAP_TEMPERATURE,
+        block: int = BLOCK,
     ) -> Float[Tensor, "n d"]:
-        """Return DeCap's weighted mean of the memory for each feature, at length 1."""
+        """Return DeCap's weighted mean of the memory for each feature, at length 1 (section 3.2).
+
+        Scores and blocks are float32, the running sums float64, with a running maximum: any
+        temperature and any size are safe, and the result does not depend on `block`.
+        """
         _require_query(features, self.features)
-        return _project(features, self.features, temperature, BLOCK)
+        return _project(features, self.features, temperature, block)
 
     def save(self, path: Path, made_by: Mapping[str, Any]) -> None:
         """Write texts and features to `path` (safetensors) with a manifest."""
@@ -125,27 +133,6 @@ def draw_captions(
         return tuple(different)
     chosen = torch.randperm(len(different), generator=generator)[:size]
     return tuple(different[row] for row in chosen.tolist())
-
-
-def project_on_memory(
-    features: Float[Tensor, "n d"],
-    memory: Float[Tensor, "m e"],
-    *,
-    temperature: float = DECAP_TEMPERATURE,
-    block: int = BLOCK,
-) -> Float[Tensor, "n d"]:
-    """Return the unit-norm mean of `memory` under softmax weights (DeCap section 3.2).
-
-    Scores and blocks are float32, the running sums float64, with a running maximum: any temperature
-    and any size are safe, and the result does not depend on `block`.
-
-    >>> project_on_memory(torch.eye(2), torch.eye(2)[:1])
-    tensor([[1., 0.],
-            [1., 0.]])
-    """
-    require_unit_norm(memory, "the memory's features")
-    _require_query(features, memory)
-    return _project(features, memory, temperature, block)
 
 
 def nearest_rows(

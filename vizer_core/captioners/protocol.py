@@ -1,15 +1,23 @@
-"""The one interface of every captioner: pictures' states in, one caption a picture out."""
+"""The one interface of every captioner: images' states in, one caption an image out.
+
+`caption_images` goes from images to captions: CLIP reads each image once, then any captioner
+writes. `CaptionerWithEncoder` holds the CLIP, so that it is called with images.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from vizer_core.clip import ImageStates
 from vizer_core.clip.protocol import Images as PilImages
+from vizer_core.clip.protocol import ImageTextEncoder
+from vizer_core.runtime import seeded
 from vizer_core.shapes import require_unit_norm
 
 Images: TypeAlias = ImageStates | Float[Tensor, "n d"]
@@ -78,4 +86,53 @@ def require_features_only(inner: Captioner, wrapper: str) -> None:
         raise ValueError(
             f"{wrapper} changes the image feature and {inner.name} reads patches as well: wanted a "
             "captioner of image features, such as Baseline, CapDec or MacCap with GlobalTokens"
+        )
+
+
+def caption_images(
+    captioner: Captioner,
+    encoder: ImageTextEncoder,
+    images: PilImages,
+    *,
+    batch_size: int = 64,
+    generator: torch.Generator,
+    progress: bool = False,
+) -> list[str]:
+    """Caption images, `batch_size` at a time; patches are only read where they are needed.
+
+    `images` are RGB images or preprocessed pixels, as `ImageTextEncoder` takes them. A method that
+    draws noise draws it batch by batch, so its captions depend on `batch_size`.
+    """
+    if len(images) == 0 or batch_size < 1:
+        raise ValueError(
+            f"got {len(images)} images in batches of {batch_size}: wanted at least 1 of each"
+        )
+    captions: list[str] = []
+    starts = range(0, len(images), batch_size)
+    for first in tqdm(starts, disable=not progress, desc=captioner.name):
+        batch = images[first : first + batch_size]
+        read = encoder.image_states if captioner.reads_patches else encoder.encode_image
+        captions += captioner.caption(read(batch), generator=generator)
+    return captions
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionerWithEncoder:
+    """A captioner that holds the CLIP it reads images through: call it with images."""
+
+    captioner: Captioner
+    encoder: ImageTextEncoder
+
+    @property
+    def name(self) -> str:
+        """The system's name in results."""
+        return self.captioner.name
+
+    def __call__(
+        self, images: PilImages, *, batch_size: int = 64, generator: torch.Generator | None = None
+    ) -> list[str]:
+        """Write one caption an image; what is drawn comes from `generator`, or from seed 0."""
+        draws = seeded(0) if generator is None else generator
+        return caption_images(
+            self.captioner, self.encoder, images, batch_size=batch_size, generator=draws
         )

@@ -1,19 +1,78 @@
-"""How the single-token methods end: one feature an image goes through adaptor and language model.
+"""The single-token methods: one feature an image goes through adaptor and language model.
 
     feature [n, d]  ->  tokens [n, 1, d]  --adaptor-->  prefix [n, q, h]  --LM-->  captions
 
-Baseline, CapDec, DeCap and ClipCap differ only in which feature this is and in how the adaptor was
-trained (MacCap, section 5.2).
+Three of them read the image feature as it is, and differ in what the adaptor was trained on:
+
+==========  ============================  ===============================================
+Baseline    clean text features           MacCap, section 5.2: DeCap's training, the image
+                                          feature in the place of a text feature. What it
+                                          loses against its own text features is the cost
+                                          of the modality gap
+CapDec      noisy text features           Nukrai et al. 2022, section 3.1: if image and text
+            norm(T_c + n), n ~ N(0, s^2)  of a pair lie within a ball, a decoder that reads
+                                          any point around a text also reads the image
+ClipCap     image features, with their    Mokady et al. 2021, section 3.1: the supervised
+            own captions                  row, which bounds the zero-shot rows from above
+==========  ============================  ===============================================
+
+DeCap moves the feature first (`decap`). All of a method is in its training (`textonly.presets`),
+and the writer holds what was trained: nothing is drawn here.
+
+Where we differ: CapDec's paper fine-tunes GPT-2 through 40 prefix vectors. MacCap's dagger rows,
+and `vizer train-captioner --method capdec` or `decap`, have a `SingleTokenMLP`, one prefix vector
+and a frozen LM. With `_same_decoder` MacCap's decoder (32
+vectors) is trained on one token, so that rows differ in nothing else; the shipped micro adaptors
+are such ones (4 vectors). ClipCap's adaptor is the baseline's, trained on
+`TrainingPairs(features.pair_image_features, captions)` without noise.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.captioners.protocol import require_width
+from vizer_core.captioners.protocol import Images, image_features_of, require_width
 from vizer_core.textonly.filtering import PrefixWriter
+
+
+@dataclass(frozen=True, eq=False)
+class SingleToken:
+    """Writes from the image feature alone, with whatever adaptor the writer holds."""
+
+    writer: PrefixWriter
+    name: str = "single_token"
+    reads_patches: ClassVar[bool] = False
+
+    def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
+        """Write from the image feature alone."""
+        features = image_features_of(images)
+        return write_features(self.writer, features, self.name, generator=generator)
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline(SingleToken):
+    """Reads the image feature as if it were a text feature."""
+
+    name: str = "baseline"
+
+
+@dataclass(frozen=True, eq=False)
+class CapDec(SingleToken):
+    """Reads the clean image feature; the noise was in the training."""
+
+    name: str = "capdec"
+
+
+@dataclass(frozen=True, eq=False)
+class ClipCap(SingleToken):
+    """Reads the image feature, and was trained on image features."""
+
+    name: str = "clipcap"
 
 
 def write_features(

@@ -28,7 +28,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.captioners.protocol import Images, image_features_of, require_width
-from vizer_core.captioners.socratic_words import Finding, WordList, find_words
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.decoding import Decoding, Sample
 from vizer_core.language.prefix import no_prefix
@@ -37,6 +36,54 @@ from vizer_core.textonly.filtering import Candidates, clip_scores
 
 SOCRATIC_COMPLETIONS = 10
 SOCRATIC_DECODING = Sample(temperature=0.9, max_tokens=20)
+
+
+@dataclass(frozen=True)
+class WordList:
+    """Words that CLIP chooses among, the text it reads for each, and how many are kept."""
+
+    name: str
+    words: tuple[str, ...]
+    texts: tuple[str, ...]
+    top: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.words) != len(self.texts) or not 1 <= self.top <= len(self.words):
+            raise ValueError(
+                f"list {self.name!r} has {len(self.words)} words, {len(self.texts)} texts and "
+                f"keeps {self.top}: wanted a text a word, and 1 to {len(self.words)} kept"
+            )
+
+    @classmethod
+    def from_template(
+        cls, name: str, words: Sequence[str], template: str = "a photo of {}", *, top: int = 1
+    ) -> WordList:
+        """Put every word into a template, which must hold a `{}`."""
+        if "{}" not in template:
+            raise ValueError(f"template {template!r} has no {{}} for the word to stand in")
+        return cls(name, tuple(words), tuple(template.format(word) for word in words), top)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The words that CLIP kept from one list for one image, best first."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+def find_words(
+    image_features: Float[Tensor, "n d"], lists: Sequence[WordList], encoder: ImageTextEncoder
+) -> list[tuple[Finding, ...]]:
+    """Return each image's best words of every list."""
+    if not lists:
+        raise ValueError("no word lists: wanted at least one for CLIP to choose from")
+    columns = []
+    for words in lists:
+        scores = image_features @ encoder.encode_text(words.texts).to(image_features.device).T
+        best = scores.sort(dim=1, descending=True, stable=True).indices[:, : words.top].tolist()
+        columns.append([Finding(words.name, tuple(words.words[i] for i in row)) for row in best])
+    return list(zip(*columns))
 
 
 @runtime_checkable

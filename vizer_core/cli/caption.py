@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vizer_core.captioners.registry import METHODS, NoTrainedPartError, Parts, captioner_of
 from vizer_core.cli.app import (
     Device,
     Dtype,
@@ -36,6 +37,8 @@ from vizer_core.cli.captioner_options import (
     Pretrained,
     QuickGelu,
     captioner_file,
+    require_captioner,
+    with_command,
 )
 from vizer_core.cli.decoding_options import (
     BatchSize,
@@ -46,7 +49,7 @@ from vizer_core.cli.decoding_options import (
     style_of,
 )
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.ignored import METHODS, TRAINED, given_options, refuse_unused
+from vizer_core.cli.ignored import given_options, refuse_unused
 from vizer_core.cli.models import (
     MICRO_LM,
     image_files,
@@ -112,7 +115,6 @@ def _zero_shot_writer(
 ) -> tuple[Writer, dict[str, Any]]:
     """Load the models of a zero-shot method; also say what was loaded."""
     from vizer_core.captioners import caption_images
-    from vizer_core.captioners.by_method import WITH_MEMORY, Parts, captioner_of, require_adaptor
     from vizer_core.data.corpus import load_corpus, require_corpus
     from vizer_core.models import dtype_of, is_micro
     from vizer_core.store import files_digest
@@ -121,21 +123,27 @@ def _zero_shot_writer(
         options[name] for name in ("clip", "language_model", "captioner")
     )
     require_corpus(options["corpus"])
-    if method in TRAINED:
-        require_adaptor(method, captioner, models=(clip, language_model))
+    row = METHODS[method]
+    if row.trainings:
+        require_captioner(method, captioner, models=(clip, language_model))
     encoder = clip_encoder(clip, options["pretrained"], device, options["quick_gelu"])
-    lm = None if method == "clipre" else language_model_of(language_model, device, dtype)
+    lm = language_model_of(language_model, device, dtype) if row.language_model else None
     memory: tuple[str, ...] = ()
-    if method in WITH_MEMORY:
+    if row.memory:
         memory = load_corpus(options["corpus"], options["memory"]).captions
     parts = Parts(captioner, memory, micro=is_micro(encoder), seed=options["seed"])
-    captioned = captioner_of(method, encoder, lm, parts, style)
+    try:
+        captioned = captioner_of(method, encoder, lm, parts, style)
+    except NoTrainedPartError as error:  # in the words of the command line
+        raise ValueError(
+            f"{error.lack}. Train one {with_command(error.training)}, and give --captioner FILE"
+        ) from error
     job = {"method": method, "clip": encoder.fingerprint}
     if lm is not None:
         job |= {"language_model": lm.fingerprint, "dtype": dtype_of(lm)}
     if captioner is not None:
         job["captioner"] = files_digest({"captioner": captioner})
-    if method in WITH_MEMORY:
+    if row.memory:
         corpus = Path(options["corpus"])
         job["corpus"] = files_digest({"corpus": corpus}) if corpus.is_file() else str(corpus)
         job["memory"] = options["memory"]
@@ -151,7 +159,12 @@ def _zero_shot_writer(
 def caption_command(
     images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
     method: Annotated[
-        str | None, typer.Option(help=f"A zero-shot captioner: {', '.join(METHODS)}.")
+        str | None,
+        typer.Option(
+            help="A zero-shot captioner. "
+            + "; ".join(f"{name}: {row.says}" for name, row in METHODS.items())
+            + "."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -189,18 +202,15 @@ def caption_command(
     ids, and until they are complete keeps them in NAME.jsonl: a stopped command goes on from there
     when called again. A file that is no whole image, or that the model cannot take, is named and
     left out. On the micro models nothing has to be trained, and it takes some seconds; otherwise
-    the models come from the local cache or the hub, and the first five methods want --captioner.
-
-    maccap draws 20 captions and lets CLIP choose, maccap_pass draws one; baseline, capdec and
-    decap read one feature; clipre repeats a caption of --corpus; magic and zerocap steer the
-    language model word by word.
+    the models come from the local cache or the hub, and methods that are trained want --captioner.
+    The memory of decap and clipre holds captions of --corpus.
 
     A captioner file wants the --clip, --pretrained and --language-model that it was trained with.
     """
     if (method is None) == (model is None):
         raise typer.BadParameter("give either --method NAME or --model NAME")
     if method is not None:
-        choice("--method", method, METHODS)
+        choice("--method", method, tuple(METHODS))
     captioner = captioner_file(captioner, adaptor)
     options = {"adapter": adapter, "captioner": captioner, "clip": clip, "pretrained": pretrained,
                "quick_gelu": quick_gelu, "language_model": language_model, "corpus": corpus,

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-# the names of `textonly.presets.TRAININGS`, which a test compares: help is shown without torch
-TRAININGS = ("maccap", "capdec", "decap", "capdec_same_decoder", "decap_same_decoder")
+from vizer_core.captioners.registry import METHODS
+
+# those of `textonly.presets.TRAININGS`, which a test compares: help is shown without torch
+TRAININGS = tuple(dict.fromkeys(name for row in METHODS.values() for name in row.trainings))
+MICRO = ("micro", "micro-lm")  # models that a trained part is shipped for
 
 Clip = Annotated[
     str, typer.Option("--clip", help="open_clip's name of a CLIP, its folder, or 'micro'.")
@@ -44,3 +47,38 @@ def captioner_file(captioner: Path | None, adaptor: Path | None) -> Path | None:
     if captioner is not None and adaptor is not None:
         raise typer.BadParameter("--adaptor is another name of --captioner: give one of them")
     return captioner if adaptor is None else adaptor
+
+
+def with_command(training: str) -> str:
+    """Say how a captioner file is made by command.
+
+    >>> with_command("decap")[:55]
+    'with vizer train-captioner --method decap --out FILE an'
+    """
+    return (
+        f"with vizer train-captioner --method {training} --out FILE and the same --clip, "
+        "--pretrained and --language-model"
+    )
+
+
+def require_captioner(method: str, captioner: Path | None, *, models: tuple[str, str]) -> None:
+    """Raise before any model is loaded if there is no captioner file, or it is another method's."""
+    from vizer_core.store import load_manifest
+
+    trainings = METHODS[method].trainings
+    how = f"train one {with_command(trainings[0])}"
+    if captioner is None:
+        if models != MICRO:
+            raise ValueError(
+                f"--method {method} with {' and '.join(models)} wants --captioner FILE: {how}"
+            )
+        return
+    if not captioner.is_file():
+        raise FileNotFoundError(f"no captioner file {captioner}: {how}")
+    made_for = load_manifest(captioner).get("method", trainings[0])
+    if made_for not in trainings:
+        fits = ", ".join(name for name, row in METHODS.items() if made_for in row.trainings)
+        raise ValueError(
+            f"{captioner} was trained by vizer train-captioner --method {made_for}, and --method "
+            f"{method} wants one of --method {trainings[0]}: train that, or caption with {fits}"
+        )

@@ -16,17 +16,17 @@ from typing import Any
 
 import typer
 
+from vizer_core.captioners.registry import METHODS
 from vizer_core.cli.app import say
 
-TRAINED = ("maccap", "maccap_pass", "baseline", "capdec", "decap")
-UNTRAINED = ("clipre", "magic", "zerocap")
-METHODS = (*TRAINED, *UNTRAINED)
 DECODING = {"prompt", "max_tokens", "beams", "temperature"}
-DRAWN = ("maccap", "maccap_pass")  # their noise is drawn, whatever the rule of decoding
 # options that not every way of captioning uses; --adaptor is what --captioner was called before
 ALIKE = ("corpus", "language_model", "dtype")  # a remark, where another method uses them
-PARTIAL = {"adapter", "captioner", "clip", "pretrained", "quick_gelu", "language_model", "corpus",
-           "memory", "dtype", *DECODING}  # fmt: skip
+PARTIAL = {
+    *("adapter", "captioner", "clip", "pretrained", "quick_gelu", "language_model", "corpus"),
+    *("memory", "dtype"),
+    *DECODING,
+}
 
 
 def used_by(method: str | None) -> set[str]:
@@ -39,16 +39,13 @@ def used_by(method: str | None) -> set[str]:
     """
     if method is None:
         return {"adapter", "dtype"} | DECODING
-    used = {"clip", "pretrained", "quick_gelu"}
-    if method != "clipre":
+    row = METHODS[method]
+    used = {"clip", "pretrained", "quick_gelu", *row.style}
+    if row.language_model:
         used |= {"language_model", "dtype"}
-    if method in TRAINED:
-        used |= {"captioner", "max_tokens", "beams", "temperature"}
-    if method == "magic":
-        used.add("max_tokens")
-    if method == "zerocap":
-        used |= {"prompt", "max_tokens", "beams"}
-    if method in ("clipre", "decap"):
+    if row.trainings:
+        used.add("captioner")
+    if row.memory:
         used |= {"corpus", "memory"}
     return used
 
@@ -89,6 +86,7 @@ def refuse_unused(method: str | None, given: Mapping[str, Any]) -> None:
         if method is None or name not in ALIKE:
             raise typer.BadParameter(f"{said}: leave it out")
         say(said, err=True)
-    if "seed" in given and method not in DRAWN and not given.get("temperature"):
+    drawn = method is not None and METHODS[method].draws
+    if "seed" in given and not drawn and not given.get("temperature"):
         more = " without --temperature" if "temperature" in used_by(method) else ""
         say(f"--seed {given['seed']} changes nothing: {way}{more} draws nothing", err=True)

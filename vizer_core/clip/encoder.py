@@ -157,18 +157,6 @@ class OpenClipEncoder:
         return int(height), int(width)
 
     @property
-    def patch_grid(self) -> tuple[int, int]:
-        """Rows and columns of patches; raises `ValueError` on a tower without regions."""
-        require_regions(self.model, self.name)
-        rows, columns = self.model.visual.grid_size
-        return rows, columns
-
-    @property
-    def text_length(self) -> int:
-        """Number of token positions of the text tower."""
-        return int(self.model.context_length)
-
-    @property
     def logit_scale(self) -> float:
         """Factor on cosines in the contrastive loss, already exponentiated."""
         return float(self.model.logit_scale.detach().exp())

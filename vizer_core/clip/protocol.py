@@ -35,10 +35,6 @@ class ImageTextEncoder(Protocol):
         """Height and width that preprocessed images have."""
 
     @property
-    def text_length(self) -> int:
-        """Number of token positions of the text tower."""
-
-    @property
     def logit_scale(self) -> float:
         """Factor on cosines in the contrastive loss, already exponentiated."""
 

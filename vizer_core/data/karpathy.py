@@ -71,15 +71,6 @@ def read_karpathy(
     return records
 
 
-def count_karpathy(json_path: Path) -> dict[str, tuple[int, int]]:
-    """Count images and captions of each split, `restval` by itself."""
-    counts: dict[str, tuple[int, int]] = {}
-    for image in _images(Path(json_path)):
-        images, captions = counts.get(image["split"], (0, 0))
-        counts[image["split"]] = (images + 1, captions + len(image["sentences"]))
-    return counts
-
-
 def one_line(text: str) -> str:
     r"""Join a text's lines and trim it: captions in these files hold stray line breaks.
 

@@ -1,4 +1,4 @@
-"""How varied a set of captions is: lengths, words, repeated n-grams, copies of training text.
+"""How varied a set of captions is: lengths, words, repeated n-grams.
 
 distinct-n (Li et al. 2016, section 5.2) is distinct n-grams / all n-grams of the set. It falls with
 the number of captions, so compare equal counts only. None of these looks at an image: a random
@@ -8,7 +8,7 @@ string of words is as diverse as can be.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,16 +48,6 @@ def distinct_n(tokens: Sequence[str], *, n: int) -> float:
     split = [caption.split() for caption in tokens]
     ngrams = [tuple(words[i : i + n]) for words in split for i in range(len(words) - n + 1)]
     return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
-
-
-def novel(tokens: Sequence[str], corpus: Iterable[str]) -> Float64[np.ndarray, " n"]:
-    """Say for each tokenised caption whether (1) or not (0) it is absent from a corpus.
-
-    >>> novel(["a cat", "a dog"], ["a cat"]).tolist()
-    [0.0, 1.0]
-    """
-    known = set(corpus)
-    return np.array([caption not in known for caption in tokens], dtype=np.float64)
 
 
 def diversity(tokens: Sequence[str]) -> Diversity:

@@ -35,15 +35,6 @@ def _lcs(masks: dict[str, int], length: int, other: list[str]) -> int:
     return length - row.bit_count()
 
 
-def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
-    """Return the length of the longest common subsequence of two word lists.
-
-    >>> lcs_length("a cat on a mat".split(), "a mat on a cat".split())
-    3
-    """
-    return _lcs(_positions(list(a)), len(a), list(b))
-
-
 def _f_score(hypothesis: str, references: Sequence[str]) -> float:
     said = hypothesis.split(" ")
     masks = _positions(said)

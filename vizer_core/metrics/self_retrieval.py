@@ -15,26 +15,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vizer_core.shapes import unit_norm
 
 _QUERIES = 1024  # rows of the similarity matrix held at once
-
-
-def self_retrieval_ranks(
-    image_features: Float[Tensor, "n d"], text_features: Float[Tensor, "n d"]
-) -> Int[Tensor, " n"]:
-    """Return how many other images each caption is at least as similar to as to its own.
-
-    Rank 0 is best. Ties count against the caption.
-
-    >>> self_retrieval_ranks(torch.eye(3), torch.eye(3)[[0, 1, 1]]).tolist()
-    [0, 0, 2]
-    """
-    blocks = _blocks(image_features, text_features)
-    return torch.cat([(table >= own[:, None]).sum(dim=1) - 1 for table, own in blocks])
 
 
 def self_retrieval_hits(

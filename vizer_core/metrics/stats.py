@@ -21,8 +21,6 @@ from jaxtyping import Bool, Float64
 _BLOCK = 2_000_000  # multiplicities drawn at once: bounds memory, changes no number
 _LOW, _HIGH = 2.5, 97.5
 
-Values = Float64[np.ndarray, "*rows"]
-
 
 def ratio(sums: np.ndarray) -> np.ndarray:
     """Divide the first column of sums by the second; nothing over nothing is NaN."""
@@ -271,20 +269,6 @@ def paired_permutations(
             observed = abs(a[name].score - b[name].score)
             extreme[name] += int((np.abs(first - second) >= observed - 1e-12).sum())
     return {name: (1 + count) / (1 + permutations) for name, count in extreme.items()}
-
-
-def compare_systems(
-    a: Statistics,
-    b: Statistics,
-    *,
-    resamples: int = 1000,
-    permutations: int = 10_000,
-    seed: int = 0,
-) -> Difference:
-    """Return the difference with its bootstrap interval and the permutation test's p-value."""
-    difference = paired_bootstrap(a, b, resamples=resamples, seed=seed)
-    p = paired_permutation(a, b, permutations=permutations, seed=seed)
-    return Difference(difference.mean, difference.low, difference.high, difference.n, p)
 
 
 def bootstrap_seeds(

@@ -1,12 +1,11 @@
 """Figures of one's own data: measurements in, figure out, one style.
 
 - `style`: colours by meaning, sizes, PNG bytes that repeat
-- `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
+- `gap`: pooled histogram with residual, per-dimension means, shift sweep, projections
 - `cosines`: MacCap Table 1 with controls, pair-cosine spread, the closer-patch fraction
 - `estimates`: one estimate with its interval, the mark that all figures share
 - `forest`, imported from its file: estimates with intervals, row by row, or along a sweep
-- `training`, imported from its file: reward and KL by step, loss against changed captions,
-  captions before and after
+- `training`, imported from its file: reward and KL by step, captions before and after
 - `captions`, imported from its file: a gallery of captions, sub-regions, candidates
 """
 
@@ -16,7 +15,6 @@ from vizer_core.plots.gap import (
     draw_gap_histogram,
     draw_projections,
     draw_shift_sweep,
-    draw_sphere,
 )
 from vizer_core.plots.style import COLOURS, figure_style, png_bytes
 
@@ -29,7 +27,6 @@ __all__ = [
     "draw_pair_cosines",
     "draw_projections",
     "draw_shift_sweep",
-    "draw_sphere",
     "figure_style",
     "png_bytes",
 ]

@@ -17,7 +17,6 @@ from vizer_core.gap.histogram import GapHistogram
 from vizer_core.gap.normality import normal_cdf
 from vizer_core.gap.projection import Projection
 from vizer_core.gap.shift import ShiftPoint
-from vizer_core.gap.sphere import SphereSweep
 from vizer_core.plots.style import (
     COLOURS,
     MARKERS,
@@ -183,29 +182,6 @@ def _draw_directions(axes: Axes, deltas: list[float], values: Sequence) -> None:
     text_to_image = [value.text_to_image for value in values]
     axes.plot(deltas, image_to_text, "-", color=COLOURS["image"], label="image to text")
     axes.plot(deltas, text_to_image, "-.", color=COLOURS["text"], label="text to image")
-
-
-def draw_sphere(sweeps: Mapping[str, SphereSweep]) -> Figure:
-    """Draw the loss of the sphere toy against height; a star marks each least loss."""
-    if not sweeps:
-        raise ValueError("got nothing to draw, wanted sweeps by name")
-    looks = zip(("-", "--", "-.", ":") * len(sweeps), list(COLOURS.values()) * len(sweeps))
-    with figure_style():
-        figure = new_figure(6.0, 3.4)
-        axes = figure.add_subplot()
-        for (name, sweep), (style, colour) in zip(sweeps.items(), looks):
-            heights, losses = sweep.heights.numpy(), sweep.losses.numpy()
-            least = losses.argmin()
-            label = f"{name}: least at |z| = {sweep.best_height:.2f}"
-            axes.plot(heights, losses, style, color=colour, label=label)
-            axes.plot(heights[least], losses[least], "*", color=colour, markersize=11)
-        axes.set_xlabel("height z of the images (texts at −z)")
-        axes.set_ylabel("contrastive loss (nats, log scale)")
-        axes.set_yscale("log")
-        axes.set_yticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
-        axes.minorticks_off()
-        axes.legend(loc="upper center")
-    return figure
 
 
 def draw_projections(projections: Sequence[Projection]) -> Figure:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +16,6 @@ from PIL import Image
 
 from vizer_core.plots.style import (
     COLOURS,
-    MARKERS,
     figure_style,
     new_figure,
     role_of,
@@ -25,15 +23,6 @@ from vizer_core.plots.style import (
 
 SMOOTH = 5  # steps in the running mean of a curve
 LINES = {"image": "-", "region": "-", "text": "-", "control": "--"}
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """One run: how far its loss fell, as a share of where it began, and what changed."""
-
-    name: str
-    loss_fall: float
-    captions_changed: float
 
 
 def running_mean(values: Sequence[float], *, width: int = SMOOTH) -> np.ndarray:
@@ -100,47 +89,6 @@ def _draw_curve(axes: Axes, name: str, values: Sequence[float]) -> None:
     role, steps = role_of(name), np.arange(1, len(values) + 1)
     axes.plot(steps, values, color=COLOURS[role], alpha=0.25, linewidth=1)
     axes.plot(steps, running_mean(values), LINES[role], color=COLOURS[role], label=name)
-
-
-def draw_loss_against_change(runs: Sequence[RunSummary]) -> Figure:
-    """Draw how far each run's loss fell against the share of captions that changed.
-
-    Low on the right is a loss met in directions that the words do not show.
-    """
-    if not runs:
-        raise ValueError("got no runs: wanted at least one RunSummary")
-    with figure_style():
-        figure = new_figure(6.0, 4.2)
-        axes = figure.add_subplot()
-        reach = max(0.05, *(run.loss_fall for run in runs))
-        for run, below in zip(runs, _labels_below(runs)):
-            role = "control" if role_of(run.name) == "control" else "image"
-            place = (run.loss_fall, run.captions_changed)
-            axes.plot(*place, MARKERS[role], color=COLOURS[role], markersize=8)
-            left = run.loss_fall > 0.6 * reach
-            axes.annotate(
-                run.name,
-                place,
-                xytext=(-8 if left else 8, -11 if below else 4),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                fontsize=9,
-            )
-        axes.set_xlim(min(-0.05, *(run.loss_fall - 0.05 for run in runs)), reach + 0.05)
-        axes.set_ylim(-0.05, 1.08)
-        axes.xaxis.set_major_formatter("{x:.0%}")
-        axes.yaxis.set_major_formatter("{x:.0%}")
-        axes.set_xlabel("fall of the loss, as a share of where it began")
-        axes.set_ylabel("captions changed")
-    return figure
-
-
-def _labels_below(runs: Sequence[RunSummary]) -> list[bool]:
-    """Put a label under its point where a run just above it has the space over it."""
-    return [
-        any(0 < other.captions_changed - run.captions_changed < 0.1 for other in runs)
-        for run in runs
-    ]
 
 
 def draw_before_after(

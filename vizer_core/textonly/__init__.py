@@ -1,13 +1,12 @@
 """Training a captioner on text alone: noise, adaptor, training, sampling and filtering.
 
-- `noise`: Gaussian, uniform, a ball, none; each knows the angle it turns a text by
+- `noise`: Gaussian, uniform, none; each knows the angle it turns a text by
 - `regions`: a text feature as a set of noised tokens; `inference`: a picture as such a set
 - `adaptor`: learned queries or an MLP, from CLIP tokens to a prefix
 - `loss`, `schedule`, `presets`: what is minimised, how fast, and with which settings
 - `pairs`, `train`, `run_state`, `update`: the training loop and what it stands on
 - `filtering`: S captions an image in one call, the one that CLIP likes best
 - `adaptor_store`: adaptors on disk, bound to their CLIP and language model
-- `readings`: where paper and release differ, and which name here is which
 """
 
 from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder, SingleTokenMLP

@@ -71,33 +71,3 @@ def noised(
     tensor([[[0.7071, 0.7071]]])
     """
     return unit_norm(mixed + noise.sample(tuple(mixed.shape), generator).to(mixed.device))
-
-
-def cosine_after_sum(noise: Noise, width: int, region_cosine: float) -> float:
-    """Return cos(clean, noised) for `sum_mix`, from c = cos(I_c, r).
-
-    >>> from vizer_core.textonly.noise import GaussianNoise
-    >>> round(cosine_after_sum(GaussianNoise(0.016), 512, 0.7), 3)
-    0.542
-    """
-    return _cosine_at_length(noise, width, squared_length=2 + 2 * _cosine(region_cosine))
-
-
-def cosine_after_average(noise: Noise, width: int, region_cosine: float) -> float:
-    """Return cos(clean, noised) for `average_mix`, from c = cos(I_c, r).
-
-    >>> from vizer_core.textonly.noise import GaussianNoise
-    >>> round(cosine_after_average(GaussianNoise(0.016), 512, 0.7), 3)
-    0.307
-    """
-    return _cosine_at_length(noise, width, squared_length=(2 + 2 * _cosine(region_cosine)) / 4)
-
-
-def _cosine_at_length(noise: Noise, width: int, *, squared_length: float) -> float:
-    return (1 + width * noise.std(width) ** 2 / squared_length) ** -0.5
-
-
-def _cosine(value: float) -> float:
-    if not -1 < value <= 1:
-        raise ValueError(f"region_cosine is {value}: wanted a cosine above -1, up to 1")
-    return value

@@ -1,4 +1,4 @@
-"""Noise that stands in for the modality gap: four kinds, each with the angle it turns by.
+"""Noise that stands in for the modality gap: three kinds, each with the angle it turns by.
 
 A captioner trained on text features t must later read image features. MacCap section 3.2 takes the
 gap between the two for zero-mean noise and trains on t + noise (equation 4). With an isotropic
@@ -108,38 +108,6 @@ class UniformNoise:
     def std(self, width: int) -> float:
         """Return sqrt(variance), whatever the width."""
         return self.variance**0.5
-
-    def expected_cosine(self, width: int, *, copies: int = 1) -> float:
-        """Return the cosine between a unit vector and the mean of its noisy copies."""
-        return _cosine(self.std(width), width, copies)
-
-
-@dataclass(frozen=True)
-class UniformBall:
-    """A point drawn evenly from the ball of a radius: the option of CapDec's release.
-
-    Its root-mean-square length is radius * sqrt(d / (d + 2)), so a radius of sqrt(.016) is 22
-    times shorter at d = 512 than a Gaussian of variance .016.
-
-    >>> round(UniformBall(MACCAP_VARIANCE**0.5).expected_cosine(512), 4)
-    0.9921
-    """
-
-    radius: float
-
-    def __post_init__(self) -> None:
-        _require_scale("radius", self.radius)
-
-    def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Draw noise of a shape [..., d] on the CPU, in float32."""
-        direction = torch.randn(shape, generator=generator)
-        direction = direction / direction.norm(dim=-1, keepdim=True)
-        length = torch.rand((*shape[:-1], 1), generator=generator) ** (1 / shape[-1])
-        return direction * length * self.radius
-
-    def std(self, width: int) -> float:
-        """Return radius / sqrt(width + 2)."""
-        return self.radius / (width + 2) ** 0.5
 
     def expected_cosine(self, width: int, *, copies: int = 1) -> float:
         """Return the cosine between a unit vector and the mean of its noisy copies."""

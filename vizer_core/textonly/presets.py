@@ -165,25 +165,6 @@ TRAININGS: dict[str, Training] = {
     "decap_same_decoder": Training(False, DECAP_DAGGER, MICRO_DECAP),
 }
 
-# whose trained part a method of captioning reads: the baseline differs from DeCap at the end only
-TRAINING_OF = {
-    "maccap": "maccap",
-    "capdec": "capdec",
-    "decap": "decap",
-    "maccap_pass": "maccap",
-    "baseline": "decap",
-}
-
-
-def trainings_for(method: str) -> tuple[str, ...]:
-    """Return the trainings whose files a method of captioning reads, the paper's first.
-
-    >>> trainings_for("baseline"), trainings_for("maccap_pass")
-    (('decap', 'decap_same_decoder'), ('maccap',))
-    """
-    names = (TRAINING_OF[method], TRAINING_OF[method] + "_same_decoder")
-    return tuple(name for name in names if name in TRAININGS)
-
 
 def settings_of(
     method: str,

@@ -14,8 +14,7 @@ grpo              (r_ij - m_i) / (s_i + 1e-4)     Shao et al. 2024 (2402.03300),
 
 A CLIP reward spreads by .01 to .03 within an image. Dividing by that spread blows noise up to the
 size of signal, image by image; `scaled_by_batch` divides by one number for the whole batch.
-Tokens of a caption share its advantage. `sequence_loss` is the unbiased estimate; `token_loss`
-weighs every token of the batch the same (TRL's "dapo"), so that long captions weigh more.
+Tokens of a caption share its advantage, and `sequence_loss` is the unbiased estimate.
 """
 
 from __future__ import annotations
@@ -133,18 +132,3 @@ def sequence_loss(
     """
     sums = _checked(log_probs, mask, advantages).sum(dim=1)
     return -(advantages.detach() * sums).mean()
-
-
-def token_loss(
-    log_probs: Float[Tensor, "m t"], mask: Bool[Tensor, "n s"], advantages: Float[Tensor, " c"]
-) -> Float[Tensor, ""]:
-    """Return -mean over all tokens of the batch of advantage times log-probability.
-
-    >>> import torch
-    >>> log_probs = torch.tensor([[-1.0, -2.0], [-4.0, 0.0]])
-    >>> mask = torch.tensor([[True, True], [True, False]])
-    >>> token_loss(log_probs, mask, torch.tensor([1.0, -1.0]))
-    tensor(-0.3333)
-    """
-    sums = _checked(log_probs, mask, advantages).sum(dim=1)
-    return -(advantages.detach() * sums).sum() / mask.sum()

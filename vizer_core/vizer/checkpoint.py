@@ -23,7 +23,7 @@ from vizer_core.runtime import seeded
 from vizer_core.store import atomic_path, load_tensors, save_tensors
 from vizer_core.vizer.collapse import Collapse
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
-from vizer_core.vizer.residual import GroupResidual, Residual
+from vizer_core.vizer.residual import Residual
 from vizer_core.vizer.targets import Centring, TargetSpace, Whitening
 from vizer_core.vlm.protocol import VisionLanguageModel
 
@@ -32,7 +32,6 @@ SPACES = {
     frozenset({"mean"}): Centring,
     frozenset({"mean", "matrix"}): Whitening,
     frozenset({"mean", "directions"}): Residual,
-    frozenset({"centres"}): GroupResidual,
 }
 
 

@@ -20,7 +20,7 @@ shuffled control and exact or independent scores are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -32,7 +32,6 @@ from vizer_core.vizer.drift import Drift
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 LEAK_MARGIN = 0.1  # cosine by which a mapper may prefer the image to the caption's image
-HACK_GAIN, HACK_SHARE = 0.05, 0.5  # a real gain shows in held-out mappers by at least this share
 LOSS_FALL, FEW_CHANGED = 0.1, 0.05  # "the loss fell" and "hardly a caption changed"
 TOP1_LIMIT, LENGTH_LIMIT = 0.25, 2.0
 # nats a token, base to new. One run each on the micro VLM, read-back reward, 1,000 images: at .17
@@ -115,75 +114,6 @@ def swap_test(
     return leak_index(swapped, read(vision, captions), targets, targets[order])
 
 
-@dataclass(frozen=True)
-class Hacking:
-    """Gain in cosine by the mapper trained against, and by mappers that took no part."""
-
-    gain: float
-    held_out: Mapping[str, float]
-
-    @property
-    def held_out_gain(self) -> float:
-        """Mean gain by held-out mappers."""
-        return sum(self.held_out.values()) / len(self.held_out)
-
-    @property
-    def hacked(self) -> bool:
-        """True where less than half of a real gain is seen by held-out mappers."""
-        return self.gain > HACK_GAIN and self.held_out_gain < HACK_SHARE * self.gain
-
-
-def mapper_hacking(
-    targets: Float[Tensor, "n d"],
-    before: Mapping[str, Float[Tensor, "n d"]],
-    after: Mapping[str, Float[Tensor, "n d"]],
-    *,
-    trained: str,
-) -> Hacking:
-    """Compare mappers' answers before and after a run that was trained against one of them.
-
-    >>> import torch
-    >>> eye, nothing = torch.eye(2), torch.eye(2)[[1, 0]]
-    >>> before = {"trained": nothing, "other seed": nothing}
-    >>> mapper_hacking(eye, before, before | {"trained": eye}, trained="trained").hacked
-    True
-    """
-    if before.keys() != after.keys() or trained not in before or len(before) < 2:
-        raise ValueError(
-            f"got mappers {sorted(before)} before and {sorted(after)} after, trained {trained!r}: "
-            "wanted the same on both sides, the trained one and at least one other"
-        )
-    gains = {
-        name: _cosine(after[name], targets) - _cosine(before[name], targets) for name in before
-    }
-    return Hacking(gains.pop(trained), gains)
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Mean cosine of old and new captions, read as text by the frozen base, with their images."""
-
-    old: float
-    new: float
-
-    @property
-    def gain(self) -> float:
-        """New minus old."""
-        return self.new - self.old
-
-
-def reader_gain(
-    old: Float[Tensor, "n d"], new: Float[Tensor, "n d"], targets: Float[Tensor, "n d"]
-) -> Reader:
-    """Compare old and new captions' read-back answers with their images.
-
-    >>> import torch
-    >>> reader_gain(torch.eye(2)[[1, 0]], torch.eye(2), torch.eye(2)).gain
-    1.0
-    """
-    return Reader(_cosine(old, targets), _cosine(new, targets))
-
-
 def _loss_warnings(loss: tuple[float, float], drift: Drift) -> list[str]:
     before, after = loss
     fall = (before - after) / abs(before) if before else 0.0
@@ -217,9 +147,7 @@ def _drift_warnings(drift: Drift) -> list[str]:
     return found
 
 
-def _mapper_warnings(
-    leak: Leak | None, collapse: Collapse | None, hacking: Hacking | None
-) -> list[str]:
+def _mapper_warnings(leak: Leak | None, collapse: Collapse | None) -> list[str]:
     found = []
     if leak and leak.leaks:
         found.append(
@@ -233,11 +161,6 @@ def _mapper_warnings(
             f"{collapse.target_effective_rank:.1f}; a constant scores "
             f"{collapse.constant_cosine:.2f} of its {collapse.cosine:.2f}"
         )
-    if hacking and hacking.hacked:
-        found.append(
-            f"the trained mapper gained {hacking.gain:.2f}, held-out mappers "
-            f"{hacking.held_out_gain:.2f}: the states please one mapper, not the image"
-        )
     return found
 
 
@@ -247,18 +170,11 @@ def warnings_of(
     *,
     leak: Leak | None = None,
     collapse: Collapse | None = None,
-    hacking: Hacking | None = None,
-    reader: Reader | None = None,
 ) -> tuple[str, ...]:
     """Say in words what speaks against a run; `loss` is its value before and after.
 
     Under a reward pass (1 - reward) or (-reward): what fell. Parts not measured are left out.
     """
     found = _loss_warnings(loss, drift) + _drift_warnings(drift)
-    found += _mapper_warnings(leak, collapse, hacking)
-    if reader and reader.gain <= 0 and drift.changed > FEW_CHANGED:
-        found.append(
-            f"{drift.changed:.0%} of captions changed, but read as text by the frozen base they "
-            f"are no closer to their images ({reader.old:.2f} to {reader.new:.2f})"
-        )
+    found += _mapper_warnings(leak, collapse)
     return tuple(found)

@@ -10,21 +10,16 @@ mean_read          mean of the states that have read a token: our default
 mean_emitting      mean of the states that predict a token: most direct on the next word
 last_read          the state that has read the last token, EOS where the caption ended
 =================  ==============================================================================
-
-`without_eos` takes EOS out of a caption's mask, for either mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
-
-from vizer_core.vlm.protocol import CaptionBatch
 
 
 def mean_read(states: Float[Tensor, "b t1 h"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b h"]:
@@ -69,19 +64,6 @@ POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean_emitting": mean_emitting,
     "last_read": last_read,
 }
-
-
-def without_eos(captions: CaptionBatch, eos_id: int) -> CaptionBatch:
-    """Take EOS out of the mask; a caption that is nothing but EOS keeps it.
-
-    >>> ids, mask = torch.tensor([[5, 2], [2, 0]]), torch.tensor([[True, True], [True, False]])
-    >>> without_eos(CaptionBatch(ids, mask, ("a", "")), eos_id=2).mask
-    tensor([[ True, False],
-            [ True, False]])
-    """
-    words = captions.mask & (captions.ids != eos_id)
-    some = words.any(dim=1, keepdim=True)
-    return replace(captions, mask=torch.where(some, words, captions.mask))
 
 
 def _masked_mean(states: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What ViZer's phase 2 compares with the image: three readings of one formula, side by side.
+"""What ViZer's phase 2 compares with the image: two readings of one formula, side by side.
 
 L_zero = 1 - cos(F_I, M(f_psi(.))) (section 3). The captions are the model's own, written before
 without gradient; what differs is how the language model meets them again.
@@ -6,7 +6,6 @@ without gradient; what differs is how the language model meets them again.
 ==================  ============================================================================
 ImageContext        the paper: f_psi, with LoRA, reads the caption after its image. Gradient moves
                     the states, not the choice of words: representation, not policy
-TextAlone           f_psi, with LoRA, reads the caption without the image
 StraightThrough     the frozen base reads the caption without the image; gradient passes through
                     the tokens as if sampling were the identity (Bengio et al. 2013, section 4)
 ==================  ============================================================================
@@ -77,17 +76,6 @@ class ImageContext:
     def __call__(self, rollout: Rollout) -> Float[Tensor, ""]:
         """Return 1 - cos of the states that followed the image."""
         return _loss(self.fitted, rollout.states, rollout)
-
-
-@dataclass(frozen=True, eq=False)
-class TextAlone:
-    """The caption read without its image by the model that is being trained."""
-
-    fitted: FittedMapper
-
-    def __call__(self, rollout: Rollout) -> Float[Tensor, ""]:
-        """Return 1 - cos of the states of the text."""
-        return _loss(self.fitted, rollout.vlm.text_states(rollout.captions), rollout)
 
 
 @dataclass(frozen=True, eq=False)

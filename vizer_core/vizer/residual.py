@@ -1,14 +1,9 @@
 """Targets without what every picture of its sort shares: what is left is what sets it apart.
 
 F_I of a picture is mostly its background. A mapper that answers with the background alone scores
-well, and a policy rewarded by it learns to name places. Both spaces below take that part out, and
-neither needs a label: what most pictures share is seen from the pictures.
-
-================  ==============================================================================
-residual          F_I - mean, less its part in the first q principal directions
-group_residual    F_I less the centre of its group, groups found by k-means (Lloyd 1982): in the
-                  micro world they are the backgrounds
-================  ==============================================================================
+well, and a policy rewarded by it learns to name places. `residual` takes that part out, F_I - mean,
+less its part in the first q principal directions, and needs no label: what most pictures share is
+seen from the pictures.
 
 `subregion_targets` starts elsewhere: from the spread of an image's own sub-regions, in which a
 background that is everywhere cancels.
@@ -20,14 +15,12 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.runtime import seeded
 from vizer_core.vlm.protocol import VisionBatch
 
-SHARED = 9  # directions or groups less one: ten backgrounds span nine directions
-ROUNDS = 25  # of Lloyd's algorithm
+SHARED = 9  # directions: ten backgrounds span nine
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +42,6 @@ class Residual:
         return {"mean": self.mean, "directions": self.directions}
 
 
-@dataclass(frozen=True, eq=False)
-class GroupResidual:
-    """Subtracts the nearest of `centres`."""
-
-    centres: Float[Tensor, "q d"]
-
-    def apply(self, features: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
-        """Return what sets features apart from their group, in float32."""
-        _require_width(features, self.centres[0])
-        centres, wide = self.centres.to(features.device), features.float()
-        return wide - centres[_nearest(wide, centres)]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what a file must keep."""
-        return {"centres": self.centres}
-
-
 def residual(features: Float[Tensor, "n d"], *, directions: int = SHARED) -> Residual:
     """Fit the mean and the first principal directions of training features.
 
@@ -83,47 +59,6 @@ def residual(features: Float[Tensor, "n d"], *, directions: int = SHARED) -> Res
     mean = wide.mean(dim=0)
     _, vectors = torch.linalg.eigh(torch.cov(wide.T))
     return Residual(mean.float(), vectors[:, -directions:].T.float().contiguous())
-
-
-def group_residual(
-    features: Float[Tensor, "n d"],
-    *,
-    groups: int = SHARED + 1,
-    generator: torch.Generator | None = None,
-) -> GroupResidual:
-    """Fit the centres of groups by k-means, the first ones far from each other.
-
-    The same features give the same centres: `generator` is seed 0 unless told otherwise.
-    """
-    if not 2 <= groups <= len(features):
-        raise ValueError(
-            f"groups is {groups} for {len(features)} features: wanted at least 2, and at most one "
-            "a feature"
-        )
-    wide = features.float()
-    centres = _spread_out(wide, groups, generator or seeded(0))
-    for _ in range(ROUNDS):
-        nearest = _nearest(wide, centres)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, wide)
-        counts = torch.bincount(nearest, minlength=groups).to(wide)[:, None]
-        centres = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
-    return GroupResidual(centres)
-
-
-def _spread_out(features: Tensor, groups: int, generator: torch.Generator) -> Tensor:
-    """Choose the first centres as k-means++ does (Arthur and Vassilvitskii 2007, section 2.2)."""
-    chosen = [int(torch.randint(len(features), (1,), generator=generator))]
-    gap = torch.full((len(features),), float("inf"), device=features.device)
-    while len(chosen) < groups:
-        gap = torch.minimum(gap, (features - features[chosen[-1]]).square().sum(dim=1))
-        weights = gap.cpu().double() + 1e-12
-        chosen.append(int(torch.multinomial(weights, 1, generator=generator)))
-    return features[chosen].clone()
-
-
-def _nearest(features: Float[Tensor, "*axes d"], centres: Tensor) -> Int[Tensor, "*axes"]:
-    scores = 2 * features @ centres.T - centres.square().sum(dim=1)
-    return scores.argmax(dim=-1)
 
 
 def subregions(vision: VisionBatch, *, side: int = 2) -> Float[Tensor, "b r h"]:

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Greedy, Sample
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vlm.first_words import first_word_mass
+from vizer_core.vlm.likelihood import first_word_mass
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 
 BATCH = 64

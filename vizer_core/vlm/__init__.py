@@ -6,29 +6,29 @@
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - `language_side`, `captioning`: what adapters share; states, and captions from cached features
 - `writing`, `tokens`: one token after the other over a key-value cache; ids and words
-- `first_words`: how a model begins its captions
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
 - `surprise`, `word_kinds`: nats a token with the right picture, a wrong one and none; which words
-- `recompute`: gradient checkpointing, for passes with gradient
-- `stations`: tower, connector, language model or head, by a module's name
-- `pooling`: readings of F_I; `targets`: where LoRA may go; `frozen`: what LoRA may not change
+- `likelihood`: log p of caption tokens, and how a model begins its captions
+- `modules`: stations, where LoRA may go and what it may not change, by a module's name; gradient
+  checkpointing
+- `pooling`: readings of F_I
 """
 
 from vizer_core.vlm.budget import StepPlan, least_seconds, step_flops
 from vizer_core.vlm.loading import load_vlm
 from vizer_core.vlm.memory import step_memory
-from vizer_core.vlm.pooling import global_tile_mean, mean_patches, post_connector_mean
-from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
-from vizer_core.vlm.qwen2vl import Qwen2Vl
-from vizer_core.vlm.sizes import size_of
-from vizer_core.vlm.smolvlm import SmolVlm
-from vizer_core.vlm.targets import (
+from vizer_core.vlm.modules import (
     ALL_PROJECTIONS,
     ATTENTION_PROJECTIONS,
     FEED_FORWARD_PROJECTIONS,
     language_targets,
 )
+from vizer_core.vlm.pooling import global_tile_mean, mean_patches, post_connector_mean
+from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
+from vizer_core.vlm.qwen2vl import Qwen2Vl
+from vizer_core.vlm.sizes import size_of
+from vizer_core.vlm.smolvlm import SmolVlm
 
 __all__ = [
     "ALL_PROJECTIONS",

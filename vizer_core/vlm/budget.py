@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from vizer_core.vlm.modules import ALL_PROJECTIONS
 from vizer_core.vlm.sizes import VlmSize
-from vizer_core.vlm.targets import ALL_PROJECTIONS
 
 MARKERS_A_TILE, MARKERS_AN_IMAGE = 2, 1  # around image tokens; line breaks between tiles left out
 

@@ -1,35 +1,68 @@
-"""Writing captions from cached vision features: greedy, sampled, or by beam search."""
+"""What every adapter shares: how it is loaded, and how it writes captions.
+
+Captions are written from cached vision features, greedily, sampled, or by beam search.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from vizer_core.decoding import Beam, Decoding, Greedy, Sample
 from vizer_core.overflow import OverflowWatch
 from vizer_core.vlm.language_side import LanguageSide
+from vizer_core.vlm.pretrained import read_config, read_model, read_processor
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 from vizer_core.vlm.writing import TokenLimits, uniform_numbers, write
 
 ROWS_AT_ONCE = 128  # captions written in one batch
+Adapter = TypeVar("Adapter", bound="CaptionWriter")
 
 
 class CaptionWriter(LanguageSide):
-    """A language side that writes. The vision tower is never called by `generate`."""
+    """A language side that writes. The vision tower is never called by `generate`.
+
+    A family says in `classes` which of transformers' classes reads which `model_type`. Its
+    constructor takes a model, its processor and its name, and freezes the model; what else it
+    takes, with defaults, are the options of `from_pretrained`.
+    """
+
+    classes: ClassVar[dict[str, str]]
+
+    def __init__(self, model: nn.Module, processor: Any, name: str, *, default_prompt: str) -> None:
+        super().__init__(model, processor, name, default_prompt=default_prompt)
+        if self.base.config.model_type not in self.classes:
+            wanted = " or ".join(self.classes.values())
+            raise ValueError(f"{name} is a {type(self.base).__name__}: wanted {wanted}")
 
     @classmethod
-    @abstractmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, device: torch.device | str, dtype: torch.dtype | None
-    ) -> CaptionWriter:
-        """Load a checkpoint of the family; an adapter may take more options, with defaults."""
+        cls: type[Adapter],
+        name_or_path: str | Path,
+        *,
+        device: torch.device | str = "auto",
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> Adapter:
+        """Load a checkpoint of the family from the hub, the cache or a folder.
+
+        `options` are those of the constructor, such as `image_splitting` or `max_pixels`.
+        """
+        family = read_config(name_or_path).model_type
+        if family not in cls.classes:
+            raise ValueError(
+                f"{name_or_path} is a {family!r}: {cls.__name__} wants one of "
+                f"{sorted(cls.classes)}; load_vlm chooses the adapter by itself"
+            )
+        model = read_model(name_or_path, cls.classes[family], device=device, dtype=dtype)
+        return cls(model, read_processor(name_or_path), str(name_or_path), **options)
 
     @abstractmethod
     def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:

@@ -23,10 +23,14 @@ from torch import Tensor, nn
 from vizer_core.cache_argument import cache_argument
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, held_bytes, shard_blocks
-from vizer_core.vlm.frozen import adapters_off, fingerprint_of
+from vizer_core.vlm.modules import (
+    ALL_PROJECTIONS,
+    adapters_off,
+    fingerprint_of,
+    language_targets,
+    recomputed,
+)
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
-from vizer_core.vlm.recompute import recomputed
-from vizer_core.vlm.targets import ALL_PROJECTIONS, language_targets
 from vizer_core.vlm.tokens import CaptionTokens
 from vizer_core.vlm.writing import Prefix
 

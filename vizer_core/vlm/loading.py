@@ -1,4 +1,7 @@
-"""One door to every supported vision-language model: `FAMILIES` says which adapter reads which."""
+"""One door to every supported vision-language model: `FAMILIES` says which adapter reads which.
+
+Another family is a file with its adapter, and `register` (CONTRIBUTING.md).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,20 @@ import torch
 
 from vizer_core.vlm.captioning import CaptionWriter
 from vizer_core.vlm.pretrained import read_config
-from vizer_core.vlm.qwen2vl import QWEN_CLASSES, Qwen2Vl
-from vizer_core.vlm.smolvlm import SMOL_CLASSES, SmolVlm
+from vizer_core.vlm.qwen2vl import Qwen2Vl
+from vizer_core.vlm.smolvlm import SmolVlm
 
-# a checkpoint's own `model_type` -> its adapter; another family is one row more (CONTRIBUTING.md)
-FAMILIES: dict[str, type[CaptionWriter]] = {
-    **dict.fromkeys(SMOL_CLASSES, SmolVlm),
-    **dict.fromkeys(QWEN_CLASSES, Qwen2Vl),
-}
-COMMON = {"name_or_path", "device", "dtype"}  # what every adapter's `from_pretrained` takes
+FAMILIES: dict[str, type[CaptionWriter]] = {}  # a checkpoint's own `model_type` -> its adapter
+COMMON = {"self", "model", "processor", "name", "default_prompt"}  # what every constructor takes
+
+
+def register(adapter: type[CaptionWriter]) -> None:
+    """Let `load_vlm` read the families of an adapter's `classes` with it."""
+    FAMILIES.update(dict.fromkeys(adapter.classes, adapter))
+
+
+for each in (SmolVlm, Qwen2Vl):
+    register(each)
 
 
 def load_vlm(
@@ -40,7 +48,7 @@ def load_vlm(
     adapter = FAMILIES[family]
     if not image_splitting:
         return adapter.from_pretrained(name_or_path, device=device, dtype=dtype)
-    options = inspect.signature(adapter.from_pretrained).parameters
+    options = inspect.signature(adapter.__init__).parameters
     if "image_splitting" not in options:
         own = ", ".join(name for name in options if name not in COMMON) or "no option of its own"
         raise ValueError(

@@ -21,8 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vizer_core.vlm.budget import StepPlan, kv_bytes
+from vizer_core.vlm.modules import ALL_PROJECTIONS
 from vizer_core.vlm.sizes import VlmSize
-from vizer_core.vlm.targets import ALL_PROJECTIONS
 
 LOGIT_BYTES = 32  # a logit while it is drawn from: half, float32, and two float64 copies
 ADAM_COPIES = 4  # weight, gradient, and AdamW's two moments

@@ -15,8 +15,7 @@ them into one token of the language model. `grid` holds (t, height, width) in pa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from einops import rearrange
@@ -26,13 +25,8 @@ from torch import Tensor, nn
 
 from vizer_core.vlm.captioning import CaptionWriter
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
-from vizer_core.vlm.pretrained import read_config, read_model, read_processor
 from vizer_core.vlm.protocol import Prompt, VisionBatch
 
-QWEN_CLASSES = {
-    "qwen2_vl": "Qwen2VLForConditionalGeneration",
-    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
-}
 IMAGE_TOKEN = "<|image_pad|>"
 IMAGE_MARK = f"<|vision_start|>{IMAGE_TOKEN}<|vision_end|>"
 MAX_PIXELS = 448 * 448  # 256 tokens; transformers' own cap is 1,280, published configs' 16,384
@@ -49,6 +43,10 @@ class Qwen2Vl(CaptionWriter):
     A prompt names the image's place with Qwen's `<|image_pad|>`; without it the image comes first.
     """
 
+    classes: ClassVar[dict[str, str]] = {
+        "qwen2_vl": "Qwen2VLForConditionalGeneration",
+        "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    }
     lora_stem = "language_model"
 
     def __init__(
@@ -62,59 +60,8 @@ class Qwen2Vl(CaptionWriter):
         default_prompt: str = SHORT_CAPTION,
     ) -> None:
         super().__init__(model, processor, name, default_prompt=default_prompt)
-        if self.base.config.model_type not in QWEN_CLASSES:
-            wanted = " or ".join(QWEN_CLASSES.values())
-            raise ValueError(f"{name} is a {type(self.base).__name__}: wanted {wanted}")
         self.max_pixels = max_pixels
         self.pooling = pooling
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | Path,
-        *,
-        device: torch.device | str = "auto",
-        dtype: torch.dtype | None = None,
-        max_pixels: int = MAX_PIXELS,
-        pooling: Pooling = global_tile_mean,
-        default_prompt: str = SHORT_CAPTION,
-    ) -> Qwen2Vl:
-        """Load a checkpoint of either class from the hub, the cache or a folder."""
-        family = read_config(name_or_path).model_type
-        if family not in QWEN_CLASSES:
-            raise ValueError(
-                f"{name_or_path} is a {family!r}: Qwen2Vl wants one of {sorted(QWEN_CLASSES)}; "
-                "load_vlm chooses the adapter by itself"
-            )
-        return cls(
-            read_model(name_or_path, QWEN_CLASSES[family], device=device, dtype=dtype),
-            read_processor(name_or_path),
-            str(name_or_path),
-            max_pixels=max_pixels,
-            pooling=pooling,
-            default_prompt=default_prompt,
-        )
-
-    @classmethod
-    def from_model(
-        cls,
-        model: nn.Module,
-        processor: Any,
-        name: str,
-        *,
-        max_pixels: int = MAX_PIXELS,
-        pooling: Pooling = global_tile_mean,
-        default_prompt: str = SHORT_CAPTION,
-    ) -> Qwen2Vl:
-        """Wrap a model and its processor as they are; the model is frozen by it."""
-        return cls(
-            model,
-            processor,
-            name,
-            max_pixels=max_pixels,
-            pooling=pooling,
-            default_prompt=default_prompt,
-        )
 
     @property
     def text_model(self) -> nn.Module:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vizer_core.vlm.targets import ALL_PROJECTIONS
+from vizer_core.vlm.modules import ALL_PROJECTIONS
 
 SIZED = ("idefics3", "smolvlm", "qwen2_vl")  # model types that `size_of` knows
 IMAGE_PIXELS = 448 * 448  # the size Qwen's tower is counted at: 256 tokens

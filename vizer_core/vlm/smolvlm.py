@@ -14,8 +14,7 @@ therefore passed one by one and counted, and a dropped one is an error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,13 +23,8 @@ from torch import Tensor, nn
 
 from vizer_core.vlm.captioning import CaptionWriter
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
-from vizer_core.vlm.pretrained import read_config, read_model, read_processor
 from vizer_core.vlm.protocol import VisionBatch
 
-SMOL_CLASSES = {
-    "idefics3": "Idefics3ForConditionalGeneration",
-    "smolvlm": "SmolVLMForConditionalGeneration",
-}
 IMAGE_MARK = "<image>"
 IMAGE_ALONE = IMAGE_MARK  # the prompt P of a base model: nothing but the image
 
@@ -39,9 +33,13 @@ class SmolVlm(CaptionWriter):
     """An Idefics3 or SmolVLM model behind `VisionLanguageModel`; frozen, in evaluation mode.
 
     A prompt names the image's place with `<image>`; without the mark the image comes first.
-    `pooling` makes F_I of a picture's patches.
+    `pooling` makes F_I of a picture's patches, `image_splitting` cuts it into tiles.
     """
 
+    classes: ClassVar[dict[str, str]] = {
+        "idefics3": "Idefics3ForConditionalGeneration",
+        "smolvlm": "SmolVLMForConditionalGeneration",
+    }
     lora_stem = "text_model"
 
     def __init__(
@@ -55,59 +53,8 @@ class SmolVlm(CaptionWriter):
         default_prompt: str = IMAGE_ALONE,
     ) -> None:
         super().__init__(model, processor, name, default_prompt=default_prompt)
-        if self.base.config.model_type not in SMOL_CLASSES:
-            wanted = " or ".join(SMOL_CLASSES.values())
-            raise ValueError(f"{name} is a {type(self.base).__name__}: wanted {wanted}")
         self.image_splitting = image_splitting
         self.pooling = pooling
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | Path,
-        *,
-        device: torch.device | str = "auto",
-        dtype: torch.dtype | None = None,
-        image_splitting: bool = False,
-        pooling: Pooling = global_tile_mean,
-        default_prompt: str = IMAGE_ALONE,
-    ) -> SmolVlm:
-        """Load a checkpoint of either class from the hub, the cache or a folder."""
-        family = read_config(name_or_path).model_type
-        if family not in SMOL_CLASSES:
-            raise ValueError(
-                f"{name_or_path} is a {family!r}: SmolVlm wants one of {sorted(SMOL_CLASSES)}; "
-                "load_vlm chooses the adapter by itself"
-            )
-        return cls(
-            read_model(name_or_path, SMOL_CLASSES[family], device=device, dtype=dtype),
-            read_processor(name_or_path),
-            str(name_or_path),
-            image_splitting=image_splitting,
-            pooling=pooling,
-            default_prompt=default_prompt,
-        )
-
-    @classmethod
-    def from_model(
-        cls,
-        model: nn.Module,
-        processor: Any,
-        name: str,
-        *,
-        image_splitting: bool = False,
-        pooling: Pooling = global_tile_mean,
-        default_prompt: str = IMAGE_ALONE,
-    ) -> SmolVlm:
-        """Wrap a model and its processor as they are; the model is frozen by it."""
-        return cls(
-            model,
-            processor,
-            name,
-            image_splitting=image_splitting,
-            pooling=pooling,
-            default_prompt=default_prompt,
-        )
 
     @property
     def text_model(self) -> nn.Module:

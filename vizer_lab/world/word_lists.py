@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vizer_core.captioners.socratic_words import WordList
+from vizer_core.captioners.socratic import WordList
 from vizer_lab.world.lexicon import OBJECTS, PLACE_BY_NAME
 
 

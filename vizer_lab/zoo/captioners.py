@@ -30,8 +30,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from vizer_core.captioners.baseline import Baseline
 from vizer_core.captioners.maccap import GlobalTokens, MacCap, RegionTokens
+from vizer_core.captioners.single_token import Baseline
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.language.protocol import PrefixLanguageModel

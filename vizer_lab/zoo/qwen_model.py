@@ -114,7 +114,7 @@ def micro_qwen_vlm(
     model: Qwen2VLForConditionalGeneration, config: MicroVlmConfig, name: str
 ) -> Qwen2Vl:
     """Wrap the model in the adapter that Qwen2-VL has; it is frozen by it."""
-    return Qwen2Vl.from_model(
+    return Qwen2Vl(
         model,
         micro_qwen_processor(config),
         name,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vizer_core.store import load_tensors
 from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.first_words import first_word_mass
+from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.shipped_model import ART, ShippedModel, Trained, by_name, fp16, named

@@ -173,7 +173,7 @@ def gallery():
 @pytest.mark.parametrize("name", sorted(CLIPS))
 def test_the_shipped_model_scores_what_its_manifest_says(name: str) -> None:
     encoder = load_micro_clip(name)
-    assert isinstance(encoder, OpenClipEncoder) and encoder.patch_grid == (7, 7)
+    assert isinstance(encoder, OpenClipEncoder)
     stored = CLIPS[name].manifest()
     found = score_micro_clip(encoder)
     for metric, value in stored["scores"].items():

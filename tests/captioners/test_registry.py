@@ -1,0 +1,83 @@
+"""The one place that knows which captioners have a name, and what follows from a row in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import vizer_core as vc
+from vizer_core.captioners import registry
+from vizer_core.captioners.registry import METHODS, Method, NoTrainedPartError, Parts, captioner_of
+from vizer_core.cli import app
+from vizer_core.cli.ignored import used_by
+from vizer_core.textonly.presets import TRAININGS
+
+
+class Echo:
+    """Says the first caption of its memory of every image."""
+
+    name, reads_patches = "echo", False
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    def caption(self, images, *, generator):
+        return [self.memory.texts[0] for _ in images]
+
+
+@pytest.fixture
+def echo():
+    """Register a captioner for the length of a test."""
+    row = Method(
+        "echo",
+        "says one thing",
+        lambda given: Echo(given.memory()),
+        memory=True,
+        language_model=False,
+    )
+    registry.register(row)
+    yield row
+    del METHODS["echo"]
+
+
+def test_a_registered_captioner_is_loaded_and_captions_by_command(echo, tmp_path):
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
+    assert vc.load_captioner("echo", memory=["a cat"])(vc.read_images(tmp_path).images) == ["a cat"]
+    words = ["caption", str(tmp_path), "--method", "echo", "--memory", "3"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0 and done.output.startswith("a.png\t"), done.output
+    assert used_by("echo") == {"clip", "pretrained", "quick_gelu", "corpus", "memory"}
+    wrong = CliRunner().invoke(app, [*words, "--beams", "3"])
+    assert wrong.exit_code == 2 and "--beams is not used by --method echo" in wrong.output
+
+
+def test_a_name_is_given_once_and_an_unknown_one_is_refused(echo):
+    with pytest.raises(ValueError, match="there is a captioner 'echo' already"):
+        registry.register(echo)
+    with pytest.raises(ValueError, match="no method 'poetry': wanted one of maccap, maccap_pass"):
+        captioner_of("poetry", None, None, Parts())
+
+
+def test_every_training_that_a_method_reads_is_there_and_each_is_read():
+    assert {name for row in METHODS.values() for name in row.trainings} == set(TRAININGS)
+    assert all(name == row.name and row.says for name, row in METHODS.items())
+
+
+def test_the_shipped_part_is_for_its_own_models_only():
+    clip = vc.load_clip("micro-clip-avg")
+    with pytest.raises(NoTrainedPartError, match=r"shipped one is for micro-clip-100 and micro-lm"):
+        vc.load_captioner("capdec", clip=clip)
+    lm = SimpleNamespace(fingerprint="0", name="another")
+    with pytest.raises(NoTrainedPartError, match=r"train_captioner\('decap', out=FILE\)"):
+        captioner_of("baseline", vc.load_clip(), lm, Parts())
+
+
+def test_the_registry_is_read_without_torch():
+    code = "import sys; from vizer_core.captioners.registry import METHODS; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "PIL"} & set(done.stdout.split())
