@@ -7,7 +7,7 @@ The naive step is what one writes first: captions from pixels, then a forward pa
 all hidden states and all logits. Vision runs twice, the LM head runs over every position. It comes
 in two kinds: without a cache, where every word runs the text model over all words before it
 (`step_speedup`), and with the key-value cache of transformers' `generate` (`step_speedup_kv`).
-Ours is `train_zero_label`'s step; `step_speedup_encoded` is without a cache against ours on images
+Ours is `train_adapter`'s step; `step_speedup_encoded` is without a cache against ours on images
 that were encoded before, as they are when several runs share them. All get the same pixels, LoRA,
 mapper and optimizer, in one process, taking turns; times are CPU seconds of one thread, the best
 of several. The micro VLM is the shipped one; at SmolVLM-256M's size the weights are random.
@@ -36,8 +36,9 @@ from vizer_core.vizer.lora import add_lora, lora_parameters
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig, random_mapper
 from vizer_core.vizer.readings import ImageContext, Rollout
 from vizer_core.vizer.targets import VisionSource, centre
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import TrainConfig
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
-from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
 from vizer_core.vlm import CaptionBatch, SmolVlm, VisionBatch
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.zoo.vlm_images import pixel_values_of
@@ -74,7 +75,7 @@ class Bench:
         return len(self.pixels)
 
     def select(self, places: list[int]) -> VisionBatch:
-        """Encode pixels: the source that `train_zero_label` draws from."""
+        """Encode pixels: the source that `train_adapter` draws from."""
         return self.vlm.encode_pixels(self.pixels[places], self.grid[places]).numbered(places)
 
 
@@ -197,16 +198,14 @@ def naive_step(bench: Bench, optimizer: torch.optim.AdamW, *, cache: bool) -> No
 
 
 def our_step(bench: Bench, source: VisionSource) -> None:
-    """Do one step of `train_zero_label`, its own set-up included."""
-    config = ZeroLabelConfig(
+    """Do one step of `train_adapter`, its own set-up included."""
+    config = TrainConfig(
         learning_rate=1e-6,
         images_per_step=len(bench),
         kl_every=0,
         decoding=Sample(max_tokens=bench.tokens),
     )
-    train_zero_label(
-        bench.vlm, source, config, objective=ImageContext(bench.fitted), generator=seeded(3)
-    )
+    train_adapter(bench.vlm, source, ImageContext(bench.fitted), config, generator=seeded(3))
 
 
 def largest_differences(bench: Bench) -> dict[str, float]:

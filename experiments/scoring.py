@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.evaluation import Inputs, evaluate, make_references
@@ -73,7 +72,10 @@ def score(captions: Sequence[str], exam: Exam) -> dict[str, Statistics]:
         raise ValueError(f"got {len(captions)} captions for {exam.split.n} pictures")
     inputs, families = exam.inputs, [name for name in FAMILIES if name not in JUDGED]
     if exam.judge is not None:
-        inputs, families = replace(inputs, text_features=_encode(captions, exam.judge)), FAMILIES
+        inputs, families = (
+            replace(inputs, text_features=exam.judge.encode_text(list(captions))),
+            FAMILIES,
+        )
     found = evaluate(
         dict(zip(exam.split.ids, captions)), exam.references, metrics=families, inputs=inputs,
         missing_captions="empty", resamples=1,
@@ -96,12 +98,6 @@ def add_meteor(scored: Sequence[dict[str, Statistics]], texts: Sequence[Sequence
     rows = evaluate(stacked, references, metrics=["meteor"], resamples=1).statistics["meteor"]
     for found, part in zip(scored, np.split(rows.rows, len(texts))):
         found["meteor"] = Statistics(part, rows.value)
-
-
-def _encode(captions: Sequence[str], judge: ImageTextEncoder) -> torch.Tensor:
-    distinct = list(dict.fromkeys(captions))
-    place = {text: i for i, text in enumerate(distinct)}
-    return judge.encode_text(distinct)[torch.tensor([place[text] for text in captions])]
 
 
 Scored = Mapping[str, Sequence[Mapping[str, Statistics]]]  # system -> one a seed -> metric

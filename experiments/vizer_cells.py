@@ -28,7 +28,7 @@ from typing import Any
 
 from experiments import vizer_world as world
 from vizer_core.runtime import seeded
-from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_zero_label
+from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_adapter
 from vizer_core.vizer.best_of_n import best_of_n
 from vizer_core.vizer.drift import measure_drift
 from vizer_core.vizer.listener import InformationReward
@@ -36,8 +36,7 @@ from vizer_core.vizer.mapper import FittedMapper, random_mapper
 from vizer_core.vizer.readings import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.train_rl import RlConfig, train_rl
-from vizer_core.vizer.train_zero_label import VIZER_MICRO
+from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.write_captions import first_token_mass, write_captions
 from vizer_core.vlm import SmolVlm, VisionBatch
 from vizer_lab.zoo import load_micro_clip
@@ -153,20 +152,17 @@ def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
         reward = ClipReward(load_micro_clip(world.REWARD_CLIP))
     if trial.shuffled:
         source = shuffled(source, generator=seeded(3000 + trial.seed))
-    generator = seeded(4000 + trial.seed)
     if trial.by_reward:
-        rate = trial.learning_rate or RL_RATES[trial.variant]
         most = INFORMATION["max_kl"] if trial.variant == "information" else MAX_KL
-        config = RlConfig(learning_rate=rate, decoding=world.SAMPLED, max_kl=most)
-        history = train_rl(vlm, source, reward, config, generator=generator)
-        curve, kl = history.reward, history.kl
+        config = replace(POLICY_GRADIENT, learning_rate=RL_RATES[trial.variant], max_kl=most)
+        objective = reward
     else:
-        config = replace(VIZER_MICRO, decoding=world.SAMPLED)
-        if trial.learning_rate:
-            config = replace(config, learning_rate=trial.learning_rate)
-        objective = LOSSES[trial.variant](fitted)
-        history = train_zero_label(vlm, source, config, objective=objective, generator=generator)
-        curve, kl = history.loss, [value for value in history.kl if value is not None]
+        config, objective = VIZER_MICRO, LOSSES[trial.variant](fitted)
+    rate = trial.learning_rate or config.learning_rate
+    config = replace(config, decoding=world.SAMPLED, learning_rate=rate)
+    history = train_adapter(vlm, source, objective, config, generator=seeded(4000 + trial.seed))
+    curve = history.reward or history.loss
+    kl = [value for value in history.kl if value is not None]
     return found | {
         "curve": [round(value, 5) for value in curve],
         "kl": [round(value, 5) for value in kl],

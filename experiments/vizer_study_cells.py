@@ -44,9 +44,9 @@ from vizer_core.vizer.readings import ImageContext
 from vizer_core.vizer.residual import residual, subregion_targets
 from vizer_core.vizer.rewards import Reward
 from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.train_mapper import MAPPER_FIT
-from vizer_core.vizer.train_rl import RlConfig, train_rl
-from vizer_core.vizer.train_zero_label import VIZER_MICRO, train_zero_label
 from vizer_core.vizer.write_captions import sample_captions
 from vizer_core.vlm import VisionBatch
 
@@ -160,16 +160,14 @@ def train(trial: Trial, vlm: Any) -> dict[str, Any]:
     source = found.source
     if trial.shuffled:
         source = shuffled(source, generator=seeded(3000 + trial.seed))
-    generator, rate = seeded(4000 + trial.seed), trial.learning_rate
     if found.reward is None:
-        config = replace(VIZER_MICRO, decoding=world.SAMPLED, learning_rate=rate)
-        objective = ImageContext(found.fitted[0])
-        history = train_zero_label(vlm, source, config, objective=objective, generator=generator)
-        curve, kl = history.loss, [value for value in history.kl if value is not None]
+        objective, preset = ImageContext(found.fitted[0]), VIZER_MICRO
     else:
-        config = RlConfig(learning_rate=rate, decoding=world.SAMPLED, max_kl=MAX_KL)
-        history = train_rl(vlm, source, found.reward, config, generator=generator)
-        curve, kl = history.reward, history.kl
+        objective, preset = found.reward, replace(POLICY_GRADIENT, max_kl=MAX_KL)
+    config = replace(preset, decoding=world.SAMPLED, learning_rate=trial.learning_rate)
+    history = train_adapter(vlm, source, objective, config, generator=seeded(4000 + trial.seed))
+    curve = history.reward or history.loss
+    kl = [value for value in history.kl if value is not None]
     looks = [each.history.held_out[-1] for each in found.fitted]
     return {
         "curve": [round(value, 4) for value in (*curve[:3], *curve[-3:])],

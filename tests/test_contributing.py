@@ -90,7 +90,7 @@ def test_the_objective_is_raised_on_images_without_captions():
     reward, written = made["NoWordTwice"](), vlm.tokenize(["a dog a dog", "a red cat"])
     assert reward(made["source"], written).tolist() == [0.5, 1.0]
     control = shuffled(made["source"], generator=seeded(3))
-    again = made["train_rl"](vlm, control, made["reward"], made["config"], generator=seeded(1))
+    again = made["train_adapter"](vlm, control, made["reward"], made["config"], generator=seeded(1))
     assert len(again.reward) == 4
 
 

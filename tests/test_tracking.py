@@ -78,9 +78,9 @@ def test_only_the_first_process_reports(notes, tmp_path, monkeypatch):
 
 
 def test_a_history_gives_its_curves_and_nothing_else():
-    from vizer_core.vizer.train_rl import RlHistory
+    from vizer_core.vizer.train_config import TrainHistory
 
-    history = RlHistory(reward=[0.1], kl=[0.0], stopped="KL")
+    history = TrainHistory(reward=[0.1], kl=[0.0], stopped="KL")
     assert curves_of(history)["reward"] == [0.1] and "stopped" not in curves_of(history)
 
 

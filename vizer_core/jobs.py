@@ -43,17 +43,16 @@ from vizer_core.textonly.presets import TRAININGS, settings_of
 from vizer_core.vizer import add_lora, save_adapter, shuffled
 from vizer_core.vizer.diagnostics import warnings_of
 from vizer_core.vizer.drift import Drift, measure_drift
-from vizer_core.vizer.forecast import forecast
 from vizer_core.vizer.lora import CONFIG, MANIFEST, WEIGHTS
 from vizer_core.vizer.named_objectives import (
-    WEIGHT,
     WITH_MAPPER,
-    learning_rate_of,
+    config_of,
+    make_objective,
     objective_named,
-    target_of,
 )
-from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, kl_now, train
+from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, forecast, kl_now
 from vizer_core.vizer.text_states import ImageSource
+from vizer_core.vizer.train import train_adapter
 from vizer_core.vizer.write_captions import write_captions
 from vizer_core.vlm.protocol import VisionLanguageModel
 from vizer_core.vqa.answering import protocol_for
@@ -72,7 +71,6 @@ __all__ = [
 
 SHIPPED_CAPTIONS = 20_000  # of a shipped corpus; a file is read whole
 LOOKED_AT = 200  # images whose captions are compared before and after
-PER_STEP = 32  # images
 Images = str | Path | ImageSet | Sequence[Image.Image]
 
 
@@ -223,19 +221,25 @@ def enhance(
             fitted = fit_on_own_captions(
                 vlm, source, data.names, objective=objective, seed=seed, folder=Path(folder)
             )
-    rate = learning_rate_of(objective) if learning_rate is None else learning_rate
-    aim = (objective, fitted, WEIGHT if objective == "information" else None)
-    _, outlook = forecast(vlm, source, aim, seed=seed)
+    config = config_of(objective)
+    if learning_rate is not None:
+        config = replace(config, learning_rate=learning_rate)
+    goal = make_objective(objective, vlm, fitted=fitted)
+    _, outlook = forecast(vlm, source, goal, seed=seed)
     before = write_captions(vlm, few)
     add_lora(vlm, generator=seeded(seed))
-    target = target_of(vlm, source, aim)
-    seen = shuffled(target.source, generator=seeded(seed + 1)) if shuffle else target.source
-    history = train(vlm, seen, target, (rate, PER_STEP, None), generator=seeded(seed))
-    name = objective if isinstance(objective, str) else type(objective).__name__
-    made_by = {"objective": name, "pictures": len(data), "shuffled": shuffle,
-               "learning_rate": rate, "seed": seed, "dtype": dtype_of(vlm)}  # fmt: skip
+    seen = shuffled(source, generator=seeded(seed + 1)) if shuffle else source
+    history = train_adapter(vlm, seen, goal, config, generator=seeded(seed))
+    made_by = {
+        "objective": objective if isinstance(objective, str) else type(objective).__name__,
+        "pictures": len(data),
+        "shuffled": shuffle,
+        "learning_rate": config.learning_rate,
+        "seed": seed,
+        "dtype": dtype_of(vlm),
+    }
     folder = save_adapter(vlm, Path(out), made_by=made_by)
-    curve, kl = tuple(curve_of(history, target)), kl_now(vlm, source, None, seed=seed)
+    curve, kl = tuple(curve_of(history, goal)), kl_now(vlm, source, seed=seed)
     after = write_captions(vlm, few)
     return Enhancement(folder, outlook, data.names[: len(few)], before, after, curve, kl)
 

@@ -84,11 +84,11 @@ def my_share(count: int) -> range:
     return share(count, *process_rank())
 
 
-def pieces(places: range, size: int | None) -> list[range]:
+def micro_batches(places: range, size: int | None) -> list[range]:
     """Cut places into ranges of at most `size`; None leaves them in one.
 
-    >>> pieces(range(2, 7), 2), pieces(range(2, 7), None), pieces(range(0), 2)
-    ([range(2, 4), range(4, 6), range(6, 7)], [range(2, 7)], [])
+    >>> [micro_batches(range(2, 7), size) for size in (2, None)], micro_batches(range(0), 2)
+    ([[range(2, 4), range(4, 6), range(6, 7)], [range(2, 7)]], [])
     """
     if not len(places):
         return []
@@ -96,16 +96,16 @@ def pieces(places: range, size: int | None) -> list[range]:
     return [places[first : first + step] for first in range(0, len(places), step)]
 
 
-def even_pieces(places: range, size: int | None, count: int) -> list[tuple[range, bool]]:
-    """Cut this process's places as `pieces` does, and fill up to what every process has.
+def even_micro_batches(places: range, size: int | None, count: int) -> list[tuple[range, bool]]:
+    """Cut this process's places as `micro_batches` does, and fill up to what every process has.
 
     `count` items are shared out by `share`. A filler repeats the first place (of all, where there
     is none here) and is marked False: it must not weigh anything.
 
-    >>> even_pieces(range(2, 5), 2, 3)
+    >>> even_micro_batches(range(2, 5), 2, 3)
     [(range(2, 4), True), (range(4, 5), True)]
     """
-    own = [(piece, True) for piece in pieces(places, size)]
+    own = [(each, True) for each in micro_batches(places, size)]
     longest = -(-count // process_rank()[1])
     most = 1 if size is None else -(-longest // size)
     first = places.start if len(places) else 0

@@ -76,7 +76,7 @@ def _announce(what: int, place: int) -> None:
             raise RuntimeError(
                 f"{learning} of {world} processes pass a sharded model with gradient and {waiting} "
                 "do not, or they pass different ones: give each as many pieces "
-                "(`processes.even_pieces`)"
+                "(`processes.even_micro_batches`)"
             )
         if what == READS and place == readers[0]:  # one model after the other
             return

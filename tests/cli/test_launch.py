@@ -53,7 +53,7 @@ def test_ddp_and_fsdp_train_the_same_captioner(disk, tmp_path):
 @pytest.mark.parametrize("objective", ["information", "read_back"])
 def test_fsdp_enhances_as_one_process_does(objective, vizer, disk, tmp_path):
     words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--objective",
-             objective, "--images-per-step", 5, "--images-at-once", 1,
+             objective, "--images-per-step", 5, "--micro-batch-size", 1,
              "--device", "cpu"]  # fmt: skip
     alone = vizer(*words, "--out", tmp_path / "one")
     assert alone.exit_code == 0, alone.output

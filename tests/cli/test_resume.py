@@ -10,7 +10,7 @@ from tests.cli.checkpoints import save_clip, save_opt
 from tests.cli.kills import Killed, finished, killed
 from vizer_core.clip import extract
 from vizer_core.textonly import run_state
-from vizer_core.vizer import adapter_run, phase_two, shared_work
+from vizer_core.vizer import adapter_run, phase_two, text_states, train
 
 
 def same(one, two) -> bool:
@@ -109,14 +109,14 @@ def test_a_run_that_had_saved_nothing_says_that_it_starts_again(
     words = ["enhance", "--model", disk.smolvlm, "--images", disk.pictures]
     words += ["--objective", "information", "--out", tmp_path / "cut"]
     with monkeypatch.context() as patch:
-        patch.setattr(adapter_run.AdapterRun, "descend", stop)
+        patch.setattr(train, "clip_and_step", stop)
         killed(vizer, *words)
     assert [path.name for path in (tmp_path / "cut" / ".vizer-run").iterdir()] == ["job.json"]
     done = finished(vizer, *words)
     assert "cut: a run was stopped here before it had saved a step: it starts again" in done.stderr
 
 
-def stop(*_):
+def stop(*_, **__):
     """End as a kill does."""
     raise Killed
 
@@ -140,7 +140,7 @@ def test_less_memory_is_the_same_adapter(objective, vizer, disk, tmp_path):
     words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm]
     words += ["--objective", objective]
     finished(vizer, *words, "--out", tmp_path / "whole")
-    less = ["--images-at-once", 5, "--recompute"]
+    less = ["--micro-batch-size", 5, "--recompute"]
     finished(vizer, *words, *less, "--out", tmp_path / "pieces")
     one, two = (load_file(tmp_path / n / "adapter_model.safetensors") for n in ("whole", "pieces"))
     for name, value in one.items():
@@ -152,12 +152,12 @@ def test_fit_mapper_goes_on(vizer, disk, tmp_path, kill_after, monkeypatch):
     words = ["fit-mapper", "--images", disk.pictures, "--model", disk.smolvlm]
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     finished(vizer, *words, "--out", whole)
-    kill_after(shared_work, "save_tensors", 2)
+    kill_after(text_states, "save_tensors", 2)
     killed(vizer, *words, "--out", cut)
     assert len(list(cut.with_name("cut.safetensors.states").glob("*.safetensors"))) == 2
     other = vizer(*words, "--out", cut, "--seed", 1)
     assert other.exit_code == 1 and "another run (seed: " in other.output
-    kill_after(shared_work, "save_tensors", 2)  # one shard is left: it is never reached
+    kill_after(text_states, "save_tensors", 2)  # one shard is left: it is never reached
     finished(vizer, *words, "--out", cut)
     assert same(whole, cut) and not cut.with_name("cut.safetensors.states").exists()
 

@@ -18,7 +18,7 @@ from vizer_core.cli.phase_two import show_changes
 from vizer_core.clip import PairedFeatures, extract
 from vizer_core.store import load_manifest, write_json
 from vizer_core.textonly import run_state
-from vizer_core.vizer import adapter_run, lora, shared_work
+from vizer_core.vizer import adapter_run, lora, text_states, train
 from vizer_core.vlm import VisionBatch
 
 RUN = ".vizer-run"
@@ -183,13 +183,13 @@ def test_a_run_without_its_record_is_refused(vizer, asked, tmp_path, kill_after)
 def test_ctrl_c_in_a_step_keeps_the_steps_before_it(vizer, asked, tmp_path, monkeypatch):
     words = asked[f"pr/{RUN}"]
     with monkeypatch.context() as patch:
-        patch.setattr(adapter_run.AdapterRun, "descend", interrupted_at(4))
+        patch.setattr(train, "clip_and_step", interrupted_at(4))
         done = vizer(*words)
     assert done.exit_code == 130
     again = "call the same command again to go on"
     assert done.stderr.endswith(f"stopped after step 3 of 8: {again}\n")
     with monkeypatch.context() as patch:  # and before another step is whole
-        patch.setattr(adapter_run.AdapterRun, "descend", interrupted_at(1))
+        patch.setattr(train, "clip_and_step", interrupted_at(1))
         assert f"stopped after step 3 of 8: {again}\n" in vizer(*words).stderr
     finished(vizer, *words)
     finished(vizer, *words[:-1], tmp_path / "whole")
@@ -197,11 +197,11 @@ def test_ctrl_c_in_a_step_keeps_the_steps_before_it(vizer, asked, tmp_path, monk
 
 
 def interrupted_at(call: int):
-    """Return a `descend` that Ctrl-C stops half-way through, at one of its calls."""
-    descend, calls = adapter_run.AdapterRun.descend, []
+    """Return a `clip_and_step` that Ctrl-C stops half-way through, at one of its calls."""
+    clip_and_step, calls = train.clip_and_step, []
 
-    def half(self, losses, step):
-        found = descend(self, losses, step)
+    def half(run, step, *, loss):
+        found = clip_and_step(run, step, loss=loss)
         calls.append(step)
         if len(calls) == call:
             raise KeyboardInterrupt
@@ -217,8 +217,8 @@ NOTHING = "stopped: nothing was saved yet, so the same command starts again\n"
 def test_ctrl_c_before_anything_is_saved_says_so(place, vizer, asked, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         for module, name in (
-            (adapter_run.AdapterRun, "descend"),
-            (shared_work, "save_tensors"),
+            (train, "clip_and_step"),
+            (text_states, "save_tensors"),
             (extract, "save_tensors"),
             (run_state, "save_tensors"),
         ):

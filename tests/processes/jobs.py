@@ -36,18 +36,25 @@ from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.readings import ImageContext
 from vizer_core.vizer.rewards import LengthWindow, ReadBackReward, SelfRetrievalReward
-from vizer_core.vizer.shared_work import share_captions, states_in_shards
 from vizer_core.vizer.targets import centre
-from vizer_core.vizer.text_states import ImageSource, read_back_states
+from vizer_core.vizer.text_states import ImageSource, read_back_states, states_in_shards
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import POLICY_GRADIENT, TrainConfig
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
-from vizer_core.vizer.train_rl import RlConfig, train_rl
-from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
+from vizer_core.vizer.write_captions import share_captions
 
 RULE = Sample(max_tokens=4)
-ZERO = ZeroLabelConfig(
+ZERO = TrainConfig(
     learning_rate=1e-2, images_per_step=3, warmup_steps=1, decoding=RULE, kl_weight=0.1
 )
-RL = RlConfig(images_per_step=3, samples=2, learning_rate=1e-2, decoding=RULE, warmup_steps=1)
+RL = replace(
+    POLICY_GRADIENT,
+    images_per_step=3,
+    samples=2,
+    learning_rate=1e-2,
+    decoding=RULE,
+    warmup_steps=1,
+)
 IMAGES = noise_images(7)
 CPU = torch.device("cpu")
 SHARDED = "sharded" in sys.argv[1:]
@@ -102,19 +109,17 @@ def ready():
 def zero_job(at_once: int | None = None, *, recompute: bool = False) -> dict[str, torch.Tensor]:
     vlm, source, fitted = ready()
     vlm.recompute = recompute
-    config = replace(ZERO, images_at_once=at_once)
-    history = train_zero_label(
-        vlm, source, config, objective=ImageContext(fitted), generator=seeded(7)
-    )
+    config = replace(ZERO, micro_batch_size=at_once)
+    history = train_adapter(vlm, source, ImageContext(fitted), config, generator=seeded(7))
     seen = [history.loss, history.kl, history.gradient_norm, history.length]
     return {"zero": flat(lora_parameters(vlm).values()), "zero_seen": torch.tensor(seen)}
 
 
 def rl_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
     vlm, source, fitted = ready()
-    config = replace(RL, images_at_once=at_once)
+    config = replace(RL, micro_batch_size=at_once)
     reward = ReadBackReward(vlm, fitted)
-    history = train_rl(vlm, source, reward, config, generator=seeded(7))
+    history = train_adapter(vlm, source, reward, config, generator=seeded(7))
     seen = [history.reward, history.spread, history.kl, history.gradient_norm, history.length]
     return {"rl": flat(lora_parameters(vlm).values()), "rl_seen": torch.tensor(seen)}
 
@@ -124,7 +129,7 @@ def retrieval_job() -> dict[str, torch.Tensor]:
     vlm, source, fitted = ready()
     reward = LengthWindow(SelfRetrievalReward(ReadBackReward(vlm, fitted), 5.0), 1, 3, price=0.1)
     config = replace(RL, images_per_step=4)
-    history = train_rl(vlm, source, reward, config, generator=seeded(7))
+    history = train_adapter(vlm, source, reward, config, generator=seeded(7))
     seen = [history.reward, history.spread, history.gradient_norm]
     return {
         "retrieval": flat(lora_parameters(vlm).values()),

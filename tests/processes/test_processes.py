@@ -8,7 +8,14 @@ from safetensors.torch import load_file
 
 from tests.processes.jobs import rl_job, run_jobs, text_job, zero_job
 from tests.processes.launched import TOLERANCE, torchrun
-from vizer_core.processes import even_pieces, gather_items, my_share, pieces, process_rank, share
+from vizer_core.processes import (
+    even_micro_batches,
+    gather_items,
+    micro_batches,
+    my_share,
+    process_rank,
+    share,
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,7 @@ def test_shares_cover_every_item_once():
         parts = [share(count, rank, 3) for rank in range(3)]
         assert [place for part in parts for place in part] == list(range(count))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert [place for part in pieces(range(3, 9), 4) for place in part] == list(range(3, 9))
+    assert [place for part in micro_batches(range(3, 9), 4) for place in part] == list(range(3, 9))
     with pytest.raises(ValueError, match="got process 2 of 2"):
         share(5, 2, 2)
 
@@ -69,7 +76,9 @@ def test_shares_cover_every_item_once():
 def test_every_process_has_as_many_pieces(monkeypatch):
     for world, count, size in ((2, 5, 1), (3, 2, None), (2, 3, 2), (4, 9, 2)):
         monkeypatch.setattr("vizer_core.processes.process_rank", lambda n=world: (0, n))
-        parts = [even_pieces(share(count, rank, world), size, count) for rank in range(world)]
+        parts = [
+            even_micro_batches(share(count, rank, world), size, count) for rank in range(world)
+        ]
         assert len({len(part) for part in parts}) == 1
         own = [place for part in parts for piece, mine in part if mine for place in piece]
         assert own == list(range(count))

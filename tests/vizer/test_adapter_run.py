@@ -13,10 +13,11 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer.adapter_run import AdapterRun, deal_images
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.targets import Shuffled
-from vizer_core.vizer.train_zero_label import ZeroLabelConfig, ZeroLabelHistory
+from vizer_core.vizer.train import clip_and_step
+from vizer_core.vizer.train_config import TrainConfig
 from vizer_core.vlm.protocol import VisionBatch
 
-CONFIG = ZeroLabelConfig(
+CONFIG = TrainConfig(
     learning_rate=0.1, images_per_step=1, warmup_steps=1, clip_norm=1.0, save_every=1
 )
 
@@ -33,7 +34,6 @@ def ready(path=None, *, config=CONFIG, source=None, **facts):
     run = AdapterRun.open(
         vlm,
         config,
-        ZeroLabelHistory(),
         facts=facts,
         source=source or images(),
         generator=seeded(1),
@@ -46,12 +46,26 @@ def squares(run) -> torch.Tensor:
     return sum(value.square().sum() for value in run.parameters.values())
 
 
+def descend(run, step, *, scale=1.0) -> float:
+    """Take a step down a loss whose gradient is known."""
+    run.optimizer.zero_grad(set_to_none=True)
+    loss = scale * squares(run)
+    loss.backward()
+    return clip_and_step(run, step, loss=float(loss.detach()))
+
+
+def record(run, norm, *, kl=None) -> None:
+    """Write down what a run must know of a step."""
+    run.history.gradient_norm.append(norm)
+    run.history.kl.append(kl)
+
+
 def go(run, *, scale=1.0, kl=None) -> list[int]:
-    """Train on a loss whose gradient is known, and say which steps were taken."""
+    """Train to the end, and say which steps were taken."""
     taken = []
     for step, _ in run.steps():
-        run.history.gradient_norm.append(run.descend([scale * squares(run)], step))
-        run.close_step(step, kl=kl)
+        record(run, descend(run, step, scale=scale), kl=kl)
+        run.close_step(step)
         taken.append(step)
     return taken
 
@@ -69,11 +83,11 @@ def test_every_image_is_dealt_once_an_epoch_in_a_new_order():
 def test_a_step_reports_the_norm_before_clipping_and_warms_up():
     _, run = ready()
     wanted = 2 * float(squares(run).detach().sqrt())  # the gradient of a sum of squares is 2 w
-    assert run.descend([squares(run)], 0) == pytest.approx(wanted, rel=1e-5)
+    assert descend(run, 0) == pytest.approx(wanted, rel=1e-5)
     clipped = sum(float(p.grad.square().sum()) for p in run.parameters.values()) ** 0.5
     assert clipped == pytest.approx(min(1.0, wanted), rel=1e-4)
     rates = [run.optimizer.param_groups[0]["lr"]]
-    run.descend([squares(run)], 1)
+    descend(run, 1)
     assert [*rates, run.optimizer.param_groups[0]["lr"]] == pytest.approx([0.05, 0.1])
 
 
@@ -83,8 +97,8 @@ def test_a_run_goes_on_after_its_last_saved_step(tmp_path):
     assert go(run) == [0, 1, 2]
     _, part = ready(path)
     next(steps := part.steps())
-    part.history.gradient_norm.append(part.descend([squares(part)], 0))
-    part.close_step(0, kl=None)
+    record(part, descend(part, 0))
+    part.close_step(0)
     steps.close()
     resumed, rest = ready(path)
     assert go(rest) == [1, 2] and rest.history == run.history
@@ -122,10 +136,10 @@ def interrupted(run, step_of_the_stop: int) -> None:
     """Train as `go` does, until Ctrl-C comes after the weights moved, before the step is closed."""
     with run.kept_when_stopped():
         for step, _ in run.steps():
-            run.history.gradient_norm.append(run.descend([squares(run)], step))
+            record(run, descend(run, step))
             if step == step_of_the_stop:
                 raise KeyboardInterrupt
-            run.close_step(step, kl=None)
+            run.close_step(step)
 
 
 def test_ctrl_c_saves_the_last_whole_step(tmp_path):
@@ -151,8 +165,8 @@ def test_ctrl_c_says_nothing_where_no_step_was_kept(tmp_path):
 
 def test_a_step_that_overflows_before_any_other_leaves_nothing_to_save(tmp_path):
     _, run = ready(tmp_path / "run.safetensors")
-    run.history.gradient_norm.append(float("inf"))
-    run.close_step(0, kl=None)  # AdamW has no moments yet
+    record(run, float("inf"))
+    run.close_step(0)  # AdamW has no moments yet
     assert run.whole is None and list(tmp_path.iterdir()) == []
 
 
@@ -174,6 +188,4 @@ def test_a_gradient_that_is_not_a_number_is_refused_before_it_is_used():
 
 def test_a_model_without_an_adapter_is_refused():
     with pytest.raises(ValueError, match="carries no LoRA: call add_lora"):
-        AdapterRun.open(
-            tiny_smol(), CONFIG, ZeroLabelHistory(), facts={}, source=images(), generator=seeded(0)
-        )
+        AdapterRun.open(tiny_smol(), CONFIG, facts={}, source=images(), generator=seeded(0))

@@ -15,7 +15,6 @@ from vizer_core.vizer.hearing import credit, hearing, preference, step_effect
 from vizer_core.vizer.lora import adapter_tensors
 from vizer_core.vizer.outlook import separation
 from vizer_core.vizer.readings import Rollout
-from vizer_core.vizer.train_rl import caption_log_probs
 
 K = 3
 
@@ -31,7 +30,7 @@ def written():
 
 def log_p(written) -> torch.Tensor:
     vlm, vision, captions = written
-    return caption_log_probs(Rollout(vlm, vision, captions)).sum(dim=1)
+    return Rollout(vlm, vision, captions).log_probs.sum(dim=1)
 
 
 def test_hearing_is_separation_picture_by_picture():

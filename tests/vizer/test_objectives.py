@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from vizer_core.runtime import seeded
-from vizer_core.vizer.objectives import base_kl, cosine_loss, info_nce
+from vizer_core.vizer.objectives import cosine_loss, info_nce
 
 A = torch.randn(6, 5, generator=seeded(0))
 B = torch.randn(6, 5, generator=seeded(1))
@@ -55,14 +55,6 @@ def test_only_info_nce_punishes_one_answer_for_all():
     assert float(info_nce(common, targets)) > math.log(6) * 0.9
 
 
-def test_kl_by_hand_and_its_zero():
-    base, new = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.1, 0.9]]).log()
-    wanted = 0.5 * math.log(0.5 / 0.1) + 0.5 * math.log(0.5 / 0.9)
-    assert float(base_kl(base, new)) == pytest.approx(wanted, rel=1e-5)
-    assert float(base_kl(A, A + 7)) == pytest.approx(0.0, abs=1e-6)  # logits up to a constant
-    assert float(base_kl(A, B)) >= 0
-
-
 def test_gradients_are_right():
     a = A.double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: cosine_loss(x, B.double()), a)
@@ -76,15 +68,13 @@ def test_errors_say_what_is_wrong():
         info_nce(A[:1], B[:1])
     with pytest.raises(ValueError, match=r"temperature is 0\.0"):
         info_nce(A, B, temperature=0.0)
-    with pytest.raises(ValueError, match="with at least one position"):
-        base_kl(A[:0], B[:0])
 
 
 def test_the_command_line_has_the_names_of_the_objectives():
     from vizer_core.cli import objectives as shown
     from vizer_core.vizer import named_objectives as known
 
-    assert (shown.OBJECTIVES, shown.WITH_MAPPER) == (known.OBJECTIVES, known.WITH_MAPPER)
+    assert (tuple(known.OBJECTIVES), known.WITH_MAPPER) == (shown.OBJECTIVES, shown.WITH_MAPPER)
     assert shown.WEIGHT == known.WEIGHT
     assert {known.objective_named(name) for name in (*known.OBJECTIVES, "vizer_g")} == {
         *known.OBJECTIVES

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
 from vizer_core.decoding import Sample
 from vizer_core.runtime import seeded
-from vizer_core.vlm.likelihood import log_probs_of, token_log_probs
+from vizer_core.vlm.likelihood import base_kl, log_probs_of, token_log_probs
 
 
 @pytest.mark.parametrize("make", [tiny_smol, tiny_qwen])
@@ -35,3 +37,14 @@ def test_logits_of_padding_are_refused():
     logits = torch.zeros(captions.mask.numel(), 8)
     with pytest.raises(ValueError, match=f"{len(logits)} rows of logits for {count} caption tok"):
         log_probs_of(logits, captions)
+
+
+def test_the_distance_from_the_base_by_hand_and_its_zero():
+    a, b = (torch.randn(6, 5, generator=seeded(seed)) for seed in (0, 1))
+    base, new = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.1, 0.9]]).log()
+    wanted = 0.5 * math.log(0.5 / 0.1) + 0.5 * math.log(0.5 / 0.9)
+    assert float(base_kl(base, new)) == pytest.approx(wanted, rel=1e-5)
+    assert float(base_kl(a, a + 7)) == pytest.approx(0.0, abs=1e-6)  # logits up to a constant
+    assert float(base_kl(a, b)) > 0
+    with pytest.raises(ValueError, match="with at least one position"):
+        base_kl(a[:0], b[:0])

@@ -7,8 +7,7 @@ import torch
 from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
 from vizer_core.runtime import seeded
-from vizer_core.vizer.shared_work import Slice
-from vizer_core.vizer.targets import compared_rows, shuffled
+from vizer_core.vizer.targets import Slice, compared_rows, shuffled
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vlm import VisionBatch
 

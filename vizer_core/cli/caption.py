@@ -84,30 +84,14 @@ def _vlm_writer(
 
 
 def _share(vlm: Any, pictures: list[Any], style: Style, generator: Any) -> list[str]:
-    """Caption pictures, each process its share; where one process fails, all of them do."""
+    """Caption pictures, each process its share."""
     from vizer_core.decoding import Greedy
-    from vizer_core.processes import gather_items, my_share
-    from vizer_core.vizer.shared_work import Slice
     from vizer_core.vizer.text_states import ImageSource
-    from vizer_core.vizer.write_captions import write_captions
-    from vizer_core.vlm.writing import skip_draws
+    from vizer_core.vizer.write_captions import share_captions
 
-    rule, mine = style.rule(Greedy()), my_share(len(pictures))
-    texts: tuple[str, ...] = ()
-    fault: Exception | None = None
-    try:
-        skip_draws(mine.start, rule, generator)
-        if len(mine):
-            source = Slice(ImageSource(vlm, pictures), mine)
-            asked = {"decoding": rule, "prompt": style.prompt}
-            texts = write_captions(vlm, source, **asked, generator=generator)
-        skip_draws(len(pictures) - mine.stop, rule, generator)
-    except Exception as error:
-        fault = error
-    faults = gather_items([] if fault is None else [str(fault)])
-    if faults:
-        raise fault or ValueError(faults[0])
-    return gather_items(texts)
+    source, rule = ImageSource(vlm, pictures), style.rule(Greedy())
+    asked = {"decoding": rule, "prompt": style.prompt}
+    return list(share_captions(vlm, source, **asked, generator=generator))
 
 
 def _zero_shot_writer(

@@ -102,8 +102,12 @@ def fit_mapper_command(
         require_ours(record)
         vlm = vlm_of(model, device, dtype)
         source = _images_of(vlm, images)
-        job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names),
-               "objective": objective, "seed": seed}  # fmt: skip
+        job = {
+            "model": vlm.fingerprint,
+            "images": digest_of_files(images, source.names),
+            "objective": objective,
+            "seed": seed,
+        }
         same_job(record, job, of=str(record.parent))
         fitted = fit_on_own_captions(
             vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
@@ -151,9 +155,11 @@ def enhance_command(
         bool, typer.Option("--shuffle", help="The control: each picture gets another's target.")
     ] = False,
     images_per_step: Annotated[int, typer.Option(min=1, help="Over all processes.")] = 32,
-    images_at_once: Annotated[
+    micro_batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Less memory: a step's gradient comes in so many images' parts."),
+        typer.Option(
+            min=1, help="Less memory: images that pass with gradient at once (accumulation)."
+        ),
     ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time: gradient checkpointing.")
@@ -185,17 +191,34 @@ def enhance_command(
         require_ours(record)
         vlm = vlm_of(model, device, dtype)
         vlm.recompute = recompute
-        require_memory(vlm, objective, images_per_step, images_at_once)
+        config = _config(objective, learning_rate, images_per_step, micro_batch_size)
+        require_memory(vlm, config)
         require_images(len(source := _images_of(vlm, images)), images)
-        rate = _rate(objective, learning_rate)
-        job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names),
-               "objective": objective, "weight": weight, "learning_rate": rate, "seed": seed,
-               "images_per_step": images_per_step, "shuffle": shuffle,
-               "mapper": mapper and digest_of_files(mapper, [mapper.name])}  # fmt: skip
+        job = {
+            "model": vlm.fingerprint,
+            "images": digest_of_files(images, source.names),
+            "objective": objective,
+            "weight": weight,
+            "learning_rate": config.learning_rate,
+            "seed": seed,
+            "images_per_step": images_per_step,
+            "shuffle": shuffle,
+            "mapper": mapper and digest_of_files(mapper, [mapper.name]),
+        }
         same_job(record, job, of=str(out))
         fitted = _mapper_of(mapper, source, objective=objective, seed=seed, folder=record.parent)
-        sizes, aim = (rate, images_per_step, images_at_once), (objective, fitted, weight)
-        enhance(vlm, source, aim, sizes, shuffle=shuffle, seed=seed, out=out, tracker=report_to)
+        enhance(
+            vlm,
+            source,
+            objective,
+            config,
+            fitted=fitted,
+            weight=weight,
+            shuffle=shuffle,
+            seed=seed,
+            out=out,
+            tracker=report_to,
+        )
         remove_run(record)
 
 
@@ -219,11 +242,16 @@ def _mapper_of(
     return fitted
 
 
-def _rate(objective: str, given: float | None) -> float:
-    """Return the learning rate that is given, or the objective's own."""
-    from vizer_core.vizer.named_objectives import learning_rate_of
+def _config(
+    objective: str, rate: float | None, images_per_step: int, micro_batch_size: int | None
+) -> Any:
+    """Return the objective's own settings, with those that are given in their place."""
+    from vizer_core.vizer.named_objectives import config_of
 
-    return learning_rate_of(objective) if given is None else given
+    given = {} if rate is None else {"learning_rate": rate}
+    return config_of(
+        objective, images_per_step=images_per_step, micro_batch_size=micro_batch_size, **given
+    )
 
 
 def _weight(objective: str, mapper: Path | None, given: float | None) -> float | None:

@@ -11,8 +11,7 @@ from vizer_core.cli.caption_lines import as_text
 from vizer_core.cli.named_images import NamedImages
 
 if TYPE_CHECKING:
-    from vizer_core.vizer.named_objectives import Aim
-    from vizer_core.vizer.phase_two import Sizes
+    from vizer_core.vizer.train_config import TrainConfig
 
 STATE = "run.safetensors"  # a run that is not finished, beside its record
 LOOKED_AT = 200  # pictures whose captions are compared before and after
@@ -21,43 +20,56 @@ SHOWN = 3  # images whose captions are shown before and after
 
 
 def enhance(
-    vlm: Any, pictures: NamedImages, aim: Aim, sizes: Sizes,
-    *, shuffle: bool, seed: int, out: Path, tracker: str | None = None,
-) -> None:  # fmt: skip
+    vlm: Any,
+    pictures: NamedImages,
+    objective: str,
+    config: TrainConfig,
+    *,
+    fitted: Any,
+    weight: float | None,
+    shuffle: bool,
+    seed: int,
+    out: Path,
+    tracker: str | None = None,
+) -> None:
     """Say the outlook, train an adapter into `out`, and say what it did to the captions."""
     from vizer_core.models import dtype_of
     from vizer_core.processes import is_main_process
     from vizer_core.runtime import seeded
     from vizer_core.tracking import curves_of, report_run
-    from vizer_core.vizer import add_lora, save_adapter, shuffled
-    from vizer_core.vizer.forecast import forecast
-    from vizer_core.vizer.named_objectives import target_of
-    from vizer_core.vizer.phase_two import curve_of, kl_now, train
-    from vizer_core.vizer.shared_work import share_captions
+    from vizer_core.vizer import add_lora, save_adapter, shuffled, train_adapter
+    from vizer_core.vizer.named_objectives import make_objective
+    from vizer_core.vizer.phase_two import curve_of, forecast, kl_now
+    from vizer_core.vizer.write_captions import share_captions
 
-    good, line = forecast(vlm, pictures, aim, seed=seed)
+    goal = make_objective(objective, vlm, fitted=fitted, weight=weight)
+    good, line = forecast(vlm, pictures, goal, seed=seed)
     say(line, err=not good)
     looked_at = pictures.first(LOOKED_AT)
     before = share_captions(vlm, looked_at)
     add_lora(vlm, generator=seeded(seed))
-    target = target_of(vlm, pictures, aim)
-    source = shuffled(target.source, generator=seeded(seed + 1)) if shuffle else target.source
-    history = train(
-        vlm, source, target, sizes,
-        generator=seeded(seed), state=out / RUN / STATE, progress=not is_quiet(),
-    )  # fmt: skip
+    history = train_adapter(
+        vlm,
+        shuffled(pictures, generator=seeded(seed + 1)) if shuffle else pictures,
+        goal,
+        config,
+        generator=seeded(seed),
+        checkpoint=out / RUN / STATE,
+        progress=not is_quiet(),
+    )
+    settings = {"objective": objective, "learning_rate": config.learning_rate}
+    settings |= {"shuffled": shuffle, "seed": seed}
     if is_main_process():
-        objective, _, weight = aim
-        made_by = {"objective": objective, "pictures": len(pictures), "shuffled": shuffle,
-                   "learning_rate": sizes[0], "seed": seed,
-                   "dtype": dtype_of(vlm)}  # fmt: skip
+        made_by = settings | {"pictures": len(pictures), "dtype": dtype_of(vlm)}
         save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
-    after, kl = share_captions(vlm, looked_at), kl_now(vlm, pictures, sizes[2], seed=seed)
-    report(before, after, (curve_of(history, target), kl), out)
+    kl = kl_now(vlm, pictures, micro_batch_size=config.micro_batch_size, seed=seed)
+    after = share_captions(vlm, looked_at)
+    report(before, after, curve=curve_of(history, goal), kl=kl, out=out)
     show_changes(looked_at.names, before, after)
-    settings = {"objective": aim[0], "learning_rate": sizes[0], "images_per_step": sizes[1]}
-    report_run(curves_of(history), tracker, run=out.name, folder=out.parent / "logs",
-               settings=settings | {"shuffled": shuffle, "seed": seed})  # fmt: skip
+    settings |= {"images_per_step": config.images_per_step}
+    report_run(
+        curves_of(history), tracker, run=out.name, folder=out.parent / "logs", settings=settings
+    )
 
 
 def two_digits(value: float) -> str:
@@ -97,13 +109,12 @@ def show_changes(names: Sequence[str], before: Sequence[str], after: Sequence[st
 
 
 def report(
-    before: Sequence[str], after: Sequence[str], run: tuple[Sequence[float], float], out: Path
+    before: Sequence[str], after: Sequence[str], *, curve: Sequence[float], kl: float, out: Path
 ) -> None:
     """Say what a run did to the captions, with its warnings."""
     from vizer_core.vizer.diagnostics import warnings_of
     from vizer_core.vizer.drift import measure_drift
 
-    curve, kl = run
     drift = measure_drift(before, after, kl=kl)
     say(
         f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
@@ -113,11 +124,10 @@ def report(
         say(f"warning: {warning}", err=True)
 
 
-def require_memory(vlm: Any, objective: str, per_step: int, at_once: int | None) -> None:
+def require_memory(vlm: Any, config: TrainConfig) -> None:
     """Say before anything is trained that a step will not fit, and what would."""
     from vizer_core.hub import free_bytes
     from vizer_core.processes import process_rank
-    from vizer_core.vizer.named_objectives import REWARDS
     from vizer_core.vlm import StepPlan, size_of
     from vizer_core.vlm.memory import require_step_memory
     from vizer_core.vlm.sizes import SIZED
@@ -125,10 +135,10 @@ def require_memory(vlm: Any, objective: str, per_step: int, at_once: int | None)
     free = free_bytes(vlm.device)
     if free is None or vlm.base.config.model_type not in SIZED:
         return
-    here = -(-per_step // process_rank()[1])
+    here = -(-config.images_per_step // process_rank()[1])
     plan = StepPlan(
-        batch=min(here, at_once or here),
-        samples=4 if objective in REWARDS else 1,
+        batch=min(here, config.micro_batch_size or here),
+        samples=config.samples,
         checkpointing=vlm.recompute,
         model_bytes=next(vlm.base.parameters()).element_size(),
     )

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from vizer_core.language import PrefixLanguageModel, TokenBatch, prefixed
-from vizer_core.processes import even_pieces, my_share, process_rank, sum_over_processes
+from vizer_core.processes import even_micro_batches, my_share, process_rank, sum_over_processes
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.textonly.adaptor import Adaptor
@@ -187,7 +187,7 @@ def _weighted(
     total = int(counts.sum())
     return [
         (piece, int(counts[piece.start : piece.stop].sum()) / total if own else 0.0)
-        for piece, own in even_pieces(mine, config.captions_at_once, len(lengths))
+        for piece, own in even_micro_batches(mine, config.captions_at_once, len(lengths))
     ]
 
 

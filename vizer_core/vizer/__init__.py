@@ -5,12 +5,12 @@
 - `targets`: F_I centred, whitened or as it is; `shuffled`, the control
 - `mapper`, `train_mapper`: phase 1, `fit_mapper`
 - `objectives`, `readings`: the losses as formulas, and three readings of the paper's
-- `lora`, `train_zero_label`: phase 2 on unlabelled images
-- `checkpoint`: mappers on disk; runs that survive a kill
-- `adapter_run`: what every training of an adapter does alike: steps, warm-up, saving, going on
-- `step_part`, `shared_work`: a step's images, and a whole set's captions, among processes
-- `rewards`, `advantages`, `train_rl`, `best_of_n`: the same score as a reward, and CLIP's
-- `write_captions`: whole sets captioned; what decoding alone can change
+- `lora`, `train_config`, `train`: phase 2 on unlabelled images, one loop for every objective
+- `rewards`, `advantages`, `best_of_n`: the same score as a reward, and CLIP's; policy gradients
+- `named_objectives`, `phase_two`: objectives by name; what stands around a training
+- `local_batch`: a step's images among processes, and in micro-batches
+- `adapter_run`: runs that can be killed and go on; `checkpoint`: mappers on disk
+- `write_captions`: whole sets captioned, by one process or several; what decoding alone can change
 - `residual`, `agreement`, `neighbours`, `ensemble`, `listener`: targets without the background, own
   captions that agree, hard negatives, readers in company, the frozen base as listener
 - `hearing`: does a score hear the words, and does a step give them credit?
@@ -18,6 +18,7 @@
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
 
+from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.lora import LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.mapper import MapperConfig
@@ -25,19 +26,20 @@ from vizer_core.vizer.readings import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import POLICY_GRADIENT, TrainConfig
 from vizer_core.vizer.train_mapper import fit_mapper
-from vizer_core.vizer.train_rl import RlConfig, train_rl
-from vizer_core.vizer.train_zero_label import ZeroLabelConfig, train_zero_label
 
 __all__ = [
+    "POLICY_GRADIENT",
     "ClipReward",
     "ImageContext",
     "LoraSettings",
     "MapperConfig",
+    "PolicyGradient",
     "ReadBackReward",
-    "RlConfig",
     "StraightThrough",
-    "ZeroLabelConfig",
+    "TrainConfig",
     "add_lora",
     "fit_mapper",
     "generated_states",
@@ -48,6 +50,5 @@ __all__ = [
     "save_adapter",
     "save_mapper",
     "shuffled",
-    "train_rl",
-    "train_zero_label",
+    "train_adapter",
 ]

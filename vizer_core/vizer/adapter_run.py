@@ -1,67 +1,135 @@
-"""A run that trains an adapter: what `train_zero_label` and `train_rl` do alike, in one place.
+"""Runs that can be killed and go on to the same end: what is kept, when, and whose it is.
 
-Both deal their images into steps before anything else is drawn, take AdamW steps with a warm-up
-and a clipped gradient, watch the distance from the base, and save what the rest of the run depends
-on. A run that is opened on a checkpoint goes on from there to the same end. With its state it keeps
+A run's state (`Run`) is one safetensors file with its record in the header, so that one rename
+replaces all of it: weights, AdamW's moments, the random generator, the history. `fit_mapper` keeps
+one too. `AdapterRun` is what `train_adapter` keeps: it deals the images into steps before anything
+else is drawn, yields the steps that are left, and saves after each that is due. With its state goes
 what the vision side says of a few images: a source that shows others is refused. Stopped by Ctrl-C
-it saves the last step that was whole (`kept_when_stopped`).
-
-Several processes (`torchrun`) take the same steps: each reads its part of a step's images
-(`step_part`), gradients are summed, the first process saves.
+it saves the last step that was whole (`kept_when_stopped`). Of several processes the first saves.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizer_core.processes import is_main_process, sum_gradients
-from vizer_core.vizer.checkpoint import Run, load_run, save_run
+from vizer_core.processes import is_main_process
+from vizer_core.store import atomic_path
 from vizer_core.vizer.lora import lora_parameters
 from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.train_config import TrainConfig, TrainHistory
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 logger = logging.getLogger(__name__)
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 LOOKED_AT = 16  # images that tell one source from another
 PATCHES = 8  # runs of embeddings, of which a mean each tells one image from another
 SAME_IMAGE = 0.02  # of a vector's length; bfloat16 has steps of 0.004
 
 
-@runtime_checkable
-class StepConfig(Protocol):
-    """The settings that both ways of training have."""
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run's state: tensors, and a JSON record with its identity under `made_by`."""
 
-    learning_rate: float
-    epochs: int
-    images_per_step: int
-    images_at_once: int | None
-    weight_decay: float
-    warmup_steps: int
-    clip_norm: float
-    max_kl: float
-    save_every: int
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+    @classmethod
+    def capture(
+        cls,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.AdamW,
+        record: Mapping[str, Any],
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Run:
+        """Copy what the rest of the run depends on; parameters in the optimizer's order."""
+        tensors = {f"weight.{name}": value.detach() for name, value in parameters.items()}
+        state = optimizer.state_dict()["state"]
+        for name, moments in zip(parameters, (state[i] for i in sorted(state)), strict=True):
+            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
+        if generator is not None:
+            tensors["generator"] = generator.get_state()
+        copied = {key: value.cpu().clone().contiguous() for key, value in tensors.items()}
+        return cls(copied, dict(record))
+
+    def restore(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.AdamW,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Put weights, moments and the generator back where they were."""
+        weights = tensors_under(self.tensors, "weight.")
+        if set(weights) != set(parameters):
+            odd = sorted(set(weights) ^ set(parameters))
+            raise ValueError(
+                f"the run's parameters are not this model's: {len(odd)} differ, such as {odd[0]}"
+            )
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+        state = optimizer.state_dict()
+        state["state"] = {
+            place: {key: self.tensors[f"{key}.{name}"] for key in MOMENTS}
+            for place, name in enumerate(parameters)
+        }
+        optimizer.load_state_dict(state)
+        if generator is not None:
+            generator.set_state(self.tensors["generator"])
 
 
-@runtime_checkable
-class RunHistory(Protocol):
-    """What both histories write down, one entry a step; a dataclass of plain values."""
-
-    gradient_norm: list[float]
-    stopped: str | None
+def save_run(path: Path, run: Run) -> None:
+    """Write a run's state as one file; a kill leaves the state before or the state after."""
+    with atomic_path(Path(path)) as temporary:
+        save_file(run.tensors, temporary, metadata={"record": json.dumps(run.record)})
 
 
-History = TypeVar("History", bound=RunHistory)
+def load_run(path: Path, made_by: Mapping[str, Any]) -> Run | None:
+    """Read the state at `path`, or return None where there is none yet.
+
+    Raises `ValueError` when it belongs to other settings, data or seed: to go on would mix runs.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as stream:
+            record = json.loads((stream.metadata() or {}).get("record", "null"))
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable checkpoint: {error}. Delete it.") from error
+    if not isinstance(record, dict) or "made_by" not in record:
+        raise ValueError(f"{path} is no checkpoint of a run: it has no record")
+    wanted = json.loads(json.dumps(dict(made_by)))
+    if record["made_by"] != wanted:
+        kept = record["made_by"]
+        odd = sorted(key for key in wanted.keys() | kept.keys() if wanted.get(key) != kept.get(key))
+        raise ValueError(
+            f"{path} belongs to another run: {', '.join(odd)} differ. Delete it to start again, or "
+            "ask for the same run"
+        )
+    return Run(tensors, record)
+
+
+def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix`, without it."""
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def deal_images(
@@ -82,14 +150,14 @@ def deal_images(
 
 
 @dataclass(eq=False)
-class AdapterRun(Generic[History]):
+class AdapterRun:
     """An adapter in training: its optimizer, its steps, and where it saves itself."""
 
-    config: StepConfig
+    config: TrainConfig
     parameters: dict[str, nn.Parameter]
     optimizer: torch.optim.AdamW
     batches: list[list[int]]
-    history: History
+    history: TrainHistory
     generator: torch.Generator
     made_by: dict[str, Any]
     scaler: torch.amp.GradScaler
@@ -103,14 +171,13 @@ class AdapterRun(Generic[History]):
     def open(
         cls,
         vlm: VisionLanguageModel,
-        config: StepConfig,
-        history: History,
+        config: TrainConfig,
         *,
         facts: Mapping[str, Any],
         source: VisionSource,
         generator: torch.Generator,
         checkpoint: Path | None = None,
-    ) -> AdapterRun[History]:
+    ) -> AdapterRun:
         """Start a run on the adapter that `vlm` carries, or go on with the one at `checkpoint`.
 
         A checkpoint is refused where the model, the images or their order, the adapter's size or
@@ -127,57 +194,42 @@ class AdapterRun(Generic[History]):
         half = any(weight.dtype == torch.float16 for weight in vlm.model.parameters())
         scaler = torch.amp.GradScaler(vlm.device.type, enabled=half)
         kept = load_run(checkpoint, made_by) if checkpoint else None
-        seen = _look_at(source) if checkpoint else {}
+        seen, history = _look_at(source) if checkpoint else {}, TrainHistory()
         if kept:
             _require_same_images(kept.tensors, seen, checkpoint)
             kept.restore(parameters, optimizer, generator=generator)
-            history = replace(history, **kept.record["history"])
+            history = TrainHistory(**kept.record["history"])
             if half:
                 scaler.load_state_dict(kept.record["scaler"])
         vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
-        parts = (config, parameters, optimizer, batches, history, generator, made_by, scaler)
-        return cls(*parts, checkpoint, seen, saved=len(history.gradient_norm))
+        return cls(
+            config=config,
+            parameters=parameters,
+            optimizer=optimizer,
+            batches=batches,
+            history=history,
+            generator=generator,
+            made_by=made_by,
+            scaler=scaler,
+            checkpoint=checkpoint,
+            seen=seen,
+            saved=len(history.gradient_norm),
+        )
 
     def steps(self, *, progress: bool = False) -> Iterator[tuple[int, list[int]]]:
-        """Yield the steps that are left, with the places of their images; end when stopped."""
+        """Yield the steps that are left, with the indices of their images; end when stopped."""
         done = len(self.history.gradient_norm)
         todo = [] if self.history.stopped else self.batches[done:]
         bar = tqdm(todo, initial=done, total=len(self.batches), disable=not progress)
-        for step, places in enumerate(bar, start=done):
-            yield step, places
+        for step, indices in enumerate(bar, start=done):
+            yield step, indices
             bar.set_postfix(self.shown)
             if self.history.stopped:
                 return
 
-    def descend(self, losses: Iterable[Tensor], step: int) -> float:
-        """Take one AdamW step, its rate warmed up, its gradient clipped; return its norm before.
-
-        `losses` are weighted pieces of the step's loss, made one at a time; over all of them and
-        all processes they add up to it. A float16 base's gradients are scaled, and unscaled before
-        they are clipped; a step that overflows is skipped.
-        """
-        self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        for loss in losses:
-            self.scaler.scale(loss).backward()
-            total += float(loss.detach())
-        sum_gradients(self.parameters.values())
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip_norm)
-        if not bool(torch.isfinite(norm)) and not self.scaler.is_enabled():
-            raise ValueError(
-                f"step {step + 1}: loss {total}, gradient norm {float(norm)}. "
-                "Lower the learning rate, or look for NaN in the image features."
-            )
-        for group in self.optimizer.param_groups:
-            warmth = (step + 1) / (self.config.warmup_steps + 1)
-            group["lr"] = self.config.learning_rate * min(1.0, warmth)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return float(norm)
-
-    def close_step(self, step: int, *, kl: float | None) -> None:
+    def close_step(self, step: int) -> None:
         """Stop if the model is too far from its base; save when it is time."""
+        kl = self.history.kl[-1]
         if kl is not None and kl > self.config.max_kl:
             self.history.stopped = f"KL {kl:.2f} > {self.config.max_kl:g} after step {step + 1}"
             logger.warning("stopped early: %s", self.history.stopped)

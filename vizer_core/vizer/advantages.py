@@ -1,4 +1,4 @@
-"""Advantages and policy-gradient losses for captions: each formula a pure function.
+"""Policy gradients for captions: advantages and losses as formulas, and the two as an objective.
 
 b images, k captions each; r_ij is the reward of caption j of image i, m_i their mean.
 
@@ -15,13 +15,31 @@ grpo              (r_ij - m_i) / (s_i + 1e-4)     Shao et al. 2024 (2402.03300),
 A CLIP reward spreads by .01 to .03 within an image. Dividing by that spread blows noise up to the
 size of signal, image by image; `scaled_by_batch` divides by one number for the whole batch.
 Tokens of a caption share its advantage, and `sequence_loss` is the unbiased estimate.
+
+`PolicyGradient` is what `train_adapter` takes: a reward, and the advantage that is made of it.
+ViZer's baseline "RL" uses a reward model; algorithm, reward and settings are not stated. With
+`rewards.ReadBackReward` it is the policy-gradient peer of ViZer: the same score, another gradient,
+which tells the model WHICH words were good.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vizer_core.decoding import Greedy, Sample
+from vizer_core.vizer.local_batch import LocalBatch
+from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.rewards import Reward, group_rewards, name_of, reward_of_step
+from vizer_core.vizer.train_config import TrainConfig
+from vizer_core.vlm.protocol import VisionLanguageModel
+
+Advantage = Callable[..., Tensor]
 EPSILON = 1e-4  # beside a spread, as in TRL
 
 Rewards = Float[Tensor, "b k"]
@@ -132,3 +150,56 @@ def sequence_loss(
     """
     sums = _checked(log_probs, mask, advantages).sum(dim=1)
     return -(advantages.detach() * sums).mean()
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the captions of a local batch earned, and how much better that is than the baseline."""
+
+    rewards: Float[Tensor, "b k"]
+    advantages: Float[Tensor, "b k"]
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyGradient:
+    """Raise a reward: make captions that earned more than others of their image likelier.
+
+    `reward` is any function of a `VisionBatch` and a `CaptionBatch` that gives a score a caption;
+    `advantage` is one of the formulas above. With `scst` a greedy caption an image is the baseline.
+    """
+
+    reward: Reward
+    advantage: Advantage = rloo_scaled
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a run that is resumed must have in common with the one that was stopped."""
+        return {"reward": name_of(self.reward), "advantage": name_of(self.advantage)}
+
+    def require(self, config: TrainConfig) -> None:
+        """Raise `ValueError` where captions would not be drawn from the policy itself."""
+        rule = config.decoding
+        if not isinstance(rule, Sample) or rule.top_p < 1:
+            raise ValueError(
+                f"decoding is {rule}: captions would not be drawn from the policy whose gradient "
+                "is taken; use Sample(top_p=1.0)"
+            )
+
+    @torch.no_grad()
+    def judge(self, vlm: VisionLanguageModel, batch: LocalBatch, config: TrainConfig) -> Judged:
+        """Score the captions of a local batch; its images stand among those of all processes."""
+        reward = reward_of_step(self.reward, batch.vision, batch)
+        rewards = group_rewards(reward, batch.vision, batch.captions).to(vlm.device)
+        if self.advantage is scst:
+            rule = Greedy(max_tokens=config.decoding.max_tokens)
+            greedy = vlm.generate(batch.vision, decoding=rule, prompt=config.prompt)
+            baseline = group_rewards(reward, batch.vision, greedy)[:, 0].to(rewards)
+            return Judged(rewards, scst(rewards, baseline))
+        everyone = self.advantage(batch.gather(rewards))  # statistics are those of the step
+        return Judged(rewards, everyone[batch.mine.start : batch.mine.stop])
+
+    def __call__(self, rollout: Rollout) -> Float[Tensor, ""]:
+        """Return -mean of advantage times log-probability, with gradient to LoRA."""
+        if rollout.advantages is None:
+            raise ValueError("the rollout has no advantages: give those that `judge` returned")
+        return sequence_loss(rollout.log_probs, rollout.captions.mask, rollout.advantages)

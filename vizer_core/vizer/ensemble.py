@@ -60,7 +60,7 @@ class EnsembleReward:
             torch.stack([score_captions(reader, vision, captions) for reader in self.readers])
         )
 
-    def for_step(self, vision: VisionBatch, part: Gathering) -> Reward:
-        """Let each reader see the images of every process's part."""
-        readers = tuple(reward_of_step(reader, vision, part) for reader in self.readers)
+    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
+        """Let each reader see the images of every process's batch."""
+        readers = tuple(reward_of_step(reader, vision, batch) for reader in self.readers)
         return replace(self, readers=readers)

@@ -30,7 +30,6 @@ from vizer_core.metrics.stats import Statistics, rate_statistics
 from vizer_core.vizer.lora import lora_parameters
 from vizer_core.vizer.readings import Rollout
 from vizer_core.vizer.rewards import captions_an_image
-from vizer_core.vizer.train_rl import caption_log_probs
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
@@ -117,7 +116,7 @@ def step_effect(
 
 @torch.no_grad()
 def _log_p(vlm: VisionLanguageModel, vision: VisionBatch, captions: CaptionBatch) -> Tensor:
-    return caption_log_probs(Rollout(vlm, vision, captions)).sum(dim=1)
+    return Rollout(vlm, vision, captions).log_probs.sum(dim=1)
 
 
 def _by_picture(values: Tensor, samples: int) -> np.ndarray:

@@ -23,15 +23,14 @@ A whole training, as `vizer enhance --objective information` runs it on a folder
 >>> from PIL import Image
 >>> from vizer_core.runtime import seeded
 >>> from vizer_core.shipped import shipped
->>> from vizer_core.vizer import RlConfig, add_lora, train_rl
+>>> from vizer_core.vizer import add_lora, train_adapter
+>>> from vizer_core.vizer.named_objectives import config_of
 >>> from vizer_core.vizer.text_states import ImageSource
 >>> vlm = shipped("vlm", "micro-vlm")("cpu")
 >>> pictures = ImageSource(vlm, [Image.new("RGB", (56, 56), name) for name in ("red", "blue")])
 >>> add_lora(vlm, generator=seeded(0))
->>> history = train_rl(
-...     vlm, pictures, InformationReward(vlm, weight=0.7), RlConfig(learning_rate=5e-4),
-...     generator=seeded(0),
-... )
+>>> reward, config = InformationReward(vlm, weight=0.7), config_of("information")
+>>> history = train_adapter(vlm, pictures, reward, config, generator=seeded(0))
 >>> len(history.reward)  # steps; then save_adapter(vlm, folder)
 1
 """
@@ -130,8 +129,10 @@ class NeighbourReward:
         """Score captions by log p(y | I) less the mean of log p(y | J)."""
         rows = compared_rows(vision, len(self.images))
         own = log_likelihood(self.vlm, vision.compared_with, captions, prompt=self.prompt)
-        others = torch.stack([
-            log_likelihood(self.vlm, self.images.select(near), captions, prompt=self.prompt)
-            for near in self.neighbours[rows].T.tolist()
-        ])  # fmt: skip
+        others = torch.stack(
+            [
+                log_likelihood(self.vlm, self.images.select(near), captions, prompt=self.prompt)
+                for near in self.neighbours[rows].T.tolist()
+            ]
+        )
         return _per_token(own - others.mean(dim=0), captions, self.per_token)

@@ -1,4 +1,4 @@
-"""The objectives of zero-label training by name, and what each compares captions with.
+"""The objectives of zero-label training by name: how each is made, and how it is trained.
 
 ==================  ===============================================================================
 information         log p(caption | image) - w log p(caption), by the model before training (ours)
@@ -6,36 +6,54 @@ read_back           cosine of F_I with the mapped states of the words alone, as 
 straight_through    the same as a loss, differentiable through the tokens (ours)
 image_context       the paper's loss, ViZer_G: states of the caption that followed the image
 ==================  ===============================================================================
+
+A row of `OBJECTIVES` is all that a new name needs; `cli/objectives.py` repeats the names for the
+help.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from inspect import signature
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.listener import InformationReward
+from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.readings import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.train import as_objective
+from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO, TrainConfig
+from vizer_core.vlm.protocol import VisionLanguageModel
 
 PAPER_NAMES = {"vizer_g": "image_context"}
-WITH_MAPPER = ("read_back", "straight_through", "image_context")
-OBJECTIVES = ("information", *WITH_MAPPER)
-REWARDS = ("information", "read_back")  # a policy gradient of four captions a picture
 WEIGHT = 0.7  # of an information reward; validation scenes of results/vizer_study.json chose it
-
-# the objective, by name or an object; its mapper and its weight, None where it has none
-Aim = tuple[Any, Any, float | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
-    """Pictures with what training compares their captions with, and a reward or a loss."""
+class NamedObjective:
+    """How an objective is made of a model, its mapper (None without) and a weight, and trained."""
 
-    source: Any
-    reward: Any = None
-    best: float = 0.0  # the reward's upper bound; 0 where it has none
-    loss: Any = None
+    make: Callable[[VisionLanguageModel, FittedMapper | None, float], Any]
+    config: TrainConfig
+    with_mapper: bool = True
+
+
+OBJECTIVES = {
+    "information": NamedObjective(
+        lambda vlm, fitted, weight: PolicyGradient(InformationReward(vlm, weight)),
+        replace(POLICY_GRADIENT, learning_rate=5e-4),
+        with_mapper=False,
+    ),
+    "read_back": NamedObjective(
+        lambda vlm, fitted, weight: PolicyGradient(ReadBackReward(vlm, fitted)), POLICY_GRADIENT
+    ),
+    "straight_through": NamedObjective(
+        lambda vlm, fitted, weight: StraightThrough(fitted), VIZER_MICRO
+    ),
+    "image_context": NamedObjective(lambda vlm, fitted, weight: ImageContext(fitted), VIZER_MICRO),
+}
+WITH_MAPPER = tuple(name for name, row in OBJECTIVES.items() if row.with_mapper)
 
 
 def objective_named(objective: str) -> str:
@@ -51,20 +69,26 @@ def objective_named(objective: str) -> str:
     return name
 
 
-def learning_rate_of(objective: Any) -> float:
-    """Return the learning rate that an objective was tried with."""
-    return 5e-4 if objective == "information" else 2e-4
-
-
-def target_of(vlm: Any, source: Any, aim: Aim) -> Target:
-    """Make an objective's reward or loss, and let the pictures carry what it compares with."""
-    objective, fitted, weight = aim
+def make_objective(
+    objective: Any,
+    vlm: VisionLanguageModel,
+    *,
+    fitted: FittedMapper | None = None,
+    weight: float | None = None,
+) -> Any:
+    """Return a loss or a policy gradient: by its name, or of an object (`train.as_objective`)."""
     if not isinstance(objective, str):
-        is_loss = len(signature(objective).parameters) == 1  # of a rollout; a reward reads two
-        return Target(source, loss=objective) if is_loss else Target(source, reward=objective)
-    if objective == "information":
-        return Target(source, reward=InformationReward(vlm, weight))
-    if objective == "read_back":
-        return Target(source, reward=ReadBackReward(vlm, fitted), best=1.0)
-    reading = ImageContext if objective == "image_context" else StraightThrough
-    return Target(source, loss=reading(fitted))
+        return as_objective(objective)
+    return OBJECTIVES[objective].make(vlm, fitted, WEIGHT if weight is None else weight)
+
+
+def config_of(objective: Any, **changes: Any) -> TrainConfig:
+    """Return the settings that an objective was tried with, by name or of an object.
+
+    >>> config_of("information", images_per_step=8).learning_rate
+    0.0005
+    """
+    if isinstance(objective, str):
+        return replace(OBJECTIVES[objective].config, **changes)
+    is_reward = isinstance(as_objective(objective), PolicyGradient)
+    return replace(POLICY_GRADIENT if is_reward else VIZER_MICRO, **changes)

@@ -1,9 +1,8 @@
-"""ViZer's losses as formulas: cosine, in-batch contrast, and the distance from the base model.
+"""ViZer's losses as formulas: cosine, and in-batch contrast.
 
 Section 3 of ViZer: L_zero = 1 - F_I . F^_T / (|F_I| |F^_T|), averaged over a batch. The prose
 calls the mapper's loss contrastive and gives the same formula; `info_nce` is the contrastive
-reading (van den Oord et al. 2018, equation 4, both ways as in CLIP). `base_kl` is the anchor
-KL(base || new) per caption token; the paper has none.
+reading (van den Oord et al. 2018, equation 4, both ways as in CLIP).
 
 =========  =====================================================================================
 F^_T       `mapped`, [b, d]
@@ -51,25 +50,6 @@ def info_nce(
     logits = a @ b.T / temperature
     own = torch.arange(len(a), device=a.device)
     return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
-
-
-def base_kl(
-    base_logits: Float[Tensor, "m v"], new_logits: Float[Tensor, "m v"]
-) -> Float[Tensor, ""]:
-    """Return KL(base || new) in nats, averaged over m token positions.
-
-    >>> base = torch.tensor([[0.5, 0.5]]).log()
-    >>> base_kl(base, torch.tensor([[0.25, 0.75]]).log())
-    tensor(0.1438)
-    """
-    if base_logits.shape != new_logits.shape or not len(base_logits):
-        raise ValueError(
-            f"got base logits {tuple(base_logits.shape)} and new logits {tuple(new_logits.shape)}: "
-            "wanted two equal shapes with at least one position"
-        )
-    base = base_logits.float().log_softmax(dim=-1)
-    new = new_logits.float().log_softmax(dim=-1)
-    return functional.kl_div(new, base, log_target=True, reduction="batchmean")
 
 
 def _require_pairs(mapped: Tensor, targets: Tensor, least: int) -> None:

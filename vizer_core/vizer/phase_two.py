@@ -1,6 +1,6 @@
-"""Zero-label training end to end: a mapper where one is needed, the training, how far it went.
+"""What stands around zero-label training: a mapper where one is needed, a forecast, the distance.
 
-`enhance` of `vizer_core.jobs` and the command `vizer enhance` are made of these.
+`enhance` of `vizer_core.jobs` and the command `vizer enhance` are these around `train_adapter`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,30 @@ import torch
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
+from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
-from vizer_core.vizer.named_objectives import Target
-from vizer_core.vizer.readings import Rollout
-from vizer_core.vizer.shared_work import SHARD, states_in_shards
-from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.text_states import generated_states, read_back_states
+from vizer_core.vizer.outlook import (
+    ContextCosine,
+    OutlookRule,
+    mapper_leak,
+    measure_outlook,
+    with_mapper,
+)
+from vizer_core.vizer.readings import ImageContext, Rollout
+from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.targets import Slice, VisionSource
+from vizer_core.vizer.text_states import (
+    SHARD,
+    generated_states,
+    read_back_states,
+    states_in_shards,
+)
+from vizer_core.vizer.train_config import TrainHistory
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
-from vizer_core.vizer.train_rl import RlConfig, train_rl
-from vizer_core.vizer.train_zero_label import VIZER_MICRO, train_zero_label
 from vizer_core.vlm.protocol import VisionLanguageModel
 
+FORECAST = 64  # images that a forecast looks at; each is captioned four times
 MEASURED = 64  # images of which captions are drawn to measure the KL from the base
-Sizes = tuple[float, int, int | None]  # learning rate, images a step, images at once
 
 
 def fit_on_own_captions(
@@ -48,12 +59,15 @@ def fit_on_own_captions(
         raise ValueError(f"{count} pictures are too few to fit a mapper on: wanted at least 20")
     in_context = objective == "image_context"
     read, rule = (generated_states, Greedy()) if in_context else (read_back_states, Sample())
-    job = {"vlm": vlm.fingerprint, "read": read.__name__,
-           "pictures": _digest(names)}  # fmt: skip
     found = states_in_shards(
         lambda part, generator: read(vlm, part, decoding=rule, generator=generator),
-        source, folder, job=job, rule=rule, seed=seed, size=SHARD,
-    )  # fmt: skip
+        source,
+        folder,
+        job={"vlm": vlm.fingerprint, "read": read.__name__, "pictures": _digest(names)},
+        rule=rule,
+        seed=seed,
+        size=SHARD,
+    )
     shape = MapperConfig(found.states.shape[1], found.image_features.shape[1], layer_norm=True)
     config = replace(MAPPER_FIT, held_out=max(2, min(500, count // 5)))
     features = found.image_features.to(vlm.device)
@@ -67,43 +81,49 @@ def _digest(names: Sequence[str]) -> str:
     return sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def train(
-    vlm: Any, source: Any, target: Target, sizes: Sizes,
-    *, generator: torch.Generator, state: Path | None = None, progress: bool = False,
-) -> Any:  # fmt: skip
-    """Run phase 2; return its history."""
-    rate, per_step, at_once = sizes
-    wanted = {"learning_rate": rate, "images_per_step": per_step, "images_at_once": at_once}
-    if target.reward is not None:
-        return train_rl(
-            vlm, source, target.reward, RlConfig(**wanted),
-            generator=generator, checkpoint=state, progress=progress,
-        )  # fmt: skip
-    return train_zero_label(
-        vlm, source, replace(VIZER_MICRO, **wanted), objective=target.loss, generator=generator,
-        checkpoint=state, progress=progress,
-    )  # fmt: skip
+def forecast(
+    vlm: VisionLanguageModel, source: VisionSource, objective: Any, *, seed: int
+) -> tuple[bool, str]:
+    """Measure on some of the images; return whether training may help, and a line to print."""
+    if len(source) < 2:
+        return False, "warning: no outlook from fewer than 2 pictures"
+    source = Slice(source, range(min(FORECAST, len(source))))
+    reward: Any = objective.reward if isinstance(objective, PolicyGradient) else None
+    fitted = getattr(objective if reward is None else reward, "fitted", None)
+    in_context = isinstance(objective, ImageContext)
+    if reward is None:
+        reward = (ContextCosine if in_context else ReadBackReward)(vlm, fitted)
+    outlook = measure_outlook(vlm, source, reward, generator=seeded(seed))
+    if fitted is not None:
+        leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
+        outlook = with_mapper(outlook, fitted, leak=leak)
+    rule = OutlookRule()
+    good = rule.helps(outlook)
+    return good, f"{'' if good else 'warning: '}{rule.say(outlook)}"
 
 
-def curve_of(history: Any, target: Target) -> list[float]:
-    """Return the losses: best - reward where there is a reward."""
-    if target.reward is not None:
-        return [target.best - reward for reward in history.reward]
+def curve_of(history: TrainHistory, objective: Any) -> list[float]:
+    """Return the losses; of a reward its upper bound, where it has one, less the rewards."""
+    if isinstance(objective, PolicyGradient):
+        best = getattr(objective.reward, "best", 0.0)
+        return [best - reward for reward in history.reward]
     return history.loss
 
 
-def kl_now(vlm: Any, source: VisionSource, at_once: int | None, *, seed: int) -> float:
+def kl_now(
+    vlm: Any, source: VisionSource, *, micro_batch_size: int | None = None, seed: int
+) -> float:
     """Return KL(base || now) a caption token, in nats, of captions that the model draws now.
 
     What a step measures is from before it: after a single step that is no distance at all.
     """
     generator, total, tokens = seeded(seed), 0.0, 0
-    count, size = min(MEASURED, len(source)), min(at_once or 16, 16)
+    count, size = min(MEASURED, len(source)), min(micro_batch_size or 16, 16)
     for start in range(0, count, size):
         vision = source.select(list(range(start, min(start + size, count))))
         with torch.no_grad():
             captions = vlm.generate(vision, decoding=Sample(), generator=generator)
             found = int(captions.mask.sum())
-            total += found * float(Rollout(vlm, vision, captions, None).kl_from_base())
+            total += found * float(Rollout(vlm, vision, captions).kl_from_base())
         tokens += found
     return total / max(tokens, 1)

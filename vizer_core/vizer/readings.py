@@ -26,18 +26,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vizer.objectives import base_kl, cosine_loss
+from vizer_core.vizer.objectives import cosine_loss
+from vizer_core.vlm.likelihood import base_kl, log_probs_of
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """Images and the captions just written for them, one each; states are made when asked for."""
+    """Images and k captions just written for each; states are made when asked for, and kept.
+
+    `temperature` is what the captions were drawn at. `advantages` say how good they are, one a
+    caption, where the objective is a policy gradient.
+    """
 
     vlm: VisionLanguageModel
     vision: VisionBatch
     captions: CaptionBatch
     prompt: str | None = None
+    temperature: float = 1.0
+    advantages: Float[Tensor, " m"] | None = None
+
+    @property
+    def samples(self) -> int:
+        """Captions an image, order A, A, B, B."""
+        return len(self.captions) // len(self.vision)
 
     @cached_property
     def states(self) -> Float[Tensor, "b t1 h"]:
@@ -49,6 +61,11 @@ class Rollout:
         """Next-token logits at the m caption tokens, padding left out."""
         return self.vlm.token_logits(self.states[:, :-1][self.captions.mask])
 
+    @property
+    def log_probs(self) -> Float[Tensor, "m t"]:
+        """The log-probability of each caption token, 0 at padding, with gradient to LoRA."""
+        return log_probs_of(self.logits, self.captions, temperature=self.temperature)
+
     def kl_from_base(self) -> Float[Tensor, ""]:
         """Return KL(base || now) per caption token; the gradient reaches LoRA."""
         with torch.no_grad(), self.vlm.adapter_off():
@@ -59,7 +76,7 @@ class Rollout:
 
 @runtime_checkable
 class Objective(Protocol):
-    """A loss of one step, lower is better."""
+    """A loss of one step, lower is better; `fitted` is the mapper that it compares by, if any."""
 
     fitted: FittedMapper
 
@@ -115,4 +132,5 @@ def straight_through(rollout: Rollout, *, temperature: float = 1.0) -> Float[Ten
 
 def _loss(fitted: FittedMapper, states: Tensor, rollout: Rollout) -> Float[Tensor, ""]:
     mapped = fitted.mapper.read(states, rollout.captions.mask)
-    return cosine_loss(mapped, fitted.targets(rollout.vision.targets))
+    targets = fitted.targets(rollout.vision.targets)
+    return cosine_loss(mapped, targets.repeat_interleave(rollout.samples, dim=0))

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -51,8 +51,8 @@ class Reward(Protocol):
     """Scores captions, higher is better: a function, or an object that may say two things more.
 
     `name` goes into results and manifests; the function's or class's name otherwise (`name_of`).
-    `for_step(vision, part)` is asked at each step by all processes together, and returns what
-    scores this process's part among the images of every process's; the reward itself otherwise
+    `for_step(vision, batch)` is asked at each step by all processes together, and returns what
+    scores this process's batch among the images of every process's; the reward itself otherwise
     (`reward_of_step`). A reward that holds others passes the question on to them.
     """
 
@@ -76,7 +76,7 @@ class PairReward(Protocol):
 
 @runtime_checkable
 class Gathering(Protocol):
-    """One process's part of a step (`step_part.StepPart`): which images, and how rows join."""
+    """One process's part of a step (`local_batch.LocalBatch`): which images, and how rows join."""
 
     mine: range
 
@@ -94,13 +94,13 @@ def name_of(reward: Reward) -> str:
     return str(getattr(inner, "name", None) or getattr(inner, "__name__", type(inner).__name__))
 
 
-def reward_of_step(reward: Reward, vision: VisionBatch, part: Gathering) -> Reward:
+def reward_of_step(reward: Reward, vision: VisionBatch, batch: Gathering) -> Reward:
     """Return what scores a process's part of a step: what `for_step` says, or the reward itself.
 
     All processes must call this together.
     """
     ask = getattr(reward, "for_step", None)
-    return ask(vision, part) if ask else reward
+    return ask(vision, batch) if ask else reward
 
 
 def score_captions(
@@ -119,6 +119,13 @@ def score_captions(
             f"{len(captions)} captions: {wanted}"
         )
     return scores if scores.is_floating_point() else scores.float()
+
+
+def group_rewards(
+    reward: Reward, vision: VisionBatch, captions: CaptionBatch
+) -> Float[Tensor, "b k"]:
+    """Score captions and lay them out one row an image; NaN and inf are refused."""
+    return score_captions(reward, vision, captions).reshape(len(vision), -1)
 
 
 def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
@@ -150,10 +157,8 @@ class ClipReward:
         return f"clip:{self.encoder.name}"
 
     def caption_vectors(self, captions: CaptionBatch) -> Float[Tensor, "m d"]:
-        """Encode captions, each different text once."""
-        texts = list(dict.fromkeys(captions.texts))
-        rows = {text: row for row, text in enumerate(texts)}
-        return self.encoder.encode_text(texts)[[rows[text] for text in captions.texts]]
+        """Encode captions; the encoder does each different text once."""
+        return self.encoder.encode_text(list(captions.texts))
 
     def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
         """Return the CLIP features that `with_targets` put into the batch."""
@@ -178,6 +183,7 @@ class ReadBackReward:
 
     vlm: VisionLanguageModel
     fitted: FittedMapper
+    best: ClassVar[float] = 1.0  # no cosine is more
 
     @property
     def name(self) -> str:
@@ -224,9 +230,9 @@ class SelfRetrievalReward:
         """Score captions by how well they single out their image."""
         return RetrievalAmong(self, self.pair.image_vectors(vision), 0)(vision, captions)
 
-    def for_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
         """Compare with the images of the whole step."""
-        return RetrievalAmong(self, part.gather(self.pair.image_vectors(vision)), part.mine.start)
+        return RetrievalAmong(self, batch.gather(self.pair.image_vectors(vision)), batch.mine.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,9 +269,9 @@ class Guard:
 
     reward: Reward
 
-    def for_step(self, vision: VisionBatch, part: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
         """Guard what the inner reward is in the step."""
-        return replace(self, reward=reward_of_step(self.reward, vision, part))
+        return replace(self, reward=reward_of_step(self.reward, vision, batch))
 
 
 @dataclass(frozen=True, eq=False)

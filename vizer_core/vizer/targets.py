@@ -136,6 +136,21 @@ class VisionSource(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Slice:
+    """The images of a source at contiguous places."""
+
+    source: VisionSource
+    places: range
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def select(self, places: list[int]) -> VisionBatch:
+        """Return the images at `places` of this slice."""
+        return self.source.select([self.places[i] for i in places])
+
+
+@dataclass(frozen=True, eq=False)
 class Shuffled:
     """A source whose image i is read as it is, and whose captions are compared with another."""
 

@@ -13,14 +13,20 @@ read_back_states                the model's own caption, read as text alone; no 
 The model is frozen in this phase, so states are computed once and a mapper trains on the cache.
 An adapter, where there is one, is switched off: all of these are the base model's.
 
+`states_in_shards` reads the states of a whole set into a folder that all processes share: to
+caption every image is the expensive part of phase 1, and a killed job goes on where it stopped.
+The numbers that a caption is drawn with depend on its image's place alone.
+
 With the image in context a caption's states must carry the image to predict the next word, so F_I
 can be read from them whatever the words are. Text alone has only the words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -28,13 +34,19 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vizer_core.data.shards import Shard, plan_shards, shards_of_process
 from vizer_core.decoding import Decoding, Greedy, Sample
+from vizer_core.processes import process_rank, wait_for_everyone
+from vizer_core.runtime import seeded
+from vizer_core.store import find_manifest, load_manifest, load_tensors, save_tensors
 from vizer_core.vizer.pooling import mean_read
-from vizer_core.vizer.targets import VisionSource
+from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
+from vizer_core.vlm.writing import skip_draws
 
 Pool = Callable[[Tensor, Tensor], Tensor]
 BATCH = 64
+SHARD = 512  # images a file of `states_in_shards`: some minutes of SmolVLM on one GPU
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +145,7 @@ def ground_truth_states_in_context(
     def given(places: list[int], vision: VisionBatch) -> CaptionBatch:
         return vlm.tokenize([texts[i] for i in places])
 
-    return _states_in_context(vlm, source, given, (prompt, pool, progress))
+    return _states_in_context(vlm, source, given, prompt=prompt, pool=pool, progress=progress)
 
 
 def generated_states(
@@ -155,7 +167,7 @@ def generated_states(
     def written(places: list[int], vision: VisionBatch) -> CaptionBatch:
         return vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
 
-    return _states_in_context(vlm, source, written, (prompt, pool, progress))
+    return _states_in_context(vlm, source, written, prompt=prompt, pool=pool, progress=progress)
 
 
 def read_back_states(
@@ -185,13 +197,73 @@ def read_back_states(
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
 
 
+ReadStates = Callable[[VisionSource, torch.Generator], CaptionStates]
+
+
+def states_in_shards(
+    read: ReadStates,
+    source: VisionSource,
+    folder: Path,
+    *,
+    job: Mapping[str, Any],
+    rule: Decoding,
+    seed: int,
+    size: int = SHARD,
+) -> CaptionStates:
+    """Read the states of every image's caption into shards under `folder`, and return them all.
+
+    `read` is `generated_states`, `read_back_states` or their like, with all but the source and the
+    generator filled in; `rule` is how it decodes. Called again after a kill it goes on; a folder
+    of another `job`, seed or size is refused. In one piece or in many, the states are the same.
+    """
+    folder, (rank, world) = Path(folder), process_rank()
+    whole = dict(job) | {"images": len(source), "seed": seed, "size": size}
+    shards = plan_shards(len(source), size)
+    missing = [s for s in shards_of_process(shards, rank, world) if not _is_there(folder, s, whole)]
+    for shard in tqdm(missing, desc="shards of captions", **({"disable": True} if rank else {})):
+        generator = seeded(seed)
+        skip_draws(shard.start, rule, generator)
+        found = read(Slice(source, range(shard.start, shard.stop)), generator)
+        tensors = {"states": found.states, "image_features": found.image_features}
+        record = {"kind": "caption-states", "job": whole, "texts": list(found.texts)}
+        save_tensors(_path(folder, shard), tensors, record)
+    wait_for_everyone()
+    parts = [load_tensors(_path(folder, shard)) for shard in shards]
+    return CaptionStates(
+        torch.cat([tensors["states"] for tensors, _ in parts]),
+        torch.cat([tensors["image_features"] for tensors, _ in parts]),
+        tuple(text for _, manifest in parts for text in manifest["texts"]),
+    )
+
+
+def _path(folder: Path, shard: Shard) -> Path:
+    return folder / f"{shard.name}.safetensors"
+
+
+def _is_there(folder: Path, shard: Shard, job: Mapping[str, Any]) -> bool:
+    """Say whether a shard is finished; refuse one of another job."""
+    path = _path(folder, shard)
+    if find_manifest(path) is None:
+        return False
+    kept = load_manifest(path).get("job", {})
+    odd = sorted(key for key in kept.keys() | job.keys() if kept.get(key) != job.get(key))
+    if odd:
+        raise ValueError(
+            f"{folder} holds states of another job: {', '.join(odd)} differ. Delete the folder to "
+            "start again, or ask for the same job"
+        )
+    return True
+
+
 def _states_in_context(
     vlm: VisionLanguageModel,
     source: VisionSource,
     captions_of: Callable[[list[int], VisionBatch], CaptionBatch],
-    options: tuple[str | None, Pool, bool],
+    *,
+    prompt: str | None,
+    pool: Pool,
+    progress: bool,
 ) -> CaptionStates:
-    prompt, pool, progress = options
     states, features, texts = [], [], []
     with torch.no_grad(), vlm.adapter_off():
         for places in _batches(range(len(source)), "reading captions", progress):

@@ -22,7 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vizer_core.vizer.checkpoint import Run, load_run, mapper_history, save_run
+from vizer_core.vizer.adapter_run import Run, load_run, save_run
+from vizer_core.vizer.checkpoint import mapper_history
 from vizer_core.vizer.collapse import Collapse, measure_collapse
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
 from vizer_core.vizer.objectives import cosine_loss

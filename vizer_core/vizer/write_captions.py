@@ -6,6 +6,7 @@ scores of a trained model stand beside these, or they prove nothing.
 
 ==================  =============================================================================
 write_captions      the model as it is; another `prompt` makes it the prompt-only baseline
+share_captions      the same among processes, with the numbers that one process would draw
 first_token_mass    how probable each first word is, averaged over images
 banned_start        greedy, with the likeliest first words forbidden
 ==================  =============================================================================
@@ -20,9 +21,11 @@ import torch
 from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Greedy, Sample
-from vizer_core.vizer.targets import VisionSource
+from vizer_core.processes import gather_items, my_share
+from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vlm.likelihood import first_word_mass
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
+from vizer_core.vlm.writing import skip_draws
 
 BATCH = 64
 
@@ -58,6 +61,37 @@ def write_captions(
             vision, decoding=decoding or Greedy(), prompt=prompt, banned=banned, generator=generator
         ).texts
     return tuple(texts)
+
+
+def share_captions(
+    vlm: VisionLanguageModel,
+    source: VisionSource,
+    *,
+    decoding: Decoding | None = None,
+    prompt: str | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[str, ...]:
+    """Write one caption an image as `write_captions` does; each process writes its share.
+
+    All processes get all captions, in the order of the images. Where one process fails, all do:
+    nobody waits for what will not come.
+    """
+    rule, mine = decoding or Greedy(), my_share(len(source))
+    texts: tuple[str, ...] = ()
+    fault: Exception | None = None
+    try:
+        skip_draws(mine.start, rule, generator)
+        if len(mine) or not len(source):
+            texts = write_captions(
+                vlm, Slice(source, mine), decoding=rule, prompt=prompt, generator=generator
+            )
+        skip_draws(len(source) - mine.stop, rule, generator)
+    except Exception as error:
+        fault = error
+    faults = gather_items([] if fault is None else [str(fault)])
+    if faults:
+        raise fault or ValueError(faults[0])
+    return tuple(gather_items(texts))
 
 
 @torch.no_grad()

@@ -1,8 +1,9 @@
 """How likely a model finds the tokens of captions: the one place where logits become log p.
 
 Rewards sum it over tokens (`vizer.listener`), a policy gradient takes it token by token
-(`vizer.train_rl`), and its negative is the surprise of a token (`vlm.surprise`). Only the tokens of
-captions pass the LM head, padding does not.
+(`vizer.advantages`), and its negative is the surprise of a token (`vlm.surprise`). Only the tokens
+of captions pass the LM head, padding does not. `base_kl` is how far one model's log p lies from
+another's: the anchor KL(base || new) of zero-label training.
 
 `first_word_mass` is how a model begins: the mean probability of each first word over images. Greedy
 decoding shows only the likeliest first word, and the words after it follow from that one. A model
@@ -17,6 +18,7 @@ from collections.abc import Iterable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
 
@@ -85,3 +87,22 @@ def _likeliest(vlm: VisionLanguageModel, mass: Tensor, top: int) -> dict[str, fl
         if len(found) >= top:
             break
     return found
+
+
+def base_kl(
+    base_logits: Float[Tensor, "m v"], new_logits: Float[Tensor, "m v"]
+) -> Float[Tensor, ""]:
+    """Return KL(base || new) in nats, averaged over m token positions.
+
+    >>> base = torch.tensor([[0.5, 0.5]]).log()
+    >>> base_kl(base, torch.tensor([[0.25, 0.75]]).log())
+    tensor(0.1438)
+    """
+    if base_logits.shape != new_logits.shape or not len(base_logits):
+        raise ValueError(
+            f"got base logits {tuple(base_logits.shape)} and new logits {tuple(new_logits.shape)}: "
+            "wanted two equal shapes with at least one position"
+        )
+    base = base_logits.float().log_softmax(dim=-1)
+    new = new_logits.float().log_softmax(dim=-1)
+    return functional.kl_div(new, base, log_target=True, reduction="batchmean")

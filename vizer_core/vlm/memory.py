@@ -117,8 +117,8 @@ def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
         f"{name} {getattr(memory, name) / 2**30:.1f}" for name in ("vision", "writing", "training")
     )
     advice = (
-        f"Let at most {most} images through at once (images_at_once), or {saving} with recompute: "
-        "the step stays the same"
+        f"Let at most {most} images through at once (micro_batch_size), or {saving} with "
+        "recompute: the step stays the same"
     )
     if not saving:
         advice = "Not even one image fits: take fewer captions an image or a smaller model"

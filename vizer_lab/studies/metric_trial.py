@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
@@ -176,12 +175,6 @@ def score_texts(
     return found
 
 
-def _features(texts: Sequence[str], encoder: ImageTextEncoder) -> Tensor:
-    distinct = list(dict.fromkeys(texts))
-    place = {text: i for i, text in enumerate(distinct)}
-    return encoder.encode_text(distinct)[torch.tensor([place[text] for text in texts])]
-
-
 def run_trial(
     scenes: Sequence[Scene],
     image_features: Tensor,
@@ -196,13 +189,13 @@ def run_trial(
     shared = partial(
         Inputs,
         image_features=image_features,
-        reference_features=_features([c for texts in references for c in texts], encoder),
+        reference_features=encoder.encode_text([c for texts in references for c in texts]),
         encoder_name="micro CLIP",
         lexicon=shared_lexicon(),
         scenes={str(i): scene.truth for i, scene in enumerate(scenes)},
     )
     inputs = {
-        name: shared(text_features=_features(edit.captions, encoder))
+        name: shared(text_features=encoder.encode_text(list(edit.captions)))
         for name, edit in edits.items()
     }
     families = [*TEXT_FAMILIES, "clipscore", "refclipscore", "self_retrieval"]

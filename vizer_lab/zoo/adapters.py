@@ -31,6 +31,7 @@ import torch
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import hardware, seeded
 from vizer_core.store import read_json
+from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.listener import InformationReward
 from vizer_core.vizer.lora import MANIFEST, LoraSettings, add_lora, load_adapter, save_adapter
@@ -40,8 +41,9 @@ from vizer_core.vizer.mapper import FittedMapper, MapperConfig
 from vizer_core.vizer.rewards import ReadBackReward, Reward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.text_states import CaptionStates, generated_states, read_back_states
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import POLICY_GRADIENT, TrainConfig
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
-from vizer_core.vizer.train_rl import RlConfig, train_rl
 from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 from vizer_lab.world.data import unlabelled_stream
@@ -51,10 +53,16 @@ from vizer_lab.zoo.vlm_scores import MAX_TOKENS, score_micro_vlm
 from vizer_lab.zoo.vlms import load_micro_vlm
 
 MAPPER, CONTEXT_MAPPER = "mapper.safetensors", "context_mapper.safetensors"
-READ_BACK_RL = RlConfig(decoding=Sample(max_tokens=MAX_TOKENS), max_kl=0.5)
-INFORMATION_RL = RlConfig(learning_rate=5e-4, decoding=Sample(max_tokens=MAX_TOKENS), max_kl=1.5)
+READ_BACK_RL = replace(POLICY_GRADIENT, decoding=Sample(max_tokens=MAX_TOKENS), max_kl=0.5)
+INFORMATION_RL = replace(READ_BACK_RL, learning_rate=5e-4, max_kl=1.5)
 
 Prepared = tuple[VisionSource, Reward, dict[str, FittedMapper]]  # images, reward, its mappers
+
+
+def _rl_dict(config: TrainConfig) -> dict[str, Any]:
+    """The settings of a policy gradient under the names that shipped manifests have."""
+    kept = {key: v for key, v in config.to_dict().items() if key not in ("epochs", "kl_every")}
+    return kept | {"advantage": PolicyGradient.advantage.__name__}
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,12 @@ class ReadBackRecipe:
     captions: int = 10_000  # the model's own, drawn at T = 1, that the mapper reads
     pictures: int = 1_000  # the next ones of the stream, for phase 2
     lora: LoraSettings = field(default_factory=LoraSettings)
-    rl: RlConfig = READ_BACK_RL
+    rl: TrainConfig = READ_BACK_RL
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for a manifest."""
-        return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
+        return asdict(self) | {"lora": lora_dict(self.lora), "rl": _rl_dict(self.rl)}
 
     @property
     def work(self) -> str:
@@ -106,12 +114,12 @@ class InformationRecipe:
     pictures: int = 640
     weight: float = 0.7
     lora: LoraSettings = field(default_factory=LoraSettings)
-    rl: RlConfig = INFORMATION_RL
+    rl: TrainConfig = INFORMATION_RL
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for a manifest."""
-        return asdict(self) | {"lora": lora_dict(self.lora), "rl": self.rl.to_dict()}
+        return asdict(self) | {"lora": lora_dict(self.lora), "rl": _rl_dict(self.rl)}
 
     @property
     def work(self) -> str:
@@ -168,7 +176,7 @@ class ShippedAdapter(ShippedModel):
         recipe, vlm = self.recipe, load_micro_vlm(self.recipe.base)
         source, reward, mappers = recipe.prepare(vlm, progress=progress)
         add_lora(vlm, recipe.lora, generator=seeded(2000 + recipe.seed))
-        history = train_rl(
+        history = train_adapter(
             vlm, source, reward, recipe.rl, generator=seeded(4000 + recipe.seed), progress=progress
         )
         for file, fitted in mappers.items():

@@ -125,7 +125,7 @@ def vlm_from_state(
     model = build_micro_vlm(config)
     model.load_state_dict({key: value.float() for key, value in state.items()})
     processor = micro_vlm_processor(config.image_tokens, config.image_size, world=config.world)
-    return SmolVlm.from_model(model.to(device), processor, name, default_prompt=PROMPT)
+    return SmolVlm(model.to(device), processor, name, default_prompt=PROMPT)
 
 
 def tower_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

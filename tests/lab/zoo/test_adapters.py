@@ -10,7 +10,7 @@ from PIL import Image
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.store import read_json, sha256_file
-from vizer_core.vizer import LoraSettings, RlConfig, load_adapter
+from vizer_core.vizer import POLICY_GRADIENT, LoraSettings, load_adapter
 from vizer_core.vizer.checkpoint import load_mapper
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import adapters as shipped
@@ -31,6 +31,7 @@ from vizer_lab.zoo.vlm_scores import caption_scores
 NAME = "micro-vlm-read-back"
 INFORMATION = "micro-vlm-information"
 MEGABYTES = 2
+SMALL = replace(POLICY_GRADIENT, images_per_step=6, samples=2, decoding=Sample(max_tokens=8))
 
 
 @pytest.mark.parametrize("name", [NAME, INFORMATION])
@@ -106,7 +107,7 @@ def test_it_is_made_by_one_call_and_a_wrong_score_is_named(tmp_path, monkeypatch
         captions=60,
         pictures=12,
         lora=LoraSettings(rank=2, alpha=4),
-        rl=RlConfig(images_per_step=6, samples=2, decoding=Sample(max_tokens=8), max_kl=0.5),
+        rl=replace(SMALL, max_kl=0.5),
     )
     small = ShippedAdapter("small", recipe)
     monkeypatch.setattr(shipped, "MAPPER_FIT", replace(shipped.MAPPER_FIT, held_out=20))
@@ -124,8 +125,8 @@ def test_it_is_made_by_one_call_and_a_wrong_score_is_named(tmp_path, monkeypatch
 
 
 def test_information_is_made_by_one_call_without_a_mapper(tmp_path, monkeypatch):
-    rl = RlConfig(images_per_step=6, samples=2, decoding=Sample(max_tokens=8))
-    recipe = InformationRecipe(first=7, pictures=12, lora=LoraSettings(rank=2, alpha=4), rl=rl)
+    lora = LoraSettings(rank=2, alpha=4)
+    recipe = InformationRecipe(first=7, pictures=12, lora=lora, rl=SMALL)
     small = ShippedAdapter("small", recipe)
     monkeypatch.setattr(shipped, "score_micro_vlm", lambda vlm: {"object_f1": 0.5})
     record = small.build(folder=tmp_path)

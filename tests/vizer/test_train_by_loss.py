@@ -19,15 +19,11 @@ from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.readings import ImageContext, StraightThrough
 from vizer_core.vizer.targets import centre, shuffled
 from vizer_core.vizer.text_states import ImageSource
-from vizer_core.vizer.train_zero_label import (
-    VIZER_MICRO,
-    VIZER_PAPER,
-    ZeroLabelConfig,
-    train_zero_label,
-)
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import VIZER_MICRO, VIZER_PAPER, TrainConfig
 
 IMAGES = noise_images(11)
-CONFIG = ZeroLabelConfig(
+CONFIG = TrainConfig(
     learning_rate=1e-2, images_per_step=4, warmup_steps=1, decoding=Sample(max_tokens=4)
 )
 
@@ -54,9 +50,7 @@ def weights(vlm):
 
 
 def run(vlm, source, config, objective, **options):
-    return train_zero_label(
-        vlm, source, config, objective=objective, generator=seeded(7), **options
-    )
+    return train_adapter(vlm, source, objective, config, generator=seeded(7), **options)
 
 
 @pytest.mark.parametrize("reading", [ImageContext, StraightThrough])
@@ -89,9 +83,7 @@ def weights_of_module(module):
 def test_a_run_repeats_and_another_seed_does_not(vision, fitted):
     first = run(model(), vision, CONFIG, ImageContext(fitted))
     again = run(model(), vision, CONFIG, ImageContext(fitted))
-    other = train_zero_label(
-        model(), vision, CONFIG, objective=ImageContext(fitted), generator=seeded(8)
-    )
+    other = train_adapter(model(), vision, ImageContext(fitted), CONFIG, generator=seeded(8))
     assert first == again and first.loss != other.loss
 
 
@@ -197,13 +189,8 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, vision, fitted):
     with pytest.raises(ValueError, match="objective differ"):
         run(model(), vision, CONFIG, StraightThrough(fitted), checkpoint=path)
     with pytest.raises(ValueError, match="order differ"):
-        train_zero_label(
-            model(),
-            vision,
-            CONFIG,
-            objective=ImageContext(fitted),
-            generator=seeded(8),
-            checkpoint=path,
+        train_adapter(
+            model(), vision, ImageContext(fitted), CONFIG, generator=seeded(8), checkpoint=path
         )
 
 
@@ -242,11 +229,11 @@ def test_a_run_that_goes_too_far_stops_and_says_so(tmp_path, vision, fitted):
 
 
 def test_the_rate_warms_up(vision, fitted, monkeypatch):
-    module, rates = modules["vizer_core.vizer.train_zero_label"], []
-    real = module._write_down
+    module, rates = modules["vizer_core.vizer.train"], []
+    real = module._record
 
-    def note(history, *what, **options):
-        real(history, *what, **options)
+    def note(*what, **options):
+        real(*what, **options)
         rates.append(optimizers[0].param_groups[0]["lr"])
 
     optimizers = []
@@ -256,7 +243,7 @@ def test_the_rate_warms_up(vision, fitted, monkeypatch):
         optimizers.append(adamw(*args, **options))
         return optimizers[-1]
 
-    monkeypatch.setattr(module, "_write_down", note)
+    monkeypatch.setattr(module, "_record", note)
     monkeypatch.setattr(module.torch.optim, "AdamW", keep)
     run(model(), vision, replace(CONFIG, warmup_steps=2), ImageContext(fitted))
     assert rates == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])

@@ -11,20 +11,22 @@ from tiny_vlm import noise_images, tiny_smol
 from tests.cli.kills import Killed
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.advantages import group_mean, rloo, scst
+from vizer_core.vizer.advantages import PolicyGradient, group_mean, rloo, scst
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.rewards import group_rewards
 from vizer_core.vizer.targets import shuffled
-from vizer_core.vizer.train_rl import (
-    RlConfig,
-    caption_log_probs,
-    group_rewards,
-    train_rl,
-    write_samples,
-)
+from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train_config import POLICY_GRADIENT
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
-FAST = RlConfig(learning_rate=2e-2, images_per_step=4, decoding=Sample(max_tokens=3), save_every=2)
+FAST = replace(
+    POLICY_GRADIENT,
+    learning_rate=2e-2,
+    images_per_step=4,
+    decoding=Sample(max_tokens=3),
+    save_every=2,
+)
 
 
 @dataclass
@@ -50,6 +52,13 @@ def ready(seed: int = 0):
     return vlm, vision
 
 
+def drawn(vlm, vision, config, *, generator) -> CaptionBatch:
+    """Draw captions as a step does."""
+    return vlm.generate(
+        vision, decoding=config.decoding, samples=config.samples, generator=generator
+    )
+
+
 def many(vision: VisionBatch, times: int) -> VisionBatch:
     return VisionBatch.concatenate([vision] * times)
 
@@ -62,7 +71,7 @@ def trained():
     features = [each.clone() for each in vision.image_embeddings]
     frozen = {n: p.clone() for n, p in vlm.model.named_parameters() if "lora_" not in n}
     reward = SaysCat()
-    history = train_rl(vlm, many(vision, 12), reward, FAST, generator=seeded(1))
+    history = train_adapter(vlm, many(vision, 12), reward, FAST, generator=seeded(1))
     return vlm, vision, history, reward, (base, features, frozen)
 
 
@@ -94,8 +103,8 @@ def test_only_the_adapter_moves_and_without_it_the_base_is_back(trained):
 def test_log_probabilities_equal_those_of_one_caption_at_a_time():
     vlm, vision = ready()
     config = replace(FAST, samples=3, decoding=Sample(max_tokens=5, temperature=0.7))
-    captions = write_samples(vlm, vision, config, generator=seeded(2))
-    found = caption_log_probs(Rollout(vlm, vision, captions), temperature=0.7).detach()
+    captions = drawn(vlm, vision, config, generator=seeded(2))
+    found = Rollout(vlm, vision, captions, temperature=0.7).log_probs.detach()
     for row in range(0, len(captions), 5):
         one = captions.select([row])
         length = int(one.mask.sum())
@@ -110,15 +119,15 @@ def test_log_probabilities_equal_those_of_one_caption_at_a_time():
 def test_the_gradient_is_that_of_the_log_probability_times_the_advantage():
     """A step on one caption that did well makes it likelier, on one that did badly rarer."""
     vlm, vision = ready()
-    captions = write_samples(vlm, vision.select([0]), FAST, generator=seeded(3))
+    captions = drawn(vlm, vision.select([0]), FAST, generator=seeded(3))
     for sign in (1.0, -1.0):
-        log_probs = caption_log_probs(Rollout(vlm, vision.select([0]), captions)).sum(dim=1)
+        log_probs = Rollout(vlm, vision.select([0]), captions).log_probs.sum(dim=1)
         parameters = lora_parameters(vlm)
         gradients = torch.autograd.grad(sign * log_probs[1], list(parameters.values()))
         with torch.no_grad():
             for parameter, gradient in zip(parameters.values(), gradients):
                 parameter += 0.05 * gradient
-        moved = caption_log_probs(Rollout(vlm, vision.select([0]), captions)).sum(dim=1)
+        moved = Rollout(vlm, vision.select([0]), captions).log_probs.sum(dim=1)
         assert sign * (moved - log_probs)[1].item() > 0
 
 
@@ -130,12 +139,12 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
         arguments = (vlm, many(vision, 3))
         if kill:
             with pytest.raises(Killed):
-                train_rl(*arguments, SaysCat(fails_at=kill), FAST, generator=seeded(4),
+                train_adapter(*arguments, SaysCat(fails_at=kill), FAST, generator=seeded(4),
                          checkpoint=path)  # fmt: skip
             vlm, _ = ready(seed=9)  # other weights: all must come from the file
             arguments = (vlm, many(vision, 3))
         reward = SaysCat()
-        history = train_rl(*arguments, reward, FAST, generator=seeded(4), checkpoint=path)
+        history = train_adapter(*arguments, reward, FAST, generator=seeded(4), checkpoint=path)
         assert len(reward.seen) == (4 if kill else 6)
         ends.append((history, {n: p.detach().clone() for n, p in lora_parameters(vlm).items()}))
     (whole, weights), (resumed, others) = ends
@@ -146,7 +155,7 @@ def test_a_killed_run_goes_on_to_the_same_end(tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     vlm, vision = ready()
     path = tmp_path / "run.safetensors"
-    train_rl(vlm, vision, SaysCat(), FAST, generator=seeded(5), checkpoint=path)
+    train_adapter(vlm, vision, SaysCat(), FAST, generator=seeded(5), checkpoint=path)
     control = shuffled(vision, generator=seeded(6))
     for source, config, reward, odd in (
         (vision, replace(FAST, samples=2), SaysCat(), "config"),
@@ -154,7 +163,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         (control, FAST, SaysCat(), "source"),
     ):
         with pytest.raises(ValueError, match=f"another run: {odd} differ"):
-            train_rl(vlm, source, reward, config, generator=seeded(5), checkpoint=path)
+            train_adapter(vlm, source, reward, config, generator=seeded(5), checkpoint=path)
 
 
 def test_dropout_is_off_whatever_mode_the_model_came_in():
@@ -163,7 +172,7 @@ def test_dropout_is_off_whatever_mode_the_model_came_in():
         vlm, vision = tiny_smol(), tiny_smol().encode_image(noise_images(8))
         add_lora(vlm, LoraSettings(rank=4, alpha=8, dropout=0.5), generator=seeded(0))
         vlm.model.train(training)
-        train_rl(vlm, vision, Constant(torch.arange(16.0)), FAST, generator=seeded(1))
+        train_adapter(vlm, vision, Constant(torch.arange(16.0)), FAST, generator=seeded(1))
         ends.append([p.detach().clone() for p in lora_parameters(vlm).values()])
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
 
@@ -171,15 +180,15 @@ def test_dropout_is_off_whatever_mode_the_model_came_in():
 def test_the_greedy_baseline_asks_for_a_greedy_caption_an_image():
     vlm, vision = ready()
     reward = SaysCat()
-    config = replace(FAST, advantage=scst, samples=2)
-    train_rl(vlm, vision, reward, config, generator=seeded(7))
+    config = replace(FAST, samples=2)
+    train_adapter(vlm, vision, PolicyGradient(reward, scst), config, generator=seeded(7))
     assert reward.seen == [8, 4, 8, 4]
 
 
 def test_a_run_stops_when_it_is_too_far_from_the_base():
     vlm, vision = ready()
-    config = replace(FAST, max_kl=0.01, advantage=rloo, warmup_steps=0)
-    history = train_rl(vlm, many(vision, 6), SaysCat(), config, generator=seeded(1))
+    config, objective = replace(FAST, max_kl=0.01, warmup_steps=0), PolicyGradient(SaysCat(), rloo)
+    history = train_adapter(vlm, many(vision, 6), objective, config, generator=seeded(1))
     assert history.stopped and history.stopped.startswith("KL 0.") and len(history.kl) < 12
     assert max(history.kl[:-1]) <= 0.01 < history.kl[-1]
 
@@ -188,8 +197,8 @@ def test_the_anchor_holds_the_model_back():
     ends = []
     for weight in (0.0, 5.0):
         vlm, vision = ready()
-        config = replace(FAST, kl_weight=weight, advantage=group_mean)
-        ends.append(train_rl(vlm, many(vision, 8), SaysCat(), config, generator=seeded(1)))
+        config, objective = replace(FAST, kl_weight=weight), PolicyGradient(SaysCat(), group_mean)
+        ends.append(train_adapter(vlm, many(vision, 8), objective, config, generator=seeded(1)))
     assert ends[1].kl[-1] < 0.5 * ends[0].kl[-1]
 
 
@@ -201,29 +210,33 @@ def test_a_plain_function_trains_as_an_object_does(tmp_path):
     for reward in (SaysCat(), says_cat):
         vlm, vision = ready()
         path = tmp_path / "run.safetensors"
-        history = train_rl(vlm, vision, reward, FAST, generator=seeded(4), checkpoint=path)
+        history = train_adapter(vlm, vision, reward, FAST, generator=seeded(4), checkpoint=path)
         ends.append((history, {n: p.detach().clone() for n, p in lora_parameters(vlm).items()}))
     (one, weights), (two, others) = ends
     assert one == two and all(torch.equal(weights[name], others[name]) for name in weights)
     with pytest.raises(ValueError, match="belongs to another run: reward differ"):
-        train_rl(vlm, vision, lambda images, captions: [0.0] * len(captions), FAST,
+        train_adapter(vlm, vision, lambda images, captions: [0.0] * len(captions), FAST,
                  generator=seeded(4), checkpoint=path)  # fmt: skip
 
 
 def test_errors_by_message():
     vlm, vision = ready()
-    captions = write_samples(vlm, vision, FAST, generator=seeded(0))
+    captions = drawn(vlm, vision, FAST, generator=seeded(0))
     for wrong in (torch.full((32,), float("nan")), torch.zeros(8)):
         with pytest.raises(ValueError, match="wanted one finite number a caption"):
             group_rewards(Constant(wrong), vision, captions)
-    with pytest.raises(ValueError, match="not be drawn from the policy"):
-        RlConfig(decoding=Sample(top_p=0.9))
-    with pytest.raises(ValueError, match="wanted a positive rate"):
-        RlConfig(learning_rate=0.0)
-    with pytest.raises(ValueError, match="at least 1 image, 1 sample"):
-        RlConfig(samples=0)
+    for rule in (Sample(top_p=0.9), Greedy()):
+        with pytest.raises(ValueError, match="not be drawn from the policy"):
+            config = replace(FAST, decoding=rule)
+            train_adapter(vlm, vision, SaysCat(), config, generator=seeded(0))
+    with pytest.raises(ValueError, match="wanted a positive learning rate"):
+        replace(FAST, learning_rate=0.0)
+    with pytest.raises(ValueError, match="at least 1 image a step, 1 sample"):
+        replace(FAST, samples=0)
+    with pytest.raises(ValueError, match="the rollout has no advantages"):
+        PolicyGradient(SaysCat())(Rollout(vlm, vision, captions))
     with pytest.raises(ValueError, match="a group baseline needs at least 2"):
-        train_rl(vlm, vision, SaysCat(), replace(FAST, samples=1), generator=seeded(0))
+        train_adapter(vlm, vision, SaysCat(), replace(FAST, samples=1), generator=seeded(0))
 
 
 @dataclass
