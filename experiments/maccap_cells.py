@@ -300,7 +300,6 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
     )
     for count in (1, 5, 20, 49)
 }
-MEMORIES = ("clipre", "decap", "decap_tuned")
 
 
 def caption_cell(system: str, **where: Any) -> list[str]:

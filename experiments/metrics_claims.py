@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vizer_core.metrics.stats import Interval
-from vizer_lab.studies.metric_trial import ANOTHER_WRITER, REFERENCE_METRICS
+from vizer_lab.studies.metric_sensitivity import ANOTHER_WRITER, REFERENCE_METRICS
 
 TENTH = 0.1
 Key = tuple[str, str]  # system, metric
