@@ -55,15 +55,19 @@ def coco_scores(n: int, *, meteor: bool) -> ScoredEdits:
     """Edit one human caption an image, taken in rotation, and score it against three others."""
     records = [record for record in coco2014("val") if len(record.captions) >= 5]
     chosen = records[:: len(records) // n][:n]
-    turned = [record.captions[i % 5 : 5] + record.captions[: i % 5]
-              for i, record in enumerate(chosen)]  # fmt: skip
+    turned = [
+        record.captions[i % 5 : 5] + record.captions[: i % 5] for i, record in enumerate(chosen)
+    ]
     edits = edit_texts([c[0] for c in turned], [c[1] for c in turned])
     families = [*TEXT_FAMILIES, "meteor"] if meteor else TEXT_FAMILIES
     scored = score_texts(edits, [c[2:5] for c in turned], families=families)
-    return ScoredEdits(edits, {
-        name: {k: v for k, v in metrics.items() if k not in ("bleu2", "bleu3")}
-        for name, metrics in scored.items()
-    })  # fmt: skip
+    return ScoredEdits(
+        edits,
+        {
+            name: {k: v for k, v in metrics.items() if k not in ("bleu2", "bleu3")}
+            for name, metrics in scored.items()
+        },
+    )
 
 
 def rounded(row: Interval | Difference) -> Interval:
@@ -111,10 +115,15 @@ def as_scores(rows: Rows) -> list[dict]:
 def as_differences(found: dict[tuple[str, str], Difference], prefix: str = "") -> list[dict]:
     """Write metric_changes as differences from the unedited captions."""
     return [
-        {"system": prefix + edit, "against": prefix + BEFORE, "metric": metric,
-         **d.as_dict(), "seeds": 1}
+        {
+            "system": prefix + edit,
+            "against": prefix + BEFORE,
+            "metric": metric,
+            **d.as_dict(),
+            "seeds": 1,
+        }
         for (edit, metric), d in known(found).items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -134,18 +143,21 @@ def main() -> None:
         share_rows(moved, SHARE) | share_rows(coco_moved, COCO_SHARE) | agreement_rows(micro)
     )
     scores = score_rows(micro) | score_rows(coco, "coco:") | judged
-    write_json(options.out, {
-        "experiment": "metrics_micro",
-        "command": f"python -m experiments.metrics_micro --n {options.n} --coco {options.coco} "
-        f"--model {options.model}" + ("" if meteor else " --no-meteor"),
-        "commit": git_commit(),
-        "hardware": hardware(),
-        "seconds": round(time.monotonic() - began, 1),
-        "interval": "95% bootstrap over scenes or images; differences are paired",
-        "scores": as_scores(scores),
-        "differences": as_differences(moved) + as_differences(coco_moved, "coco:"),
-        "claims": verdicts(judged),
-    })  # fmt: skip
+    write_json(
+        options.out,
+        {
+            "experiment": "metrics_micro",
+            "command": f"python -m experiments.metrics_micro --n {options.n} --coco {options.coco} "
+            f"--model {options.model}" + ("" if meteor else " --no-meteor"),
+            "commit": git_commit(),
+            "hardware": hardware(),
+            "seconds": round(time.monotonic() - began, 1),
+            "interval": "95% bootstrap over scenes or images; differences are paired",
+            "scores": as_scores(scores),
+            "differences": as_differences(moved) + as_differences(coco_moved, "coco:"),
+            "claims": verdicts(judged),
+        },
+    )
     print(f"wrote {options.out}")
 
 

@@ -49,8 +49,13 @@ BEFORE = "unedited"
 ANOTHER_IMAGE = "another_image"
 ANOTHER_WRITER = "another_writer"
 CONTENT = (
-    BEFORE, ANOTHER_WRITER, *SAME_CONTENT, *SCENE_EDITS, "generic", ANOTHER_IMAGE,
-)  # fmt: skip
+    BEFORE,
+    ANOTHER_WRITER,
+    *SAME_CONTENT,
+    *SCENE_EDITS,
+    "generic",
+    ANOTHER_IMAGE,
+)
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 TEXT_FAMILIES = ("bleu", "rouge_l", "cider", "length")
 REFERENCE_METRICS = ("bleu1", "bleu4", "rouge_l", "cider", "meteor")
@@ -115,8 +120,9 @@ def edit_texts(
 ) -> dict[str, Edited]:
     """Edit captions without a scene; `others` are a second writer's for the same images."""
     if len(captions) < 2 or len(captions) != len(others):
-        raise ValueError(f"got {len(captions)} captions and {len(others)} others: wanted as many, "
-                         "at least 2")  # fmt: skip
+        raise ValueError(
+            f"got {len(captions)} captions and {len(others)} others: wanted as many, at least 2"
+        )
     tried: dict[str, list[str | None]] = {BEFORE: list(captions), ANOTHER_WRITER: list(others)}
     for number, (name, edit) in enumerate(FORM_EDITS.items()):
         rng = np.random.default_rng([seed, number])
