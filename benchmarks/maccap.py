@@ -249,9 +249,11 @@ def compare_training(encoder: ImageTextEncoder, captions: int, live: int) -> dic
     )
     clip_seconds, _ = timed(
         f"CLIP's text tower on {live} captions, a batch at a time",
-        lambda: [encoder.encode_text(texts[i : i + config.batch_size])
-                 for i in range(0, live, config.batch_size)],
-    )  # fmt: skip
+        lambda: [
+            encoder.encode_text(texts[i : i + config.batch_size])
+            for i in range(0, live, config.batch_size)
+        ],
+    )
     cached = captions / seconds
     return {
         "epoch_captions": captions,
@@ -301,14 +303,17 @@ def main() -> None:
     captions = 3000 if options.quick else EPOCH
     figures |= compare_training(encoder, captions, min(captions, 5000))
     if not options.quick:
-        write_json(options.out, {
-            "experiment": "maccap_benchmark",
-            "command": "python benchmarks/maccap.py",
-            "commit": git_commit(),
-            "hardware": hardware(),
-            "seconds": round(time.monotonic() - began, 1),
-            "figures": figures,
-        })  # fmt: skip
+        write_json(
+            options.out,
+            {
+                "experiment": "maccap_benchmark",
+                "command": "python benchmarks/maccap.py",
+                "commit": git_commit(),
+                "hardware": hardware(),
+                "seconds": round(time.monotonic() - began, 1),
+                "figures": figures,
+            },
+        )
     print(json.dumps(figures))
 
 

@@ -96,8 +96,9 @@ def stored_gap(folder: Path) -> dict[str, float]:
         one = GapHistogram(dim)
         one.update(part["image_features"], part["text_features"])
         merged = merged.merge(one)
-    whole.update(*(torch.cat([part[key] for part in parts]) for key in
-                   ("image_features", "text_features")))  # fmt: skip
+    whole.update(
+        *(torch.cat([part[key] for part in parts]) for key in ("image_features", "text_features"))
+    )
     return {"store_merge_exact": float(merged.counts.equal(whole.counts))}
 
 

@@ -37,12 +37,16 @@ class Table:
         """Return the rows in the form of every results file."""
         return [
             {
-                "system": system, "metric": metric, "mean": row.estimate,
-                "low": row.low, "high": row.high,
-                "n": self.n, "seeds": self.seeds,
+                "system": system,
+                "metric": metric,
+                "mean": row.estimate,
+                "low": row.low,
+                "high": row.high,
+                "n": self.n,
+                "seeds": self.seeds,
             }
             for (system, metric), row in self.rows.items()
-        ]  # fmt: skip
+        ]
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,15 @@ CLAIMS = (
         "Liang et al. 2022; MacCap section 2",
         "gap norm at logit scale 100 above ten times what random swapping gives, and a flat cut "
         "tells the held-out clouds apart in at least 99% of cases",
-        lambda t: t(LIKE_CLIP, "gap_norm").low > 10 * t(LIKE_CLIP, "gap_norm_null").high
-        and t(LIKE_CLIP, "separability_held_out").low >= 0.99,
-        ((LIKE_CLIP, "gap_norm"), (LIKE_CLIP, "gap_norm_null"),
-         (LIKE_CLIP, "separability_held_out")),
+        lambda t: (
+            t(LIKE_CLIP, "gap_norm").low > 10 * t(LIKE_CLIP, "gap_norm_null").high
+            and t(LIKE_CLIP, "separability_held_out").low >= 0.99
+        ),
+        (
+            (LIKE_CLIP, "gap_norm"),
+            (LIKE_CLIP, "gap_norm_null"),
+            (LIKE_CLIP, "separability_held_out"),
+        ),
     ),
     Claim(
         "A lower temperature (a higher logit scale) widens the gap",
@@ -84,15 +93,21 @@ CLAIMS = (
         "Liang et al. 2022 (cone effect)",
         "mean cosine between different images, and between different texts, above .3 at scale 100",
         lambda t: t(LIKE_CLIP, "cone_image").low > 0.3 and t(LIKE_CLIP, "cone_text").low > 0.3,
-        ((LIKE_CLIP, "cone_image"), (LIKE_CLIP, "cone_text"),
-         ("cls", "cone_image"), ("cls", "cone_text")),
+        (
+            (LIKE_CLIP, "cone_image"),
+            (LIKE_CLIP, "cone_text"),
+            ("cls", "cone_image"),
+            ("cls", "cone_text"),
+        ),
     ),
     Claim(
         "The trained gap is where the loss is least",
         "Liang et al. 2022 (loss landscape)",
         "moving the clouds together until the gap is least raises the symmetric loss, all seeds",
-        lambda t: t(LIKE_CLIP, "shift_closed_loss_change").low > 0
-        and t("cls", "shift_closed_loss_change").low > 0,
+        lambda t: (
+            t(LIKE_CLIP, "shift_closed_loss_change").low > 0
+            and t("cls", "shift_closed_loss_change").low > 0
+        ),
         ((LIKE_CLIP, "shift_closed_loss_change"), ("cls", "shift_closed_loss_change")),
     ),
     Claim(
@@ -106,8 +121,10 @@ CLAIMS = (
         "The pooled gap has mean zero",
         "MacCap section 3.2",
         "the pooled mean is within a tenth of the pooled standard deviation of zero",
-        lambda t: max(abs(t(LIKE_CLIP, "pooled_mean").low), abs(t(LIKE_CLIP, "pooled_mean").high))
-        < 0.1 * t(LIKE_CLIP, "pooled_std").low,
+        lambda t: (
+            max(abs(t(LIKE_CLIP, "pooled_mean").low), abs(t(LIKE_CLIP, "pooled_mean").high))
+            < 0.1 * t(LIKE_CLIP, "pooled_std").low
+        ),
         ((LIKE_CLIP, "pooled_mean"), (LIKE_CLIP, "pooled_std")),
     ),
     Claim(
@@ -129,15 +146,21 @@ CLAIMS = (
         "MacCap section 3.1",
         "fraction at least .2 in a CLS tower, with the paper's last-layer patches",
         lambda t: min(t("cls", "patch_closer").low, t("cls_8_layers", "patch_closer").low) > 0.2,
-        (("cls", "patch_closer"), ("cls_8_layers", "patch_closer"), (LIKE_CLIP, "patch_closer"),
-         ("cls", "patch_closer_other_image")),
+        (
+            ("cls", "patch_closer"),
+            ("cls_8_layers", "patch_closer"),
+            (LIKE_CLIP, "patch_closer"),
+            ("cls", "patch_closer_other_image"),
+        ),
     ),
     Claim(
         "The same, where the patches themselves are trained",
         "our variant of MacCap section 3.1 (the image feature is the mean of the patches)",
         "fraction at least .2, and four times its other-image null",
-        lambda t: t("patch_mean", "patch_closer").low
-        > max(0.2, 4 * t("patch_mean", "patch_closer_other_image").high),
+        lambda t: (
+            t("patch_mean", "patch_closer").low
+            > max(0.2, 4 * t("patch_mean", "patch_closer_other_image").high)
+        ),
         (("patch_mean", "patch_closer"), ("patch_mean", "patch_closer_other_image")),
     ),
     Claim(
@@ -145,18 +168,25 @@ CLAIMS = (
         "MacCap section 3.1 (incomplete description)",
         "in three-kind scenes the counterfactual fraction is higher where the caption leaves two "
         "kinds out than where it names all, intervals apart",
-        lambda t: t("cls", "counterfactual_closer_0_of_3_left_out").high
-        < t("cls", "counterfactual_closer_2_of_3_left_out").low,
+        lambda t: (
+            t("cls", "counterfactual_closer_0_of_3_left_out").high
+            < t("cls", "counterfactual_closer_2_of_3_left_out").low
+        ),
         tuple(("cls", f"counterfactual_closer_{k}_of_3_left_out") for k in (0, 1, 2)),
     ),
     Claim(
         "Mixing sub-regions into the image feature raises the pair cosine",
         "MacCap table 1",
         "the gain of the paper's mix over the global feature is above zero in some tower",
-        lambda t: any(t(s, "paper_mix_gain").low > 0
-                      for s in ("cls", LIKE_CLIP, "cls_8_layers", "patch_mean")),
-        (("cls", "paper_mix_gain"), (LIKE_CLIP, "paper_mix_gain"),
-         ("cls_8_layers", "paper_mix_gain"), ("patch_mean", "paper_mix_gain")),
+        lambda t: any(
+            t(s, "paper_mix_gain").low > 0 for s in ("cls", LIKE_CLIP, "cls_8_layers", "patch_mean")
+        ),
+        (
+            ("cls", "paper_mix_gain"),
+            (LIKE_CLIP, "paper_mix_gain"),
+            ("cls_8_layers", "paper_mix_gain"),
+            ("patch_mean", "paper_mix_gain"),
+        ),
     ),
     Claim(
         "Attention picks better sub-regions than no choice at all",
@@ -166,10 +196,14 @@ CLAIMS = (
             t(s, "paper_mix_gain").low > t(s, "paper_mix_mean_token_gain").high
             for s in ("cls", LIKE_CLIP)
         ),
-        (("cls", "paper_mix_gain"), ("cls", "paper_mix_mean_token_gain"),
-         (LIKE_CLIP, "paper_mix_gain"), (LIKE_CLIP, "paper_mix_mean_token_gain")),
+        (
+            ("cls", "paper_mix_gain"),
+            ("cls", "paper_mix_mean_token_gain"),
+            (LIKE_CLIP, "paper_mix_gain"),
+            (LIKE_CLIP, "paper_mix_mean_token_gain"),
+        ),
     ),
-)  # fmt: skip
+)
 
 NOT_TESTABLE = (
     {

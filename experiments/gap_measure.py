@@ -82,8 +82,15 @@ def _exact(value: float) -> Interval:
 def _gap_numbers(image: Tensor, text: Tensor) -> Numbers:
     report = measure_gap(image, text)
     numbers = bootstrap_gap(image, text, generator=seeded(0))
-    for name in ("pair_cosine_max", "pair_cosine_min", "ks_raw", "ks_centred", "gap_norm_null",
-                 "separability_held_out", "separability_lda"):  # fmt: skip
+    for name in (
+        "pair_cosine_max",
+        "pair_cosine_min",
+        "ks_raw",
+        "ks_centred",
+        "gap_norm_null",
+        "separability_held_out",
+        "separability_lda",
+    ):
         numbers[name] = _exact(getattr(report, name))
     cosine = numbers["pair_cosine_mean"]
     sides = [(1 / c**2 - 1) / image.shape[1] for c in (cosine.low, cosine.high)]

@@ -84,12 +84,18 @@ def differences(found: dict[tuple[str, int], Numbers], n: int) -> list[dict]:
                 found[system, seed][metric].estimate - found["cls", seed][metric].estimate
                 for seed in seeds
             ]
-            rows.append({
-                "system": system, "against": "cls", "metric": metric,
-                "mean": round(sum(changes) / len(changes), 5),
-                "low": round(min(changes), 5), "high": round(max(changes), 5),
-                "n": n, "seeds": len(seeds),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "system": system,
+                    "against": "cls",
+                    "metric": metric,
+                    "mean": round(sum(changes) / len(changes), 5),
+                    "low": round(min(changes), 5),
+                    "high": round(max(changes), 5),
+                    "n": n,
+                    "seeds": len(seeds),
+                }
+            )
     return rows
 
 
@@ -107,8 +113,10 @@ def main() -> None:
     todo = missing(models)
     if todo:
         hours = sum(m.recipe.samples for m in todo) / SAMPLES_PER_SECOND[device] / 3600
-        print(f"{len(todo)} models to train, about {hours:.1f} hours on {device}; stop and go on "
-              "at will")  # fmt: skip
+        print(
+            f"{len(todo)} models to train, about {hours:.1f} hours on {device}; stop and go on "
+            "at will"
+        )
     for model in todo:
         train(model, device=device)
     if options.train_only:
@@ -119,17 +127,20 @@ def main() -> None:
         map(str, options.seeds)
     )
     trained_on = sorted({read_json(m.path.with_suffix(".json"))["hardware"] for m in models})
-    write_json(options.out, {
-        "experiment": "gap_micro",
-        "command": command,
-        "commit": git_commit(),
-        "hardware": f"{hardware()}; models trained on {', '.join(trained_on)}",
-        "seconds": round(time.monotonic() - began, 1),
-        "interval": INTERVAL,
-        "scores": table.to_rows(),
-        "differences": differences(found, options.n),
-        "claims": verdicts(table),
-    })  # fmt: skip
+    write_json(
+        options.out,
+        {
+            "experiment": "gap_micro",
+            "command": command,
+            "commit": git_commit(),
+            "hardware": f"{hardware()}; models trained on {', '.join(trained_on)}",
+            "seconds": round(time.monotonic() - began, 1),
+            "interval": INTERVAL,
+            "scores": table.to_rows(),
+            "differences": differences(found, options.n),
+            "claims": verdicts(table),
+        },
+    )
     print(f"wrote {options.out}")
 
 

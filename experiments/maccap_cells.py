@@ -163,9 +163,13 @@ def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
         adaptor,
         encoder=run.encoder,
         language_model=language_model,
-        made_by={"recipe": recipe, "config": config.to_dict(), "seed": run.seed,
-                 "pairs": pairs.digest},
-    )  # fmt: skip
+        made_by={
+            "recipe": recipe,
+            "config": config.to_dict(),
+            "seed": run.seed,
+            "pairs": pairs.digest,
+        },
+    )
     return {
         "loss": round(history.mean_loss(), 4),
         "steps": len(history.loss),
@@ -300,7 +304,6 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
     )
     for count in (1, 5, 20, 49)
 }
-MEMORIES = ("clipre", "decap", "decap_tuned")
 
 
 def caption_cell(system: str, **where: Any) -> list[str]:

@@ -41,47 +41,58 @@ LONG_CHECK = "our check that the comparison does not rest on a short run"
 CLAIMS = (
     Claim(
         "Noise in training helps a captioner that reads one feature",
-        "MacCap, Table 5, training rows", _beats("capdec", ["baseline"]),
+        "MacCap, Table 5, training rows",
+        _beats("capdec", ["baseline"]),
     ),
     Claim(
         "The same after training four times as long",
-        LONG_CHECK, _beats("capdec_long", ["baseline_long"]),
+        LONG_CHECK,
+        _beats("capdec_long", ["baseline_long"]),
     ),
     Claim(
         "Several tokens need noise: with it they beat the same tokens without",
-        "MacCap, Table 5, training rows", _beats("maccap_pass_global", ["multi_clean"]),
+        "MacCap, Table 5, training rows",
+        _beats("maccap_pass_global", ["multi_clean"]),
     ),
     Claim(
         "The same, of several tokens, after training four times as long",
-        LONG_CHECK, _beats("maccap_pass_global_long", ["multi_clean_long"]),
+        LONG_CHECK,
+        _beats("maccap_pass_global_long", ["multi_clean_long"]),
     ),
     Claim(
         "Several noisy tokens beat one noisy token",
-        "MacCap, Table 5, training rows", _beats("maccap_pass_global", ["capdec"]),
+        "MacCap, Table 5, training rows",
+        _beats("maccap_pass_global", ["capdec"]),
     ),
     Claim(
         "The same, against one noisy token, after training four times as long",
-        LONG_CHECK, _beats("maccap_pass_global_long", ["capdec_long"]),
+        LONG_CHECK,
+        _beats("maccap_pass_global_long", ["capdec_long"]),
     ),
     Claim(
         "Sub-regions beat copies of the global feature",
-        "MacCap, Table 5, inference rows", _beats("maccap_pass", ["maccap_pass_global"]),
+        "MacCap, Table 5, inference rows",
+        _beats("maccap_pass", ["maccap_pass_global"]),
     ),
     Claim(
         "Sampling and filtering helps",
-        "MacCap, Table 5, inference rows", _beats("maccap", ["maccap_pass"]),
+        "MacCap, Table 5, inference rows",
+        _beats("maccap", ["maccap_pass"]),
     ),
     Claim(
         "In its own domain MacCap beats CapDec and the baseline",
-        "MacCap, Table 3", _beats("maccap", ["capdec", "baseline"]),
+        "MacCap, Table 3",
+        _beats("maccap", ["capdec", "baseline"]),
     ),
     Claim(
         "The same, in its own domain, after training four times as long",
-        LONG_CHECK, _beats("maccap_long", ["capdec_long", "baseline_long"]),
+        LONG_CHECK,
+        _beats("maccap_long", ["capdec_long", "baseline_long"]),
     ),
     Claim(
         "The same, with a CLIP whose patches were trained",
-        "MacCap, Table 3; our test of a suspect", _beats("maccap", ["capdec"], "trained_patches:"),
+        "MacCap, Table 3; our test of a suspect",
+        _beats("maccap", ["capdec"], "trained_patches:"),
     ),
     Claim(
         "With trained patches sub-regions beat copies of the global feature",
@@ -90,15 +101,18 @@ CLAIMS = (
     ),
     Claim(
         "In its own domain MacCap beats DeCap, CLIPRe, MAGIC and ZeroCap",
-        "MacCap, Table 3", _beats("maccap", ["decap", "clipre", "magic", "zerocap"]),
+        "MacCap, Table 3",
+        _beats("maccap", ["decap", "clipre", "magic", "zerocap"]),
     ),
     Claim(
         "With texts of another domain MacCap beats CapDec, DeCap and CLIPRe",
-        "MacCap, Table 2", _beats("maccap", ["capdec", "decap", "clipre"], "other_texts:"),
+        "MacCap, Table 2",
+        _beats("maccap", ["capdec", "decap", "clipre"], "other_texts:"),
     ),
     Claim(
         "On pictures of another domain MacCap beats CapDec, DeCap and CLIPRe",
-        "MacCap, Table 2", _beats("maccap", ["capdec", "decap", "clipre"], "other_pictures:"),
+        "MacCap, Table 2",
+        _beats("maccap", ["capdec", "decap", "clipre"], "other_pictures:"),
     ),
     Claim(
         "Ten sub-regions are better than one, five, twenty or all",
@@ -107,9 +121,11 @@ CLAIMS = (
     ),
     Claim(
         "MacCap's captions answer more questions than CapDec's, DeCap's and the question alone",
-        "MacCap, Table 4", _beats("maccap", ["capdec", "decap", "question_only"], "vqa:"), ANSWERS,
+        "MacCap, Table 4",
+        _beats("maccap", ["capdec", "decap", "question_only"], "vqa:"),
+        ANSWERS,
     ),
-)  # fmt: skip
+)
 NOISE_CLAIM = "The best noise is the one that turns a text as far as its picture is away"
 
 
@@ -163,8 +179,9 @@ def _noise_verdict(scores: Sequence[dict], rows: Rows) -> dict | None:
     name = max(means, key=lambda multiple: means[multiple]["mean"])
     if name == "1":
         others = [m for m in means if m != "1"]
-        keys = [("variance_1:maccap_pass", f"variance_{m}:maccap_pass", "object_f1")
-                for m in others]  # fmt: skip
+        keys = [
+            ("variance_1:maccap_pass", f"variance_{m}:maccap_pass", "object_f1") for m in others
+        ]
         holds = all(key in rows and rows[key]["low"] > 0 for key in keys)
     else:
         holds = False

@@ -81,15 +81,32 @@ PAIRS = (
     ("baseline", "blind"),
     *((f"patches_{count}", "maccap_pass") for count in (1, 5, 20, 49)),
     # does training four times as long change a system, or an order?
-    *((f"{name}{LONG}", name) for name in
-      ("baseline", "decap", "capdec", "multi_clean", "maccap", "maccap_pass",
-       "maccap_pass_global")),
-    *((f"{a}{LONG}", f"{b}{LONG}") for a, b in
-      (("capdec", "baseline"), ("maccap_pass_global", "multi_clean"),
-       ("maccap_pass_global", "capdec"), ("maccap_pass", "maccap_pass_global"),
-       ("maccap", "maccap_pass"), ("maccap", "capdec"), ("maccap", "baseline"),
-       ("maccap", "decap"))),
-)  # fmt: skip
+    *(
+        (f"{name}{LONG}", name)
+        for name in (
+            "baseline",
+            "decap",
+            "capdec",
+            "multi_clean",
+            "maccap",
+            "maccap_pass",
+            "maccap_pass_global",
+        )
+    ),
+    *(
+        (f"{a}{LONG}", f"{b}{LONG}")
+        for a, b in (
+            ("capdec", "baseline"),
+            ("maccap_pass_global", "multi_clean"),
+            ("maccap_pass_global", "capdec"),
+            ("maccap_pass", "maccap_pass_global"),
+            ("maccap", "maccap_pass"),
+            ("maccap", "capdec"),
+            ("maccap", "baseline"),
+            ("maccap", "decap"),
+        )
+    ),
+)
 
 
 def recipes_of(systems: Sequence[str]) -> set[str]:
@@ -102,13 +119,20 @@ def recipes_of(systems: Sequence[str]) -> set[str]:
         elif system.startswith("multi_clean"):
             found.add("multi_clean" + longer)
     direct = {
-        "baseline": "single_clean", "decap": "single_clean", "mean_shift": "single_clean",
-        "blind": "single_clean", "oracle_text": "single_clean", "capdec": "single_noise",
-        "mean_shift_noise": "single_noise", "clipcap": "supervised",
-        "capdec_tuned": "single_noise_tuned", "decap_tuned": "single_clean_tuned",
-        "baseline_long": "single_clean_long", "decap_long": "single_clean_long",
+        "baseline": "single_clean",
+        "decap": "single_clean",
+        "mean_shift": "single_clean",
+        "blind": "single_clean",
+        "oracle_text": "single_clean",
+        "capdec": "single_noise",
+        "mean_shift_noise": "single_noise",
+        "clipcap": "supervised",
+        "capdec_tuned": "single_noise_tuned",
+        "decap_tuned": "single_clean_tuned",
+        "baseline_long": "single_clean_long",
+        "decap_long": "single_clean_long",
         "capdec_long": "single_noise_long",
-    }  # fmt: skip
+    }
     return found | {direct[system] for system in systems if system in direct}
 
 
@@ -215,8 +239,11 @@ class Study:
                 scored[name] = self.score(run, [system], prefix)[system]
         self.scores += score_rows(scored)
         best = next(m for m in multiples if round(m * matched_variance(self.base), 5) == chosen)
-        pairs = [(f"variance_{best:g}:maccap_pass", f"variance_{m:g}:maccap_pass")
-                 for m in multiples if m != best]  # fmt: skip
+        pairs = [
+            (f"variance_{best:g}:maccap_pass", f"variance_{m:g}:maccap_pass")
+            for m in multiples
+            if m != best
+        ]
         self.differences += difference_rows(scored, pairs)
 
 
@@ -258,15 +285,18 @@ def study(options: argparse.Namespace) -> dict:
         "seconds": seconds_spent(options.runs),  # of one core, all cells
         "interval": "95% bootstrap over pictures and seeds; differences are paired",
         "noise": {
-            clip: {"variance": noise, "matched": round(matched_variance(
-                replace(job.base, clip=clip)), 5)} for clip, noise in noises.items()
+            clip: {
+                "variance": noise,
+                "matched": round(matched_variance(replace(job.base, clip=clip)), 5),
+            }
+            for clip, noise in noises.items()
         },
         "training": training_record(job),
         "scores": job.scores,
         "differences": job.differences,
         "claims": claims,
         "not_run": not_run,
-    }  # fmt: skip
+    }
 
 
 def training_record(job: Study) -> dict[str, dict]:
@@ -275,10 +305,14 @@ def training_record(job: Study) -> dict[str, dict]:
     for path in sorted((Path(job.runs) / "train").glob("*.json")):
         found.setdefault(path.stem.rsplit("-", 1)[0], []).append(read_json(path)["answer"])
     return {
-        name: {"loss": round(sum(a["loss"] for a in answers) / len(answers), 4),
-               "steps": answers[0]["steps"], "seeds": len(answers)} | by_epoch(answers)
+        name: {
+            "loss": round(sum(a["loss"] for a in answers) / len(answers), 4),
+            "steps": answers[0]["steps"],
+            "seeds": len(answers),
+        }
+        | by_epoch(answers)
         for name, answers in found.items()
-    }  # fmt: skip
+    }
 
 
 def by_epoch(answers: Sequence[dict]) -> dict[str, list[float]]:

@@ -22,16 +22,16 @@ from vizer_core.data.coco import coco2014
 from vizer_core.metrics.stats import Difference, Interval, bootstrap_many
 from vizer_core.runtime import git_commit, hardware
 from vizer_core.store import write_json
-from vizer_lab.studies.metric_trial import (
+from vizer_lab.studies.metric_sensitivity import (
     BEFORE,
     TEXT_FAMILIES,
     TRUTHS,
-    Trial,
+    ScoredEdits,
     caption_agreement,
     edit_texts,
-    reactions,
+    metric_changes,
     relative,
-    run_trial,
+    score_edits,
     score_texts,
     system_agreement,
 )
@@ -44,26 +44,30 @@ DIGITS = 5
 Rows = dict[tuple[str, str], Interval]
 
 
-def micro_trial(n: int, *, model: str, meteor: bool) -> Trial:
-    """Run the trial on the first n test scenes."""
+def micro_scores(n: int, *, model: str, meteor: bool) -> ScoredEdits:
+    """Edit the captions of the first n test scenes, and score them."""
     split, encoder = MicroSplit("test", n), load_micro_clip(model)
     images = encoder.encode_image(pixels_of(split.images))
-    return run_trial(split.scenes, images, encoder, meteor=meteor)
+    return score_edits(split.scenes, images, encoder, meteor=meteor)
 
 
-def coco_trial(n: int, *, meteor: bool) -> Trial:
+def coco_scores(n: int, *, meteor: bool) -> ScoredEdits:
     """Edit one human caption an image, taken in rotation, and score it against three others."""
     records = [record for record in coco2014("val") if len(record.captions) >= 5]
     chosen = records[:: len(records) // n][:n]
-    turned = [record.captions[i % 5 : 5] + record.captions[: i % 5]
-              for i, record in enumerate(chosen)]  # fmt: skip
+    turned = [
+        record.captions[i % 5 : 5] + record.captions[: i % 5] for i, record in enumerate(chosen)
+    ]
     edits = edit_texts([c[0] for c in turned], [c[1] for c in turned])
     families = [*TEXT_FAMILIES, "meteor"] if meteor else TEXT_FAMILIES
     scored = score_texts(edits, [c[2:5] for c in turned], families=families)
-    return Trial(edits, {
-        name: {k: v for k, v in metrics.items() if k not in ("bleu2", "bleu3")}
-        for name, metrics in scored.items()
-    })  # fmt: skip
+    return ScoredEdits(
+        edits,
+        {
+            name: {k: v for k, v in metrics.items() if k not in ("bleu2", "bleu3")}
+            for name, metrics in scored.items()
+        },
+    )
 
 
 def rounded(row: Interval | Difference) -> Interval:
@@ -71,26 +75,26 @@ def rounded(row: Interval | Difference) -> Interval:
     return Interval(*(round(v, DIGITS) for v in (row.mean, row.low, row.high)), n=row.n)
 
 
-def score_rows(trial: Trial, prefix: str = "") -> Rows:
+def score_rows(scored: ScoredEdits, prefix: str = "") -> Rows:
     """Return each edit's own scores, over the scenes where it has a place or stays as before."""
     return {
         (prefix + edit, metric): rounded(interval)
-        for edit, metrics in trial.metrics.items()
+        for edit, metrics in scored.metrics.items()
         for metric, interval in bootstrap_many(metrics).items()
     }
 
 
 def share_rows(found: dict[tuple[str, str], Difference], prefix: str) -> Rows:
-    """Return the reactions on the scale of the fall to another image's caption."""
+    """Return the metric_changes on the scale of the fall to another image's caption."""
     return {(prefix + e, m): rounded(v) for (e, m), v in relative(found).items()}
 
 
-def agreement_rows(trial: Trial) -> Rows:
+def agreement_rows(scored: ScoredEdits) -> Rows:
     """Return rank agreement with both truths at both levels."""
     rows: Rows = {}
     for truth in TRUTHS:
         for level, agree in (("caption", caption_agreement), ("system", system_agreement)):
-            for metric, interval in agree(trial, truth).items():
+            for metric, interval in agree(scored, truth).items():
                 rows[f"agreement:{level}:{truth}", metric] = rounded(interval)
     return rows
 
@@ -109,12 +113,17 @@ def as_scores(rows: Rows) -> list[dict]:
 
 
 def as_differences(found: dict[tuple[str, str], Difference], prefix: str = "") -> list[dict]:
-    """Write reactions as differences from the unedited captions."""
+    """Write metric_changes as differences from the unedited captions."""
     return [
-        {"system": prefix + edit, "against": prefix + BEFORE, "metric": metric,
-         **d.as_dict(), "seeds": 1}
+        {
+            "system": prefix + edit,
+            "against": prefix + BEFORE,
+            "metric": metric,
+            **d.as_dict(),
+            "seeds": 1,
+        }
         for (edit, metric), d in known(found).items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -127,25 +136,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     began, meteor = time.monotonic(), not options.no_meteor
-    micro = micro_trial(options.n, model=options.model, meteor=meteor)
-    coco = coco_trial(options.coco, meteor=meteor)
-    moved, coco_moved = reactions(micro), reactions(coco)
+    micro = micro_scores(options.n, model=options.model, meteor=meteor)
+    coco = coco_scores(options.coco, meteor=meteor)
+    moved, coco_moved = metric_changes(micro), metric_changes(coco)
     judged = known(
         share_rows(moved, SHARE) | share_rows(coco_moved, COCO_SHARE) | agreement_rows(micro)
     )
     scores = score_rows(micro) | score_rows(coco, "coco:") | judged
-    write_json(options.out, {
-        "experiment": "metrics_micro",
-        "command": f"python -m experiments.metrics_micro --n {options.n} --coco {options.coco} "
-        f"--model {options.model}" + ("" if meteor else " --no-meteor"),
-        "commit": git_commit(),
-        "hardware": hardware(),
-        "seconds": round(time.monotonic() - began, 1),
-        "interval": "95% bootstrap over scenes or images; differences are paired",
-        "scores": as_scores(scores),
-        "differences": as_differences(moved) + as_differences(coco_moved, "coco:"),
-        "claims": verdicts(judged),
-    })  # fmt: skip
+    write_json(
+        options.out,
+        {
+            "experiment": "metrics_micro",
+            "command": f"python -m experiments.metrics_micro --n {options.n} --coco {options.coco} "
+            f"--model {options.model}" + ("" if meteor else " --no-meteor"),
+            "commit": git_commit(),
+            "hardware": hardware(),
+            "seconds": round(time.monotonic() - began, 1),
+            "interval": "95% bootstrap over scenes or images; differences are paired",
+            "scores": as_scores(scores),
+            "differences": as_differences(moved) + as_differences(coco_moved, "coco:"),
+            "claims": verdicts(judged),
+        },
+    )
     print(f"wrote {options.out}")
 
 

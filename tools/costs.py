@@ -39,8 +39,12 @@ from vizer_lab.costs.measured import (
 
 ROOT = Path(__file__).resolve().parents[1]
 MORE_PACKAGES = ("transformers", "accelerate", "peft")
-MODELS = {"CLIP": "VIZER_CLIP", "language model": "VIZER_LM", "VLM": "VIZER_VLM",
-          "judge": "VIZER_JUDGE"}  # fmt: skip
+MODELS = {
+    "CLIP": "VIZER_CLIP",
+    "language model": "VIZER_LM",
+    "VLM": "VIZER_VLM",
+    "judge": "VIZER_JUDGE",
+}
 LAST_CELL = """\
 import json as _json
 
@@ -66,9 +70,7 @@ def measure_chapter(path: Path, *, commit: str) -> MeasuredCost:
     for name in ("HF_HUB_OFFLINE", "OMP_NUM_THREADS"):  # the caller's own setting decides
         environment.pop(name)
     environment["VIZER_SEED"] = os.environ.get("VIZER_SEED", "0")
-    fresh, seconds = notebooks.execute(
-        notebook, path.parent, environment=environment, timeout=None
-    )  # fmt: skip
+    fresh, seconds = notebooks.execute(notebook, path.parent, environment=environment, timeout=None)
     seen = json.loads(str(fresh["cells"][-1]["outputs"][0]["text"]))
     if seen["profile"] != "full":
         raise ValueError(f"{path.name} ran on the profile {seen['profile']!r}: wanted 'full'")

@@ -83,8 +83,9 @@ def _by_decoding(models: Sequence[dict[str, Any]]) -> str:
     """Lay out scores that exist greedy, sampled and with a word banned: a column each."""
     columns = [(one, prefix) for one in models for prefix in DECODINGS]
     header = ["score", *(f"`{one['name']}`, {DECODINGS[prefix]}" for one, prefix in columns)]
-    rows = [[f"`{key}`", *(_score(one, prefix + key) for one, prefix in columns)]
-            for key in VLM_SCORES]  # fmt: skip
+    rows = [
+        [f"`{key}`", *(_score(one, prefix + key) for one, prefix in columns)] for key in VLM_SCORES
+    ]
     return table(header, rows)
 
 

@@ -80,8 +80,18 @@ def measured_markdown(rows: Sequence[MeasuredCost], titles: dict[str, str]) -> s
         device, minutes, ram, vram, models = measured_row(run)
         sizes = ", ".join(f"{name} {value}" for name, value in run.sizes.items())
         made = f"measured on {run.date}, commit `{run.commit}`"
-        lines.append([titles.get(run.what, f"`{run.what}`"), device, minutes, ram, vram, models,
-                      cell(sizes), made])  # fmt: skip
+        lines.append(
+            [
+                titles.get(run.what, f"`{run.what}`"),
+                device,
+                minutes,
+                ram,
+                vram,
+                models,
+                cell(sizes),
+                made,
+            ]
+        )
     header = ["run", "on", "minutes", "RAM", "GPU memory", "models and data", "sizes", "how"]
     note = (
         "In brackets: what was measured over what is estimated for the same device, where models "
@@ -125,9 +135,13 @@ def rollouts_markdown() -> str:
         for samples in (1, 4, 8):
             rows.append(_rollout(name, size, replace(ROLLOUT, samples=samples)))
     header = [
-        "model", "captions an image", "TFLOP an image", "repeated for each caption",
-        "least seconds a step of 8, H100", "memory of the step",
-    ]  # fmt: skip
+        "model",
+        "captions an image",
+        "TFLOP an image",
+        "repeated for each caption",
+        "least seconds a step of 8, H100",
+        "memory of the step",
+    ]
     return table(header, rows)
 
 
@@ -142,8 +156,12 @@ def sharding_markdown() -> str:
         held = [bytes_words(HALF * (whole - blocks + blocks / n)) for n in PROCESSES]
         travels = bytes_words(HALF * blocks * (1 - 1 / PROCESSES[-1]))
         rows.append([name, bytes_words(HALF * whole), *held, travels])
-    header = ["model", "whole", *(f"one of {n}" for n in PROCESSES),
-              f"received for each pass, one of {PROCESSES[-1]}"]  # fmt: skip
+    header = [
+        "model",
+        "whole",
+        *(f"one of {n}" for n in PROCESSES),
+        f"received for each pass, one of {PROCESSES[-1]}",
+    ]
     return table(header, rows)
 
 

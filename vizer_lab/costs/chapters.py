@@ -214,9 +214,12 @@ def _zero_shot(images: int) -> ChapterCost:
     single = caption_plan(CLIP_B32, OPT_1B, images, rows=BEAMS)
     passes = images * ZEROCAP_TOKENS * ZEROCAP_STEPS * 3
     search = Phase(
-        "gradient search", passes * 2 * OPT_1B.shape.weights, token_steps=passes,
-        layers=OPT_1B.shape.layers, held=single.phases[-1].held,
-    )  # fmt: skip
+        "gradient search",
+        passes * 2 * OPT_1B.shape.weights,
+        token_steps=passes,
+        layers=OPT_1B.shape.layers,
+        held=single.phases[-1].held,
+    )
     return ChapterCost(
         Plan((*sampled.phases * 2, *single.phases * 10, search)),
         TWO_CLIPS | OPT_WEIGHTS | COCO_2017,

@@ -88,9 +88,7 @@ def caption_plan(
         (PREFIX + tokens) * lm.kv_bytes() + lm.vocabulary * 12
     )
     seen = features_plan(clip, images, images * rows // 4 if rows > 1 else 0)
-    write = Phase(
-        "writing", flops, steps * (per_step + cached), steps, lm.shape.layers, held=held
-    )  # fmt: skip
+    write = Phase("writing", flops, steps * (per_step + cached), steps, lm.shape.layers, held=held)
     return Plan((*seen.phases, write), seen.download + lm.parameters * HALF)
 
 
@@ -136,9 +134,15 @@ def zero_label_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
         (
             Phase("vision", images * flops.vision, photos=images, held=fixed + memory.vision),
             Phase("prompt", images * flops.prefill, held=fixed + memory.writing),
-            Phase("writing", images * flops.decode, traffic, token_steps, layers,
-                  held=fixed + memory.writing),
+            Phase(
+                "writing",
+                images * flops.decode,
+                traffic,
+                token_steps,
+                layers,
+                held=fixed + memory.writing,
+            ),
             Phase("gradient", images * flops.train, held=fixed + memory.training),
         ),
         download=size.parameters * HALF,
-    )  # fmt: skip
+    )

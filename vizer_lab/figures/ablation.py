@@ -44,9 +44,14 @@ def draw_seed_forest(
             for place, name in enumerate(rows):
                 values = list(runs.get(name, ()))
                 axes.plot(
-                    values, [place + 0.27] * len(values), "o", color=COLOURS[roles[name]],
-                    markersize=4, markerfacecolor="none", linestyle="",
-                )  # fmt: skip
+                    values,
+                    [place + 0.27] * len(values),
+                    "o",
+                    color=COLOURS[roles[name]],
+                    markersize=4,
+                    markerfacecolor="none",
+                    linestyle="",
+                )
     return figure
 
 
@@ -92,17 +97,27 @@ def draw_proxy(
             axes.plot(x, y, MARKERS[role], color=COLOURS[role], linestyle="", alpha=0.8)
             left = _has_neighbour(name, centres)
             axes.annotate(
-                name, tuple(centres[name]), xytext=(-10 if left else 10, 0),
-                textcoords="offset points", ha="right" if left else "left", va="center",
-                fontsize=9, color=COLOURS[role],
-            )  # fmt: skip
+                name,
+                tuple(centres[name]),
+                xytext=(-10 if left else 10, 0),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                va="center",
+                fontsize=9,
+                color=COLOURS[role],
+            )
         axes.margins(x=0.2)
         if base is not None:
             axes.axhline(base, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.annotate(
-                "base", (1.0, base), xycoords=("axes fraction", "data"), xytext=(-2, 3),
-                textcoords="offset points", ha="right", fontsize=9,
-            )  # fmt: skip
+                "base",
+                (1.0, base),
+                xycoords=("axes fraction", "data"),
+                xytext=(-2, 3),
+                textcoords="offset points",
+                ha="right",
+                fontsize=9,
+            )
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
     return figure

@@ -56,9 +56,7 @@ def draw_improvement_map(
     with figure_style():
         height = 1.5 + len(metrics) * (0.5 + 0.34 * len(places))
         figure = new_figure(2.3 + 2.2 * len(bases), height)
-        panels = figure.subplots(
-            len(metrics), len(bases), squeeze=False, sharex=True, sharey=True
-        )  # fmt: skip
+        panels = figure.subplots(len(metrics), len(bases), squeeze=False, sharex=True, sharey=True)
         for (i, metric), (j, base) in product(enumerate(metrics), enumerate(bases)):
             some = [row for row in rows if row["base"] == base]
             image = _draw_panel(panels[i, j], some, (places, rates), norm, metric)

@@ -46,9 +46,12 @@ def draw_noise_cosine(
         axes.axhline(pair, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
         axes.axvline(matched, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
         axes.annotate(
-            "a picture and its caption", (grid[0], pair), xytext=(2, -12),
-            textcoords="offset points", fontsize=9,
-        )  # fmt: skip
+            "a picture and its caption",
+            (grid[0], pair),
+            xytext=(2, -12),
+            textcoords="offset points",
+            fontsize=9,
+        )
         axes.set_xscale("log")
         ticks = sorted({v for found in measured.values() for v in found})
         axes.set_xticks(ticks, [f"{v:g}" for v in ticks])
@@ -76,9 +79,14 @@ def draw_losses(
         for name, level in levels.items():
             axes.axhline(level, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.annotate(
-                name, (1, level), xycoords=("axes fraction", "data"), xytext=(0, 3),
-                textcoords="offset points", ha="right", fontsize=9,
-            )  # fmt: skip
+                name,
+                (1, level),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="right",
+                fontsize=9,
+            )
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
         axes.set_ylabel(label)

@@ -7,7 +7,7 @@ something else: `roles` of `draw_systems`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
@@ -87,15 +87,6 @@ def system(name: str) -> System:
             "one needs a row of SYSTEMS in vizer_lab/figures/systems.py"
         )
     return SYSTEMS[name]
-
-
-def roles_of(names: Iterable[str]) -> dict[str, str]:
-    """Return the colours of systems by their names for people, as figures want them.
-
-    >>> roles_of(["base", "best"])
-    {'base': 'image', 'information': 'region'}
-    """
-    return {system(name).name: system(name).role for name in names}
 
 
 def draw_systems(

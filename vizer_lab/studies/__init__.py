@@ -3,5 +3,5 @@
 - `clip_study`: one encoder, its images and their captions; results that were recorded
 - `caption_study`, `question_study`, `vlm_study`: captioners, questions, vision-language models
 - `improvement_study`: what training without labels gave, over bases and objectives
-- `metric_trial`: what every caption metric does to edits, and how it follows the truth
+- `metric_sensitivity`: what every caption metric does to edits, and how it follows the truth
 """

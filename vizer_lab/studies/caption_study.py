@@ -175,10 +175,12 @@ class CaptionStudy:
                 "magic": Magic(lm, clip, MAGIC_MICRO),
                 "zerocap": ZeroCap(lm, clip, ZEROCAP_MICRO, prompt=ZEROCAP_MICRO_PROMPT),
                 "socratic": Socratic(
-                    clip, lm, micro_word_lists([p.name for p in HOME_PLACES], top_objects=2),
+                    clip,
+                    lm,
+                    micro_word_lists([p.name for p in HOME_PLACES], top_objects=2),
                     prompting=TagPrefix(),
                 ),
-            }  # fmt: skip
+            }
         named = WordList.from_template(
             "objects", named_things(self.corpus), "a photo of a {}", top=3
         )
@@ -210,9 +212,13 @@ class CaptionStudy:
             encoder_name=self.judge.name,
         )
         found = evaluate(
-            dict(zip(self.pictures.ids, captions)), self._references, metrics=FAMILIES,
-            inputs=inputs, missing_captions="empty", resamples=1,
-        ).statistics  # fmt: skip
+            dict(zip(self.pictures.ids, captions)),
+            self._references,
+            metrics=FAMILIES,
+            inputs=inputs,
+            missing_captions="empty",
+            resamples=1,
+        ).statistics
         return found | self.ground([[caption] for caption in captions])
 
     def score_candidates(self, texts: Sequence[Sequence[str]]) -> Float64[np.ndarray, "n k"]:

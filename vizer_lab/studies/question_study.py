@@ -54,10 +54,12 @@ MICRO_MEMORY = 4_000  # captions in DeCap's memory
 FULL_LANGUAGE_MODEL = "facebook/opt-1.3b"
 ANNOTATIONS = "annotations/captions_val2014.json"
 VQAV2 = {
-    split: tuple(f"vqav2/v2_{name}_{split}2014_{kind}.json" for name, kind in (
-        ("OpenEnded_mscoco", "questions"), ("mscoco", "annotations")))
+    split: tuple(
+        f"vqav2/v2_{name}_{split}2014_{kind}.json"
+        for name, kind in (("OpenEnded_mscoco", "questions"), ("mscoco", "annotations"))
+    )
     for split in ("train", "val")
-}  # fmt: skip
+}
 ANSWERS = "vqav2/answer_list.json"
 QUESTIONS_ADVICE = """\
 Set VIZER_DATA to a folder with

@@ -171,9 +171,13 @@ class VlmStudy:
             encoder_name=self.judge.name,
         )
         found = evaluate(
-            dict(zip(self.test.ids, captions)), self._references, metrics=FAMILIES, inputs=inputs,
-            missing_captions="empty", resamples=1,
-        ).statistics  # fmt: skip
+            dict(zip(self.test.ids, captions)),
+            self._references,
+            metrics=FAMILIES,
+            inputs=inputs,
+            missing_captions="empty",
+            resamples=1,
+        ).statistics
         if not self.test.scenes:
             return found
         truths = [scene.truth for scene in self.test.scenes]

@@ -57,18 +57,26 @@ def by_row(patches: Float[Tensor, "patches d"], config: MicroVlmConfig) -> Float
     """Bring patches from merge order to rows from the top left."""
     side = config.grid // config.shuffle
     return rearrange(
-        patches, "(b y x i j) d -> b (y i x j) d",
-        y=side, x=side, i=config.shuffle, j=config.shuffle,
-    )  # fmt: skip
+        patches,
+        "(b y x i j) d -> b (y i x j) d",
+        y=side,
+        x=side,
+        i=config.shuffle,
+        j=config.shuffle,
+    )
 
 
 def by_block(patches: Float[Tensor, "b p d"], config: MicroVlmConfig) -> Float[Tensor, "patches d"]:
     """Bring patches from rows to merge order: the inverse of `by_row`."""
     side = config.grid // config.shuffle
     return rearrange(
-        patches, "b (y i x j) d -> (b y x i j) d",
-        y=side, x=side, i=config.shuffle, j=config.shuffle,
-    )  # fmt: skip
+        patches,
+        "b (y i x j) d -> (b y x i j) d",
+        y=side,
+        x=side,
+        i=config.shuffle,
+        j=config.shuffle,
+    )
 
 
 class PatchStates(nn.Module):

@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,14 +33,6 @@ from vizer_lab.world.sprites import check_art
 WEIGHTS = Path(__file__).parent / "weights"
 KEPT_LOSSES = 100
 ART = "OpenMoji, https://openmoji.org, CC BY-SA 4.0"  # in the images that a model saw
-
-
-class Recipe(Protocol):
-    """How a model is trained, to the last seed."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values, for a manifest."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ class ShippedModel(ABC):
     """
 
     name: str
-    recipe: Any  # a `Recipe`; each kind says which
+    recipe: Any  # each kind says which; its `to_dict` gives what the manifest holds
 
     kind: ClassVar[str]  # as in the entry points of `vizer_core.shipped`
     home: ClassVar[Path] = WEIGHTS

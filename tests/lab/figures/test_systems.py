@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.style import COLOURS, MARKERS
-from vizer_lab.figures.systems import SYSTEMS, draw_systems, roles_of, system
+from vizer_lab.figures.systems import SYSTEMS, draw_systems, system
 
 F1 = {
     "decap": Interval(0.4, 0.3, 0.5),
@@ -50,6 +50,6 @@ def test_a_figure_may_colour_rows_by_something_else():
 
 def test_an_unknown_system_and_mark_are_refused():
     with pytest.raises(ValueError, match=r"no system 'ours' in the palette: wanted one of oracle"):
-        roles_of(["ours"])
+        system("ours")
     with pytest.raises(ValueError, match="no row 'decap' to mark: wanted one of blind"):
         draw_systems({"F1": F1}, ["blind"], legend=LEGEND, mark="decap")

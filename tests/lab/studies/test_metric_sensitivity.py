@@ -1,4 +1,4 @@
-"""Metrics on trial: reactions and rank agreement where the answer is known beforehand."""
+"""Metrics on scored: metric_changes and rank agreement where the answer is known beforehand."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from scipy.stats import kendalltau
 
 from vizer_core.metrics.grounding import GroundingCounts
 from vizer_core.metrics.stats import Difference, mean_statistics
-from vizer_lab.studies.metric_trial import (
+from vizer_lab.studies.metric_sensitivity import (
     ANOTHER_IMAGE,
     BEFORE,
     TRUTHS,
     Edited,
-    Trial,
+    ScoredEdits,
     caption_agreement,
     edit_captions,
     edit_texts,
+    metric_changes,
     object_f1,
-    reactions,
     relative,
-    run_trial,
+    score_edits,
     score_texts,
     statement_accuracy,
     system_agreement,
@@ -33,13 +33,13 @@ N = 30
 
 
 @pytest.fixture(scope="module")
-def trial() -> Trial:
+def scored() -> ScoredEdits:
     split, encoder = MicroSplit("test", N), load_micro_clip("micro-clip-100")
-    return run_trial(split.scenes, encoder.encode_image(pixels_of(split.images)), encoder)
+    return score_edits(split.scenes, encoder.encode_image(pixels_of(split.images)), encoder)
 
 
-def made(scores: dict[str, list[float]], truth: list[list[float]]) -> Trial:
-    """Make a trial of three edits and four scenes with the given per-scene scores."""
+def made(scores: dict[str, list[float]], truth: list[list[float]]) -> ScoredEdits:
+    """Make a scored of three edits and four scenes with the given per-scene scores."""
     names = (BEFORE, "one", "two")
     here = np.ones(4, dtype=bool)
     metrics = {
@@ -47,7 +47,7 @@ def made(scores: dict[str, list[float]], truth: list[list[float]]) -> Trial:
         | {t: mean_statistics(np.array(truth[i])) for t in TRUTHS}
         for i, name in enumerate(names)
     }
-    return Trial({name: Edited(("x",) * 4, here) for name in names}, metrics)
+    return ScoredEdits({name: Edited(("x",) * 4, here) for name in names}, metrics)
 
 
 TRUTH = [[0.9, 0.8, 0.9, 1.0], [0.5, 0.4, 0.5, 0.6], [0.1, 0.2, 0.1, 0.0]]
@@ -74,8 +74,8 @@ def test_agreement_per_caption_is_scipys_tau_averaged():
     assert found.mean == pytest.approx(np.mean(kept)) and found.n == len(kept)
 
 
-def test_known_reactions_of_real_metrics(trial):
-    found = reactions(trial, resamples=50)
+def test_known_reactions_of_real_metrics(scored):
+    found = metric_changes(scored, resamples=50)
     assert found["shuffled_words", "bleu1"].mean == 0
     assert found["paraphrase", "object_f1"].mean == 0
     assert found["paraphrase", "statement_accuracy"].mean == 0
@@ -86,18 +86,18 @@ def test_known_reactions_of_real_metrics(trial):
     assert found["truncated", "length"].mean < 0
 
 
-def test_a_reaction_counts_only_the_scenes_where_the_edit_has_a_place(trial):
-    found = reactions(trial, resamples=20)
+def test_a_reaction_counts_only_the_scenes_where_the_edit_has_a_place(scored):
+    found = metric_changes(scored, resamples=20)
     for name in ("object_dropped", "wrong_relation"):
-        here = trial.edits[name].here
+        here = scored.edits[name].here
         assert 0 < here.sum() < N and found[name, "bleu1"].n == here.sum()
-        before, after = (trial.metrics[k]["cider"].per_image for k in (BEFORE, name))
+        before, after = (scored.metrics[k]["cider"].per_image for k in (BEFORE, name))
         assert found[name, "cider"].mean == pytest.approx((after - before)[here].mean())
         assert not (after - before)[~here].any()
 
 
-def test_the_scale_puts_another_image_at_minus_one_and_leaves_length_out(trial):
-    shares = relative(reactions(trial, resamples=20))
+def test_the_scale_puts_another_image_at_minus_one_and_leaves_length_out(scored):
+    shares = relative(metric_changes(scored, resamples=20))
     assert shares[ANOTHER_IMAGE, "cider"].mean == pytest.approx(-1)
     assert all(metric != "length" for _, metric in shares)
     assert ("generic", "statement_accuracy") not in shares  # it states nothing

@@ -1,9 +1,9 @@
-"""Put metrics on trial: what does each do when a caption changes in a known way?
+"""Metric sensitivity: what does each metric do when a caption changes in a known way?
 
-The caption on trial is a sixth writer's, its references are the scene's five. A *reaction* is the
+The caption is a sixth writer's, its references are the scene's five. A *change* is the
 metric of the edited captions minus that of the same captions before, over the scenes where the
 edit has a place, with a paired bootstrap interval over scenes. To compare metrics with each other,
-a reaction is also given as a share of the fall to a caption of another image (0: no cost, -1: as
+a change is also given as a share of the fall to a caption of another image (0: no cost, -1: as
 bad as the wrong image).
 
 Rank agreement with the truth (exact grounding) has two levels. *Caption*: do the scores order the
@@ -48,13 +48,16 @@ BEFORE = "unedited"
 ANOTHER_IMAGE = "another_image"
 ANOTHER_WRITER = "another_writer"
 CONTENT = (
-    BEFORE, ANOTHER_WRITER, *SAME_CONTENT, *SCENE_EDITS, "generic", ANOTHER_IMAGE,
-)  # fmt: skip
-NO_FAULT = (ANOTHER_WRITER, *SAME_CONTENT, "more_true_detail")
+    BEFORE,
+    ANOTHER_WRITER,
+    *SAME_CONTENT,
+    *SCENE_EDITS,
+    "generic",
+    ANOTHER_IMAGE,
+)
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 TEXT_FAMILIES = ("bleu", "rouge_l", "cider", "length")
 REFERENCE_METRICS = ("bleu1", "bleu4", "rouge_l", "cider", "meteor")
-IMAGE_METRICS = ("clipscore", "refclipscore", "self_retrieval_r1")
 TRUTHS = ("object_f1", "statement_accuracy")
 
 Metrics = dict[str, Statistics]
@@ -72,7 +75,7 @@ class Edited:
 
 
 @dataclass(frozen=True)
-class Trial:
+class ScoredEdits:
     """Every metric of the captions before and after every edit."""
 
     edits: Mapping[str, Edited]
@@ -116,8 +119,9 @@ def edit_texts(
 ) -> dict[str, Edited]:
     """Edit captions without a scene; `others` are a second writer's for the same images."""
     if len(captions) < 2 or len(captions) != len(others):
-        raise ValueError(f"got {len(captions)} captions and {len(others)} others: wanted as many, "
-                         "at least 2")  # fmt: skip
+        raise ValueError(
+            f"got {len(captions)} captions and {len(others)} others: wanted as many, at least 2"
+        )
     tried: dict[str, list[str | None]] = {BEFORE: list(captions), ANOTHER_WRITER: list(others)}
     for number, (name, edit) in enumerate(FORM_EDITS.items()):
         rng = np.random.default_rng([seed, number])
@@ -175,14 +179,14 @@ def score_texts(
     return found
 
 
-def run_trial(
+def score_edits(
     scenes: Sequence[Scene],
     image_features: Tensor,
     encoder: ImageTextEncoder,
     *,
     meteor: bool = False,
     seed: int = 0,
-) -> Trial:
+) -> ScoredEdits:
     """Edit one caption a scene in every way and score all with every metric."""
     edits = edit_captions(scenes, seed=seed)
     references = [home_captions(scene) for scene in scenes]
@@ -210,19 +214,21 @@ def run_trial(
         }
         for unused in ("bleu2", "bleu3", "clip_cosine"):
             found[name].pop(unused)
-    return Trial(edits, found)
+    return ScoredEdits(edits, found)
 
 
 def _rows(metrics: Metrics, here: np.ndarray) -> Metrics:
     return {name: Statistics(entry.rows[here], entry.value) for name, entry in metrics.items()}
 
 
-def reactions(trial: Trial, *, resamples: int = 1000) -> dict[tuple[str, str], Difference]:
+def metric_changes(
+    scored: ScoredEdits, *, resamples: int = 1000
+) -> dict[tuple[str, str], Difference]:
     """Return, by (edit, metric), after minus before with its paired 95% interval."""
     found = {}
-    for name, edit in trial.edits.items():
+    for name, edit in scored.edits.items():
         if name != BEFORE:
-            after, before = (_rows(trial.metrics[key], edit.here) for key in (name, BEFORE))
+            after, before = (_rows(scored.metrics[key], edit.here) for key in (name, BEFORE))
             moved = paired_bootstraps(after, before, resamples=resamples)
             found |= {(name, metric): difference for metric, difference in moved.items()}
     return found
@@ -231,7 +237,7 @@ def reactions(trial: Trial, *, resamples: int = 1000) -> dict[tuple[str, str], D
 def relative(
     found: Mapping[tuple[str, str], Difference],
 ) -> dict[tuple[str, str], Interval]:
-    """Give each reaction as a share of the fall to another image's caption (that fall is -1)."""
+    """Give each change as a share of the fall to another image's caption (that fall is -1)."""
     shares = {}
     for (edit, metric), d in found.items():
         fall = -found[ANOTHER_IMAGE, metric].mean
@@ -252,17 +258,17 @@ def _tau_b(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def caption_agreement(
-    trial: Trial, truth: str, *, edits: Sequence[str] = CONTENT, resamples: int = 1000
+    scored: ScoredEdits, truth: str, *, edits: Sequence[str] = CONTENT, resamples: int = 1000
 ) -> dict[str, Interval]:
     """Return each metric's mean Kendall tau-b with the truth, among the captions of one scene."""
-    here = np.stack([trial.edits[name].here for name in edits], axis=1)
-    true = np.stack([trial.metrics[name][truth].per_image for name in edits], axis=1)
+    here = np.stack([scored.edits[name].here for name in edits], axis=1)
+    true = np.stack([scored.metrics[name][truth].per_image for name in edits], axis=1)
     here = here & np.isfinite(true)  # a caption that states nothing has no accuracy
     found = {}
-    for metric in trial.names:
+    for metric in scored.names:
         if metric in TRUTHS:
             continue
-        score = np.stack([trial.metrics[name][metric].per_image for name in edits], axis=1)
+        score = np.stack([scored.metrics[name][metric].per_image for name in edits], axis=1)
         taus = [_tau_b(s[k], t[k]) for s, t, k in zip(score, true, here)]
         kept = np.array([tau for tau in taus if np.isfinite(tau)])
         found[metric] = bootstrap(mean_statistics(kept), resamples=resamples)
@@ -270,14 +276,14 @@ def caption_agreement(
 
 
 def _systems(
-    trial: Trial, metric: str, edits: Sequence[str], mark: Float64[np.ndarray, " n"]
+    scored: ScoredEdits, metric: str, edits: Sequence[str], mark: Float64[np.ndarray, " n"]
 ) -> list[Statistics]:
     """Mix each edit into the unedited captions at each strength, nested: .5 holds .25."""
-    before = trial.metrics[BEFORE][metric]
+    before = scored.metrics[BEFORE][metric]
     systems = [before]
     for name in edits:
         if name != BEFORE:
-            after = trial.metrics[name][metric].rows
+            after = scored.metrics[name][metric].rows
             for strength in STRENGTHS:
                 chosen = (mark < strength)[:, None]
                 systems.append(Statistics(np.where(chosen, after, before.rows), before.value))
@@ -285,7 +291,7 @@ def _systems(
 
 
 def system_agreement(
-    trial: Trial,
+    scored: ScoredEdits,
     truth: str,
     *,
     edits: Sequence[str] = CONTENT,
@@ -293,13 +299,13 @@ def system_agreement(
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Return each metric's Kendall tau-b with the truth over systems, resampling scenes."""
-    mark = np.random.default_rng([seed, 7]).permutation(len(trial.edits[BEFORE]))
+    mark = np.random.default_rng([seed, 7]).permutation(len(scored.edits[BEFORE]))
     mark = mark / len(mark)
     scores = {}
-    for metric in trial.names:
+    for metric in scored.names:
         if metric in TRUTHS and metric != truth:
             continue
-        systems = _systems(trial, metric, edits, mark)
+        systems = _systems(scored, metric, edits, mark)
         points = np.array([system.score for system in systems])
         drawn = resampled_scores(systems, resamples=resamples, seed=seed)
         scores[metric] = np.vstack([points, drawn])
