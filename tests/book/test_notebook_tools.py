@@ -180,7 +180,7 @@ def test_imports_are_followed_and_weights_count(checkout):
 def test_what_is_shipped_counts_where_it_is_asked_for(checkout):
     found = dependencies(["import vizer_core.shipped"], checkout)
     assert checkout / "vizer_lab/zoo/weights/clip.json" in found
-    lab = notebooks.ROOT / "vizer_lab/zoo/lab.py"
+    lab = notebooks.ROOT / "vizer_lab/zoo/clips.py"
     assert lab in dependencies(["!vizer gap --help"], notebooks.ROOT)
 
 

@@ -24,6 +24,7 @@ from vizer_core.store import load_tensors
 from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.world import split_in
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.shipped_model import ART, ShippedModel, Trained, by_name, fp16, named
 from vizer_lab.zoo.vlm_images import encode_pictures
@@ -64,7 +65,7 @@ class ShippedVlm(ShippedModel):
         vlm = vlm_from_state(self.name, self.recipe.model, state)
         facts = {
             "parameters": sum(value.numel() for value in state.values()),
-            "first_words": first_words(vlm),
+            "first_words": first_words(vlm, split=self.test_split),
             "loss": run.thinned_losses(),
             "cpu_seconds": run.seconds,
             "hardware": f"CPU, 1 thread, torch {torch.__version__}",
@@ -85,8 +86,13 @@ class ShippedVlm(ShippedModel):
         return vlm_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: SmolVlm) -> dict[str, float]:
-        """Measure greedy, sampled and banned-first-word captions of test scenes."""
-        return score_micro_vlm(model)
+        """Measure greedy, sampled and banned-first-word captions of its world's test scenes."""
+        return score_micro_vlm(model, split=self.test_split)
+
+    @property
+    def test_split(self) -> str:
+        """The scenes that its scores are taken on."""
+        return split_in(self.recipe.model.world, "test")
 
 
 _HARD = VlmRecipe(

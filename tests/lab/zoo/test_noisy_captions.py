@@ -70,7 +70,7 @@ def test_another_visit_brings_another_caption_and_the_same_visit_the_same() -> N
         ("decent", (0, 0), (1, 1), (1, 1)),
     ],
 )
-def test_each_sort_of_web_caption_has_its_fault(sort, vague, precision, recall) -> None:
+def test_each_sort_of_noisy_caption_has_its_fault(sort, vague, precision, recall) -> None:
     scores = caption_scores(web(ONLY[sort]), SCENES)
     assert vague[0] <= scores["vague"] <= vague[1]
     assert precision[0] <= scores["object_precision"] <= precision[1]

@@ -144,7 +144,7 @@ def test_building_writes_parent_and_child(tmp_path: Path, monkeypatch) -> None:
 def test_a_score_that_is_off_is_named(monkeypatch) -> None:
     stored = VLMS["micro-vlm"].manifest()["scores"]
     wrong = stored | {"sampled_vague": stored["sampled_vague"] + 0.05}
-    monkeypatch.setattr(vlms, "score_micro_vlm", lambda vlm: wrong)
+    monkeypatch.setattr(vlms, "score_micro_vlm", lambda vlm, split: wrong)
     with pytest.raises(ValueError, match=r"micro-vlm: sampled_vague is .* in its manifest"):
         VLMS["micro-vlm"].check()
 
@@ -172,3 +172,11 @@ def test_retraining_reaches_the_shipped_scores(name: str, tmp_path: Path) -> Non
         assert remade[metric] == pytest.approx(shipped[metric], abs=ShippedVlm.remade_tolerance), (
             metric
         )
+
+
+def test_a_model_of_another_world_is_scored_on_its_own_scenes(monkeypatch) -> None:
+    recipe = VLMS["micro-vlm"].recipe
+    other = ShippedVlm("other", replace(recipe, model=replace(recipe.model, world="other")))
+    monkeypatch.setattr(vlms, "score_micro_vlm", lambda vlm, split: {"split": split})
+    assert other.score(None) == {"split": "other_test"}
+    assert VLMS["micro-vlm"].score(None) == {"split": "test"}
