@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, LAB = ROOT / "vizer_core", ROOT / "vizer_lab"
 PACKAGES = (PACKAGE, LAB)
 CORE_RANKS = {
+    "env": -1,
     "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0, "processes": 0,
     "cache_argument": 0, "overflow": 0, "shipped": 0,
     "data": 1, "metrics": 1, "tracking": 1, "sharding": 1,

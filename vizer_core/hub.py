@@ -7,7 +7,6 @@ without a word, and a licence that was not accepted reads like a missing file.
 
 from __future__ import annotations
 
-import os
 import socket
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 from urllib.parse import urlparse
 
 import torch
+
+from vizer_core import env
 
 MEMORY_FILE = Path("/proc/meminfo")
 
@@ -54,7 +55,7 @@ def reachable(name: str | Path) -> bool:
         return False
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE or os.environ.get("TRANSFORMERS_OFFLINE", "0") == "1":
+    if constants.HF_HUB_OFFLINE or env.TRANSFORMERS_OFFLINE.get() == "1":
         return False
     if urllib.request.getproxies():
         return True

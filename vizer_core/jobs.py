@@ -104,7 +104,7 @@ def train_captioner(
     texts = _captions_of(corpus)
     shape, config = settings_of(method, encoder=clip, lm=lm, epochs=epochs)
     torch.manual_seed(seed)
-    adaptor = new_adaptor(shape)
+    adaptor: Any = new_adaptor(shape)  # checkers do not see that a module's call is `forward`
     pairs = TrainingPairs(clip.encode_text(texts).cpu(), texts)
     fit_text_only(adaptor, lm, pairs, config, generator=seeded(seed))
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -217,9 +217,9 @@ def enhance(
     few = ImageSource(vlm, data.images[:LOOKED_AT])
     fitted = None
     if objective in WITH_MAPPER:
-        with tempfile.TemporaryDirectory(prefix="vizer-mapper-") as folder:
+        with tempfile.TemporaryDirectory(prefix="vizer-mapper-") as states:
             fitted = fit_on_own_captions(
-                vlm, source, data.names, objective=objective, seed=seed, folder=Path(folder)
+                vlm, source, data.names, objective=objective, seed=seed, folder=Path(states)
             )
     config = config_of(objective)
     if learning_rate is not None:
@@ -346,7 +346,7 @@ def answer_questions(
 
 def _by_image(texts: Mapping[Any, str], questions: VqaQuestions, system: str) -> dict[str, str]:
     """Return captions under the questions' image ids."""
-    asked = {item.image_id: item.image_id for item in questions.items}
+    asked: dict[int | str, str] = {item.image_id: item.image_id for item in questions.items}
     met = meet_images(texts, asked)
     if not met:  # a question may name its image without the file's ending
         texts = {Path(str(name)).stem: text for name, text in texts.items()}

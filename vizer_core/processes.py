@@ -7,13 +7,14 @@ so that several processes do what one does with the same batch, up to rounding.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, distributed
+
+from vizer_core import env
 
 Item = TypeVar("Item")
 _before: list[Callable[[], None]] = []
@@ -24,7 +25,7 @@ def start_processes(device: torch.device) -> None:
 
     On CUDA every process then has a device of its own; on the CPU they talk through gloo.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or process_rank()[1] > 1:
+    if int(env.WORLD_SIZE.get()) == 1 or process_rank()[1] > 1:
         return
     from accelerate import PartialState
 

@@ -13,6 +13,8 @@ from typing import Literal, cast
 
 import torch
 
+from vizer_core import env
+
 ProfileName = Literal["micro", "full"]
 MIN_IMAGES = 64  # of `VIZER_IMAGES`
 
@@ -36,12 +38,12 @@ class Profile:
 
 def profile() -> Profile:
     """Read `VIZER_PROFILE` (`micro` unless set) and `VIZER_SEED` (0 unless set)."""
-    name = os.environ.get("VIZER_PROFILE", "micro")
+    name = env.PROFILE.get()
     if name not in ("micro", "full"):
         raise ValueError(
             f"VIZER_PROFILE={name!r}: wanted 'micro' (offline, CPU) or 'full' (GPU, hub)"
         )
-    return Profile(name=cast(ProfileName, name), seed=int(os.environ.get("VIZER_SEED", "0")))
+    return Profile(name=cast(ProfileName, name), seed=int(env.SEED.get()))
 
 
 def expect(holds: object) -> None:
@@ -67,7 +69,7 @@ def model_dtype() -> torch.dtype | None:
     >>> model_dtype() is None
     True
     """
-    name = os.environ.get("VIZER_DTYPE", "")
+    name = env.DTYPE.get()
     if name not in ("", "float32", "bfloat16", "float16"):
         raise ValueError(f"VIZER_DTYPE={name!r}: wanted float32, bfloat16, float16, or nothing")
     return getattr(torch, name) if name else None
@@ -82,7 +84,7 @@ def at_most(n: int) -> int:
     >>> at_most(1000)
     1000
     """
-    named = os.environ.get("VIZER_IMAGES", "")
+    named = env.IMAGES.get()
     if not named or profile().is_micro:
         return n
     if not named.isdigit() or int(named) < MIN_IMAGES:

@@ -13,13 +13,13 @@ gradient. With gradient all processes pass the model equally often; where they d
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
 
+from vizer_core import env
 from vizer_core.processes import before_meetings, process_rank, wait_for_everyone
 from vizer_core.runtime import require
 
@@ -90,10 +90,10 @@ def sharding_asked() -> bool:
 
     Raises `ValueError` for settings that would be ignored here.
     """
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true":
+    if env.USE_FSDP.get().lower() != "true":
         return False
     plugin = require("accelerate.utils", why="FSDP").FullyShardedDataParallelPlugin
-    version = os.environ.get("FSDP_VERSION", "1")
+    version = env.FSDP_VERSION.get()
     if version != "2":
         raise ValueError(f"fsdp_version is {version}: wanted 2, torch's fully_shard")
     asked = plugin(fsdp_version=2)
@@ -102,9 +102,7 @@ def sharding_asked() -> bool:
         "fsdp_reshard_after_forward: false saves nothing": not asked.reshard_after_forward,
         "fsdp_offload_params: true has not been tried": offload,
         "fsdp_activation_checkpointing: use --recompute": asked.activation_checkpointing,
-        "mixed_precision: use --dtype": (
-            os.environ.get("ACCELERATE_MIXED_PRECISION", "no") not in ("no", "")
-        ),
+        "mixed_precision: use --dtype": env.MIXED_PRECISION.get() != "no",
         "fsdp_auto_wrap_policy: only TRANSFORMER_BASED_WRAP is done here": (
             getattr(asked.auto_wrap_policy, "__name__", "") != "transformer_auto_wrap_policy"
         ),

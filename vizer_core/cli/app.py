@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from vizer_core import env
+
 ROOT_OPTIONS = ("--verbose", "--debug", "--quiet", "--version")
 
 
@@ -82,7 +84,8 @@ def main(
     _QUIET.set(quiet)
     _TRACEBACKS.set(debug or verbose)
     if quiet:  # read by what draws progress bars, none of which is imported yet
-        os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        for variable in env.NO_PROGRESS:
+            variable.set("1")
 
 
 def is_quiet() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,10 @@ from vizer_core.shipped import shipped_names
 
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
 Pictures = Annotated[Path, typer.Option("--images", help="A folder of images; no label is read.")]
+MicroBatchSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Less memory: images that pass with gradient at once (accumulation)."),
+]
 
 
 def _images_of(vlm: Any, folder: Path) -> NamedImages:
@@ -49,6 +54,11 @@ def _record_of(out: Path, images: Path, model: str) -> Path:
     keep_folders(out, images, *([] if model in shipped_names("vlm") else [model]))
     keep_apart(images, out)
     return out / RUN / JOB
+
+
+def _read_by(vlm: Any, images: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return what a run reads, so that another run is told from it."""
+    return {"model": vlm.fingerprint, "images": digest_of_files(images, names)}
 
 
 def _say(fitted: Any) -> None:
@@ -102,12 +112,7 @@ def fit_mapper_command(
         require_ours(record)
         vlm = vlm_of(model, device, dtype)
         source = _images_of(vlm, images)
-        job = {
-            "model": vlm.fingerprint,
-            "images": digest_of_files(images, source.names),
-            "objective": objective,
-            "seed": seed,
-        }
+        job = _read_by(vlm, images, source.names) | {"objective": objective, "seed": seed}
         same_job(record, job, of=str(record.parent))
         fitted = fit_on_own_captions(
             vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
@@ -155,12 +160,7 @@ def enhance_command(
         bool, typer.Option("--shuffle", help="The control: each picture gets another's target.")
     ] = False,
     images_per_step: Annotated[int, typer.Option(min=1, help="Over all processes.")] = 32,
-    micro_batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Less memory: images that pass with gradient at once (accumulation)."
-        ),
-    ] = None,
+    micro_batch_size: MicroBatchSize = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time: gradient checkpointing.")
     ] = False,
@@ -194,31 +194,15 @@ def enhance_command(
         config = _config(objective, learning_rate, images_per_step, micro_batch_size)
         require_memory(vlm, config)
         require_images(len(source := _images_of(vlm, images)), images)
-        job = {
-            "model": vlm.fingerprint,
-            "images": digest_of_files(images, source.names),
-            "objective": objective,
-            "weight": weight,
-            "learning_rate": config.learning_rate,
-            "seed": seed,
-            "images_per_step": images_per_step,
-            "shuffle": shuffle,
-            "mapper": mapper and digest_of_files(mapper, [mapper.name]),
-        }
+        settings = {"weight": weight, "shuffle": shuffle, "seed": seed}
+        job = settings | _read_by(vlm, images, source.names)
+        job |= {"objective": objective, "learning_rate": config.learning_rate}
+        job |= {"images_per_step": images_per_step}
+        job |= {"mapper": mapper and digest_of_files(mapper, [mapper.name])}
         same_job(record, job, of=str(out))
         fitted = _mapper_of(mapper, source, objective=objective, seed=seed, folder=record.parent)
-        enhance(
-            vlm,
-            source,
-            objective,
-            config,
-            fitted=fitted,
-            weight=weight,
-            shuffle=shuffle,
-            seed=seed,
-            out=out,
-            tracker=report_to,
-        )
+        where = {"out": out, "tracker": report_to}
+        enhance(vlm, source, objective, config, fitted=fitted, **settings, **where)
         remove_run(record)
 
 

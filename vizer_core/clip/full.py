@@ -13,13 +13,13 @@ machine that reaches none.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from vizer_core import env
 from vizer_core.clip.encoder import OpenClipEncoder
 from vizer_core.runtime import pick_device
 
-FULL_MODELS = ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k")
+FULL_MODELS = (env.CLIP.default, env.JUDGE.default)
 
 
 def full_models() -> tuple[str, str]:
@@ -28,8 +28,8 @@ def full_models() -> tuple[str, str]:
     >>> full_models()
     ('ViT-B-32/openai', 'ViT-B-32/laion2b_s34b_b79k')
     """
-    studied = os.environ.get("VIZER_CLIP", "") or FULL_MODELS[0]
-    judge = os.environ.get("VIZER_JUDGE", "") or FULL_MODELS[1]
+    studied = env.CLIP.get()
+    judge = env.JUDGE.get()
     if studied == judge:
         raise ValueError(
             f"VIZER_CLIP and VIZER_JUDGE both name {judge}: wanted two models, or the one that "

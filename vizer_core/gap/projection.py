@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vizer_core import env
 from vizer_core.runtime import require, seeded
 from vizer_core.shapes import require_unit_norm
 
@@ -227,21 +228,21 @@ def _let_numba_cache() -> TemporaryDirectory | None:
     `NUMBA_CACHE_DIR` is read when numba is imported; a numba that is there already is told as well.
     """
     spec = importlib.util.find_spec("umap")
-    if spec is None or spec.origin is None or os.environ.get("NUMBA_CACHE_DIR"):
+    if spec is None or spec.origin is None or env.NUMBA_CACHE.get():
         return None
     if _can_be_written(Path(spec.origin).parent / "__pycache__") or _can_be_written(_user_cache()):
         return None
     folder = TemporaryDirectory(prefix="vizer-numba-")
-    os.environ["NUMBA_CACHE_DIR"] = folder.name
+    env.NUMBA_CACHE.set(folder.name)
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = folder.name
     return folder
 
 
 def _user_cache() -> Path:
-    named = {"darwin": "", "win32": "LOCALAPPDATA"}.get(sys.platform, "XDG_CACHE_HOME")
-    if os.environ.get(named):
-        return Path(os.environ[named])
+    named = env.WINDOWS_CACHE if sys.platform == "win32" else env.CACHE
+    if sys.platform != "darwin" and named.get():
+        return Path(named.get())
     try:
         home = Path.home()
     except RuntimeError:  # a container's user without a name

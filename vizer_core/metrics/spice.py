@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from vizer_core import env
 from vizer_core.metrics.availability import MetricUnavailable, find_cocoevalcap, find_java
 
 CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -30,7 +31,7 @@ _JAR = "spice/spice-1.0.jar"
 
 
 def _corenlp() -> list[Path]:
-    home = os.environ.get("SPICE_HOME")
+    home = env.SPICE_HOME.get()
     paths = [Path(home or ".") / name for name in CORENLP]
     if not home or not all(path.is_file() for path in paths):
         raise MetricUnavailable(

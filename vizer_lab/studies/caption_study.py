@@ -24,7 +24,6 @@ CLIP that chose it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ import torch
 from jaxtyping import Float64
 from PIL import Image
 
+from vizer_core import env
 from vizer_core.captioners import Captioner, Magic, MemoryBank, Socratic, WordList, ZeroCap
 from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_MICRO
 from vizer_core.captioners.socratic import TagPrefix
@@ -63,7 +63,7 @@ from vizer_lab.zoo.language_models import load_micro_lm
 
 NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
 ADAPTORS = (*NOISE_LEVELS, "capdec", "decap")
-MICRO_CLIP, MICRO_JUDGE, FULL_LM = "micro-clip-100", "micro-clip-avg", "facebook/opt-1.3b"
+MICRO_CLIP, MICRO_JUDGE = "micro-clip-100", "micro-clip-avg"
 UNPAIRED = 200  # pictures that the mean gap is measured on
 FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
 ADAPTOR_ADVICE = """\
@@ -113,7 +113,7 @@ class CaptionStudy:
         device = str(pick_device())
         if self.is_micro:
             return load_micro_lm(device)
-        name, dtype = os.environ.get("VIZER_LM", "") or FULL_LM, model_dtype() or torch.float32
+        name, dtype = env.LANGUAGE_MODEL.get(), model_dtype() or torch.float32
         return CausalLM.from_pretrained(name, device=device, dtype=dtype)
 
     @cached_property
@@ -275,7 +275,7 @@ def _open_micro(n: int, memory: int) -> CaptionStudy:
 
 
 def _open_full(n: int, memory: int) -> CaptionStudy:
-    folder = os.environ.get("VIZER_ADAPTORS", "")
+    folder = env.ADAPTORS.get()
     if not folder:
         raise FileNotFoundError(
             f"the full profile needs trained adaptors, and VIZER_ADAPTORS is not set.\n"

@@ -14,13 +14,13 @@ full     `VIZER_CLIP` or `VIZER_JUDGE`,      the first n of COCO val2017, from `
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from vizer_core import env
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import read_folder
@@ -223,7 +223,7 @@ def open_full(model: str, n: int) -> Study:
 
 def coco_folder() -> Path:
     """Return the folder that `VIZER_DATA` names, checked to hold COCO val2017 as it unzips."""
-    named = os.environ.get("VIZER_DATA", "")
+    named = env.DATA.get()
     if not named:
         raise FileNotFoundError(
             f"the full profile needs COCO, and VIZER_DATA is not set.\n{COCO_ADVICE}"

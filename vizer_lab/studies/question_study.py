@@ -16,7 +16,6 @@ The full profile's folder, `VIZER_DATA`, is described in `QUESTIONS_ADVICE`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from vizer_core import env
 from vizer_core.captioners import CapDec, DeCap, MacCap, MemoryBank, RegionTokens, SampledMacCap
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.full import full_models, load_full_clip
@@ -51,7 +51,6 @@ NEEDED = ("maccap", "decap")  # of the captioners' files: whom the chapter compa
 MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
 MICRO_TRAINING = 2_000  # training scenes whose questions give the priors
 MICRO_MEMORY = 4_000  # captions in DeCap's memory
-FULL_LANGUAGE_MODEL = "facebook/opt-1.3b"
 ANNOTATIONS = "annotations/captions_val2014.json"
 VQAV2 = {
     split: tuple(
@@ -109,7 +108,7 @@ def open_questions(
         raise ValueError(f"n is {n}: wanted at least one scene or question")
     if profile().is_micro:
         return _open_micro(n, samples)
-    wanted = language_model or os.environ.get("VIZER_LM", "") or FULL_LANGUAGE_MODEL
+    wanted = language_model or env.LANGUAGE_MODEL.get()
     return _open_full(at_most(n), wanted)
 
 
@@ -226,7 +225,7 @@ def image_number(image_id: int | str) -> str:
 
 
 def _data_folder() -> Path:
-    named = os.environ.get("VIZER_DATA", "")
+    named = env.DATA.get()
     if not named:
         raise FileNotFoundError(
             f"the full profile needs VQAv2, and VIZER_DATA is not set.\n{QUESTIONS_ADVICE}"

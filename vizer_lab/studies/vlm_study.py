@@ -22,7 +22,6 @@ The judge never rewards: what a model was trained to please may not say how good
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +29,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from vizer_core import env
 from vizer_core.clip import ImageTextEncoder
 from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import read_folder
@@ -51,7 +51,7 @@ from vizer_lab.world import MicroSplit, Scene, micro_lexicon, unlabelled_stream
 from vizer_lab.world.word_kinds import micro_word_kind
 from vizer_lab.zoo import VLMS, load_micro_clip, load_micro_vlm
 
-FULL_VLM = "HuggingFaceTB/SmolVLM-Base"
+FULL_VLM = env.VLM.default
 MICRO_REWARD, MICRO_JUDGE = "micro-clip-avg", "micro-clip"
 FULL_PARTS = {"test": 1000, "train": 2000, "stream": 2000}  # pictures, in this order
 TOKENS = {"micro": 24, "full": 32}
@@ -193,7 +193,7 @@ def vlm_names() -> tuple[str, ...]:
     """
     if profile().is_micro:
         return tuple(sorted(VLMS))
-    return (os.environ.get("VIZER_VLM", "") or FULL_VLM,)
+    return (env.VLM.get(),)
 
 
 def open_vlm_study(
