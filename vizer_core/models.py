@@ -9,9 +9,10 @@ function          names                                             gives
 `load_captioner`  `micro-maccap`, what was trained, a method        a captioner with its encoder
 ================  ================================================  ============================
 
-Shipped models are small and know drawn scenes only; they load in a second. `smollm2-135m` is real,
-and comes with a wheel (`vizer_core.wheels`). Others come from the local cache or the hub. Under torchrun with an FSDP configuration language models and
-vision-language models are loaded on the CPU and cut over the processes.
+Shipped models are small and know drawn scenes only; they load in a second. `smollm2-135m` is real
+and comes with a wheel (`vizer_core.wheels`). Others come from the local cache or the hub. Under
+torchrun with an FSDP configuration language models and vision-language models are loaded on the
+CPU and cut over the processes.
 """
 
 from __future__ import annotations

@@ -99,6 +99,9 @@ def test_a_damaged_file_is_named_and_leaves_nothing_behind(file, cache):
     with pytest.raises(ValueError, match=r"tiny\.gguf does not load as a GGUF file: .*Is it whole"):
         as_folder(file)
     assert list(cache.iterdir()) == []
+    file.write_bytes(b"GGUF\x03\x00\x00\x00")
+    with pytest.raises(ValueError, match=r"does not load as a GGUF file: error: unpack_from"):
+        as_folder(file)
     file.write_bytes(b"GGUF")
     with pytest.raises(ValueError, match=r"has 4 bytes: fetch the whole file again"):
         as_folder(file)

@@ -40,9 +40,7 @@ def test_the_dtype_is_the_one_asked_for(folder: Path):
 def test_a_file_is_no_model(tmp_path: Path):
     file = tmp_path / "opt.bin"
     file.write_bytes(b"weights")
-    with pytest.raises(
-        ValueError, match=r"opt\.bin is a file, and none of GGUF's: wanted a"
-    ):
+    with pytest.raises(ValueError, match=r"opt\.bin is a file, and none of GGUF's: wanted a"):
         load_causal_lm(str(file))
 
 
