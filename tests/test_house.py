@@ -22,7 +22,7 @@ PACKAGES = (PACKAGE, LAB)
 CORE_RANKS = {
     "env": -1,
     "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0, "processes": 0,
-    "cache_argument": 0, "overflow": 0, "shipped": 0,
+    "cache_argument": 0, "overflow": 0, "shipped": 0, "wheels": 0,
     "data": 1, "metrics": 1, "tracking": 1, "sharding": 1,
     "clip": 2, "language": 2, "vlm": 2,
     "gap": 3, "textonly": 3,

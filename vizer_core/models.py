@@ -4,14 +4,15 @@
 function          names                                             gives
 ================  ================================================  ============================
 `load_clip`       `micro-clip-100`, `ViT-B-32/openai`, a folder     an image and text encoder
-`load_lm`         `micro-lm`, `facebook/opt-125m`, a folder         a causal language model
+`load_lm`         `micro-lm`, `smollm2-135m`, `facebook/opt-125m`   a causal language model
 `load_vlm`        `micro-vlm`, `HuggingFaceTB/SmolVLM-Base`, ...    a vision-language model
 `load_captioner`  `micro-maccap`, what was trained, a method        a captioner with its encoder
 ================  ================================================  ============================
 
-Shipped models are small and know drawn scenes only; they load in a second. Others come from the
-local cache or the hub. Under torchrun with an FSDP configuration language models and
-vision-language models are loaded on the CPU and cut over the processes.
+Shipped models are small and know drawn scenes only; they load in a second. `smollm2-135m` is real
+and comes with a wheel (`vizer_core.wheels`). Others come from the local cache or the hub. Under
+torchrun with an FSDP configuration language models and vision-language models are loaded on the
+CPU and cut over the processes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from vizer_core.captioners.protocol import ImageCaptioner
     from vizer_core.clip import ImageTextEncoder
-    from vizer_core.language import CausalLM
+    from vizer_core.language import CausalLM, TextForm
     from vizer_core.vlm import Qwen2Vl, SmolVlm
 
 logger = logging.getLogger(__name__)
@@ -96,24 +97,35 @@ def is_micro(encoder: ImageTextEncoder) -> bool:
     return encoder.name in shipped_names("clip")
 
 
-def load_lm(name: str = MICRO_LM, *, device: str = "auto", dtype: str = "auto") -> CausalLM:
-    """Load a causal language model: a shipped one, a hub id, or a folder.
+def load_lm(
+    name: str = MICRO_LM,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    form: TextForm | None = None,
+) -> CausalLM:
+    """Load a causal language model: a shipped one, `smollm2-135m`, a hub id, a folder, a GGUF file.
 
-    `dtype` is auto (float32), float32, bfloat16 or float16. Raises `ValueError` where a shipped
-    model, which is float32, is asked for in another one.
+    `dtype` is auto (float32), float32, bfloat16 or float16. `form` is how texts begin and end; the
+    name's own unless given. Raises `ValueError` where a shipped model, which is float32, is asked
+    for in another one, `UnusedSettingError` where it is asked for in another form, and
+    `ImportError` that says what to install where `smollm2-135m` or `gguf` is missing.
     """
     place, wanted = pick_device(device), _dtype(dtype)
     sharded = _start(place)
     load_on = "cpu" if sharded else str(place)
     if name in shipped_names("language_model"):
         _require_auto(dtype, name)
+        if form is not None:
+            raise UnusedSettingError(f"{name} is shipped with its form of texts: leave form= out")
         lm = shipped("language_model", name)(load_on)
     else:
         import torch
 
         from vizer_core.language import CausalLM
 
-        lm = CausalLM.from_pretrained(name, device=load_on, dtype=wanted or torch.float32)
+        exact = wanted or torch.float32
+        lm = CausalLM.from_pretrained(name, device=load_on, dtype=exact, form=form)
     return _shard(lm, place) if sharded else lm
 
 

@@ -61,8 +61,8 @@ BAD = (
     ("caption few --method capdec --adaptor no.safetensors", 1, "no captioner file no.safet"),
     ("caption few --method capdec --adaptor a --captioner b", 2, "another name of --captioner"),
     ("train-captioner --out a.safetensors --corpus one.txt", 1, "one.txt holds one caption, 'a"),
-    ("train-captioner --out a.safetensors --language-model m.gguf", 1, "m.gguf is a GGUF file"),
-    ("train-captioner --out a.safetensors --language-model file", 1, "file is a file: wanted a"),
+    ("train-captioner --out a.safetensors --language-model m.gguf", 1, "m.gguf"),
+    ("train-captioner --out a.safetensors --language-model file", 1, "file is a file, and none of"),
     ("caption few --model micro-vlm --adapter no", 1, "no adapter folder no: train one with"),
     (
         "caption few --model micro-vlm --adaptor there.safetensors",

@@ -114,7 +114,7 @@ def test_the_prefix_and_bos_open_what_is_written_on(lm):
     prefix = random_prefix(lm, b=2, q=3)
     opening = lm.opening(prefix, ["a", "a small dog"])
     length = opening.mask.sum(dim=1)
-    assert length.tolist() == [3 + 1 + len(w) for w in lm._words(["a", "a small dog"])]
+    assert length.tolist() == [3 + 1 + len(w) for w in lm.word_ids(["a", "a small dog"])]
     bos = lm.embed(torch.tensor([[lm.bos_id]]))[0, 0]
     for row, seen, given in zip(opening.embeddings, opening.mask, prefix):
         assert torch.equal(row[seen][:3], given) and torch.equal(row[seen][3], bos)

@@ -63,7 +63,7 @@ class Says:
     def unavailable(self, *args, **kwargs):
         raise NotImplementedError
 
-    tokenize = decode = embed = logits = hidden_states = unfreeze = unavailable
+    tokenize = word_ids = decode = embed = logits = hidden_states = unfreeze = unavailable
 
 
 class OwnVectors:

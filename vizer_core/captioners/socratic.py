@@ -136,10 +136,9 @@ class TagPrefix:
     ) -> Float[Tensor, "b q h"]:
         """Return the embeddings of each image's words, cut or repeated to one length."""
         texts = [" ".join(word for f in row for word in f.words) for row in findings]
-        tokens = lm.tokenize(texts)
         rows = []
-        for ids, mask in zip(tokens.ids, tokens.mask):
-            words = ids[mask][1:-1]
+        for ids in lm.word_ids(texts):
+            words = torch.tensor(ids, device=lm.device)
             rows.append(words.repeat(-(-self.length // len(words)))[: self.length])
         return lm.embed(torch.stack(rows))
 

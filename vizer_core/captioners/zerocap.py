@@ -271,7 +271,7 @@ def scale_ends(
 
 def stop_ids(lm: CausalLM) -> tuple[int, ...]:
     """Return the ids that end a caption: the model's end mark and a full stop, if it is one id."""
-    full_stop = lm.tokenize(["."]).ids[0, 1:-1].tolist()
+    full_stop = lm.word_ids(["."])[0]
     unknown = lm.tokenizer.unk_token_id
     known = full_stop if len(full_stop) == 1 and full_stop[0] != unknown else []
     return tuple(dict.fromkeys([lm.eos_id, *known]))
@@ -348,4 +348,4 @@ def _shifted_logits(
 
 def _prompt_ids(lm: CausalLM, prompt: str) -> Int[Tensor, " t"]:
     """Return BOS and the prompt's words."""
-    return lm.tokenize([prompt]).ids[0, :-1]
+    return torch.tensor([lm.bos_id, *lm.word_ids([prompt])[0]], device=lm.device)

@@ -22,7 +22,10 @@ Pretrained = Annotated[
 QuickGelu = Annotated[
     bool, typer.Option("--quick-gelu", help="For a file that descends from OpenAI's weights.")
 ]
-LanguageModel = Annotated[str, typer.Option(help="A causal LM: hub id, folder, or 'micro-lm'.")]
+LanguageModel = Annotated[
+    str,
+    typer.Option(help="A causal LM: hub id, folder, GGUF file, 'micro-lm' or 'smollm2-135m'."),
+]
 Corpus = Annotated[
     str,
     typer.Option(

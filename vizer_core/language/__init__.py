@@ -1,7 +1,8 @@
 """Frozen causal language models fed by prefix embeddings.
 
 - `protocol`: `PrefixLanguageModel`, the seam; `causal_lm`: `CausalLM` behind it, over any
-  transformers model; `loading`: from a folder, the hub's cache or the hub
+  transformers model; `loading`: from a folder, the hub's cache or the hub; `gguf`: from a file
+  for llama.cpp; `text_form`: how texts begin and end
 - `prefix`: a prefix in front of texts, as embeddings with a mask
 - `scoring`: log-probabilities of given texts; `fluency`: nats a word of captions, as statistics
 - `stepper`: one token at a time, with the attention cache in the open
@@ -14,6 +15,7 @@ from vizer_core.language.prefix import PrefixedBatch, no_prefix, prefixed
 from vizer_core.language.protocol import Generated, PrefixLanguageModel, TokenBatch
 from vizer_core.language.scoring import nats_per_token, sequence_log_probs, token_log_probs
 from vizer_core.language.stepper import StepState, pick, start, step
+from vizer_core.language.text_form import TextForm
 
 __all__ = [
     "CausalLM",
@@ -21,6 +23,7 @@ __all__ = [
     "PrefixLanguageModel",
     "PrefixedBatch",
     "StepState",
+    "TextForm",
     "TokenBatch",
     "nats_per_token",
     "no_prefix",

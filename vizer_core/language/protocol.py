@@ -65,6 +65,9 @@ class PrefixLanguageModel(Protocol):
     def tokenize(self, texts: Sequence[str], *, max_tokens: int | None = None) -> TokenBatch:
         """Encode texts; one longer than `max_tokens` (BOS and EOS counted) loses words, not EOS."""
 
+    def word_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's tokens as they are: no mark around them, no full stop behind them."""
+
     def decode(self, ids: Int[Tensor, "b t"]) -> tuple[str, ...]:
         """Turn ids into texts, each cut at its first EOS."""
 
