@@ -141,6 +141,24 @@ def _is_old(part: Path) -> bool:
     return time.time() - part.stat().st_mtime > ABANDONED
 
 
+def cache_folder(kind: str) -> Path:
+    """Return a folder of the user's cache: `XDG_CACHE_HOME` or `~/.cache`, else the temporary one.
+
+    `kind` names what is kept there. The folder is made if it does not exist. Raises `OSError` where
+    neither can be written.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    for root in (Path(base) if base else Path.home() / ".cache", Path(tempfile.gettempdir())):
+        folder = root / "vizer-core" / kind
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise OSError(f"no folder for {kind} can be written: tried {base or '~/.cache'} and tmp")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN and inf are refused."""
     text = _as_json(value)
