@@ -20,17 +20,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, LAB = ROOT / "vizer_core", ROOT / "vizer_lab"
 PACKAGES = (PACKAGE, LAB)
 CORE_RANKS = {
-    "env": -1,
-    "shapes": 0, "runtime": 0, "store": 0, "decoding": 0, "hub": 0, "processes": 0,
-    "cache_argument": 0, "overflow": 0, "shipped": 0, "wheels": 0,
-    "data": 1, "metrics": 1, "tracking": 1, "sharding": 1,
-    "clip": 2, "language": 2, "vlm": 2,
-    "gap": 3, "textonly": 3,
-    "captioners": 4, "vizer": 4,
-    "vqa": 5, "evaluation": 5, "plots": 5, "models": 5,
-    "jobs": 6,
-    "cli": 7,
-    "__main__": 8, "__init__": 8,
+    "env": 0,
+    "shapes": 1, "runtime": 1, "store": 1, "decoding": 1, "hub": 1, "processes": 1,
+    "cache_argument": 1, "overflow": 1, "shipped": 1,
+    "wheels": 2,
+    "data": 3, "metrics": 3, "tracking": 3, "sharding": 3,
+    "clip": 4, "language": 4, "vlm": 4,
+    "gap": 5, "textonly": 5,
+    "captioners": 6, "vizer": 6,
+    "vqa": 7, "evaluation": 7, "plots": 7, "models": 7,
+    "jobs": 8,
+    "cli": 9,
+    "__main__": 10, "__init__": 10,
 }  # fmt: skip
 LAB_RANKS = {
     "world": 0,

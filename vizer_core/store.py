@@ -25,6 +25,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vizer_core import env
+
 FORMAT_VERSION = 1
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 ABANDONED = 3600.0  # seconds after which a temporary file that nobody writes to is deleted
@@ -139,6 +141,24 @@ def remove_parts(path: Path) -> None:
 
 def _is_old(part: Path) -> bool:
     return time.time() - part.stat().st_mtime > ABANDONED
+
+
+def cache_folder(kind: str) -> Path:
+    """Return a folder of the user's cache: `XDG_CACHE_HOME` or `~/.cache`, else the temporary one.
+
+    `kind` names what is kept there. The folder is made if it does not exist. Raises `OSError` where
+    neither can be written.
+    """
+    base = env.CACHE.get()
+    for root in (Path(base) if base else Path.home() / ".cache", Path(tempfile.gettempdir())):
+        folder = root / "vizer-core" / kind
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise OSError(f"no folder for {kind} can be written: tried {base or '~/.cache'} and tmp")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -27,6 +27,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from vizer_core.store import cache_folder
+
 READ = (".json", ".txt", ".model", ".jinja", ".safetensors")  # nothing else is unpacked: no pickles
 ABANDONED = 3600.0  # seconds after which a folder that a killed process left behind is deleted
 
@@ -115,7 +117,7 @@ def cached_folder(source: Path, make: Callable[[Path, Path], None], *, stem: str
     """
     with Path(source).open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    final = cache_root() / f"{stem}-{digest}"
+    final = cache_folder("models") / f"{stem}-{digest}"
     if final.is_dir():
         return final
     _remove_abandoned(final)
@@ -132,28 +134,6 @@ def cached_folder(source: Path, make: Callable[[Path, Path], None], *, stem: str
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return final
-
-
-def cache_root() -> Path:
-    """Return the folder for models: in `XDG_CACHE_HOME`, `~/.cache`, or the temporary folder.
-
-    The folder is made. Raises `OSError` where none of them can be written.
-    """
-    named = os.environ.get("XDG_CACHE_HOME")
-    bases = [Path(named)] if named else [Path(os.path.expanduser("~")) / ".cache"]
-    tried = [*bases, Path(tempfile.gettempdir())]
-    for base in tried:
-        folder = base / "vizer-core" / "models"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise OSError(
-        f"no folder for converted models can be written: tried {', '.join(map(str, tried))}. Set "
-        "XDG_CACHE_HOME to one that can"
-    )
 
 
 def _remove_abandoned(final: Path) -> None:

@@ -17,7 +17,9 @@ from vizer_core.data.cc3m import (
     stream_cc3m_captions,
     stream_tars,
 )
+from vizer_core.data.folder import read_folder
 from vizer_core.data.images import CorruptImage, decode_image
+from vizer_core.data.tars import stream_tar
 
 ROWS = (
     ("a dog runs .", "http://a.example/0.jpg"),
@@ -67,7 +69,7 @@ def test_missing_images_are_counted_and_left_out(tmp_path):
     (root / img2dataset_name(1)).write_bytes(pixels())
     counts = StreamCounts()
     (record,) = stream_cc3m(listed(tmp_path, ROWS), root, counts=counts)
-    assert record.id == "cc3m-000000001" and record.captions == ("a cat sleeps",)
+    assert record.id == "00000/000000001.jpg" and record.captions == ("a cat sleeps",)
     assert record.image == root / "00000" / "000000001.jpg"
     assert counts == StreamCounts(read=4, missing=2, blank=1)
 
@@ -78,7 +80,7 @@ def test_another_layout_is_a_function_of_the_row(tmp_path):
     counts = StreamCounts()
     path = listed(tmp_path, ROWS)
     names = stream_cc3m(path, tmp_path / "images", counts=counts, name_of_row="{}.png".format)
-    assert [record.id for record in names] == ["cc3m-000000003"]
+    assert [record.id for record in names] == ["3.png"]
 
 
 @pytest.mark.parametrize(
@@ -231,3 +233,32 @@ def test_odd_pictures_of_a_tar_are_opened_or_named(mode, tmp_path):
         return
     found = decode_image(sample.image, sample.id)
     assert found.mode == "RGB" and found.size == ((40, 60) if mode == "turned" else (60, 40))
+
+
+def test_members_that_were_not_asked_for_hold_no_bytes(tmp_path):
+    path = tar_of(tmp_path, [("x/1.jpg", b"pixels"), ("x/1.txt", b"words")])
+    (group,) = stream_tar(path, read={".jpg"})
+    assert group.name == "x/1" and group.members == {".jpg": b"pixels", ".txt": b""}
+    assert group.first({".jpg"}) == b"pixels" and group.first({".png"}) is None
+
+
+def test_the_list_is_a_captions_file_of_what_was_fetched(tmp_path, caplog):
+    root, path = tmp_path / "images", listed(tmp_path, ROWS, "list.txt")
+    (root / "00000").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"none of the 4 images .*00000/000000000\.jpg"):
+        read_folder(root, path)
+    (root / img2dataset_name(1)).write_bytes(pixels())
+    (record,) = read_folder(root, path)
+    assert (record.id, record.captions) == ("00000/000000001.jpg", ("a cat sleeps",))
+    assert record.image == root / record.id
+    assert "2 of 4 images of" in caplog.text and "are not in" in caplog.text
+
+
+def test_open_images_narratives_name_images_without_their_ending(tmp_path):
+    (tmp_path / "train_0").mkdir()
+    for name in ("0123456789abcdef", "fedcba9876543210"):
+        (tmp_path / "train_0" / f"{name}.jpg").write_bytes(pixels())
+    line = '{"dataset_id": "open_images", "image_id": "0123456789abcdef", "caption": "In this one"}'
+    (tmp_path / "narratives.jsonl").write_text(line + "\n")
+    (record,) = read_folder(tmp_path, tmp_path / "narratives.jsonl")
+    assert (record.id, record.captions) == ("train_0/0123456789abcdef.jpg", ("In this one",))

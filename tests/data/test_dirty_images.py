@@ -19,12 +19,11 @@ from vizer_core.data import (
     read_flickr30k,
     read_folder,
     read_karpathy,
-    read_openimages,
 )
 from vizer_core.data.cc3m import StreamCounts, img2dataset_name, stream_cc3m, stream_tars
 from vizer_core.data.flickr30k import read_flickr30k_tokens
 from vizer_core.data.hub_stream import HubColumns, read_rows
-from vizer_core.data.openimages import stream_openimages
+from vizer_core.data.packed import laid_out
 
 HEX = "0123456789abcdef"
 RED = (200, 30, 30)
@@ -89,16 +88,17 @@ def from_cc3m_tar(root, content, name):
     return decode_image(samples[0].image, samples[0].id)
 
 
-def from_openimages(root, content, name):
-    placed(root / "train" / f"{HEX}{Path(name).suffix}", content)
-    (record,) = read_openimages(root, "train")
-    return open_image(record.image)
-
-
-def from_openimages_tar(root, content, name):
+def from_laid_out_tar(root, content, name):
     path = tar_of(root / "train_0.tar", {f"train_0/{HEX}{Path(name).suffix}": content})
-    (file,) = stream_openimages([path])
-    return decode_image(file.image, file.id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        try:
+            (record,) = read_folder(laid_out(path))
+        except ValueError as error:
+            raise CorruptImage(
+                Path(name), f"counted as missing: {'1 without' in str(error):d}"
+            ) from error
+    return open_image(record.image)
 
 
 def from_folder(root, content, name):
@@ -132,8 +132,8 @@ def from_hub_path(root, content, name):
 
 
 LOADERS = (
-    from_coco, from_flickr, from_flickr_tokens, from_cc3m, from_cc3m_tar, from_openimages,
-    from_openimages_tar, from_folder, from_captioned_folder, from_hub, from_hub_path,
+    from_coco, from_flickr, from_flickr_tokens, from_cc3m, from_cc3m_tar, from_laid_out_tar,
+    from_folder, from_captioned_folder, from_hub, from_hub_path,
 )  # fmt: skip
 NAMED_BY_THE_USER = (
     from_coco, from_flickr, from_flickr_tokens, from_folder, from_captioned_folder,
@@ -231,28 +231,6 @@ def test_a_name_that_differs_in_case_or_coding_is_shown(there, tmp_path):
     with pytest.raises(FileNotFoundError, match="letters that differ") as two:
         read_folder(tmp_path / "pictures", tmp_path / "c.json")
     assert all(ascii(there) in str(error.value) for error in (one, two))
-
-
-def test_open_images_unpacked_into_folders_are_found_and_twins_named(tmp_path):
-    content = encoded(plain(), "jpeg")
-    placed(tmp_path / "train" / "train_0" / f"{HEX}.jpg", content)
-    placed(tmp_path / "train" / "train_1" / f"{HEX[::-1]}.JPG", content)
-    records = read_openimages(tmp_path, "train")
-    assert [record.id for record in records] == sorted([HEX, HEX[::-1]])
-    assert [r.id for r in read_openimages(tmp_path, "train", ids=[HEX, HEX])] == [HEX]
-    placed(tmp_path / "train" / "train_2" / f"{HEX}.jpg", content)
-    with pytest.raises(ValueError, match=rf"3 files of 2 images: .*train_\d/{HEX}.jpg"):
-        read_openimages(tmp_path, "train")
-
-
-def test_an_open_images_tar_that_was_written_twice_gives_each_image_once(tmp_path):
-    content = encoded(plain(), "jpeg")
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for name in (HEX, HEX, HEX[::-1]):
-            info = tarfile.TarInfo(f"{name}.jpg")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    assert [file.id for file in stream_openimages([tmp_path / "a.tar"])] == [HEX, HEX[::-1]]
 
 
 def test_pictures_of_phones_that_pillow_does_not_read_are_told(tmp_path, caplog):

@@ -244,11 +244,11 @@ def test_a_question_that_stands_twice_is_named(tmp_path):
         read_questions(tmp_path, as_json(content))
 
 
-def test_rows_of_a_hub_without_ids_are_named_by_place_and_process():
+def test_rows_of_a_hub_without_ids_are_named_by_place():
     rows = [{"image": b"x", "caption": "a cat", "key": None}]
-    options = {"counts": StreamCounts(), "prefix": "1of2-"}
+    options = {"counts": StreamCounts()}
     (sample,) = read_rows(rows, columns=HubColumns(), **options)
-    assert sample.id == "1of2-000000000"
+    assert sample.id == "000000000"
     with pytest.raises(ValueError, match="row 0 has no id in column 'key'"):
         list(read_rows(rows, columns=HubColumns(id="key"), **options))
     assert read_hub(None, ["a cat", None, "", "a dog"]) == ["a cat", "a dog"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vizer_core.data import read_folder, read_openimages
+from vizer_core.data import read_folder
 from vizer_core.data.file_tree import files_under
 
 
@@ -81,5 +81,5 @@ def test_open_images_on_another_disk_are_found(tmp_path):
     put(tmp_path / "disk" / name)
     (tmp_path / "data" / "train").mkdir(parents=True)
     (tmp_path / "data" / "train" / "train_0").symlink_to(tmp_path / "disk")
-    (record,) = read_openimages(tmp_path / "data", "train")
+    (record,) = read_folder(tmp_path / "data" / "train")
     assert record.image == tmp_path / "data" / "train" / "train_0" / name

@@ -10,7 +10,14 @@ from PIL import Image
 
 from vizer_core.data import decode_image
 from vizer_core.data.cc3m import StreamCounts
-from vizer_core.data.hub_stream import WEBDATASET, HubColumns, read_rows, stream_hub
+from vizer_core.data.hub_stream import (
+    HubColumns,
+    HubSource,
+    columns_of,
+    read_rows,
+    stream_hub,
+    stream_hub_captions,
+)
 
 
 def picture(colour: str = "red", **options) -> bytes:
@@ -67,7 +74,7 @@ def test_without_captions_no_text_is_read():
 def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match=r"no column 'caption': it has \['image', 'text'\]"):
         read([{"image": picture(), "text": "a"}])
-    with pytest.raises(ValueError, match="a picture came as str: wanted its bytes"):
+    with pytest.raises(ValueError, match="an image came as str: wanted its bytes"):
         read([{"image": "http://x.example/a.jpg", "caption": "a"}])
 
 
@@ -79,7 +86,7 @@ def datasets(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_parquet_is_streamed_and_shared_out(datasets, tmp_path):
+def test_parquet_is_streamed(datasets, tmp_path):
     import pyarrow.parquet
 
     rows = {
@@ -92,24 +99,15 @@ def test_parquet_is_streamed_and_shared_out(datasets, tmp_path):
     path = tmp_path / "part.parquet"
     table = pyarrow.Table.from_pydict(rows, schema=features.arrow_schema)
     pyarrow.parquet.write_table(table, path)  # what a data set on the hub consists of
-    options = {
-        "split": "train",
-        "columns": HubColumns(captions="sentences"),
-        "data_files": str(path),
-    }
-    counts = StreamCounts()
-    found = list(stream_hub("parquet", counts=counts, **options))
-    assert [s.captions[0] for s in found] == [f"caption {i}" for i in range(5)]
-    assert counts == StreamCounts(read=6, missing=1)
-    assert decode_image(found[0].image, "0").size == (6, 4)
-    parts = [
-        [
-            s.captions[0]
-            for s in stream_hub("parquet", counts=StreamCounts(), rank=r, world=2, **options)
-        ]
-        for r in (0, 1)
-    ]
-    assert sorted(parts[0] + parts[1]) == [f"caption {i}" for i in range(5)]
+    source = HubSource("parquet", data_files=str(path))
+    for columns in (HubColumns(captions="sentences"), None):  # None: found by their names
+        counts = StreamCounts()
+        found = list(stream_hub(source, counts=counts, columns=columns))
+        assert [s.captions[0] for s in found] == [f"caption {i}" for i in range(5)]
+        assert counts == StreamCounts(read=6, missing=1)
+        assert decode_image(found[0].image, "0").size == (6, 4)
+    texts = [text for _, text in stream_hub_captions(source)]
+    assert texts == [text for row in rows["sentences"] for text in row]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -120,16 +118,27 @@ def test_webdataset_tars_are_streamed(datasets, tmp_path):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    found = list(
-        stream_hub(
-            "webdataset", split="train", columns=WEBDATASET, counts=StreamCounts(),
-            data_files=str(tmp_path / "0.tar"),
-        )
-    )  # fmt: skip
+    source = HubSource("webdataset", data_files=str(tmp_path / "0.tar"))
+    found = list(stream_hub(source, counts=StreamCounts()))
     assert [(s.id, s.captions) for s in found] == [("a", ("a cat",)), ("b", ("a dog",))]
     assert decode_image(found[0].image, "a").size == (6, 4)
 
 
 def test_a_data_set_that_is_not_there_says_what_was_wanted(datasets):
     with pytest.raises(FileNotFoundError, match="cannot stream 'nobody/none', split 'train'"):
-        next(stream_hub("nobody/none", split="train", columns=HubColumns(), counts=StreamCounts()))
+        next(stream_hub(HubSource("nobody/none"), counts=StreamCounts()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_columns_that_are_not_found_are_named(datasets, tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pydict({"label": [1, 2]})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    source = HubSource("parquet", data_files=str(tmp_path / "x.parquet"))
+    with pytest.raises(ValueError, match=r"no column of images: it has \['label'\]"):
+        next(stream_hub(source, counts=StreamCounts()))
+    with pytest.raises(ValueError, match=r"no column of captions: it has \['label'\]"):
+        next(stream_hub_captions(source))
+    assert columns_of(["Image", "Text"]) == HubColumns("Image", "Text", "")

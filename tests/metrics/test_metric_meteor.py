@@ -27,6 +27,7 @@ from vizer_core.metrics.meteor import (
     missing,
 )
 from vizer_core.metrics.ptb_java import tokenize_captions_java
+from vizer_core.store import cache_folder
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "captions.json").read_text("utf-8"))
 HYPOTHESES, REFERENCES = ["a cat on a mat", "a dog"], [["the cat sat"], ["two dogs"]]
@@ -282,7 +283,7 @@ def test_a_kept_table_serves_fewer_words_and_old_ones_go(small_source, monkeypat
 def test_old_tables_are_forgotten(small_source):
     for number in range(paraphrases.KEPT_TABLES + 3):
         paraphrases.paraphrase_table([f"word{number}"])
-    folder = paraphrases.cache_folder()
+    folder = cache_folder("meteor")
     assert len(list(folder.glob("*.gz"))) == paraphrases.KEPT_TABLES
     assert len(list(folder.glob("*.words"))) == paraphrases.KEPT_TABLES
 
@@ -292,7 +293,7 @@ def test_cache_that_cannot_be_made_falls_back_to_the_temporary_folder(monkeypatc
     blocked.write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert paraphrases.cache_folder() == tmp_path / "vizer-core" / "meteor"
+    assert cache_folder("meteor") == tmp_path / "vizer-core" / "meteor"
 
 
 @needs_java

@@ -52,6 +52,8 @@ from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.ignored import given_options, refuse_unused
 from vizer_core.cli.models import (
     MICRO_LM,
+    PACKED,
+    folder_of,
     image_files,
     language_model_of,
     read_pictures,
@@ -141,7 +143,10 @@ def _zero_shot_writer(
 
 @app.command(name="caption", short_help="Caption pictures: zero-shot, or with a VLM.")
 def caption_command(
-    images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(callback=folder_of, help=f"Images, and folders of images; {PACKED}."),
+    ],
     method: Annotated[
         str | None,
         typer.Option(

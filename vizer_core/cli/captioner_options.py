@@ -30,7 +30,8 @@ Corpus = Annotated[
     str,
     typer.Option(
         help="Captions, one a line, or a JSON list; COCO's, Flickr's or CC3M's file; a table with "
-        "a header; 'micro-home' or 'micro-away'."
+        "a header; a Parquet or tar file of images with captions; hf:OWNER/DATASET:SPLIT; "
+        "'coco2014-train' or -val; 'micro-home' or 'micro-away'."
     ),
 ]
 

@@ -27,14 +27,19 @@ from vizer_core.cli.app import (
     say,
 )
 from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
-from vizer_core.cli.models import read_pictures, require_there, vlm_of
+from vizer_core.cli.models import PACKED, folder_of, read_pictures, require_there, vlm_of
 from vizer_core.cli.named_images import NamedImages, require_readable
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER
 from vizer_core.cli.phase_two import enhance, require_images, require_memory
 from vizer_core.shipped import shipped_names
 
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
-Pictures = Annotated[Path, typer.Option("--images", help="A folder of images; no label is read.")]
+Pictures = Annotated[
+    Path,
+    typer.Option(
+        "--images", callback=folder_of, help=f"A folder of images; no label is read; {PACKED}."
+    ),
+]
 MicroBatchSize = Annotated[
     int | None,
     typer.Option(min=1, help="Less memory: images that pass with gradient at once (accumulation)."),

@@ -22,21 +22,26 @@ from vizer_core.cli.caption_lines import as_text
 from vizer_core.cli.captioner_options import Pretrained, QuickGelu
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
-from vizer_core.cli.models import require_there
+from vizer_core.cli.models import PACKED, folder_of, require_there
 
 ASKED = "asked.json"  # what a job that is not finished works on
 
 
 @app.command(name="features", short_help="Save a CLIP's features of images and captions.")
 def features_command(
-    images: Annotated[Path, typer.Argument(help="A folder of images.")],
+    images: Annotated[
+        Path, typer.Argument(callback=folder_of, help=f"A folder of images; {PACKED}.")
+    ],
     out: Annotated[
         Path,
         typer.Option(callback=new_file, help="Where the features go: a .safetensors file."),
     ],
     captions: Annotated[
         Path | None,
-        typer.Option(help="JSON, JSON lines or COCO captions: then only images that they name."),
+        typer.Option(
+            help="JSON, JSON lines, COCO captions or CC3M's list: then only images that they name. "
+            "A data set of the hub brings its own."
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option(help="open_clip's name, such as ViT-B-32, its folder, or 'micro'.")
@@ -65,6 +70,7 @@ def features_command(
 
         from vizer_core.clip import ExtractConfig, encode_records, load_features
         from vizer_core.data import read_folder
+        from vizer_core.data.packed import captions_of
         from vizer_core.processes import is_main_process, start_processes
         from vizer_core.runtime import pick_device
 
@@ -72,7 +78,7 @@ def features_command(
         folder = out.with_name(f"{out.name}.shards")
         keep_apart(images, folder)
         require_ours(folder / ASKED)
-        records = read_folder(images, captions)
+        records = read_folder(images, captions or captions_of(images))
         start_processes(pick_device(device))
         encoder = clip_encoder(model, pretrained, device, quick_gelu)
         names = [record.id for record in records]

@@ -18,6 +18,7 @@ from vizer_core.cli.app import (
     show_and_write,
 )
 from vizer_core.cli.encoders import clip_encoder
+from vizer_core.cli.models import PACKED, folder_of
 
 
 @app.command(name="gap", short_help="Report the modality gap of a CLIP or of features.")
@@ -32,7 +33,9 @@ def gap_command(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of images, with --captions; or their features, [n, d], with --texts."
+            callback=folder_of,
+            help=f"A folder of images, with --captions; {PACKED}, which bring their captions; or "
+            "features, [n, d], with --texts.",
         ),
     ] = None,
     texts: Annotated[
@@ -65,6 +68,8 @@ def gap_command(
     from the local cache or the hub. Prints a table; --json writes every number, with 95% intervals
     under "intervals".
     """
+    if images is not None and features is None and texts is None:
+        captions = captions or _captions_that_came_with(images)
     _require_one_way(features, images, texts, captions)
     if captions is None and (model != "micro" or pretrained is not None or quick_gelu):
         raise typer.BadParameter("saved features need no model: leave --model and its options out")
@@ -98,6 +103,12 @@ def gap_command(
             )
         content = _null_for_nan(report.to_dict() | _spans(intervals))
         show_and_write(report.table(intervals), json_out, content)
+
+
+def _captions_that_came_with(images: Path) -> Path | None:
+    from vizer_core.data.packed import captions_of
+
+    return captions_of(images)
 
 
 def _require_one_way(

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vizer_core.cli.app import DTYPES, choice, say
+from vizer_core.cli.app import DTYPES, choice, errors_as_exit_status, say
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MICRO_LM = "micro-lm"
+PACKED = "or hf:OWNER/DATASET:SPLIT[:1000], a Parquet or tar file"
 
 
 def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
@@ -26,6 +27,21 @@ def language_model_of(model: str, device: str, dtype: str = "auto") -> Any:
     from vizer_core.models import load_lm
 
     return load_lm(model, device=device, dtype=choice("--dtype", dtype, DTYPES))
+
+
+def folder_of(pictures: Any) -> Any:
+    """Lay a packed source of images (`data.packed`) out as a folder; other paths stay as they are.
+
+    A callback for an option or an argument, of one path or of several.
+    """
+    if pictures is None:
+        return None
+    if isinstance(pictures, list | tuple):
+        return [folder_of(path) for path in pictures]
+    with errors_as_exit_status(pictures):
+        from vizer_core.data.packed import laid_out
+
+        return laid_out(pictures)
 
 
 def require_there(pictures: Path) -> None:

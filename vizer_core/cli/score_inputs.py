@@ -15,12 +15,16 @@ from typing import Annotated, Any
 import typer
 
 from vizer_core.cli.encoders import clip_encoder
+from vizer_core.cli.models import PACKED, folder_of
 
 NEED_IMAGES = ("clipscore", "clip_cosine", "refclipscore", "self_retrieval", "self_retrieval_r1")
 
 Images = Annotated[
     Path | None,
-    typer.Option(help="The images' folder, for clipscore, refclipscore, self_retrieval."),
+    typer.Option(
+        callback=folder_of,
+        help=f"The images' folder, for clipscore, refclipscore, self_retrieval; {PACKED}.",
+    ),
 ]
 ScoringClip = Annotated[
     str | None,

@@ -17,6 +17,7 @@ from vizer_core.cli.app import (
     choice,
     errors_as_exit_status,
     keep_inputs,
+    say,
     show_and_write,
 )
 from vizer_core.cli.captioner_options import Pretrained, QuickGelu
@@ -30,6 +31,7 @@ from vizer_core.cli.score_inputs import (
     own_metrics,
 )
 
+ALL = 10**12  # captions of a corpus: as many as there are
 Captions = Annotated[
     Path,
     typer.Option(
@@ -65,6 +67,25 @@ DfName = Annotated[
         help="CIDEr's document frequencies: 'references', or 'coco-val2014' (for small sets).",
     ),
 ]
+
+
+TrainedOn = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        help="What the captioner was trained on, as for vizer train-captioner: says how much of "
+        "the references stands in it.",
+    ),
+]
+
+
+def _say_leakage(corpus: str, references: Path) -> None:
+    """Tell on stderr what a corpus shares with the references, and whether that is too much."""
+    from vizer_core.data.corpus import load_corpus
+    from vizer_core.data.leakage import check_leakage, records_of_references
+
+    report = check_leakage(load_corpus(corpus, ALL), records_of_references(references))
+    say(("warning: " if report.leaks else "") + report.summary(), err=True)
 
 
 def _evaluations(
@@ -138,6 +159,7 @@ def evaluate_command(
     clip_prefix: Prefix = None,
     device: Device = "auto",
     metric_function: MetricFunctions = None,
+    corpus: TrainedOn = None,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
@@ -155,9 +177,17 @@ def evaluate_command(
     )
     draws = {"resamples": resamples, "seed": seed}
     read = (captions, references, *settings["clip"].files())
-    keep_inputs(json_out, "--json", *read, *metric_files(metric_function), images=_folder(images))
+    keep_inputs(
+        json_out, "--json", *read, corpus, *metric_files(metric_function), images=_folder(images)
+    )
     with errors_as_exit_status(*read, goes_on=False):
+        if corpus is not None:
+            from vizer_core.data.corpus import require_corpus
+
+            require_corpus(corpus)
         result = _evaluations([captions], references, metrics, settings, draws)[0]
+        if corpus is not None:
+            _say_leakage(corpus, references)
         show_and_write(result.table(), json_out, result.as_dict())
     if result.failed:
         raise typer.Exit(1)

@@ -59,6 +59,13 @@ def train_captioner_command(
     ] = "maccap",
     corpus: Corpus = "micro-home",
     captions: Annotated[int, typer.Option(min=2, help="At most so many captions.")] = 20_000,
+    references: Annotated[
+        Path | None,
+        typer.Option(
+            help="Captions of the images that you will test on, as for vizer evaluate: a corpus "
+            "that was made from them is refused."
+        ),
+    ] = None,
     clip: Clip = "micro",
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
@@ -90,11 +97,12 @@ def train_captioner_command(
     with an FSDP configuration each process holds a part of the language model.
     """
     choice("--method", method, TRAININGS)
-    keep_inputs(out, "--out", corpus, clip, pretrained, language_model)
+    keep_inputs(out, "--out", corpus, references, clip, pretrained, language_model)
     with errors_as_exit_status(clip, pretrained, language_model):
         import torch
 
         from vizer_core.data.corpus import load_corpus, require_corpus
+        from vizer_core.data.leakage import records_of_references, require_no_leakage
         from vizer_core.runtime import seeded
         from vizer_core.textonly import Checkpoint, TrainingPairs, fit_text_only
         from vizer_core.textonly.adaptor import new_adaptor
@@ -102,7 +110,10 @@ def train_captioner_command(
         from vizer_core.tracking import curves_of, report_run
 
         require_corpus(corpus)
-        texts, folder = list(load_corpus(corpus, captions).captions), run_folder(out)
+        found, folder = load_corpus(corpus, captions), run_folder(out)
+        texts = list(found.captions)
+        if references is not None:
+            say(require_no_leakage(found, records_of_references(references)).summary(), err=True)
         require_captions(texts, corpus)
         encoder = clip_encoder(clip, pretrained, device, quick_gelu)
         lm = language_model_of(language_model, device, dtype)

@@ -2,9 +2,10 @@
 
 - `records`: one image with its captions
 - `folder`: a plain folder of images, with a captions file or without, as records
-- `karpathy`, `flickr30k`, `cc3m`, `coco`, `openimages`: the data sets of the papers, each with its
-  licence, its size and how to get it; `tars`: tar files of images, as streams
-- `hub_stream`: any captioned data set of the hub through `datasets`, row by row
+- `karpathy`, `flickr30k`, `cc3m`, `coco`: the data sets of the papers, each with its licence, its
+  size and how to get it; `tars`: tar files of images, as streams
+- `hub_stream`: any captioned data set of the hub through `datasets`, row by row; `packed`: it, a
+  Parquet or a tar file as a folder of images
 - `lines`: text files line by line, without what Windows leaves in them; `file_tree`: the files
   under a folder; `image_names`: one image under COCO's number, its file's name, a path
 - `corpus`: captions to train on, with filters that count; `corpus_file`: the forms that they are
@@ -26,7 +27,6 @@ from vizer_core.data.images import (
 )
 from vizer_core.data.karpathy import read_karpathy
 from vizer_core.data.leakage import check_leakage, require_no_leakage
-from vizer_core.data.openimages import read_openimages
 from vizer_core.data.records import Record, require_images, require_unique_ids
 from vizer_core.data.shards import Shard, plan_shards, shards_of_process
 
@@ -46,7 +46,6 @@ __all__ = [
     "read_flickr30k",
     "read_folder",
     "read_karpathy",
-    "read_openimages",
     "require_images",
     "require_no_leakage",
     "require_unique_ids",

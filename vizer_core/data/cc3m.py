@@ -15,8 +15,9 @@ to be named as the source; the images belong to their owners.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from vizer_core.data.images import IMAGE_SUFFIXES
@@ -27,6 +28,7 @@ from vizer_core.data.tars import stream_tar
 
 _ADDRESS = ("http://", "https://")
 _HEADER = {"caption", "url"}
+_SAMPLE = 100  # lines that decide whether a file is such a list
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ class StreamCounts:
 
 @dataclass(frozen=True)
 class TarSample:
-    """A caption with the bytes of its image, as a tar file holds them; see `decode_image`."""
+    """A caption with the bytes of its image, as a tar file holds them; see `decode_image`.
+
+    `caption` is empty where there is none and none was wanted.
+    """
 
     id: str
     image: bytes
@@ -69,6 +74,30 @@ def img2dataset_name(row: int) -> str:
     '00331/003318332.jpg'
     """
     return f"{row // 10_000:05d}/{row:09d}.jpg"
+
+
+def is_web_list(lines: Sequence[str]) -> bool:
+    r"""Say whether a file's first lines are captions and addresses with tabs between, in any order.
+
+    >>> is_web_list(["a cat\thttp://x.example/1.jpg"]), is_web_list(["a cat\tasleep"])
+    (True, False)
+    """
+    rows = [line.split("\t") for line in lines]
+    if rows and {name.strip().strip('"').lower() for name in rows[0]} == _HEADER:
+        return len(rows[0]) == 2
+    return bool(rows) and all(len(row) == 2 and any(map(_is_address, row)) for row in rows)
+
+
+def is_web_list_file(path: Path) -> bool:
+    """Say whether a file is such a list, by its first lines that are not blank."""
+    if Path(path).suffix.lower() in (".json", ".jsonl"):
+        return False
+    lines = (line.strip(" ") for _, line in read_lines(path))
+    return is_web_list(list(islice((line for line in lines if line.strip()), _SAMPLE)))
+
+
+def _is_address(field: str) -> bool:
+    return field.startswith(_ADDRESS) and not any(map(str.isspace, field))
 
 
 def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCaption]:
@@ -112,26 +141,29 @@ def stream_cc3m(
 ) -> Iterator[Record]:
     """Yield a record for every row whose image is there; `counts.missing` says how many are not.
 
-    Ids are `cc3m-000000123`, so that they cannot be taken for COCO's numbers.
+    Ids are the files' names below `image_root`, `00000/000000123.jpg`.
     """
     root = Path(image_root)
     if not root.is_dir():
         raise FileNotFoundError(f"no image folder {root}")
     for item in stream_cc3m_captions(tsv, counts=counts):
-        image = root / name_of_row(item.row)
-        if image.is_file():
-            yield Record(f"cc3m-{item.row:09d}", image, (item.caption,))
+        name = name_of_row(item.row)
+        if (root / name).is_file():
+            yield Record(name, root / name, (item.caption,))
         else:
             counts.missing += 1
 
 
-def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSample]:
+def stream_tars(
+    tars: Iterable[Path], *, counts: StreamCounts, captioned: bool = True
+) -> Iterator[TarSample]:
     """Yield the samples of webdataset tar files, one at a time, in their order.
 
     A sample is a run of members that share a name up to its first dot: an image and a `.txt` with
-    its caption. One without an image counts as missing, one without a caption in UTF-8 as blank,
-    and one that follows its own twin as repeated. Ids begin with the file's name, so two files of
-    one name are refused.
+    its caption. One without an image counts as missing, one that follows its own twin as repeated,
+    and where captions are wanted one without a caption in UTF-8 as blank. Ids begin with the file's
+    name, so two files of one name are refused. Open Images' tars hold images alone: they are read
+    with `captioned=False`.
     """
     opened: set[str] = set()
     for path in map(Path, tars):
@@ -148,7 +180,7 @@ def stream_tars(tars: Iterable[Path], *, counts: StreamCounts) -> Iterator[TarSa
                 counts.repeated += 1
             elif not image:
                 counts.missing += 1
-            elif not caption:
+            elif captioned and not caption:
                 counts.blank += 1
             else:
                 yield TarSample(f"{path.stem}/{group.name}", image, caption)

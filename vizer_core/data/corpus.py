@@ -21,9 +21,12 @@ import torch
 from vizer_core.data.coco import coco2014
 from vizer_core.data.corpus_file import captions_in_file
 from vizer_core.data.karpathy import one_line
+from vizer_core.data.packed import hub_source, is_packed, packed_captions
 from vizer_core.data.records import Record
-from vizer_core.runtime import seeded
+from vizer_core.runtime import require, seeded
 from vizer_core.shipped import shipped, shipped_names
+
+COCO_CORPORA = {"coco2014-train": "train", "coco2014-val": "val"}  # name -> split
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,14 @@ def corpus_of_records(name: str, records: Sequence[Record]) -> CaptionCorpus:
     return CaptionCorpus(name, tuple(text for _, text in pairs), tuple(image for image, _ in pairs))
 
 
-def read_corpus(path: Path) -> CaptionCorpus:
+def read_corpus(path: str | Path) -> CaptionCorpus:
     """Read captions, one a line or in a form that `corpus_file` knows; the file's name names it.
 
+    `hf:OWNER/DATASET:SPLIT`, Parquet and tar files of images with captions are read too (`packed`).
     Raises `ValueError` for a file that holds something else than captions.
     """
+    if is_packed(path):
+        return _tidied(str(path), packed_captions(path))
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no corpus at {path}")
@@ -159,22 +165,30 @@ def coco2014_corpus(split: str) -> CaptionCorpus:
 
 
 def load_corpus(name: str, limit: int) -> CaptionCorpus:
-    """Return a corpus of at most `limit` captions: a shipped one by name, or a file.
+    """Return a corpus of at most `limit` captions: a shipped one by name, COCO's, or a file.
 
-    Of a file each caption is taken once, and where there are more than `limit`, so many are drawn,
-    always the same ones. Raises `FileNotFoundError` if there is neither.
+    COCO's are `coco2014-train` and `coco2014-val`, with no download. Of a file each caption is
+    taken once, and where there are more than `limit`, so many are drawn, always the same ones.
+    Raises `FileNotFoundError` if there is neither.
     """
     require_corpus(name)
     if name in shipped_names("corpus"):
         return shipped("corpus", name)(limit)
-    corpus = read_corpus(Path(name)).deduplicate()
+    if name in COCO_CORPORA:
+        corpus = coco2014_corpus(COCO_CORPORA[name]).deduplicate()
+    else:
+        corpus = read_corpus(Path(name)).deduplicate()
     return corpus if len(corpus) <= limit else corpus.sample(limit, generator=seeded(0))
 
 
 def require_corpus(name: str) -> None:
     """Raise `FileNotFoundError` if there is no such corpus, before a model is loaded."""
-    ours = shipped_names("corpus")
-    if name not in ours and not Path(name).is_file():
+    ours = (*shipped_names("corpus"), *COCO_CORPORA)
+    if name.startswith("hf:"):
+        hub_source(name)
+        require("datasets", extra="hub", why="a data set of the hub")
+    elif name not in ours and not Path(name).is_file():
         raise FileNotFoundError(
-            f"no corpus at {name}: wanted {' or '.join(('a file of captions', *ours))}"
+            f"no corpus at {name}: wanted {' or '.join(('a file of captions', *ours))}, or "
+            "hf:OWNER/DATASET:SPLIT"
         )

@@ -26,7 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vizer_core.data.cc3m import StreamCounts, stream_cc3m_captions
+from vizer_core.data.cc3m import StreamCounts, is_web_list, stream_cc3m_captions
 from vizer_core.data.coco import read_annotations
 from vizer_core.data.flickr30k import read_flickr30k_tokens
 from vizer_core.data.folder import read_captions
@@ -56,7 +56,6 @@ _PACKED = {
     b"SQLi": "a database",
 }
 _TOKEN = re.compile(r"[^\t#/\\]+#\d+\t.+")
-_ADDRESS = re.compile(r"https?://\S+")
 _KINDS = {dict: "object", str: "string"}
 _NAME = re.compile(r"[\w.-]*")
 
@@ -121,11 +120,10 @@ def _of_lines(path: Path, sample: list[str]) -> Iterator[Pair]:
         )
     if len(sample) >= LEAST and all(_is_json(line, str) for line in sample):
         return _of_strings(path, sample)
-    is_web = columns is not None and sorted(map(str.lower, columns)) == ["caption", "url"]
-    if columns is not None and not (is_web and "\t" in first):
-        return _of_table(path, columns)
-    if columns is not None or (sample and all(map(_is_web_row, sample))):
+    if is_web_list(sample):
         return (("", row.caption) for row in stream_cc3m_captions(path, counts=StreamCounts()))
+    if columns is not None:
+        return _of_table(path, columns)
     if unknown := _unknown_columns(sample):
         raise ValueError(
             f"{path} is a table of {', '.join(unknown)}: call the column of captions caption; "
@@ -262,11 +260,6 @@ def _parsed(line: str, kind: type, where: str) -> Any:
             f"{where} is {line.strip()[:60]!r}, wanted a JSON {_KINDS[kind]}, as the first line is"
         )
     return json.loads(line)
-
-
-def _is_web_row(line: str) -> bool:
-    columns = line.split("\t")
-    return len(columns) == 2 and any(map(_ADDRESS.fullmatch, columns))
 
 
 def _is_image_name(name: str) -> bool:

@@ -1,13 +1,15 @@
 """A plain folder of images, with or without a captions file, as records.
 
-Linked folders are searched too (`file_tree`). Four shapes of captions file, told apart by what is
+Linked folders are searched too (`file_tree`). Five shapes of captions file, told apart by what is
 in them:
 
 - JSON `{"cat.jpg": ["a cat", "a cat asleep"]}`; one caption may stand without its list
 - JSONL, one object a line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
-  name one file, and `captions` may hold a list
+  name one file, and `captions` may hold a list; Open Images' narratives name it by `image_id`
 - COCO annotations, `{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}`
 - COCO results, `[{"image_id", "caption"}]`, as `vizer caption --json` writes them
+- CC3M's list, `caption<TAB>address`, of a folder that img2dataset filled: rows whose image is gone
+  from the web are counted and left out
 
 File names are relative to the folder, written with `/`; they become the records' ids. A name that
 is not there may be one of COCO's, or lack its folder: it means the file that `image_names` says.
@@ -23,9 +25,15 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vizer_core.data.cc3m import (
+    StreamCounts,
+    img2dataset_name,
+    is_web_list_file,
+    stream_cc3m,
+)
 from vizer_core.data.coco import read_annotations, read_results
 from vizer_core.data.file_tree import files_under
 from vizer_core.data.image_names import meet_images
@@ -51,6 +59,8 @@ def read_folder(folder: Path, captions: Path | None = None) -> tuple[Record, ...
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
+    if captions is not None and Path(captions).is_file() and is_web_list_file(captions):
+        return _of_web_list(folder, Path(captions))
     if captions is not None:
         return _captioned(folder, read_captions(captions), Path(captions))
     files = files_under(folder)
@@ -64,6 +74,18 @@ def read_folder(folder: Path, captions: Path | None = None) -> tuple[Record, ...
     if passed_over:
         logger.warning("of %s are left out: %s", folder, passed_over)
     return tuple(Record(name, folder / name, ()) for name in names)
+
+
+def _by_stem(names: Sequence[str], there: Collection[str]) -> dict[str, str]:
+    """Say which file is meant by a name without an ending, as Open Images' narratives give it.
+
+    >>> _by_stem(["000ab", "dog.jpg"], ["train_0/000ab.jpg", "cat.png", "dog.png"])
+    {'000ab': 'train_0/000ab.jpg'}
+    """
+    stems: dict[str, list[str]] = {}
+    for file in there:
+        stems.setdefault(PurePosixPath(file).stem, []).append(file)
+    return {name: stems[name][0] for name in names if len(stems.get(name, ())) == 1}
 
 
 def _passed_over(files: Sequence[Path]) -> str:
@@ -122,6 +144,21 @@ def _ending_in(names: Sequence[Path], suffixes: Collection[str]) -> list[str]:
     return sorted(name.as_posix() for name in names if name.suffix.lower() in suffixes)
 
 
+def _of_web_list(folder: Path, captions: Path) -> tuple[Record, ...]:
+    counts = StreamCounts()
+    records = tuple(stream_cc3m(captions, folder, counts=counts))
+    if not records:
+        raise FileNotFoundError(
+            f"none of the {counts.read} images of {captions} is in {folder}: wanted them as "
+            f"img2dataset names them, {img2dataset_name(0)} for the first row"
+        )
+    logger.warning(
+        "%d of %d images of %s are not in %s and are left out",
+        *(counts.missing, counts.read, captions, folder),
+    )
+    return records
+
+
 def _captioned(folder: Path, captions: Captions, source: Path) -> tuple[Record, ...]:
     if not captions:
         raise ValueError(f"{source} holds no captions: wanted at least one")
@@ -147,7 +184,9 @@ def _by_files(folder: Path, captions: Captions, there: Sequence[str], source: Pa
     if not absent:
         return captions
     taken = captions.keys() - set(absent)
-    met = meet_images(absent, {name: name for name in there if name not in taken})
+    free = [name for name in there if name not in taken]
+    met = meet_images(absent, {name: name for name in free})
+    met |= _by_stem([name for name in absent if name not in met], set(free) - set(met.values()))
     left = [name for name in absent if name not in met]
     if left:
         example = f"; {there[0]} is there" if there else ""
@@ -192,7 +231,7 @@ def _from_lines(path: Path) -> Captions:
         except json.JSONDecodeError as error:
             raise ValueError(f"{where} is not JSON: {error}") from error
         keys = entry if isinstance(entry, dict) else {}
-        name = keys.get("file_name", keys.get("file"))
+        name = keys.get("file_name", keys.get("file", keys.get("image_id")))
         texts = keys.get("captions", keys.get("caption", keys.get("text")))
         if not isinstance(name, str) or texts is None:
             raise ValueError(

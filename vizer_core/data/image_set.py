@@ -14,6 +14,7 @@ from PIL import Image
 
 from vizer_core.data.folder import read_folder
 from vizer_core.data.images import CorruptImage, ImageFiles, open_image
+from vizer_core.data.packed import captions_of, is_packed, laid_out
 
 logger = logging.getLogger(__name__)
 IN_MEMORY = 256 * 2**20  # bytes of decoded images
@@ -58,8 +59,11 @@ class ImageSet:
 def read_images(*paths: str | Path, captions: str | Path | None = None) -> ImageSet:
     """Read images and folders of images, and of one folder the captions if a file is given.
 
-    The captions file has any of the forms of `data.folder`; then only images that it names are
-    read. A file that is no whole image is left out and told to the log. Each file is opened once.
+    A path may also name a data set of the hub, `hf:OWNER/DATASET:SPLIT`, or be a Parquet or tar
+    file (`data.packed`): its images are written to the user's cache first, and the captions that
+    come with one are read with it. The captions file has any of the forms of `data.folder`; then
+    only images that it names are read. A file that is no whole image is left out and told to the
+    log. Each file is opened once.
 
     Raises `FileNotFoundError` where nothing is there or an image of the captions file is not, and
     `ValueError` where no file is a whole image.
@@ -67,6 +71,9 @@ def read_images(*paths: str | Path, captions: str | Path | None = None) -> Image
     whose = ", ".join(map(str, paths))
     if not paths:
         raise ValueError("no images: wanted at least one file or folder")
+    paths = tuple(map(laid_out, paths))
+    if captions is None and len(paths) == 1:
+        captions = captions_of(paths[0])
     if captions is None:
         found = open_images(image_files(paths), whose=whose)
     else:
@@ -84,18 +91,20 @@ def read_images(*paths: str | Path, captions: str | Path | None = None) -> Image
 
 def require_there(path: str | Path) -> None:
     """Raise `FileNotFoundError` if there is nothing at a path, before a model is loaded."""
-    if not Path(path).exists():
+    if not Path(path).exists() and not is_packed(path):
         raise FileNotFoundError(f"no image and no folder of images at {path}")
 
 
 def image_files(paths: Sequence[str | Path]) -> dict[str, Path]:
     """Return the images at `paths` by name: a file's own, or its place in the folder that is given.
 
+    A packed path (`data.packed`) stands for the folder that it is laid out as.
+
     A file that is met twice counts once. Raises `ValueError` where two would have one name, and
     `FileNotFoundError` where nothing is there.
     """
     found: dict[str, Path] = {}
-    for path in map(Path, paths):
+    for path in map(laid_out, paths):
         require_there(path)
         files = [path] if path.is_file() else [record.image for record in read_folder(path)]
         before = {file.resolve() for file in found.values()}

@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from vizer_core.data.coco import read_annotations, read_file_names
 from vizer_core.data.corpus import CaptionCorpus
 from vizer_core.data.image_names import image_key
 from vizer_core.data.karpathy import one_line
@@ -54,6 +56,29 @@ class LeakageReport:
     def leaks(self) -> bool:
         """True if an image is shared, or more images are known by their text than by chance."""
         return bool(self.shared_images) or self.known_share > TOLERATED_SHARE
+
+    def summary(self) -> str:
+        """Say in a line what is shared, by image and by caption."""
+        by_id = "it does not name its images"
+        if self.ids_known:
+            by_id = f"it names {len(self.shared_images)} of the {self.images} images"
+        return (
+            f"corpus {self.corpus!r}: {by_id}; it holds every caption of {len(self.known_plain)} "
+            f"of {self.judged_images} images (up to {TOLERATED_SHARE:.1%} is chance), and "
+            f"{self.exact_captions} of {self.captions} captions word for word"
+        )
+
+
+def records_of_references(path: Path) -> tuple[Record, ...]:
+    """Read a file of references, COCO annotations, as records without images.
+
+    An image is called by its file's name where the file says it, else by its number.
+    """
+    names = read_file_names(path)
+    return tuple(
+        Record(names.get(image, str(image)), None, tuple(text for text in texts if text.strip()))
+        for image, texts in read_annotations(path).items()
+    )
 
 
 def plain_words(caption: str) -> str:

@@ -9,39 +9,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from vizer_core import env
 from vizer_core.metrics.availability import find_cocoevalcap
-from vizer_core.store import atomic_path
+from vizer_core.store import atomic_path, cache_folder
 
 KEPT_TABLES = 8
 _SOURCE = "meteor/data/paraphrase-en.gz"
 _PIECE = re.compile(r"[^\W_]+")
 _BLOCK = 16 << 20
-
-
-def cache_folder() -> Path:
-    """Return where cut tables are kept: `XDG_CACHE_HOME` or `~/.cache`, else the temporary folder.
-
-    The folder is made if it does not exist.
-    """
-    base = env.CACHE.get()
-    for root in (Path(base) if base else Path.home() / ".cache", Path(tempfile.gettempdir())):
-        folder = root / "vizer-core" / "meteor"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise OSError(
-        f"no folder for METEOR's table can be written: tried {base or '~/.cache'} and tmp"
-    )
 
 
 def vocabulary(words: Iterable[str]) -> frozenset[str]:
@@ -94,7 +72,7 @@ def _forget_old(folder: Path) -> None:
 
 def paraphrase_table(words: Iterable[str]) -> Path:
     """Return a table that covers `words`: a kept one, or a newly cut one."""
-    source, wanted, folder = find_cocoevalcap(_SOURCE), vocabulary(words), cache_folder()
+    source, wanted, folder = find_cocoevalcap(_SOURCE), vocabulary(words), cache_folder("meteor")
     edition = source.stat().st_size
     for listing in sorted(folder.glob(f"{edition}-*.words"), key=lambda path: path.stat().st_size):
         table = listing.with_suffix(".gz")
