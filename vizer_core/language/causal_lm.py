@@ -112,8 +112,18 @@ class CausalLM:
             return self._whole_fingerprint
         digest = hashlib.sha256(type(self.model).__name__.encode())
         settings = self.model.config.to_diff_dict()
-        kept = {k: v for k, v in settings.items() if k not in ("_name_or_path", "architectures",
-                "dtype", "torch_dtype", "transformers_version")}  # fmt: skip
+        kept = {
+            k: v
+            for k, v in settings.items()
+            if k
+            not in (
+                "_name_or_path",
+                "architectures",
+                "dtype",
+                "torch_dtype",
+                "transformers_version",
+            )
+        }
         digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
         for key, value in sorted(self.model.state_dict().items()):
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
