@@ -152,6 +152,8 @@ def test_a_judge_gives_what_the_features_give(files):
         (lambda: vc.load_lm("micro-lm", dtype="half"), ValueError, "dtype is 'half': wanted"),
         (lambda: vc.load_clip("ViT-B-32"), ValueError, "or name both, ViT-B-32/TAG"),
         (lambda: vc.load_clip(quick_gelu=True), ValueError, "quick_gelu is for weights in a file"),
+        (lambda: vc.load_clip("ViT-B-32"), ValueError, "wants pretrained=TAG (such as"),
+        (lambda: vc.load_lm(dtype="float16"), ValueError, "float32: leave dtype='float16' out"),
         (lambda: vc.read_images(), ValueError, "no images: wanted at least one file"),
         (lambda: vc.read_images("none"), FileNotFoundError, "no image and no folder of images at"),
         (lambda: vc.read_vqav2("none"), FileNotFoundError, "no folder none of VQAv2's questions"),

@@ -145,12 +145,12 @@ def decoding_with(
             f"beams={beams} keeps the likeliest words and temperature={temperature:g} draws them: "
             "give one of the two"
         )
-    if wide:
-        same = default if isinstance(default, Beam) else Beam()
-        return replace(same, width=beams, max_tokens=limit)
-    if drawn:
-        same = default if isinstance(default, Sample) else Sample()
-        return replace(same, temperature=temperature, max_tokens=limit)
+    if beams is not None and wide:
+        beam = default if isinstance(default, Beam) else Beam()
+        return replace(beam, width=beams, max_tokens=limit)
+    if temperature is not None and drawn:
+        sample = default if isinstance(default, Sample) else Sample()
+        return replace(sample, temperature=temperature, max_tokens=limit)
     if beams is not None or temperature is not None:
         return Greedy(limit)
     return replace(default, max_tokens=limit)

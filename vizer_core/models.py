@@ -71,7 +71,7 @@ def load_clip(
     if Path(name).is_dir():
         if pretrained is not None:
             raise ValueError(
-                f"{name} is a folder with weights of its own: leave --pretrained {pretrained} out"
+                f"{name} is a folder with weights of its own: leave pretrained={pretrained!r} out"
             )
         return OpenClipEncoder.from_folder(name, quick_gelu=quick_gelu, device=place)
     if name.startswith((".", "/", "~")):
@@ -81,7 +81,7 @@ def load_clip(
         name, _, pretrained = name.partition("/")
     if not pretrained:
         raise ValueError(
-            f"the CLIP {name!r} wants --pretrained TAG (such as openai) or a file of weights; "
+            f"the CLIP {name!r} wants pretrained=TAG (such as openai) or a file of weights; "
             f"or name both, {name}/TAG"
         )
     if Path(pretrained).suffix in WEIGHTS or Path(pretrained).is_file():
@@ -223,7 +223,7 @@ def adapter_of(name: str | Path) -> Path:
         raise ValueError(
             f"{name} is a PEFT adapter without vizer's manifest (vizer.json), so nothing says "
             "which base it fits: merge it into its base with peft's merge_and_unload, save that, "
-            "and give the folder to --model"
+            "and load that folder as the model"
         )
     return Path(name)
 
@@ -246,7 +246,7 @@ def require_dtype(adapter: Path, vlm: Any) -> None:
     if trained is not None and trained != dtype_of(vlm):
         raise ValueError(
             f"{adapter} was trained on {record.get('vlm')!r} in {trained}, this model is loaded in "
-            f"{dtype_of(vlm)}: give --dtype {trained}"
+            f"{dtype_of(vlm)}: give dtype={trained!r}"
         )
 
 
@@ -315,8 +315,9 @@ def _shard(model: Any, place: torch.device) -> Any:
     held = model.shard(place)
     logger.warning(
         "sharded (FSDP): each process holds %s of %s MiB of the model",
-        f"{held.here / 2**20:,.1f}", f"{held.whole / 2**20:,.1f}",
-    )  # fmt: skip
+        f"{held.here / 2**20:,.1f}",
+        f"{held.whole / 2**20:,.1f}",
+    )
     return model
 
 
@@ -330,7 +331,7 @@ def _require_own_activation(quick_gelu: bool, whose: str) -> None:
 
 def _require_auto(dtype: str, model: str) -> None:
     if dtype != "auto":
-        raise ValueError(f"{model} is shipped in float32: leave --dtype {dtype} out")
+        raise ValueError(f"{model} is shipped in float32: leave dtype={dtype!r} out")
 
 
 def _dtype(name: str) -> Any:

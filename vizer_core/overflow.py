@@ -43,8 +43,8 @@ class OverflowWatch:
             return
         kind = str(self.dtype).removeprefix("torch.")
         advice = (
-            "its values end at 65,504 and a state went beyond. Load the model with --dtype float32 "
-            "or bfloat16 (in Python dtype=torch.float32)."
+            "its values end at 65,504 and a state went beyond. Load it with dtype='float32', or "
+            "bfloat16 (from_pretrained of a class takes torch.float32)."
             if self.dtype == torch.float16
             else "are its weights whole, and the features that it reads finite?"
         )

@@ -116,7 +116,7 @@ def pick_device(wanted: str = "auto") -> torch.device:
         )
         raise ValueError(
             f"device {wanted!r} was asked for, but torch {torch.__version__} sees no CUDA device. "
-            f"Use --device cpu, or {advice}"
+            f"Use device='cpu', or {advice}"
         )
     return device
 

@@ -192,7 +192,7 @@ def test_a_torchscript_archive_is_named_for_what_it_is(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that torch.jit is on its way out
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
-    with pytest.raises(ValueError, match=r"is a TorchScript archive.*--pretrained openai") as found:
+    with pytest.raises(ValueError, match=r"is a TorchScript archive.*pretrained='openai'") as found:
         OpenClipEncoder.from_checkpoint(CONFIG, path, tokenizer=tiny_tokenizer)
     assert "Was it trained with this configuration?" not in str(found.value)
 

@@ -55,7 +55,7 @@ def test_another_precision_is_named_and_not_called_another_model(tmp_path: Path)
     path = tmp_path / "adaptor.safetensors"
     save(path, adaptors()[1])
     half = tiny_language_model(dtype=torch.bfloat16)
-    with pytest.raises(ValueError, match=r"in float32, got it in bfloat16: .*--dtype float32"):
+    with pytest.raises(ValueError, match=r"in float32, got it in bfloat16: .*dtype='float32'"):
         load_adaptor(path, encoder=HashEncoder(), language_model=half)
 
 

@@ -45,7 +45,9 @@ class ImageCaptioner(Protocol):
     A vision-language model is one, and so is a captioner that holds its encoder.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The system's name in results."""
 
     def __call__(
         self, images: PilImages, *, batch_size: int = 64, generator: torch.Generator | None = None

@@ -25,5 +25,12 @@ for _command in app.registered_commands:
         _command.epilog = epilog(_command.name)
 
 __all__ = [
-    "app", "caption", "enhance", "features", "gap", "scores", "train_captioner", "vqa",
-]  # fmt: skip
+    "app",
+    "caption",
+    "enhance",
+    "features",
+    "gap",
+    "scores",
+    "train_captioner",
+    "vqa",
+]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ OWN = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
 OF_THE_COMMAND_LINE = ("typer", "click")
 # these say that a function was called wrongly
 NOT_OF_FILES = ("beartype", "jaxtyping", "vizer_core", "builtins")
+_ARGUMENT = re.compile(r"\b(pretrained|dtype|device)=(?:'([^']*)'|([\w-]+))")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 POINTER = b"version https://git-lfs.github.com/spec"
 MODEL_FILES = (".safetensors", ".bin", ".pt", ".pth", ".json", ".txt", ".model", ".npy", ".tsv")
@@ -57,7 +59,17 @@ this is a fault of vizer: call it as vizer --debug COMMAND ... and report what i
     elif not isinstance(error, OWN):
         said = f"{library} says: {said}" if library not in NOT_OF_FILES else said
     broken = [fault for name in read if name is not None for fault in faults_under(name)]
+    said = as_options(said)
     return f"{broken[0]} ({said})" if broken else said
+
+
+def as_options(said: str) -> str:
+    """Put the arguments that a message of the library names into the words of the command line.
+
+    >>> as_options("the CLIP 'a' wants pretrained=TAG; leave dtype='float16' out")
+    "the CLIP 'a' wants --pretrained TAG; leave --dtype float16 out"
+    """
+    return _ARGUMENT.sub(lambda found: f"--{found[1]} {found[2] or found[3]}", said)
 
 
 def _unexpected(error: Exception, read: tuple[Path | str | None, ...]) -> str:

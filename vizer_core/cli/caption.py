@@ -201,9 +201,16 @@ def caption_command(
     if method is not None:
         choice("--method", method, tuple(METHODS))
     captioner = captioner_file(captioner, adaptor)
-    options = {"adapter": adapter, "captioner": captioner, "clip": clip, "pretrained": pretrained,
-               "quick_gelu": quick_gelu, "language_model": language_model, "corpus": corpus,
-               "memory": memory}  # fmt: skip
+    options = {
+        "adapter": adapter,
+        "captioner": captioner,
+        "clip": clip,
+        "pretrained": pretrained,
+        "quick_gelu": quick_gelu,
+        "language_model": language_model,
+        "corpus": corpus,
+        "memory": memory,
+    }
     style = style_of(prompt, max_tokens, beams, temperature)
     refuse_unused(method, given_options())
     models = (pretrained, captioner, adapter, *((clip, language_model) if method else (model,)))
@@ -227,9 +234,14 @@ def caption_command(
 
 
 def _write(
-    names: list[str], write: Writer, job: dict[str, Any],
-    *, at_once: int, seed: int, json_out: Path | None,
-) -> None:  # fmt: skip
+    names: list[str],
+    write: Writer,
+    job: dict[str, Any],
+    *,
+    at_once: int,
+    seed: int,
+    json_out: Path | None,
+) -> None:
     """Caption batch by batch, print, and write the file, whatever becomes of the lines."""
     from vizer_core.data.coco import write_results
     from vizer_core.processes import is_main_process
@@ -240,9 +252,14 @@ def _write(
     kept = None if json_out is None else KeptLines(json_out)
     try:
         texts = write_in_batches(
-            names, lambda places: write(places, generator), generator,
-            batch_size=at_once, printer=printer, kept=kept, job=job,
-        )  # fmt: skip
+            names,
+            lambda places: write(places, generator),
+            generator,
+            batch_size=at_once,
+            printer=printer,
+            kept=kept,
+            job=job,
+        )
         if kept is not None and json_out is not None:
             if is_main_process():
                 write_results(json_out, {as_text(name): text for name, text in texts.items()})

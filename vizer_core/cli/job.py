@@ -163,9 +163,10 @@ def _saved(record: Path) -> list[Path]:
     """Return the files beside a record that a command wrote there."""
     files = sorted(record.parent.iterdir()) if record.parent.is_dir() else []
     return [
-        file for file in files
+        file
+        for file in files
         if file != record and OURS.fullmatch(file.name) and (file.is_file() or file.is_symlink())
-    ]  # fmt: skip
+    ]
 
 
 def _has_state(record: Path) -> bool:

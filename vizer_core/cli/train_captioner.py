@@ -125,13 +125,28 @@ def train_captioner_command(
         steps = say_start(method, adaptor, config, texts, lm.device, folder)
         pairs = TrainingPairs(encoder.encode_text(texts).cpu(), texts)
         history = fit_text_only(
-            adaptor, lm, pairs, config, generator=seeded(seed),
-            checkpoint=Checkpoint(folder / STATE, every=200), progress=not is_quiet(),
-        )  # fmt: skip
-        made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest,
-                   "corpus": corpus, "seed": seed}  # fmt: skip
+            adaptor,
+            lm,
+            pairs,
+            config,
+            generator=seeded(seed),
+            checkpoint=Checkpoint(folder / STATE, every=200),
+            progress=not is_quiet(),
+        )
+        made_by = {
+            "method": method,
+            "config": config.to_dict(),
+            "pairs": pairs.digest,
+            "corpus": corpus,
+            "seed": seed,
+        }
         keep_captioner(out, adaptor, encoder, lm, made_by)
         show_captions(adaptor, lm, pairs, config.tokens)
-        report_run(curves_of(history), report_to, run=out.stem, folder=out.parent / "logs",
-                   settings={"method": method, "corpus": corpus, "seed": seed})  # fmt: skip
+        report_run(
+            curves_of(history),
+            report_to,
+            run=out.stem,
+            folder=out.parent / "logs",
+            settings={"method": method, "corpus": corpus, "seed": seed},
+        )
         say(f"{out}: loss {history.mean_loss():.3f} after {steps:,} steps")

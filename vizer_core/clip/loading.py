@@ -168,7 +168,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if _is_torchscript(path):
         raise ValueError(
             f"{path} is a TorchScript archive, as OpenAI's own files are: a program, of which only "
-            "the weights are wanted. For OpenAI's give --pretrained openai (in Python "
+            "the weights are wanted. For OpenAI's give the tag, pretrained='openai', (or "
             'OpenClipEncoder.from_pretrained(NAME, "openai")); of another save the weights alone: '
             "torch.save(torch.jit.load(FILE).state_dict(), PATH)"
         )

@@ -103,27 +103,34 @@ def _is_id(word: str) -> bool:
 
 _Test = Callable[[str], object]
 _STARTS = (
-    (r"<!doctype|<html|<\?xml|<head|<svg", "is a web page or XML: a failed download, or captions "
-     "to be taken out of it"),
-    (r"version https://git-lfs", "is a pointer of git-lfs, not the file: fetch it with git lfs "
-     "pull"),
+    (
+        r"<!doctype|<html|<\?xml|<head|<svg",
+        "is a web page or XML: a failed download, or captions to be taken out of it",
+    ),
+    (
+        r"version https://git-lfs",
+        "is a pointer of git-lfs, not the file: fetch it with git lfs pull",
+    ),
     (r'[\[{]$|\["|\[\{|\[\[|\{"', "is JSON: end its name in .json"),
     (r"%YAML|---$", "is YAML: write its captions to a text file"),
     (r"%!PS|\{\\rtf", "is a document: save its text alone"),
     (r"WEBVTT", "holds subtitles: take the times out"),
     (r"#!", "is a program, not captions"),
     (r"#\s", "begins with a comment or a heading: take that line out, and look at what follows"),
-)  # fmt: skip
+)
 _KINDS: tuple[tuple[_Test, str], ...] = (
     (_ADDRESS.fullmatch, "is a list of addresses, {}: take the captions"),
     (_ADDRESS.search, "has an address in {}: take the addresses out"),
     (_names_file, "has a file's name in {}: " + NAMED_COLUMNS + "the names out"),
     (_has_id, "has a number or an id beside the captions in {}: " + NAMED_COLUMNS + "them out"),
-    (lambda line: "\t" in line.strip(), "is a table with tabs in {}: write a first line that names "
-     "the columns, one of them caption, or take the captions' column out, with cut -f for "
-     "instance"),
+    (
+        lambda line: "\t" in line.strip(),
+        "is a table with tabs in {}: write a first line that names "
+        "the columns, one of them caption, or take the captions' column out, with cut -f for "
+        "instance",
+    ),
     (_TEX.match, "is a text for TeX by {}: write its captions to a text file"),
     (_KEY.match, "looks like YAML, keys with a colon in {}: write its captions to a text file"),
     (_ITEM.match, "is a list with a mark before {}: take the marks out"),
     (_CODE.match, "looks like a program by {}: wanted captions"),
-)  # fmt: skip
+)

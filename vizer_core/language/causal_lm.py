@@ -129,8 +129,18 @@ class CausalLM:
             return self._whole_fingerprint
         digest = hashlib.sha256(type(self.model).__name__.encode())
         settings = self.model.config.to_diff_dict()
-        kept = {k: v for k, v in settings.items() if k not in ("_name_or_path", "architectures",
-                "dtype", "torch_dtype", "transformers_version")}  # fmt: skip
+        kept = {
+            k: v
+            for k, v in settings.items()
+            if k
+            not in (
+                "_name_or_path",
+                "architectures",
+                "dtype",
+                "torch_dtype",
+                "transformers_version",
+            )
+        }
         digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
         if self.form != TextForm():  # what is trained on one form does not fit another
             digest.update(repr(self.form).encode())

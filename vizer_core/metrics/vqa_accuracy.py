@@ -24,11 +24,24 @@ _NOT = """are ca could did does do had has have is might must need should was we
     would""".split()  # noqa: SIM905
 _HAVE = "could might must should would i you we they".split()  # noqa: SIM905
 _OTHERS = {
-    "im": "i'm", "youre": "you're", "theyre": "they're", "hes": "he's",
-    "shes": "she's", "thats": "that's", "theres": "there's", "whats": "what's",
-    "whos": "who's", "wheres": "where's", "hows": "how's", "youll": "you'll",
-    "theyll": "they'll", "itll": "it'll", "oclock": "o'clock", "maam": "ma'am", "yall": "y'all",
-}  # fmt: skip
+    "im": "i'm",
+    "youre": "you're",
+    "theyre": "they're",
+    "hes": "he's",
+    "shes": "she's",
+    "thats": "that's",
+    "theres": "there's",
+    "whats": "what's",
+    "whos": "who's",
+    "wheres": "where's",
+    "hows": "how's",
+    "youll": "you'll",
+    "theyll": "they'll",
+    "itll": "it'll",
+    "oclock": "o'clock",
+    "maam": "ma'am",
+    "yall": "y'all",
+}
 _CONTRACTIONS = (
     {f"{word}nt": f"{word}n't" for word in _NOT}
     | {f"{word}ve": f"{word}'ve" for word in _HAVE}

@@ -115,6 +115,12 @@ def draw_before_after(
             for line, (name, texts) in enumerate(captions.items()):
                 place, same = 1 - (line + 0.5) / lines, line > 0 and texts[row] == base
                 words.text(0, place, name, weight="bold", va="center", fontsize=9)
-                words.text(0.29, place, textwrap.fill(texts[row] or "(nothing)", width), fontsize=9,
-                           va="center", color=COLOURS["control" if same else "ink"])  # fmt: skip
+                words.text(
+                    0.29,
+                    place,
+                    textwrap.fill(texts[row] or "(nothing)", width),
+                    fontsize=9,
+                    va="center",
+                    color=COLOURS["control" if same else "ink"],
+                )
     return figure

@@ -102,5 +102,5 @@ def _require_dtype(
     if made_with["name"] == model.name and trained != _dtype(model):
         raise ValueError(
             f"{path} was trained with the language model {model.name!r} in {trained}, got it in "
-            f"{_dtype(model)}: load it in {trained} (--dtype {trained})"
+            f"{_dtype(model)}: load it with dtype={trained!r}"
         )
