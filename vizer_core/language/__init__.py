@@ -6,6 +6,7 @@
 - `prefix`: a prefix in front of texts, as embeddings with a mask
 - `scoring`: log-probabilities of given texts; `fluency`: nats a word of captions, as statistics
 - `stepper`: one token at a time, with the attention cache in the open
+- `sentence_encoder`: one vector a text
 - `beam_cache`: beams read their prefix once; `fast_linear`: large layers on a CPU by oneDNN
 """
 
@@ -14,6 +15,7 @@ from vizer_core.language.fluency import surprise_statistics
 from vizer_core.language.prefix import PrefixedBatch, no_prefix, prefixed
 from vizer_core.language.protocol import Generated, PrefixLanguageModel, TokenBatch
 from vizer_core.language.scoring import nats_per_token, sequence_log_probs, token_log_probs
+from vizer_core.language.sentence_encoder import SentenceEncoder
 from vizer_core.language.stepper import StepState, pick, start, step
 from vizer_core.language.text_form import TextForm
 
@@ -22,6 +24,7 @@ __all__ = [
     "Generated",
     "PrefixLanguageModel",
     "PrefixedBatch",
+    "SentenceEncoder",
     "StepState",
     "TextForm",
     "TokenBatch",

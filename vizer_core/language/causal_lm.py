@@ -184,14 +184,17 @@ class CausalLM:
         self, embeddings: Float[Tensor, "b t h"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b t v"]:
         """Return next-token logits at every position, float32; gradients reach `embeddings`."""
-        return self.model(**self.inputs(embeddings, mask), use_cache=False).logits.float()
+        with fast_linears(self.model):
+            return self.model(**self.inputs(embeddings, mask), use_cache=False).logits.float()
 
     def hidden_states(
         self, embeddings: Float[Tensor, "b t h"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b t h"]:
         """Return the last layer's states, after its norm: what the output layer reads."""
         body = self.model.base_model
-        return body(**self.inputs(embeddings, mask), use_cache=False).last_hidden_state.float()
+        with fast_linears(self.model):
+            read = body(**self.inputs(embeddings, mask), use_cache=False)
+        return read.last_hidden_state.float()
 
     def inputs(self, embeddings: Float[Tensor, "b t h"], mask: Bool[Tensor, "b t"]) -> dict:
         """Return what the model's forward pass wants; positions are counted from the mask.

@@ -1,4 +1,4 @@
-"""BERTScore (Zhang et al. 2020, section 3) on any transformers encoder that is given by path.
+"""BERTScore (Zhang et al. 2020, section 3) on any transformers encoder: a folder, or MiniLM.
 
 Tokens of hypothesis and reference are matched greedily by the cosine of their contextual vectors:
 P averages each hypothesis token's best match, R each reference token's, F = 2 P R / (P + R).
@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from vizer_core.runtime import require
+from vizer_core.wheels import WHEELS, unpacked
 
 _BATCH = 64
 
@@ -59,21 +60,23 @@ class BertScores:
 
 
 def load_bert_encoder(path: Path | str, *, layer: int, device: str = "cpu") -> BertEncoder:
-    """Load an encoder from a local folder; nothing is downloaded.
+    """Load an encoder from a local folder, or `all-minilm-l6-v2` from its wheel; no download.
 
     `layer` counts transformer layers from 1; published English numbers use layer 17 of
-    roberta-large.
+    roberta-large. MiniLM has six. Raises `ImportError` that says what to install where the wheel is
+    missing.
     """
     transformers = require("transformers", why="BERTScore")
-    folder = Path(path)
+    folder = unpacked(str(path)) if str(path) in WHEELS else Path(path)
+    name = str(path) if str(path) in WHEELS else folder.name
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} has no config.json: wanted a transformers encoder")
     model = transformers.AutoModel.from_pretrained(folder, local_files_only=True)
     layers = model.config.num_hidden_layers
     if not 1 <= layer <= layers:
-        raise ValueError(f"layer {layer} of {folder.name}: wanted 1 to {layers}")
+        raise ValueError(f"layer {layer} of {name}: wanted 1 to {layers}")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return BertEncoder(model.eval().to(device), tokenizer, layer, folder.name)
+    return BertEncoder(model.eval().to(device), tokenizer, layer, name)
 
 
 def greedy_match(hypothesis: TokenVectors, reference: TokenVectors) -> tuple[float, float, float]:
