@@ -97,7 +97,7 @@ class Trial:
     samples: int = 2
 
     @property
-    def pictures(self) -> int:
+    def seen_images(self) -> int:
         """How many unlabelled pictures phase 2 sees."""
         if self.variant == "information":
             return min(INFORMATION["rl_images"], self.rl_images)
@@ -125,7 +125,7 @@ def _source(trial: Trial, stored: int) -> VisionSource:
     everything = world.vision(trial.runs, trial.base, "stream", stored)
     # each seed has its own pictures, and none that a mapper was trained on
     first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
-    return everything.select(range(first, first + trial.pictures))
+    return everything.select(range(first, first + trial.seen_images))
 
 
 def _clip_targets(trial: Trial, source: VisionBatch, stored: int) -> VisionSource:

@@ -49,7 +49,7 @@ def test_a_run_does_not_go_on_with_another_weight(vizer, disk, tmp_path, kill_af
     )
 
 
-def other_pictures(folder, disk):
+def other_images(folder, disk):
     """Images of the same names as `disk.pictures`, with other content."""
     folder.mkdir()
     for number, path in enumerate(sorted(disk.pictures.iterdir())):
@@ -124,7 +124,7 @@ def stop(*_, **__):
 def filled(change, disk, folder):
     """Put a model, or other images, in the place of {qwen} and {other}."""
     if "{other}" in change:
-        return [change[0], other_pictures(folder / "other", disk)]
+        return [change[0], other_images(folder / "other", disk)]
     return [str(word).format(qwen=disk.qwen) for word in change]
 
 
@@ -280,7 +280,7 @@ def test_extract_does_not_go_on_as_another_job(change, differs, disk, tmp_path, 
     with pytest.raises(Killed):
         encode_records(records, encoder, out_dir=tmp_path / "cut", config=config)
     if change == "images":
-        records = read_folder(other_pictures(tmp_path / "other", disk), disk.captions)
+        records = read_folder(other_images(tmp_path / "other", disk), disk.captions)
     elif change == "captions":
         records = [replace(record, captions=("a red bird",)) for record in records]
     elif change == "model":

@@ -148,7 +148,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def plain(mode: str = "RGB") -> Image.Image:
-    """Draw a picture of 24 x 16 pixels in one red."""
+    """Draw an image of 24 x 16 pixels in one red."""
     return Image.new("RGB", (24, 16), RED).convert(mode)
 
 
@@ -272,7 +272,7 @@ def test_formats_that_pillow_reads_are_listed_and_opened(name, kind, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".CR3", ".svg", ".psd", ".avif", ".hif", ".exr", ".im"])
-def test_other_pictures_are_counted_and_named(suffix, tmp_path, caplog):
+def test_other_images_are_counted_and_named(suffix, tmp_path, caplog):
     placed(tmp_path / f"b{suffix}", b"pixels")
     placed(tmp_path / "a.jpg", encoded(plain(), "jpeg"))
     assert [record.id for record in read_folder(tmp_path)] == ["a.jpg"]

@@ -32,7 +32,7 @@ def test_the_chosen_patches_are_boxed_and_numbered_by_rank():
     weights[0, 9], weights[1, 20] = 1.0, 1.0
     figure = draw_sub_regions(pictures(1)[0], torch.tensor([9, 20]), weights, GRID, shown=2)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["picture", "2 patches", "region 1", "region 2"]
+    assert titles == ["image", "2 patches", "region 1", "region 2"]
     assert boxes(figure.axes[1]) == [(2 * 8 - 0.5, 1 * 8 - 0.5), (6 * 8 - 0.5, 2 * 8 - 0.5)]
     assert [text.get_text() for text in figure.axes[1].texts] == ["1", "2"]
     assert boxes(figure.axes[3]) == [(6 * 8 - 0.5, 2 * 8 - 0.5)]

@@ -73,7 +73,7 @@ def test_the_paper_s_reading_is_one_minus_the_cosine_of_the_states_after_the_ima
     assert torch.allclose(loss, 1 - cosines.mean(), atol=1e-6)
 
 
-def other_pictures(vlm, vision: VisionBatch) -> VisionBatch:
+def other_images(vlm, vision: VisionBatch) -> VisionBatch:
     """Swap what the LM sees and keep what the loss aims at."""
     swapped = vision.select([1, 2, 3, 4, 5, 0])
     return VisionBatch(vision.image_features, swapped.image_embeddings, vision.grid)
@@ -82,7 +82,7 @@ def other_pictures(vlm, vision: VisionBatch) -> VisionBatch:
 @pytest.mark.parametrize(("reading", "sees"), [(ImageContext, True), (StraightThrough, False)])
 def test_only_the_image_context_reading_sees_the_image(vlm, reading, sees):
     rollout = rollout_of(vlm)
-    swapped = Rollout(vlm, other_pictures(vlm, rollout.vision), rollout.captions)
+    swapped = Rollout(vlm, other_images(vlm, rollout.vision), rollout.captions)
     objective = reading(mapper_of(rollout.vision))
     with torch.no_grad():
         right, wrong = float(objective(rollout)), float(objective(swapped))

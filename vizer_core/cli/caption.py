@@ -221,14 +221,14 @@ def caption_command(
 
         if json_out is not None:
             require_own_lines(*lines_of(json_out))
-        files, (names, pictures) = image_files(images), read_pictures(*images)
+        files, (names, opened) = image_files(images), read_pictures(*images)
         load = {"device": device, "dtype": dtype}
         if model is not None:
-            write, job = _vlm_writer(pictures, model, adapter, style, **load)
+            write, job = _vlm_writer(opened, model, adapter, style, **load)
             batch_size *= process_rank()[1]  # a batch is shared out
         else:
             options |= {"seed": seed}
-            write, job = _zero_shot_writer(pictures, method, options, style, **load)
+            write, job = _zero_shot_writer(opened, method, options, style, **load)
         job |= {"images": files_digest({name: files[name] for name in names})} | style.given()
         _write(names, write, job, at_once=batch_size, seed=seed, json_out=json_out)
 

@@ -48,7 +48,7 @@ def draw_sub_regions(
         figure = new_figure(1.65 * (2 + shown), 2.1)
         panels = figure.subplots(1, 2 + shown, squeeze=False)[0]
         _show(panels[0], image)
-        panels[0].set_title("picture")
+        panels[0].set_title("image")
         _show_chosen(panels[1], image, chosen, grid)
         panels[1].set_title(f"{len(chosen)} patches")
         for rank, axes in enumerate(panels[2:]):
@@ -78,8 +78,8 @@ def draw_candidates(
     order = sorted(first, key=lambda text: (-scores[first[text]], first[text]))
     with figure_style():
         figure = new_figure(7.2, max(2.0, 0.9 + 0.27 * len(order)))
-        picture, axes = figure.subplots(1, 2, width_ratios=(1.5, 2.6))
-        _show(picture, image)
+        panel, axes = figure.subplots(1, 2, width_ratios=(1.5, 2.6))
+        _show(panel, image)
         for place, text in enumerate(order):
             colour = COLOURS["region" if place == 0 else "control"]
             fill = colour if place == 0 else "white"

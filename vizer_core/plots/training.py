@@ -106,10 +106,10 @@ def draw_before_after(
         figure = new_figure(7.0, len(images) * max(1.0, 0.42 * lines + 0.1))
         panels = figure.subplots(len(images), 2, squeeze=False, width_ratios=(1, 5.2))
         for row, image in enumerate(images):
-            picture, words = panels[row]
-            picture.imshow(np.asarray(image), interpolation="nearest")
-            picture.set(xticks=[], yticks=[])
-            picture.grid(visible=False)
+            panel, words = panels[row]
+            panel.imshow(np.asarray(image), interpolation="nearest")
+            panel.set(xticks=[], yticks=[])
+            panel.grid(visible=False)
             words.axis("off")
             base = next(iter(captions.values()))[row]
             for line, (name, texts) in enumerate(captions.items()):

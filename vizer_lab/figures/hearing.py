@@ -68,7 +68,7 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
             axes.grid(visible=False)
             axes.set_xticks(range(len(left)), [""] * len(left))
             axes.set_yticks(range(len(left)), [""] * len(left))
-        panels[0].set_ylabel("picture")
+        panels[0].set_ylabel("image")
         bar = figure.colorbar(image, ax=list(panels), shrink=0.8)
         bar.set_label("score of the pair, in the\ncaption's standard deviations")
     return figure

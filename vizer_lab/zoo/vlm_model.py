@@ -44,7 +44,7 @@ class MicroVlmConfig:
     def __post_init__(self) -> None:
         if self.image_size % (self.patch_size * self.shuffle):
             raise ValueError(
-                f"a picture of {self.image_size} px has no whole {self.shuffle} x {self.shuffle} "
+                f"an image of {self.image_size} px has no whole {self.shuffle} x {self.shuffle} "
                 f"blocks of {self.patch_size} px patches: change image_size, patch_size or shuffle"
             )
 
