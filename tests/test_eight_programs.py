@@ -10,15 +10,13 @@ import pytest
 from PIL import Image
 
 import vizer_core as vc
-from vizer_lab.world import MicroSplit
-from vizer_lab.world.vqa_items import micro_vqa_items
+from tools.house_numbers import lay_out
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "book" / "in_python.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(
     r"^## (\d)\. (.*?)\n\n```python\n(.*?)```", PAGE, flags=re.DOTALL | re.MULTILINE
 )
-SCENES = 24
 PRINTED = {  # what a reader sees, by program
     "1": r"Modality gap of 24 pairs, d = 128",
     "2": r"^[a-z][a-z ,]+$",
@@ -31,31 +29,11 @@ PRINTED = {  # what a reader sees, by program
 }
 
 
-def write_vqav2(folder: Path, split: str, items) -> None:
-    asked = [{"question_id": i.id, "image_id": i.image_id, "question": i.question} for i in items]
-    told = [
-        {"question_id": i.id, "image_id": i.image_id, "question_type": i.question_type,
-         "answer_type": i.answer_type, "multiple_choice_answer": i.answer,
-         "answers": [{"answer": one} for one in i.answers]}
-        for i in items
-    ]  # fmt: skip
-    (folder / f"{split}_questions.json").write_text(json.dumps({"questions": asked}))
-    (folder / f"{split}_annotations.json").write_text(json.dumps({"annotations": told}))
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
     """Lay out the files that the page speaks of: images, captions, VQAv2's questions."""
-    root, scenes = tmp_path_factory.mktemp("programs"), MicroSplit("test", SCENES)
-    (root / "photos").mkdir()
-    (root / "vqa").mkdir()
-    for name, pixels in zip(scenes.ids, scenes.images):
-        Image.fromarray(pixels).save(root / "photos" / f"{name}.png")
-    captions = {f"{name}.png": list(texts) for name, texts in zip(scenes.ids, scenes.captions)}
-    (root / "captions.json").write_text(json.dumps(captions))
-    (root / "captions.txt").write_text("\n".join(t for texts in captions.values() for t in texts))
-    write_vqav2(root / "vqa", "val", micro_vqa_items("test", SCENES))
-    write_vqav2(root / "vqa", "train", micro_vqa_items("train", 60))
+    root = tmp_path_factory.mktemp("programs")
+    lay_out(root)
     return root
 
 

@@ -16,10 +16,10 @@ from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.readings import ImageContext, Rollout, StraightThrough
 from vizer_core.vizer.targets import centre, shuffled
 from vizer_core.vizer.text_states import ImageSource
-from vizer_core.vizer.train import train_adapter
+from vizer_core.vizer.train import as_objective, train_adapter
 from vizer_core.vizer.train_config import VIZER_MICRO, VIZER_PAPER, TrainConfig
 
 IMAGES = noise_images(11)
@@ -188,6 +188,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, vision, fitted):
         )
     with pytest.raises(ValueError, match="objective differ"):
         run(model(), vision, CONFIG, StraightThrough(fitted), checkpoint=path)
+    control = shuffled(vision, generator=seeded(3))
+    with pytest.raises(ValueError, match="source differ"):
+        run(model(), control, CONFIG, ImageContext(fitted), checkpoint=path)
     with pytest.raises(ValueError, match="order differ"):
         train_adapter(
             model(), vision, ImageContext(fitted), CONFIG, generator=seeded(8), checkpoint=path
@@ -266,6 +269,51 @@ def test_errors_say_what_is_wrong(vision, fitted):
         replace(CONFIG, learning_rate=0.0)
     with pytest.raises(ValueError, match="needs kl_every > 0"):
         replace(CONFIG, max_kl=1.0, kl_every=0)
+
+
+def test_a_plain_function_of_a_rollout_is_a_loss(vision, fitted):
+    given = ImageContext(fitted)
+
+    def plain(rollout):
+        return given(rollout)
+
+    assert as_objective(plain) is plain and as_objective(given) is given
+    one, two = model(), model()
+    assert run(one, vision, CONFIG, plain) == run(two, vision, CONFIG, given)
+    ours, theirs = weights(one), weights(two)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_reward_is_told_from_a_loss_by_what_it_needs():
+    def with_an_option(images, captions, *, scale=1.0): ...
+    def loss(rollout, scale=1.0): ...
+
+    assert as_objective(loss) is loss
+    for reward in (lambda images, captions: 0, with_an_option, lambda *both: 0):
+        assert as_objective(reward).reward is reward
+
+
+def test_several_captions_an_image_are_compared_with_their_own(vision, fitted):
+    """A, A, B, B: the loss of k captions is the mean of the losses of each alone."""
+    vlm, objective = model(), ImageContext(fitted)
+    two = vision.select([0, 1])
+    rule = Sample(max_tokens=4)
+    drawn = vlm.generate(two, decoding=rule, samples=2, generator=seeded(3))
+    with torch.no_grad():
+        parts = [
+            float(objective(Rollout(vlm, vision.select([row // 2]), drawn.select([row]))))
+            for row in range(4)
+        ]
+        whole = float(objective(Rollout(vlm, two, drawn)))
+    assert whole == pytest.approx(sum(parts) / 4, abs=1e-5)
+    history = run(model(), vision, replace(CONFIG, samples=2), objective)
+    assert len(history.loss) == 3 and history.reward == history.spread == []
+
+
+def test_the_history_of_a_loss_says_what_was_measured(vision, fitted):
+    history = run(model(), vision, replace(CONFIG, kl_every=2), ImageContext(fitted))
+    assert [value is None for value in history.kl] == [False, True, False]
+    assert len(history.top1) == 3 and all(0 < share <= 1 for share in history.top1)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(vision, fitted):

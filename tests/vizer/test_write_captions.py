@@ -12,6 +12,7 @@ from vizer_core.vizer.write_captions import (
     banned_start,
     first_token_mass,
     sample_captions,
+    share_captions,
     vision_batches,
     write_captions,
 )
@@ -81,3 +82,18 @@ def test_errors_by_message(model):
         sample_captions(vlm, vision, samples=0, generator=seeded(0))
     with pytest.raises(ValueError, match="top is 0"):
         first_token_mass(vlm, vision, top=0)
+
+
+def test_where_another_process_fails_this_one_does_too(model, monkeypatch):
+    """Nobody waits for captions that will not come."""
+    vlm, vision = model
+    assert share_captions(vlm, vision, decoding=SHORT) == write_captions(
+        vlm, vision, decoding=SHORT
+    )
+    monkeypatch.setattr(
+        "vizer_core.vizer.write_captions.gather_items", lambda mine: [*mine, "an image is torn"]
+    )
+    with pytest.raises(ValueError, match="an image is torn"):
+        share_captions(vlm, vision, decoding=SHORT)
+    with pytest.raises(ValueError, match="source holds no image"):
+        share_captions(vlm, vision.select([]))

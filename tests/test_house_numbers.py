@@ -1,0 +1,79 @@
+"""What the house is made of: counted by hand on a small checkout, and files that a call crosses."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tools import house_numbers
+from tools.house_numbers import by_folder, files_crossed, programs, static_lines, training_step
+
+
+def test_files_lines_marks_and_chapters_imports_by_hand(tmp_path):
+    for package in ("vizer_core", "vizer_lab"):
+        (tmp_path / package / "gap").mkdir(parents=True)
+        (tmp_path / package / "gap" / "a.py").write_text(
+            f"x = 1  # {house_numbers.SKIPPED}\ny = 2\n"
+        )
+    code = "%matplotlib inline\nimport os\nfrom vizer_core.gap import a, b\n"
+    cells = [
+        {"cell_type": "code", "source": [code]},
+        {"cell_type": "markdown", "source": ["from vizer_core import no_code"]},
+        {"cell_type": "code", "source": ["from vizer_lab.zoo.lab import c\nfrom torch import nn"]},
+    ]
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_x.ipynb").write_text(json.dumps({"cells": cells}))
+    core, lab, chapters, exports = static_lines(tmp_path)
+    assert core == "vizer_core: 1 files, 2 lines, 1 marked " + house_numbers.SKIPPED
+    assert lab == core.replace("core", "lab")
+    assert chapters == "chapters import 3 names, 1 of them from a file inside a folder"
+    assert exports.startswith("vizer_core exports ")
+
+
+def test_a_call_crosses_the_files_whose_functions_run():
+    import torch
+
+    from vizer_core.shapes import unit_norm
+    from vizer_core.vizer.advantages import rloo_scaled
+
+    before = sys.getprofile()
+    assert files_crossed(lambda: unit_norm(torch.ones(2, 3))) == ["vizer_core/shapes.py"]
+    assert files_crossed(lambda: rloo_scaled(torch.rand(2, 3))) == [
+        "vizer_core/vizer/advantages.py"
+    ]
+    assert files_crossed(lambda: None) == [] and sys.getprofile() is before
+
+
+def test_what_an_import_runs_is_not_crossed():
+    code = "def f(): pass\nclass A: pass\n"
+    file = str(house_numbers.ROOT / "vizer_core" / "made_up.py")
+
+    def run(more: str) -> list[str]:
+        names: dict = {"__name__": "vizer_core.made_up"}
+        exec(compile(code + more, file, "exec"), names)
+        return files_crossed(names["f"]) if not more else []
+
+    assert files_crossed(lambda: run("f()")) == []
+    assert run("") == ["vizer_core/made_up.py"]
+
+
+def test_a_training_step_crosses_few_files_of_its_own_folder():
+    """One loop, read from top to bottom: nothing of training may lie anywhere else."""
+    own = [file for file in files_crossed(training_step(4)) if "/vizer/" in file]
+    assert [file.removeprefix("vizer_core/vizer/") for file in own] == [
+        "adapter_run.py",  # what is kept of a run
+        "advantages.py",  # the policy gradient
+        "listener.py",  # the reward that was asked for
+        "local_batch.py",  # images among processes
+        "lora.py",  # which weights are trained
+        "readings.py",  # the captions read again
+        "rewards.py",  # how any reward is asked
+        "train.py",  # the loop
+        "train_config.py",
+    ]
+
+
+def test_the_programs_are_those_of_the_page():
+    titles = [title for title, _ in programs()]
+    assert [title[0] for title in titles] == list("12345678")
+    assert by_folder([]) == "0 files: "
