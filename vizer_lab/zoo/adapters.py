@@ -147,12 +147,10 @@ class ShippedAdapter(ShippedModel):
 
     @property
     def work(self) -> str:
-        """What training reads, in words."""
         return self.recipe.work
 
     @property
     def cpu_seconds(self) -> float:
-        """How long training takes on one core."""
         return self.recipe.cpu_seconds
 
     def path(self, folder: Path | None = None) -> Path:
@@ -160,11 +158,9 @@ class ShippedAdapter(ShippedModel):
         return Path(folder or self.home) / self.name
 
     def weights(self, folder: Path | None = None) -> Path:
-        """Return the tensor file whose hash the manifest holds."""
         return self.path(folder) / LORA_WEIGHTS
 
     def manifest(self, folder: Path | None = None) -> dict[str, Any]:
-        """Read what lies beside the weights."""
         return read_json(self.path(folder) / MANIFEST)
 
     def record(self, folder: Path | None = None) -> dict[str, Any]:

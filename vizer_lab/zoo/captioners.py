@@ -91,12 +91,10 @@ class ShippedCaptioner(ShippedModel):
 
     @property
     def work(self) -> str:
-        """What training reads, in words."""
         return f"{CAPTIONS:,} captions, {self.recipe.epochs} epochs"
 
     @property
     def cpu_seconds(self) -> float:
-        """How long training takes on one core."""
         return SECONDS
 
     def train(self, folder: Path, *, device: str, progress: bool) -> Trained:

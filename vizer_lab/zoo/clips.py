@@ -52,12 +52,10 @@ class ShippedClip(ShippedModel):
 
     @property
     def work(self) -> str:
-        """What training reads, in words."""
         return f"{self.recipe.samples:,} image-text pairs"
 
     @property
     def cpu_seconds(self) -> float:
-        """How long training takes on one core."""
         return self.recipe.samples / SAMPLES_PER_CPU_SECOND
 
     def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
@@ -77,13 +75,9 @@ class ShippedClip(ShippedModel):
             "loss": thinned(history.loss) | {"stage_starts": history.stage_starts},
             "art": ART,
         }
-        return Trained(
-            encoder_from_state(self.name, self.recipe.model, state, device), facts, state
-        )
+        return Trained(self.wrap(state, device), facts, state)
 
-    def load(self, device: str = "cpu", folder: Path | None = None) -> OpenClipEncoder:
-        """Load the model; its weights are checked against their manifest."""
-        state, _ = load_tensors(self.path(folder))
+    def wrap(self, state: Mapping[str, Tensor], device: str) -> OpenClipEncoder:
         return encoder_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: OpenClipEncoder) -> dict[str, float]:

@@ -42,16 +42,13 @@ class ShippedLM(ShippedModel):
 
     @property
     def work(self) -> str:
-        """What training reads, in words."""
         return f"{self.recipe.tokens:,} tokens"
 
     @property
     def cpu_seconds(self) -> float:
-        """How long training takes on one core."""
         return self.recipe.tokens / TOKENS_PER_CPU_SECOND
 
     def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
-        """Train by the recipe."""
         model, losses = train_micro_lm(
             self.recipe, device=device, checkpoint=self.run_file(folder), progress=progress
         )
@@ -62,11 +59,9 @@ class ShippedLM(ShippedModel):
             "loss": thinned(losses),
             "note": NOTE,
         }
-        return Trained(lm_from_state(self.name, self.recipe.model, state, device), facts, state)
+        return Trained(self.wrap(state, device), facts, state)
 
-    def load(self, device: str = "cpu", folder: Path | None = None) -> CausalLM:
-        """Load the model; its weights are checked against their manifest."""
-        state, _ = load_tensors(self.path(folder))
+    def wrap(self, state: Mapping[str, Tensor], device: str) -> CausalLM:
         return lm_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: CausalLM) -> dict[str, float]:
@@ -85,7 +80,7 @@ def load_micro_lm(device: str = "cpu", name: str = "micro-lm") -> CausalLM:
     Each call gives a model of its own: unfreezing or training one leaves the others as shipped.
     """
     model = named(LANGUAGE_MODELS, name)
-    return lm_from_state(name, model.recipe.model, _shipped_state(name), device)
+    return model.wrap(_shipped_state(name), device)
 
 
 @cache

@@ -27,7 +27,13 @@ import torch
 from torch import Tensor
 
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import load_manifest, remove_tensors, save_tensors, sha256_file
+from vizer_core.store import (
+    load_manifest,
+    load_tensors,
+    remove_tensors,
+    save_tensors,
+    sha256_file,
+)
 from vizer_lab.world.sprites import check_art
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -64,7 +70,7 @@ class ShippedModel(ABC):
     models find it from there. `score` sees `self.recipe`: a model of another world, or of another
     edition of this one, is scored on its own scenes.
 
-    To add a kind, subclass: the class variables, and the abstract methods below; then its rows to
+    To add a kind, subclass: the class variables, the abstract methods and `wrap`; then its rows to
     `registry.MODELS`, and a function of its kind to `loaders.py`.
     """
 
@@ -96,9 +102,15 @@ class ShippedModel(ABC):
         The parent's weights, if the recipe has one, lie in `folder`.
         """
 
-    @abstractmethod
-    def load(self, device: str = "cpu", folder: Path | None = None) -> Any:
-        """Load the model; its weights are checked against their manifest."""
+    def wrap(self, state: Mapping[str, Tensor], device: str) -> Any:
+        """Turn stored weights into a model; a kind with a format of its own writes `load` anew."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has neither `wrap` nor a `load` of its own"
+        )
+
+    def load(self, device: Any = "cpu", folder: Path | None = None) -> Any:
+        """Load the model, a fresh one; its weights are checked against their manifest."""
+        return self.wrap(load_tensors(self.path(folder))[0], device)
 
     @abstractmethod
     def score(self, model: Any) -> dict[str, float]:

@@ -47,12 +47,10 @@ class ShippedVlm(ShippedModel):
 
     @property
     def work(self) -> str:
-        """What training reads, in words."""
         return f"{sum(stage.samples for stage in self.recipe.stages):,} images"
 
     @property
     def cpu_seconds(self) -> float:
-        """How long training takes on one core."""
         return sum(
             stage.samples / SAMPLES_PER_CPU_SECOND[stage.name] for stage in self.recipe.stages
         )
@@ -62,7 +60,7 @@ class ShippedVlm(ShippedModel):
         run = VlmRun.open(self.run_file(folder), self.recipe)
         model = run_stages(run, self.parent_tower(folder), progress=progress)
         state = fp16(model.state_dict())
-        vlm = vlm_from_state(self.name, self.recipe.model, state)
+        vlm = self.wrap(state, "cpu")
         facts = {
             "parameters": sum(value.numel() for value in state.values()),
             "first_words": first_words(vlm, split=self.test_split),
@@ -80,9 +78,7 @@ class ShippedVlm(ShippedModel):
         state, _ = load_tensors(replace(self, name=self.recipe.parent).path(folder))
         return tower_in(state)
 
-    def load(self, device: str | torch.device = "cpu", folder: Path | None = None) -> SmolVlm:
-        """Load the model, a fresh one at each call: LoRA changes it in place."""
-        state, _ = load_tensors(self.path(folder))
+    def wrap(self, state: Mapping[str, Tensor], device: str | torch.device) -> SmolVlm:
         return vlm_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: SmolVlm) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,6 @@ import torch
 from typer.testing import CliRunner
 
 from vizer_core.cli import app
-from vizer_core.store import load_tensors
 from vizer_lab.command import listing
 from vizer_lab.zoo.registry import MODELS, shipped_model
 from vizer_lab.zoo.shipped_model import ShippedModel, Trained, by_name, fp16, named, thinned
@@ -48,8 +48,8 @@ class Number(ShippedModel):
         state = fp16({"x": torch.tensor([2 * self.recipe.start])})
         return Trained(float(state["x"]), {"hardware": "an abacus", "parameters": 1}, state)
 
-    def load(self, device: str = "cpu", folder: Path | None = None) -> float:
-        return float(load_tensors(self.path(folder))[0]["x"])
+    def wrap(self, state: Mapping[str, torch.Tensor], device: str) -> float:
+        return float(state["x"])
 
     def score(self, model: float) -> dict[str, float]:
         return {"value": model + self.off, "mean_length": model + 3 * self.off}
