@@ -1,10 +1,10 @@
 """Time sampling and filtering, and training on cached features, against one at a time.
 
     python benchmarks/maccap.py             # some minutes; writes results/maccap_benchmark.json
-    python benchmarks/maccap.py --quick     # micro models only, few pictures; writes nothing
+    python benchmarks/maccap.py --quick     # micro models only, few images; writes nothing
 
-The reference for sampling is the loop of the published release: one picture, one noisy reading,
-one call of transformers' own `generate` at a time, and CLIP asked once a picture. It gets the very
+The reference for sampling is the loop of the published release: one image, one noisy reading,
+one call of transformers' own `generate` at a time, and CLIP asked once an image. It gets the very
 noise that the batched call gets, so all S texts must agree. At true size two ceilings stand beside
 the ratio: the time of the loop's matrix products over that of the batch's. It is what batching
 gives if nothing but these products takes time in either; once with the kernels that the batch runs
@@ -75,7 +75,7 @@ def timed(label: str, run: Callable, repeats: int = 1):
 
 
 def readings(features: Tensor, *, seed: int) -> Tensor:
-    """Return S noisy readings of every picture, [n, k, r, d], normalised."""
+    """Return S noisy readings of every image, [n, k, r, d], normalised."""
     mixed = features[:, None].expand(-1, TOKENS, -1)
     noise = draw_noise(
         tuple(mixed.shape), SAMPLES, noise=GaussianNoise(VARIANCE), generator=seeded(seed)
@@ -86,7 +86,7 @@ def readings(features: Tensor, *, seed: int) -> Tensor:
 def one_at_a_time(
     writer: PrefixWriter, encoder: ImageTextEncoder, inputs: Tensor, features: Tensor
 ) -> tuple[list[list[str]], list[str]]:
-    """Write and choose as the release does: a `generate` a sample, an `encode_text` a picture."""
+    """Write and choose as the release does: a `generate` a sample, an `encode_text` an image."""
     written, chosen = [], []
     for image, samples in zip(features, inputs):
         texts = [plain_text(writer, sample) for sample in samples]
@@ -150,7 +150,7 @@ def products(lm: CausalLM, body_rows: int, head_rows: int) -> float:
 
 
 def matmul_ceilings(writer: PrefixWriter) -> dict[str, float]:
-    """Return the loop's matrix products over the batch's, for one picture and all its samples.
+    """Return the loop's matrix products over the batch's, for one image and all its samples.
 
     The loop reads the prefix and BOS once a beam; the batch reads the prefix once a sample.
     """
@@ -226,7 +226,7 @@ def true_size_writer() -> tuple[PrefixWriter, ImageTextEncoder]:
 
 
 def compare_true_size() -> dict[str, float]:
-    """Time both ways for one picture at true size, beside what the matrix products allow."""
+    """Time both ways for one image at true size, beside what the matrix products allow."""
     writer, encoder = true_size_writer()
     image = unit_norm(torch.randn(1, 512, generator=seeded(1)))
     figures = compare_sampling(writer, encoder, image, "ViT-B/32 and OPT-125M", 2)
@@ -264,7 +264,7 @@ def compare_training(encoder: ImageTextEncoder, captions: int, live: int) -> dic
 
 
 def compare_searches(encoder: ImageTextEncoder, features: Tensor) -> dict[str, float]:
-    """Time MAGIC and ZeroCap, all pictures at once against one by one."""
+    """Time MAGIC and ZeroCap, all images at once against one by one."""
     lm, figures = load_micro_lm(), {}
     for captioner in (
         Magic(lm, encoder, MAGIC_MICRO),

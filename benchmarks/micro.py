@@ -4,7 +4,7 @@
 
 The reference shrinks each object's art anew and lets PIL blend it; the package keeps every sprite
 at every size, already multiplied by its alpha. Both draw the same scenes on the same backgrounds;
-`max_abs_diff` is the largest mean difference of a picture, in levels of 255.
+`max_abs_diff` is the largest mean difference of an image, in levels of 255.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def paste_scene(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:
 
 
 def measure(scenes: int) -> dict[str, float]:
-    """Draw the first test scenes both ways and compare time and pictures."""
+    """Draw the first test scenes both ways and compare time and images."""
     drawn = [make_scene("test", i) for i in range(scenes)]
     render_scenes(drawn)  # both find the art in the cache
     began = time.process_time()

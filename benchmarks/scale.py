@@ -4,11 +4,11 @@
 
 Three parts, each small enough for one core:
 
-1  tar shards of drawn pictures with captions are streamed, encoded by the micro CLIP, and written
-   as a feature store; one shard lacks pictures, as shards from the web do
+1  tar shards of drawn images with captions are streamed, encoded by the micro CLIP, and written
+   as a feature store; one shard lacks images, as shards from the web do
 2  many synthetic pairs are summed up shard by shard into gap histograms, and merged; the merged
    histogram is compared with that of all pairs at once
-3  a memory of captions is thinned: how near is the best caption of a thinned memory to a picture,
+3  a memory of captions is thinned: how near is the best caption of a thinned memory to an image,
    compared with the best of the full one
 """
 
@@ -37,7 +37,7 @@ from vizer_lab.world import MicroSplit, micro_corpus
 from vizer_lab.zoo import load_micro_clip
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "scale_benchmark.json"
-GONE = 7  # every 7th picture of the last shard is gone from the web
+GONE = 7  # every 7th image of the last shard is gone from the web
 BATCH = 64
 
 
@@ -48,11 +48,11 @@ def write_shards(folder: Path, shards: int, size: int) -> list[Path]:
         path = folder / f"{shard:05d}.tar"
         with tarfile.open(path, "w") as tar:
             for place in range(shard * size, (shard + 1) * size):
-                picture = io.BytesIO()
-                Image.fromarray(data.images[place]).save(picture, "jpeg", quality=95)
+                image = io.BytesIO()
+                Image.fromarray(data.images[place]).save(image, "jpeg", quality=95)
                 members = [("txt", data.captions[place][0].encode())]
                 if shard < shards - 1 or place % GONE:
-                    members.insert(0, ("jpg", picture.getvalue()))
+                    members.insert(0, ("jpg", image.getvalue()))
                 for suffix, content in members:
                     info = tarfile.TarInfo(f"{place:09d}.{suffix}")
                     info.size = len(content)
@@ -68,11 +68,11 @@ def extract(paths: list[Path], folder: Path) -> dict[str, float]:
     for path in paths:
         began = time.process_time()
         samples = list(stream_tars([path], counts=counts))
-        pictures = [encoder.preprocess(decode_image(s.image, s.id)) for s in samples]
+        images = [encoder.preprocess(decode_image(s.image, s.id)) for s in samples]
         reading += time.process_time() - began
         began = time.process_time()
         tensors = {
-            "image_features": encoder.encode_image(torch.stack(pictures), batch_size=BATCH),
+            "image_features": encoder.encode_image(torch.stack(images), batch_size=BATCH),
             "text_features": encoder.encode_text([sample.caption for sample in samples]),
         }
         encoding += time.process_time() - began
@@ -130,12 +130,12 @@ def summed_up(shards: int, size: int, dim: int) -> dict[str, float]:
     }
 
 
-def thinned_memory(captions: int, pictures: int) -> dict[str, float]:
+def thinned_memory(captions: int, images: int) -> dict[str, float]:
     """Compare the best caption of a random part of a memory with the best of the whole one."""
     encoder = load_micro_clip("micro-clip-100", "cpu")
     memory = encoder.encode_text(list(micro_corpus("home", captions).captions))
     queries = encoder.encode_image(
-        [Image.fromarray(pixels) for pixels in MicroSplit("validation", pictures).images]
+        [Image.fromarray(pixels) for pixels in MicroSplit("validation", images).images]
     )
     found: dict[str, float] = {"memory": len(memory)}
     order = torch.randperm(len(memory), generator=seeded(0))

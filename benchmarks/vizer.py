@@ -94,7 +94,7 @@ def with_lora(vlm: SmolVlm, pixels: Tensor, tokens: int) -> Bench:
 
 
 def micro_bench(images: int) -> Bench:
-    """The shipped micro VLM on pictures of the micro world; captions end where it ends them."""
+    """The shipped micro VLM on images of the micro world; captions end where it ends them."""
     pixels = pixel_values_of(MicroSplit("test", images).images)[:, 0]
     return with_lora(load_micro_vlm(), pixels, tokens=24)
 

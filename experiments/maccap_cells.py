@@ -1,4 +1,4 @@
-"""The cells of the captioning study: train one adaptor, or caption one domain's pictures.
+"""The cells of the captioning study: train one adaptor, or caption one domain's images.
 
 An adaptor is named by its recipe, the domain of its texts and its seed. The recipes cross what
 MacCap's Table 5 crosses, tokens and noise; two train the language model as well, one reads images.
@@ -93,12 +93,12 @@ LONG, LONGER = "_long", 4
 
 @dataclass(frozen=True)
 class Run:
-    """Where a cell finds its adaptor, texts and pictures."""
+    """Where a cell finds its adaptor, texts and images."""
 
     runs: str
     clip: str = world.CLIP
     texts: str = "home"
-    pictures: str = "home"
+    images: str = "home"
     part: str = "test"
     n: int = 500
     scenes: int = world.FIRST_TRAINING_SCENES
@@ -127,8 +127,8 @@ class Run:
         return world.text_pairs(self.runs, self.clip, self.texts, self.scenes)
 
     def states(self, part: str) -> ImageStates:
-        """The encoded pictures of the cell's picture domain."""
-        return world.states(self.runs, self.clip, self.pictures, part, self.n)
+        """The encoded images of the cell's image domain."""
+        return world.states(self.runs, self.clip, self.images, part, self.n)
 
 
 def config_of(recipe: str, noise: Noise) -> TextOnlyConfig:
@@ -228,7 +228,7 @@ def _blind(run: Run) -> Captioner:
 
 
 def _oracle(run: Run) -> Captioner:
-    split = world.split_of(run.pictures, run.part, run.n)
+    split = world.split_of(run.images, run.part, run.n)
     pairs = PairedFeatures(
         ids=split.ids,
         image_features=run.states(run.part).image_features,
@@ -267,7 +267,7 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
     "blind": _blind,
     "oracle_text": _oracle,
     "clipcap": lambda run: ClipCap(_writer(run, "supervised")),
-    # MacCap: one noisy pass, by what is read of the picture
+    # MacCap: one noisy pass, by what is read of the image
     "maccap_pass": lambda run: _maccap(run, RegionTokens()),
     "maccap_pass_still": lambda run: _maccap(run, RegionTokens(), noise=NoNoise()),
     "maccap_pass_average": lambda run: _maccap(run, RegionTokens(mixing=average_mix)),
@@ -307,7 +307,7 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
 
 
 def caption_cell(system: str, **where: Any) -> list[str]:
-    """Caption the pictures of a domain with one system."""
+    """Caption the images of a domain with one system."""
     run = Run(**where)
     images = run.states(run.part)
     return SYSTEMS[system](run).caption(images, generator=seeded(run.seed))

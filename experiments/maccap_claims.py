@@ -1,7 +1,7 @@
 """MacCap's claims about captions and answers, each with its rule and the rows that it reads.
 
 A claim that one system beats another holds when the paired difference lies above zero, over
-pictures and seeds, in every metric of its rule. Object F1 is always among them: a model that hardly
+images and seeds, in every metric of its rule. Object F1 is always among them: a model that hardly
 sees earns CIDEr by fluency alone. Rules read the rounded numbers of the file.
 """
 
@@ -110,7 +110,7 @@ CLAIMS = (
         _beats("maccap", ["capdec", "decap", "clipre"], "other_texts:"),
     ),
     Claim(
-        "On pictures of another domain MacCap beats CapDec, DeCap and CLIPRe",
+        "On images of another domain MacCap beats CapDec, DeCap and CLIPRe",
         "MacCap, Table 2",
         _beats("maccap", ["capdec", "decap", "clipre"], "other_pictures:"),
     ),
@@ -126,7 +126,7 @@ CLAIMS = (
         ANSWERS,
     ),
 )
-NOISE_CLAIM = "The best noise is the one that turns a text as far as its picture is away"
+NOISE_CLAIM = "The best noise is the one that turns a text as far as its image is away"
 
 
 def verdicts(scores: Sequence[dict], differences: Sequence[dict]) -> tuple[list[dict], list[str]]:

@@ -1,12 +1,12 @@
 """Make `results/maccap_micro.json`: MacCap, its baselines and their controls on the micro world.
 
-    python -m experiments.maccap_micro                        everything: 3 seeds, 500 pictures
+    python -m experiments.maccap_micro                        everything: 3 seeds, 500 images
     python -m experiments.maccap_micro --n 60 --seeds 1 --scenes 300 --runs /tmp/m --out /tmp/m.json
 
-Three settings in the shape of MacCap's Tables 2 and 3: in-domain, texts of another domain, pictures
+Three settings in the shape of MacCap's Tables 2 and 3: in-domain, texts of another domain, images
 of another domain; the ablation of Table 5; the sweeps of Figures 4 and 5; Table 4's questions.
-The noise is chosen on validation pictures. Finished cells lie in the runs folder: a stopped study
-goes on. Intervals are 95%, over pictures and seeds; differences are paired.
+The noise is chosen on validation images. Finished cells lie in the runs folder: a stopped study
+goes on. Intervals are 95%, over images and seeds; differences are paired.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TRAINED_PATCHES = (
 SETTINGS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "": ({}, IN_DOMAIN),
     "other_texts:": ({"texts": "away"}, TABLE),
-    "other_pictures:": ({"pictures": "away"}, TABLE),
+    "other_pictures:": ({"images": "away"}, TABLE),
     "trained_patches:": ({"clip": world.TRAINED_PATCHES}, TRAINED_PATCHES),
 }
 PAIRS = (
@@ -146,8 +146,8 @@ def train_cells(run: Run, recipes: Sequence[str], seeds: int) -> list[Cell]:
     cells = []
     for recipe in recipes:
         for seed in range(seeds_of(recipe, seeds)):
-            # training reads texts alone: the same for whatever pictures are captioned later
-            place = replace(run, seed=seed, pictures="home", part="validation", n=0)
+            # training reads texts alone: the same for whatever images are captioned later
+            place = replace(run, seed=seed, images="home", part="validation", n=0)
             arguments = {"recipe": recipe} | asdict(place)
             name = f"train/{place.adaptor_path(recipe).stem}"
             cells.append(Cell(name, train_cell, arguments, SECONDS["train"]))
@@ -183,8 +183,8 @@ class Study:
         return run_grid(cells, Path(self.runs), workers=self.workers, progress=True)
 
     def exam(self, run: Run) -> Exam:
-        """Prepare a domain's pictures with the judge that this CLIP was trained apart from."""
-        split = world.split_of(run.pictures, run.part, run.n)
+        """Prepare a domain's images with the judge that this CLIP was trained apart from."""
+        split = world.split_of(run.images, run.part, run.n)
         return Exam.of(split, load_micro_clip(world.JUDGES[run.clip]))
 
     def score(
@@ -214,7 +214,7 @@ class Study:
         self.differences += difference_rows(scored, pairs, prefix=prefix)
 
     def choose_noise(self, clip: str, multiples: Sequence[float]) -> float:
-        """Train MacCap at several noises and return the best variance on validation pictures."""
+        """Train MacCap at several noises and return the best variance on validation images."""
         run = replace(self.base, clip=clip, part="validation")
         variances = {m: round(m * matched_variance(run), 5) for m in multiples}
         places = {m: replace(run, variance=v) for m, v in variances.items()}
@@ -228,7 +228,7 @@ class Study:
         return variances[best]
 
     def sweep(self, chosen: float, multiples: Sequence[float]) -> None:
-        """Report Figure 4: the same system at every variance, on test pictures."""
+        """Report Figure 4: the same system at every variance, on test images."""
         scored = {}
         for multiple in multiples:
             variance = round(multiple * matched_variance(self.base), 5)
@@ -248,7 +248,7 @@ class Study:
 
 
 def matched_variance(run: Run) -> float:
-    """Return the variance that turns a text as far as its picture is away, on validation pairs."""
+    """Return the variance that turns a text as far as its image is away, on validation pairs."""
     split = world.split_of("home", "validation", run.n)
     encoder = load_micro_clip(run.clip)
     texts = encoder.encode_text([captions[0] for captions in split.captions])
@@ -283,7 +283,7 @@ def study(options: argparse.Namespace) -> dict:
         "commit": git_commit(),
         "hardware": hardware(),
         "seconds": seconds_spent(options.runs),  # of one core, all cells
-        "interval": "95% bootstrap over pictures and seeds; differences are paired",
+        "interval": "95% bootstrap over images and seeds; differences are paired",
         "noise": {
             clip: {
                 "variance": noise,
@@ -326,7 +326,7 @@ def by_epoch(answers: Sequence[dict]) -> dict[str, list[float]]:
 def main() -> None:
     """Read the options, run the study, write the file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--n", type=int, default=500, help="pictures of each test and validation")
+    parser.add_argument("--n", type=int, default=500, help="images of each test and validation")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--scenes", type=int, default=world.FIRST_TRAINING_SCENES)
     parser.add_argument("--multiples", type=float, nargs="+", default=MULTIPLES)

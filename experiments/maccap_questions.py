@@ -1,6 +1,6 @@
 """The part of the captioning study that asks questions: MacCap's Table 4 on the micro world.
 
-Each system's captions of the test pictures stand in for the pictures; a frozen language model
+Each system's captions of the test images stand in for the images; a frozen language model
 answers, and the answer is ranked among all candidates. Besides the paper's rows: the question
 alone, chance, two priors, and the scene's own first caption, as much as a caption can give.
 """

@@ -1,13 +1,13 @@
-"""What the captioning study works on: two domains, their texts and pictures, encoded once.
+"""What the captioning study works on: two domains, their texts and images, encoded once.
 
 ========  ==========================  =======================================
-domain    texts                       pictures
+domain    texts                       images
 ========  ==========================  =======================================
 home      describing captions         ten places
 away      captions of web posts       six other places
 ========  ==========================  =======================================
 
-In-domain is home texts for home pictures; across domains one of the two comes from away. CLIP is
+In-domain is home texts for home images; across domains one of the two comes from away. CLIP is
 micro-clip-100, and once more micro-clip-avg, whose patches are trained; the judge of CLIPScore is
 the other one, which was trained apart. Encodings lie in the run's folder, so that every cell of the
 grid reads them and none computes them.
@@ -32,7 +32,7 @@ from vizer_lab.zoo.clips import pixels_of
 CLIP, TRAINED_PATCHES = "micro-clip-100", "micro-clip-avg"
 JUDGES = {CLIP: TRAINED_PATCHES, TRAINED_PATCHES: CLIP}
 TEXTS = {"home": "train", "away": "away_train"}
-PICTURES = {
+IMAGES = {
     ("home", "validation"): "validation",
     ("home", "test"): "test",
     ("away", "validation"): "away_validation",
@@ -42,8 +42,8 @@ FIRST_TRAINING_SCENES = 8000  # scenes whose captions make a corpus: about 30,00
 
 
 def split_of(domain: str, part: str, n: int) -> MicroSplit:
-    """Return the first n scenes of a domain's validation or test pictures."""
-    return MicroSplit(PICTURES[domain, part], n)
+    """Return the first n scenes of a domain's validation or test images."""
+    return MicroSplit(IMAGES[domain, part], n)
 
 
 def _states_path(runs: str, clip: str, domain: str, part: str, n: int) -> Path:
@@ -55,9 +55,9 @@ def _corpus_path(runs: str, clip: str, domain: str, scenes: int) -> Path:
 
 
 def encode(runs: str, clip: str, *, n: int, scenes: int) -> None:
-    """Encode pictures and corpora that are not there yet."""
+    """Encode images and corpora that are not there yet."""
     encoder = load_micro_clip(clip)
-    for domain, part in PICTURES:
+    for domain, part in IMAGES:
         path = _states_path(runs, clip, domain, part, n)
         if not path.is_file():
             states = encoder.image_states(pixels_of(split_of(domain, part, n).images))
@@ -69,7 +69,7 @@ def encode(runs: str, clip: str, *, n: int, scenes: int) -> None:
 
 
 def _encode_corpus(encoder: OpenClipEncoder, domain: str, scenes: int, path: Path) -> None:
-    """Encode the different captions of a domain, and the pictures they were written for."""
+    """Encode the different captions of a domain, and the images they were written for."""
     split = _training_split(domain, scenes)
     images = encoder.encode_image(pixels_of(split.images))
     shown = [(text, place) for place, texts in enumerate(split.captions) for text in texts]
@@ -91,7 +91,7 @@ def _training_split(domain: str, scenes: int) -> MicroSplit:
 
 @cache
 def states(runs: str, clip: str, domain: str, part: str, n: int) -> ImageStates:
-    """Return the encoded pictures of a domain."""
+    """Return the encoded images of a domain."""
     return ImageStates.load(_states_path(runs, clip, domain, part, n))
 
 
@@ -112,6 +112,6 @@ def text_pairs(runs: str, clip: str, domain: str, scenes: int) -> TrainingPairs:
 
 
 def image_pairs(runs: str, clip: str, domain: str, scenes: int) -> TrainingPairs:
-    """Return the same captions with their picture's feature: what the supervised bound reads."""
+    """Return the same captions with their image's feature: what the supervised bound reads."""
     captions, _, images = _corpus(runs, clip, domain, scenes)
     return TrainingPairs(images, captions)

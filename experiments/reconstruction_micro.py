@@ -1,18 +1,18 @@
-"""Make `results/reconstruction_micro.json`: what noise in training costs texts and gives pictures.
+"""Make `results/reconstruction_micro.json`: what noise in training costs texts and gives images.
 
     python -m experiments.reconstruction_micro --runs .cache/maccap
 
 Reads the adaptors that `experiments.maccap_micro` trains for its noise sweep, and trains what is
 missing: MacCap's adaptor without noise and at multiples of the variance that turns a text as far as
-its picture is away. Each is read three ways, always with the noise that it was trained with:
+its image is away. Each is read three ways, always with the noise that it was trained with:
 
 ==================  ===============================================================
-x0.33:text          the text feature of the picture's first caption: reconstruction
-x0.33:picture       the picture's global feature, N_cr times
-x0.33:another       control: the global feature of another picture
+x0.33:text          the text feature of the image's first caption: reconstruction
+x0.33:picture       the image's global feature, N_cr times
+x0.33:another       control: the global feature of another image
 ==================  ===============================================================
 
-`x0` is trained and read without noise. Intervals are 95%, over pictures and seeds.
+`x0` is trained and read without noise. Intervals are 95%, over images and seeds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from vizer_lab.zoo.language_models import load_micro_lm
 
 OUT = Path("results/reconstruction_micro.json")
 READINGS = ("text", "picture", "another")
-SECONDS = 4.0  # one reading of 200 pictures on one core
+SECONDS = 4.0  # one reading of 200 images on one core
 
 
 def recipe_of(multiple: float) -> str:
@@ -47,10 +47,10 @@ def recipe_of(multiple: float) -> str:
 
 
 def features_read(run: Run, reading: str, shown: int) -> torch.Tensor:
-    """Return what stands in the picture's place, one feature for each of the first pictures."""
+    """Return what stands in the image's place, one feature for each of the first images."""
     images = run.states(run.part).image_features[:shown]
     if reading == "text":
-        captions = world.split_of(run.pictures, run.part, shown).captions
+        captions = world.split_of(run.images, run.part, shown).captions
         return run.encoder.encode_text([texts[0] for texts in captions])
     if reading == "another":
         return images.roll(1, dims=0)
@@ -58,7 +58,7 @@ def features_read(run: Run, reading: str, shown: int) -> torch.Tensor:
 
 
 def read_cell(reading: str, recipe: str, shown: int, **where: Any) -> list[str]:
-    """Caption the first pictures from what a reading puts in their place."""
+    """Caption the first images from what a reading puts in their place."""
     run, lm = Run(**where), load_micro_lm()
     adaptor = load_adaptor(run.adaptor_path(recipe), encoder=run.encoder, language_model=lm)
     noise = run.noise if run.variance else NoNoise()
@@ -95,7 +95,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     world.encode(base.runs, base.clip, n=base.n, scenes=base.scenes)
     matched = matched_variance(replace(base, part="validation"))
     variances = {m: round(m * matched, 5) for m in (0.0, *options.multiples)}
-    split = world.split_of(base.pictures, base.part, options.n)
+    split = world.split_of(base.images, base.part, options.n)
     exam = Exam.of(split, load_micro_clip(world.JUDGES[base.clip]))
     scored: dict[str, list] = {}
     for multiple, variance in variances.items():
@@ -115,7 +115,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "commit": git_commit(),
         "hardware": hardware(),
         "seconds": seconds_spent(Path(options.runs) / "reconstruct"),
-        "interval": "95% bootstrap over pictures and seeds; differences are paired",
+        "interval": "95% bootstrap over images and seeds; differences are paired",
         "variances": {f"x{m:g}": v for m, v in variances.items()},
         "scores": score_rows(scored),
         "differences": difference_rows(scored, pairs),
@@ -126,7 +126,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Read the options, run the study, write the file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--n", type=int, default=200, help="test pictures")
+    parser.add_argument("--n", type=int, default=200, help="test images")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--multiples", type=float, nargs="+", default=MULTIPLES)
     parser.add_argument("--runs", type=Path, default=RUNS, help="where trained adaptors lie")

@@ -39,7 +39,7 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class Exam:
-    """Pictures with their references and exact scenes, and the encoder that judges captions.
+    """Images with their references and exact scenes, and the encoder that judges captions.
 
     Where no encoder knows the world there is no judge, and no metric that asks one.
     """
@@ -69,7 +69,7 @@ class Exam:
 def score(captions: Sequence[str], exam: Exam) -> dict[str, Statistics]:
     """Return every kept metric's per-image statistics of one system's captions."""
     if len(captions) != exam.split.n:
-        raise ValueError(f"got {len(captions)} captions for {exam.split.n} pictures")
+        raise ValueError(f"got {len(captions)} captions for {exam.split.n} images")
     inputs, families = exam.inputs, [name for name in FAMILIES if name not in JUDGED]
     if exam.judge is not None:
         inputs, families = (

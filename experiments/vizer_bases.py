@@ -32,10 +32,10 @@ from torch import Tensor
 from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch
 from vizer_lab.zoo.noisy_captions import CaptionNoise
-from vizer_lab.zoo.qwen_model import encode_qwen_pictures, qwen_from_state
+from vizer_lab.zoo.qwen_model import encode_qwen_images, qwen_from_state
 from vizer_lab.zoo.qwen_train import run_qwen_stages
 from vizer_lab.zoo.shipped_model import fp16
-from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlm_recipe import VlmRecipe
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlms import (
@@ -111,10 +111,10 @@ def load_base(runs: Path | str, name: str) -> MODEL:
 
 
 def see(vlm: MODEL, images: np.ndarray) -> VisionBatch:
-    """Run a base's frozen vision side on pictures as the micro world draws them."""
+    """Run a base's frozen vision side on images as the micro world draws them."""
     if isinstance(vlm, Qwen2Vl):
-        return encode_qwen_pictures(vlm, images)
-    return encode_pictures(vlm, images)
+        return encode_qwen_images(vlm, images)
+    return encode_images(vlm, images)
 
 
 def home_of(base: str) -> str:

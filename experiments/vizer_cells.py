@@ -16,7 +16,7 @@ information        -                          RLOO on log p(y | I) - .7 log p(y)
                                               our recommendation
 =================  =========================  ==================================================
 
-With `shuffled`, phase 2 gives every picture the features of another; nothing else changes. With
+With `shuffled`, phase 2 gives every image the features of another; nothing else changes. With
 `random_mapper`, the mapper learned nothing.
 """
 
@@ -98,7 +98,7 @@ class Trial:
 
     @property
     def seen_images(self) -> int:
-        """How many unlabelled pictures phase 2 sees."""
+        """How many unlabelled images phase 2 sees."""
         if self.variant == "information":
             return min(INFORMATION["rl_images"], self.rl_images)
         return self.rl_images if self.by_reward else self.images
@@ -123,15 +123,15 @@ def mapper_of(trial: Trial) -> FittedMapper:
 
 def _source(trial: Trial, stored: int) -> VisionSource:
     everything = world.vision(trial.runs, trial.base, "stream", stored)
-    # each seed has its own pictures, and none that a mapper was trained on
+    # each seed has its own images, and none that a mapper was trained on
     first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
     return everything.select(range(first, first + trial.seen_images))
 
 
 def _clip_targets(trial: Trial, source: VisionBatch, stored: int) -> VisionSource:
     first = trial.mapper_images + trial.seed * max(trial.images, trial.rl_images)
-    pictures = world.pictures_of("stream", first + len(source))[first:]
-    features = load_micro_clip(world.REWARD_CLIP).encode_image(pixels_of(pictures))
+    images = world.images_of("stream", first + len(source))[first:]
+    features = load_micro_clip(world.REWARD_CLIP).encode_image(pixels_of(images))
     return source.with_targets(features)
 
 
@@ -173,7 +173,7 @@ def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
 def write(
     vlm: SmolVlm, vision: VisionBatch, *, samples: int, **how: Any
 ) -> dict[str, list[list[str]] | list[str]]:
-    """Return greedy captions, and `samples` drawn ones, of every picture."""
+    """Return greedy captions, and `samples` drawn ones, of every image."""
     drawn = [
         write_captions(vlm, vision, decoding=world.SAMPLED, generator=seeded(5000 + k), **how)
         for k in range(samples)
@@ -183,7 +183,7 @@ def write(
 
 
 def trial_cell(stored: int, **what: Any) -> dict[str, Any]:
-    """Train a variant and caption the test pictures with it."""
+    """Train a variant and caption the test images with it."""
     trial = Trial(**what)
     vlm = load_micro_vlm(trial.base)
     record = train_trial(trial, vlm, stored)
@@ -195,7 +195,7 @@ def trial_cell(stored: int, **what: Any) -> dict[str, Any]:
 
 
 def baseline_cell(system: str, stored: int, **what: Any) -> dict[str, Any]:
-    """Caption the test pictures with an untrained base: as it is, banned, primed, best of n."""
+    """Caption the test images with an untrained base: as it is, banned, primed, best of n."""
     trial = Trial(**what)
     vlm, samples = load_micro_vlm(trial.base), trial.samples
     vision = world.vision(trial.runs, trial.base, trial.part, trial.n)
@@ -214,7 +214,7 @@ def baseline_cell(system: str, stored: int, **what: Any) -> dict[str, Any]:
         clip = load_micro_clip(world.REWARD_CLIP)
         reward = ClipReward(clip)
         source = vision.with_targets(
-            clip.encode_image(pixels_of(world.pictures_of(trial.part, trial.n)))
+            clip.encode_image(pixels_of(world.images_of(trial.part, trial.n)))
         )
     else:
         raise ValueError(f"no baseline {system!r}")

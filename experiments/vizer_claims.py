@@ -2,7 +2,7 @@
 
 A claim that a system improves captions holds when its paired difference from the base lies above
 zero in every metric of the rule, and so does its difference from the shuffled control: what a run
-gains when each picture's target is another's was not learned from the pictures. Rules read the
+gains when each image's target is another's was not learned from the images. Rules read the
 rounded numbers of the file.
 """
 
@@ -104,7 +104,7 @@ CLAIMS = (
     ),
     *(
         Claim(
-            f"{where} training on what the picture adds to a caption's likelihood raises the "
+            f"{where} training on what the image adds to a caption's likelihood raises the "
             "precision and the recall of sampled objects, over the base, its shuffled control and "
             "an untrained base that is given the first word",
             source, _grounding_gain(prefix),
@@ -153,7 +153,7 @@ def recommended(differences: Sequence[dict]) -> dict:
     ]
     return {
         "system": RECOMMENDED,
-        "what": "RLOO on log p(caption | picture) - 0.7 log p(caption), both by the frozen base; "
+        "what": "RLOO on log p(caption | image) - 0.7 log p(caption), both by the frozen base; "
         "no label, no mapper",
         "chosen": "on validation scenes, in results/vizer_study.json; no test scene took part",
         "rows": f"`best` in scores and differences is {BEST}, which was recommended first",

@@ -4,8 +4,8 @@
     python -m experiments.vizer_micro --n 60 --seeds 1 --mapper-images 900 --images 64
         --rl-images 64 --ablation 700 900 --runs /tmp/v --out /tmp/v.json   a try in a minute
 
-Each variant is trained on unlabelled pictures, once with their own features as target and once with
-another picture's (`x_shuffled`), over the same seeds. Captions are greedy and, with the prefix
+Each variant is trained on unlabelled images, once with their own features as target and once with
+another image's (`x_shuffled`), over the same seeds. Captions are greedy and, with the prefix
 `sampled_`, drawn at T = 1. Finished cells lie in the runs folder: a stopped study goes on.
 Intervals are 95%, over scenes and seeds; differences are paired.
 """
@@ -90,7 +90,7 @@ class Study:
         return run_grid(cells, Path(self.runs), workers=self.workers, progress=True)
 
     def prepare(self, base: str, variants: Sequence[str]) -> None:
-        """Let the tower see all pictures, and compute the states that mappers read."""
+        """Let the tower see all images, and compute the states that mappers read."""
         wanted = [*variants, BEST, *(ABLATED if self.ablation else ())]
         readers = sorted({READERS[variant] for variant in wanted if variant in READERS})
         sizes = {"stream": self.stored, self.trial.part: self.trial.n}

@@ -10,7 +10,7 @@ A run's rows have the system `name#seed`; their interval is over scenes alone, a
 run that has no scenes (`mapper_cosine`, `kl`) stands with its ends equal to itself. Rows without
 `#` are means over seeds, their interval over scenes and seeds, as in the study's own file;
 differences are paired: with the shuffled control, with the base, and in the ablation with its
-middle setting. `examples` holds greedy captions of the first test pictures.
+middle setting. `examples` holds greedy captions of the first test images.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OUT, RUNS = Path("results/seeds/vizer_micro.json"), Path(".cache/vizer")
 MIDDLE = "m4000:w256"  # what the other settings of the ablation are compared with
 STANDARD = (10_000, 256)  # mapper data and width of the main table; other cells are the ablation
 KEPT = ("bleu1", "cider", "object_f1", "exact", "sampled_object_f1", "sampled_exact")
-EXAMPLES = 8  # pictures whose captions are kept
+EXAMPLES = 8  # images whose captions are kept
 DIGITS = 5
 
 

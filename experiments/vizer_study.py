@@ -13,7 +13,7 @@ choose   label-free variants, once each, on the middling base and validation sce
          base is largest goes into the file
 core     each base: the paper's reading, the read-back, the chosen variant; real and shuffled;
          the caption's likelihood as reward; decoding baselines that train nothing
-away     the chosen variant on pictures with backgrounds that no base has met
+away     the chosen variant on images with backgrounds that no base has met
 other    as core, on two bases of another world: other objects, other places, other words; what
          was chosen at home is taken as it is, and the rule of the outlook as it was fitted there
 map      read-back over base x mapper data x learning rate, the chosen one over base x learning
@@ -110,7 +110,7 @@ class Study:
         return run_grid(cells, folder, workers=self.options.workers, progress=True)
 
     def prepare(self, bases: Sequence[str], variants: Sequence[str], place: str = "home") -> None:
-        """Make bases, let their towers see the pictures, and compute the states mappers read."""
+        """Make bases, let their towers see the images, and compute the states mappers read."""
         made = [base for base in bases if base in MADE]
         for with_parent in (False, True):  # who sees with another's tower comes after it
             self.grid([
@@ -324,7 +324,7 @@ def read_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--map-n", type=int, default=500, help="test scenes of the map")
     parser.add_argument("--map-seeds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=2, help="captions drawn a scene")
-    parser.add_argument("--images", type=int, default=640, help="unlabelled pictures of a run")
+    parser.add_argument("--images", type=int, default=640, help="unlabelled images of a run")
     parser.add_argument("--states", type=int, default=8000, help="own captions of a base")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=RUNS, help="where finished cells lie")

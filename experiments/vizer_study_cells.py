@@ -8,16 +8,16 @@ read_back           cosine of the words, read back as text by the frozen base, w
 residual            the same, F_I without its first nine principal directions
 regions             the same, targets from the spread of the image's sub-regions
 filtered            the same, mapper trained on the better half, by agreement, of four own captions
-                    a picture at T = .7
+                    an image at T = .7
 ensemble            the least of three mappers' cosines
 hard_negatives      the read-back's margin over the four images most like the own one
-consensus           overlap with eight captions that the base drew of the picture
+consensus           overlap with eight captions that the base drew of the image
 information         log p(y | I) - w log p(y), by the frozen base: `information_50` has w = .5;
                     `information_0` is the caption's own likelihood: what mere sharpening does
 neighbours          log p(y | I) less its mean over the four most similar images
 ==================  ==============================================================================
 
-None reads a label. With `shuffled`, phase 2 gives every picture the target of another; nothing
+None reads a label. With `shuffled`, phase 2 gives every image the target of another; nothing
 else changes.
 """
 
@@ -79,8 +79,8 @@ def mapper_of(trial: Trial, *, number: int = 0) -> FittedMapper:
     states, features = world.states(trial.runs, trial.base, READERS[trial.variant], trial.states)
     count = round(trial.mapper_images * len(states) / trial.states)
     if trial.variant == "regions":
-        pictures = world.vision(trial.runs, trial.base, home_of(trial.base), trial.states)
-        features = subregion_targets(pictures)
+        images = world.vision(trial.runs, trial.base, home_of(trial.base), trial.states)
+        features = subregion_targets(images)
     states, features = states[:count], features[:count]
     shape = MapperConfig(states.shape[1], features.shape[1], layer_norm=True)
     held_out = max(2, min(500, count // 5))
@@ -146,7 +146,7 @@ SETUPS: dict[str, Callable[..., Setup]] = {
 
 
 def setup(trial: Trial, vlm: Any) -> Setup:
-    """Make a variant's source and reward; each seed has pictures of its own."""
+    """Make a variant's source and reward; each seed has images of its own."""
     first = trial.states + trial.seed * trial.images
     images = world.vision(trial.runs, trial.base, trial.place, first + trial.images)
     own = images.select(range(first, first + trial.images)).numbered(range(trial.images))

@@ -13,7 +13,7 @@ from experiments.vizer_study_world import Trial
 from vizer_core.runtime import seeded
 from vizer_core.vizer.outlook import ContextCosine, mapper_leak, measure_outlook, with_mapper
 
-LOOKED_AT = 256  # pictures, none of which is captioned for a score
+LOOKED_AT = 256  # images, none of which is captioned for a score
 
 
 def outlook_cell(**what: Any) -> dict[str, float]:

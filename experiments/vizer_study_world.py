@@ -1,7 +1,7 @@
-"""What the ViZer study looks at: pictures as each base's tower sees them, states, fresh scenes.
+"""What the ViZer study looks at: images as each base's tower sees them, states, fresh scenes.
 
 =============  =================================================================================
-pictures       what mappers and phase 2 train on: the stream at home, and away the pictures of
+images         what mappers and phase 2 train on: the stream at home, and away the images of
                `away_train`, whose backgrounds no base has met; captions are not looked at
 validation     scenes 20,000 and on of the split of that name: for choices
 test           scenes 20,000 and on of `test` (`away_test`): nothing was ever chosen on them
@@ -77,8 +77,8 @@ def scenes_of(part: str, place: str, n: int) -> MicroSplit:
     return MicroSplit(part if place == "home" else f"{place}_{part}", n, first=FRESH)
 
 
-def pictures(place: str, n: int) -> np.ndarray:
-    """Return n unlabelled pictures for training."""
+def images(place: str, n: int) -> np.ndarray:
+    """Return n unlabelled images for training."""
     if place != "away":
         return np.stack([image.pixels for image in unlabelled_stream(n, world=place)])
     return MicroSplit("away_train", n).images
@@ -102,16 +102,16 @@ def _path(runs: str, kind: str, name: str) -> Path:
 def _keep(path: Path, vision: VisionBatch) -> None:
     tensors = {"image_features": vision.image_features, "grid": vision.grid.contiguous()}
     tensors["image_embeddings"] = torch.stack(list(vision.image_embeddings)).half()
-    save_tensors(path, tensors, {"pictures": len(vision)})
+    save_tensors(path, tensors, {"images": len(vision)})
 
 
 def encode_cell(runs: str, base: str, place: str, count: int) -> dict[str, int]:
-    """Let a base's tower see the pictures that it will train on, and store what it says."""
+    """Let a base's tower see the images that it will train on, and store what it says."""
     torch.set_num_threads(1)
     _keep(
-        _path(runs, "vision", f"{base}-{place}"), see(load_once(runs, base), pictures(place, count))
+        _path(runs, "vision", f"{base}-{place}"), see(load_once(runs, base), images(place, count))
     )
-    return {"pictures": count}
+    return {"images": count}
 
 
 @cache
@@ -122,10 +122,10 @@ def _stored(runs: str, base: str, place: str) -> VisionBatch:
 
 
 def vision(runs: str, base: str, place: str, count: int) -> VisionBatch:
-    """Return the first `count` training pictures as a base sees them."""
+    """Return the first `count` training images as a base sees them."""
     stored = _stored(runs, base, place)
     if len(stored) < count:
-        raise ValueError(f"{len(stored)} pictures are encoded for {base}, wanted {count}")
+        raise ValueError(f"{len(stored)} images are encoded for {base}, wanted {count}")
     return VisionBatch(
         stored.image_features[:count], stored.image_embeddings[:count], stored.grid[:count]
     )

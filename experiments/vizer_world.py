@@ -1,8 +1,8 @@
-"""What the ViZer study works on: bases, unlabelled pictures seen once by their towers, states.
+"""What the ViZer study works on: bases, unlabelled images seen once by their towers, states.
 
-A *base* is a shipped micro VLM. Its vision side is frozen, so what it says about a picture is
+A *base* is a shipped micro VLM. Its vision side is frozen, so what it says about an image is
 computed once and lies in the run's folder; so do the pooled states that mappers are trained on.
-Pictures for training come from the stream, which has no captions. Human captions, for ViZer_GT
+Images for training come from the stream, which has no captions. Human captions, for ViZer_GT
 only, come from the training scenes.
 """
 
@@ -27,7 +27,7 @@ from vizer_core.vizer.text_states import (
 from vizer_core.vlm import VisionBatch
 from vizer_lab.world import MicroSplit, unlabelled_stream
 from vizer_lab.world.data import UnlabelledImage
-from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlms import load_micro_vlm
 
 BASES = ("micro-vlm", "micro-vlm-hard")
@@ -37,8 +37,8 @@ MAX_TOKENS = 24
 GREEDY, SAMPLED = Greedy(MAX_TOKENS), Sample(max_tokens=MAX_TOKENS)
 
 
-def pictures_of(split: str, n: int) -> np.ndarray:
-    """Return the first n pictures of a split; the stream gives pictures and nothing else."""
+def images_of(split: str, n: int) -> np.ndarray:
+    """Return the first n images of a split; the stream gives images and nothing else."""
     if split == "stream":
         images: list[UnlabelledImage] = list(unlabelled_stream(n))
         return np.stack([image.pixels for image in images])
@@ -50,12 +50,12 @@ def _vision_path(runs: str, base: str, split: str, n: int) -> Path:
 
 
 def encode(runs: str, base: str, sizes: dict[str, int]) -> None:
-    """Let a base's tower see the pictures of each split once."""
+    """Let a base's tower see the images of each split once."""
     for split, n in sizes.items():
         path = _vision_path(runs, base, split, n)
         if path.is_file():
             continue
-        vision = encode_pictures(load_micro_vlm(base), pictures_of(split, n))
+        vision = encode_images(load_micro_vlm(base), images_of(split, n))
         tensors = {
             "image_features": vision.image_features,
             "image_embeddings": torch.stack(vision.image_embeddings),
@@ -66,7 +66,7 @@ def encode(runs: str, base: str, sizes: dict[str, int]) -> None:
 
 @cache
 def vision(runs: str, base: str, split: str, n: int) -> VisionBatch:
-    """Return what a base's tower says about the first n pictures of a split."""
+    """Return what a base's tower says about the first n images of a split."""
     tensors, _ = load_tensors(_vision_path(runs, base, split, n), verify=False)
     return VisionBatch(
         tensors["image_features"], tuple(tensors["image_embeddings"]), tensors["grid"]
@@ -85,7 +85,7 @@ def states_cell(
     split, n = ("train", count) if labelled else ("stream", stored)
     source = vision(runs, base, split, n).select(range(count))
     if labelled:
-        # one caption a picture, so that no picture counts five times
+        # one caption an image, so that no image counts five times
         texts = [captions[i % 5] for i, captions in enumerate(MicroSplit("train", count).captions)]
     if reader == "gt":
         states, features = ground_truth_states(vlm, texts), source.image_features

@@ -13,15 +13,15 @@ from vizer_core.store import load_manifest
 from vizer_lab.world import unlabelled_stream
 
 RUNNER = CliRunner()
-PICTURES = 24
+IMAGES = 24
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures")
-    for image in unlabelled_stream(PICTURES, start=60_000):
+    path = tmp_path_factory.mktemp("images")
+    for image in unlabelled_stream(IMAGES, start=60_000):
         Image.fromarray(image.pixels).save(path / f"{image.id}.png")
-    (path / "broken.png").write_bytes(b"no picture")
+    (path / "broken.png").write_bytes(b"no image")
     return path
 
 
@@ -37,7 +37,7 @@ def test_a_captioner_is_trained_and_then_captions_a_folder(folder, tmp_path):
     done = run("caption", folder, "--method", "maccap_pass", "--captioner", adaptor, "--json", out)
     assert done.exit_code == 0, done.output
     assert "skipped 1 of 25 files" in done.output
-    assert len(json.loads(out.read_text())) == PICTURES
+    assert len(json.loads(out.read_text())) == IMAGES
 
 
 @pytest.mark.parametrize(("variance", "kind"), [("0", "NoNoise"), ("0.02", "GaussianNoise")])
@@ -49,7 +49,7 @@ def test_the_noise_of_a_training_can_be_chosen(variance, kind, tmp_path):
     assert load_manifest(out)["config"]["noise"]["kind"] == kind
 
 
-def test_one_picture_without_training(folder):
+def test_one_image_without_training(folder):
     done = run("caption", folder / "stream-60000.png", "--method", "clipre", "--memory", 200)
     assert done.exit_code == 0 and done.output.startswith("stream-60000.png\t")
 
@@ -58,7 +58,7 @@ def test_mapper_then_adapter_then_captions(folder, tmp_path):
     mapper, adapter = tmp_path / "mapper.safetensors", tmp_path / "adapter"
     done = run("fit-mapper", "--images", folder, "--out", mapper)
     assert done.exit_code == 0 and "held-out cosine" in done.output
-    assert "no better than a constant" in done.output  # 24 pictures are far too few
+    assert "no better than a constant" in done.output  # 24 images are far too few
     done = run("enhance", "--images", folder, "--mapper", mapper, "--out", adapter)
     assert done.exit_code == 0 and "captions changed" in done.output, done.output
     assert "outlook: training" in done.output
@@ -71,13 +71,13 @@ def test_mapper_then_adapter_then_captions(folder, tmp_path):
 
 
 def test_a_shipped_adapter_is_known_by_name(folder):
-    picture = folder / "stream-60000.png"
-    base = run("caption", picture, "--model", "micro-vlm")
+    image = folder / "stream-60000.png"
+    base = run("caption", image, "--model", "micro-vlm")
     for name in ("micro-vlm-information", "micro-vlm-read-back"):
-        done = run("caption", picture, "--model", "micro-vlm", "--adapter", name)
+        done = run("caption", image, "--model", "micro-vlm", "--adapter", name)
         assert done.exit_code == 0, done.output
         assert done.output.startswith("stream-60000.png\t") and done.output != base.output
-    wrong = run("caption", picture, "--model", "micro-vlm", "--adapter", "micro-vlm-red-back")
+    wrong = run("caption", image, "--model", "micro-vlm", "--adapter", "micro-vlm-red-back")
     assert wrong.exit_code == 1
     assert "or name a shipped one: micro-vlm-information, micro-vlm-read-back" in " ".join(
         wrong.output.split()
@@ -140,9 +140,9 @@ def test_other_models_never_get_the_shipped_adaptor(method, folder):
     assert f"Train one with vizer train-captioner --method {training}" in said
 
 
-def test_too_few_pictures_are_no_mapper(folder, tmp_path):
+def test_too_few_images_are_no_mapper(folder, tmp_path):
     few = tmp_path / "few"
     few.mkdir()
     (few / "a.png").write_bytes((folder / "stream-60000.png").read_bytes())
     done = run("fit-mapper", "--images", few, "--out", tmp_path / "m.safetensors")
-    assert done.exit_code == 1 and "1 pictures are too few" in done.output
+    assert done.exit_code == 1 and "1 images are too few" in done.output

@@ -102,18 +102,18 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory) -> Path:
-    """Lay out a folder outside the repository: pictures, their captions, the same as references."""
+    """Lay out a folder outside the repository: images, their captions, the same as references."""
     import numpy as np
     from PIL import Image
 
     from vizer_lab.world import MicroSplit
 
     folder = tmp_path_factory.mktemp("outside")
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     split = MicroSplit("test", 24)
     names = [f"{name}.png" for name in split.ids]
     for name, pixels in zip(names, np.asarray(split.images)):
-        Image.fromarray(pixels).save(folder / "pictures" / name)
+        Image.fromarray(pixels).save(folder / "images" / name)
     said = {name: list(texts) for name, texts in zip(names, split.captions)}
     (folder / "captions.json").write_text(json.dumps(said))
     rows = [{"image_id": n, "caption": text} for n, texts in said.items() for text in texts]
@@ -154,11 +154,11 @@ def test_the_wheel_names_its_command_and_reads_no_results(wheel):
 
 @pytest.mark.timeout(900)
 def test_the_commands_run_outside_the_repository(installed, outside):
-    pictures, found = str(outside / "pictures"), outside / "found.json"
+    images, found = str(outside / "images"), outside / "found.json"
     commands = [
-        ["gap", "--images", pictures, "--captions", "captions.json", "--resamples", "50"],
-        ["caption", pictures, "--method", "capdec", "--json", "said.json"],
-        ["caption", pictures, "--model", "micro-vlm", "--adapter", "micro-vlm-read-back"],
+        ["gap", "--images", images, "--captions", "captions.json", "--resamples", "50"],
+        ["caption", images, "--method", "capdec", "--json", "said.json"],
+        ["caption", images, "--model", "micro-vlm", "--adapter", "micro-vlm-read-back"],
         ["evaluate", "--captions", "said.json", "--references", "references.json",
          "--metrics", "bleu,cider"],
         ["lab", "--only", "micro-lm"],

@@ -1,4 +1,4 @@
-"""Check a rendered book: readable with no network, nothing broken, every picture described.
+"""Check a rendered book: readable with no network, nothing broken, every image described.
 
     python -m tools.check_html _build/html
 
@@ -31,7 +31,7 @@ def external(address: str) -> bool:
 
 
 def external_loads(soup: BeautifulSoup) -> list[str]:
-    """List what a page would fetch from other hosts: scripts, styles, pictures, fonts."""
+    """List what a page would fetch from other hosts: scripts, styles, images, fonts."""
     found = []
     for name, attribute in LOADS:
         for tag in soup.find_all(name):

@@ -152,10 +152,10 @@ def training_step(images: int = STEP) -> Callable[[], Any]:
     from vizer_core.vizer.named_objectives import config_of
     from vizer_lab.world import MicroSplit
     from vizer_lab.zoo import load_micro_vlm
-    from vizer_lab.zoo.vlm_images import encode_pictures
+    from vizer_lab.zoo.vlm_images import encode_images
 
     vlm = load_micro_vlm()
-    vision = encode_pictures(vlm, MicroSplit("test", images).images)
+    vision = encode_images(vlm, MicroSplit("test", images).images)
     add_lora(vlm, generator=seeded(0))
     reward, config = InformationReward(vlm, 0.7), config_of("information", images_per_step=images)
     return lambda: train_adapter(vlm, vision, reward, config, generator=seeded(1))

@@ -1,4 +1,4 @@
-"""Pictures and tables for the page on the micro world, made from the world itself at each build."""
+"""Images and tables for the page on the micro world, made from the world itself at each build."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def scene_markdown(scene: Scene) -> str:
     captions = "\n".join(f"- {cell(caption)}" for caption in captions_of(scene))
     questions = "\n".join(f"- {cell(q.text)} *{cell(q.answer)}*" for q in questions_of(scene))
     parts = [
-        f"The place is `{scene.place}`. Lengths are parts of the picture's side.",
+        f"The place is `{scene.place}`. Lengths are parts of the image's side.",
         table(header, objects),
         f"Its five captions:\n\n{captions}",
         f"Its questions, with their answers:\n\n{questions}",

@@ -1,6 +1,6 @@
-"""Make a notebook's file repeatable: cell ids, metadata, pictures, setup cell and cost table.
+"""Make a notebook's file repeatable: cell ids, metadata, images, setup cell and cost table.
 
-Two runs of the same code give the same bytes: no timing, no time stamps in pictures, no kernel
+Two runs of the same code give the same bytes: no timing, no time stamps in images, no kernel
 build numbers, no progress bars.
 """
 

@@ -172,5 +172,5 @@ def _prose_faults(cell: Any) -> list[str]:
     if role:
         faults.append(f"role {role.group()!r}: Colab and GitHub show it raw; wanted a plain link")
     if re.search(r"!\[\s*\]\(", source):
-        faults.append("picture without a description: wanted ![what it shows](...)")
+        faults.append("image without a description: wanted ![what it shows](...)")
     return faults

@@ -234,7 +234,7 @@ def enhance(
     history = train_adapter(vlm, seen, goal, config, generator=seeded(seed))
     made_by = {
         "objective": objective if isinstance(objective, str) else type(objective).__name__,
-        "pictures": len(data),
+        "images": len(data),
         "shuffled": shuffle,
         "learning_rate": config.learning_rate,
         "seed": seed,

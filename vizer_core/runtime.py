@@ -76,9 +76,9 @@ def model_dtype() -> torch.dtype | None:
 
 
 def at_most(n: int) -> int:
-    """Return n, or `VIZER_IMAGES` where that is set and smaller: the pictures to read at most.
+    """Return n, or `VIZER_IMAGES` where that is set and smaller: the images to read at most.
 
-    For a folder with fewer pictures than a chapter asks for, and for a first try of the full
+    For a folder with fewer images than a chapter asks for, and for a first try of the full
     profile. The micro profile reads what it is asked for.
 
     >>> at_most(1000)
@@ -90,7 +90,7 @@ def at_most(n: int) -> int:
     if not named.isdigit() or int(named) < MIN_IMAGES:
         raise ValueError(
             f"VIZER_IMAGES={named!r}: wanted a whole number of at least {MIN_IMAGES}; chapters "
-            "point at pictures by their number, and want enough for an interval"
+            "point at images by their number, and want enough for an interval"
         )
     return min(n, int(named))
 

@@ -10,7 +10,7 @@ EXERCISES = "\n\n".join(
     f"### Exercise {n}\n\nTry it.\n\n<details><summary>Solution</summary>\n\nDone.\n\n</details>"
     for n in (1, 2, 3)
 )
-ALT = "Two straight lines that cross in the middle of the picture."
+ALT = "Two straight lines that cross in the middle of the image."
 
 
 def probe_notebook() -> Any:

@@ -111,8 +111,8 @@ def test_the_formulas_are_set_by_the_books_own_mathjax(address, browser):
 def test_dark_mode_keeps_figures_on_white(address, browser):
     open_page(browser, f"{address}/book/index.html")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
-    picture = browser.find_element(By.CSS_SELECTOR, "article figure img")
-    assert picture.value_of_css_property("background-color") in (
+    image = browser.find_element(By.CSS_SELECTOR, "article figure img")
+    assert image.value_of_css_property("background-color") in (
         "rgb(255, 255, 255)",
         "rgba(255, 255, 255, 1)",
     )

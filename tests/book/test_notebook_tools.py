@@ -72,8 +72,8 @@ def stored(checkout):
     for number, cell in enumerate(code, 1):
         cell["execution_count"] = number
     code[1]["outputs"] = [nbformat.v4.new_output("stream", text="0.001 of 40\n")]
-    picture = base64.b64encode(png()).decode()
-    code[2]["outputs"] = [nbformat.v4.new_output("display_data", {"image/png": picture})]
+    image = base64.b64encode(png()).decode()
+    code[2]["outputs"] = [nbformat.v4.new_output("display_data", {"image/png": image})]
     return notebooks.stamped(notebook, checkout, 1.0)
 
 
@@ -126,7 +126,7 @@ BREAKS = {
     ),
     "no cell with the tag 'headline'": lambda nb: code_cell(nb, 1).update(metadata={}),
     "role '{term}`'": lambda nb: nb["cells"][3].update(source="## One example\n\n{term}`gap`"),
-    "picture without a description": lambda nb: nb["cells"][3].update(
+    "image without a description": lambda nb: nb["cells"][3].update(
         source="## One example\n\n![](x.png)"
     ),
 }
@@ -226,7 +226,7 @@ def test_code_is_formatted_before_it_runs(checkout):
     assert code_cell(nbformat.read(path, 4), 1)["source"] == wanted
 
 
-def test_pictures_lose_text_chunks_and_stay_pictures():
+def test_images_lose_text_chunks_and_stay_images():
     assert strip_png(png(b"Software\0matplotlib", b"Date\0now")) == png()
     with pytest.raises(ValueError, match="not a PNG"):
         strip_png(b"GIF89a")

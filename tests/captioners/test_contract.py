@@ -112,7 +112,7 @@ def test_no_images_and_images_of_another_length_are_refused(name):
         captions(captioner, features * 2)
 
 
-def test_pictures_are_read_once_and_captioned_in_batches(captioner):
+def test_images_are_read_once_and_captioned_in_batches(captioner):
     images = noise_images(IMAGES)
     whole = caption_images(captioner, encoder(), images, batch_size=9, generator=seeded(0))
     assert whole == captions(captioner)
@@ -121,6 +121,6 @@ def test_pictures_are_read_once_and_captioned_in_batches(captioner):
         assert parts == whole
 
 
-def test_no_pictures_at_all_are_refused():
+def test_no_images_at_all_are_refused():
     with pytest.raises(ValueError, match="got 0 images in batches of 64"):
         caption_images(all_captioners()["clipre"], encoder(), [], generator=seeded(0))

@@ -1,4 +1,4 @@
-"""Saved miniatures and a folder of pictures, made once; and the hub switched off."""
+"""Saved miniatures and a folder of images, made once; and the hub switched off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.checkpoints import CAPTIONS, save_clip, save_opt, save_qwen, save
 from tests.cli.kills import Killed
 from vizer_core.cli import app
 
-PICTURES = 24
+IMAGES = 24
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +29,14 @@ def offline(monkeypatch):
 
 @pytest.fixture(scope="session")
 def disk(tmp_path_factory):
-    """Return the paths of a user's disk: four models, pictures, captions, references."""
+    """Return the paths of a user's disk: four models, images, captions, references."""
     root = tmp_path_factory.mktemp("disk")
-    pictures = root / "pictures"
-    pictures.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (PICTURES, 36, 40, 3), dtype=np.uint8)
-    names = [f"photo {place:02d}.jpg" for place in range(PICTURES)]
+    images = root / "images"
+    images.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 36, 40, 3), dtype=np.uint8)
+    names = [f"photo {place:02d}.jpg" for place in range(IMAGES)]
     for name, frame in zip(names, pixels):
-        Image.fromarray(frame).save(pictures / name)
+        Image.fromarray(frame).save(images / name)
     captions = {name: [CAPTIONS[i % len(CAPTIONS)]] for i, name in enumerate(names)}
     (root / "captions.json").write_text(json.dumps(captions))
     (root / "corpus.txt").write_text("\n".join(CAPTIONS))
@@ -44,7 +44,7 @@ def disk(tmp_path_factory):
     (root / "references.json").write_text(json.dumps({"annotations": rows}))
     return SimpleNamespace(
         root=root,
-        pictures=pictures,
+        images=images,
         captions=root / "captions.json",
         corpus=root / "corpus.txt",
         references=root / "references.json",

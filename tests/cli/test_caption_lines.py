@@ -26,10 +26,10 @@ WAYS = {
 
 @pytest.fixture(params=list(WAYS))
 def words(request, disk):
-    """Return a command line that captions the pictures of `disk`, five at a time."""
+    """Return a command line that captions the images of `disk`, five at a time."""
     return [
         "caption",
-        disk.pictures,
+        disk.images,
         *(w.format(smolvlm=disk.smolvlm) for w in WAYS[request.param]),
         *FIVE,
     ]
@@ -56,18 +56,18 @@ def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
     from vizer_core.captioners import caption_images
     from vizer_core.captioners.registry import Parts, captioner_of
     from vizer_core.cli.encoders import clip_encoder
-    from vizer_core.cli.models import language_model_of, read_pictures
+    from vizer_core.cli.models import language_model_of, read_images
 
     folder = tmp_path / "many"
     folder.mkdir()
     for copy in range(3):  # 72 images: more than a batch
-        for path in disk.pictures.iterdir():
+        for path in disk.images.iterdir():
             shutil.copy(path, folder / f"{copy} {path.name}")
     done = finished(vizer, "caption", folder, "--method", "maccap_pass")
     encoder, lm = clip_encoder("micro", None, "cpu", False), language_model_of("micro-lm", "cpu")
     writer = captioner_of("maccap_pass", encoder, lm, Parts(micro=True))
-    names, pictures = read_pictures(folder)
-    texts = caption_images(writer, encoder, pictures, generator=seeded(0))
+    names, images = read_images(folder)
+    texts = caption_images(writer, encoder, images, generator=seeded(0))
     assert done.stdout.splitlines() == [f"{n}\t{t}" for n, t in zip(names, texts)]
 
 
@@ -79,17 +79,17 @@ def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
         (["--max-tokens", 7], "max_tokens: None then, 7 now"),
         (["--batch-size", 6], "at_once: 5 then, 6 now"),
         (["--method", "baseline"], "method: 'maccap_pass' then, 'baseline' now"),
-        (["{pictures}/photo 00.jpg"], "images: "),
+        (["{images}/photo 00.jpg"], "images: "),
     ],
 )
 def test_another_job_does_not_go_on(change, differs, disk, vizer, tmp_path, kill_after):
     out = tmp_path / "said.json"
     words = ["--method", "maccap_pass", *FIVE, "--json", out]
     kill_after(KeptLines, "add", 1)
-    killed(vizer, "caption", disk.pictures, *words)
+    killed(vizer, "caption", disk.images, *words)
     kept = (tmp_path / "said.jsonl").read_bytes()
-    change = [str(word).format(pictures=disk.pictures) for word in change]
-    there = [] if change[0].endswith(".jpg") else [disk.pictures]
+    change = [str(word).format(images=disk.images) for word in change]
+    there = [] if change[0].endswith(".jpg") else [disk.images]
     other = vizer("caption", *there, *words, *change)
     assert other.exit_code == 1 and f"said.jsonl belongs to another run ({differs}" in other.stderr
     assert (tmp_path / "said.jsonl").read_bytes() == kept and other.stdout == ""
@@ -97,17 +97,17 @@ def test_another_job_does_not_go_on(change, differs, disk, vizer, tmp_path, kill
 
 def test_somebodys_json_lines_are_left_alone(disk, vizer, tmp_path):
     (tmp_path / "said.jsonl").write_text('{"mine": 1}\n')
-    done = vizer("caption", disk.pictures, "--method", "clipre", "--json", tmp_path / "said.json")
+    done = vizer("caption", disk.images, "--method", "clipre", "--json", tmp_path / "said.json")
     assert done.exit_code == 1 and "said.jsonl is there already, and this command" in done.stderr
     assert (tmp_path / "said.jsonl").read_text() == '{"mine": 1}\n'
     (tmp_path / "said.jsonl.job.json").write_text("{}")  # and what lies beside them
-    done = vizer("caption", disk.pictures, "--method", "clipre", "--json", tmp_path / "said.json")
+    done = vizer("caption", disk.images, "--method", "clipre", "--json", tmp_path / "said.json")
     assert done.exit_code == 1 and "said.jsonl.job.json is there already, and this" in done.stderr
     assert (tmp_path / "said.jsonl.job.json").read_text() == "{}"
 
 
 def test_two_commands_do_not_write_one_file(disk, vizer, tmp_path, kill_after):
-    words = ["caption", disk.pictures, "--method", "clipre", *FIVE, "--json"]
+    words = ["caption", disk.images, "--method", "clipre", *FIVE, "--json"]
     words.append(tmp_path / "said.json")
     kill_after(KeptLines, "add", 1)
     killed(vizer, *words)
@@ -127,8 +127,8 @@ def strip(folder):
 
 
 def test_an_image_that_the_processor_refuses_costs_one_line(disk, vizer, tmp_path):
-    folder = tmp_path / "pictures"
-    shutil.copytree(disk.pictures, folder)
+    folder = tmp_path / "images"
+    shutil.copytree(disk.images, folder)
     words = ["--model", disk.qwen, *FIVE, "--json"]
     whole = finished(vizer, "caption", folder, *words, tmp_path / "whole.json")
     name = strip(folder)
@@ -145,7 +145,7 @@ def test_a_model_that_takes_no_image_ends_the_command(disk, vizer, monkeypatch):
         raise ValueError("no such layer")
 
     monkeypatch.setattr("vizer_core.captioners.caption_images", broken)
-    done = vizer("caption", disk.pictures, "--method", "clipre", "--memory", 20)
+    done = vizer("caption", disk.images, "--method", "clipre", "--memory", 20)
     assert done.exit_code == 1 and done.stdout == ""
     assert "error: none of 24 images can be captioned: photo 00.jpg: no such layer" in done.stderr
 
@@ -192,7 +192,7 @@ def test_a_full_disk_costs_no_line_on_the_screen(words, vizer, tmp_path, monkeyp
 def test_captions_of_a_command_without_room_for_its_file_are_kept(
     disk, vizer, tmp_path, monkeypatch
 ):
-    words = ["caption", disk.pictures, "--method", "clipre", "--json", tmp_path / "said.json"]
+    words = ["caption", disk.images, "--method", "clipre", "--json", tmp_path / "said.json"]
     monkeypatch.setattr("vizer_core.data.coco.write_results", full_disk)
     done = vizer(*words)
     assert done.exit_code == 1 and "make room and call the same command again" in done.stderr
@@ -203,8 +203,8 @@ def test_captions_of_a_command_without_room_for_its_file_are_kept(
 
 def test_several_images_and_folders(disk, vizer, tmp_path):
     (tmp_path / "more").mkdir()
-    shutil.copy(disk.pictures / "photo 02.jpg", tmp_path / "more" / "z.jpg")
-    one, two = disk.pictures / "photo 00.jpg", disk.pictures / "photo 01.jpg"
+    shutil.copy(disk.images / "photo 02.jpg", tmp_path / "more" / "z.jpg")
+    one, two = disk.images / "photo 00.jpg", disk.images / "photo 01.jpg"
     done = finished(vizer, "caption", two, one, two, tmp_path / "more", "--method", "clipre")
     named = [line.split("\t")[0] for line in done.stdout.splitlines()]
     assert named == ["photo 01.jpg", "photo 00.jpg", "z.jpg"]

@@ -75,10 +75,10 @@ def adaptors(disk, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(disk, tmp_path_factory):
-    """Lay out three of the pictures in a folder."""
+    """Lay out three of the images in a folder."""
     few = tmp_path_factory.mktemp("few")
     for name in NAMES:
-        shutil.copy(disk.pictures / name, few)
+        shutil.copy(disk.images / name, few)
     return few
 
 
@@ -133,12 +133,12 @@ def test_an_adaptor_that_is_not_there_is_named(vizer, disk, folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def loaded(disk):
-    """Load CLIP, OPT and the pictures from the disk, and train one adaptor on images."""
+    """Load CLIP, OPT and the images from the disk, and train one adaptor on images."""
     encoder, lm = OpenClipEncoder.from_folder(disk.clip), CausalLM.from_pretrained(disk.opt)
-    pictures = [open_image(disk.pictures / name) for name in NAMES]
+    images = [open_image(disk.images / name) for name in NAMES]
     texts = list(CAPTIONS[: len(NAMES)])
     pairs = PairedFeatures(
-        image_features=encoder.encode_image(pictures),
+        image_features=encoder.encode_image(images),
         text_features=encoder.encode_text(texts),
         ids=NAMES,
         image_index=torch.arange(len(NAMES)),
@@ -148,7 +148,7 @@ def loaded(disk):
     config = replace(BASELINE, epochs=1)
     supervised = TrainingPairs(pairs.pair_image_features, texts)
     fit_text_only(adaptor, lm, supervised, config, generator=seeded(0))
-    return encoder, lm, pictures, pairs, PrefixWriter(adaptor, lm)
+    return encoder, lm, images, pairs, PrefixWriter(adaptor, lm)
 
 
 def captioner_of(name: str, loaded) -> Captioner:
@@ -168,11 +168,11 @@ def captioner_of(name: str, loaded) -> Captioner:
 
 @pytest.mark.parametrize("name", ["clipcap", "blind", "mean_shift", "oracle_text", "socratic"])
 def test_captioners_without_a_command_run_on_loaded_models(name, loaded):
-    encoder, _, pictures, _, _ = loaded
+    encoder, _, images, _, _ = loaded
     captioner = captioner_of(name, loaded)
     assert captioner.name == name and not captioner.reads_patches
     texts, again = (
-        caption_images(captioner, encoder, pictures, generator=seeded(1)) for _ in range(2)
+        caption_images(captioner, encoder, images, generator=seeded(1)) for _ in range(2)
     )
     assert texts == again and len(texts) == len(NAMES)
     assert all(isinstance(text, str) for text in texts)

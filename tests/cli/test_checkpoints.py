@@ -7,22 +7,22 @@ from shutil import copytree
 
 import pytest
 
-PICTURES = 24
+IMAGES = 24
 
 
 def test_gap_of_a_captioned_folder(vizer, disk, tmp_path):
     out = tmp_path / "gap.json"
     done = vizer(
-        "gap", "--images", disk.pictures, "--captions", disk.captions, "--model", disk.clip,
+        "gap", "--images", disk.images, "--captions", disk.captions, "--model", disk.clip,
         "--resamples", 50, "--json", out,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "24 pairs, d = 32" in done.stdout
-    assert json.loads(out.read_text())["n"] == PICTURES
+    assert json.loads(out.read_text())["n"] == IMAGES
 
 
 @pytest.mark.parametrize("method", ["maccap", "capdec", "decap"])
-def test_a_captioner_is_trained_on_text_and_captions_pictures(method, vizer, disk, tmp_path):
+def test_a_captioner_is_trained_on_text_and_captions_images(method, vizer, disk, tmp_path):
     adaptor, out = tmp_path / f"{method}.safetensors", tmp_path / "out.json"
     models = ["--clip", disk.clip, "--language-model", disk.opt]
     done = vizer(
@@ -34,7 +34,7 @@ def test_a_captioner_is_trained_on_text_and_captions_pictures(method, vizer, dis
     folder = tmp_path / "some"
     folder.mkdir()
     for name in ("photo 00.jpg", "photo 01.jpg"):
-        (folder / name).write_bytes((disk.pictures / name).read_bytes())
+        (folder / name).write_bytes((disk.images / name).read_bytes())
     done = vizer(
         "caption", folder, "--method", method, "--captioner", adaptor, "--json", out, *models,
         *(["--corpus", disk.corpus] if method == "decap" else []),
@@ -53,7 +53,7 @@ def test_half_precision_trains_and_captions_alike(vizer, disk, tmp_path):
         "--dtype", "bfloat16", "--captions-at-once", 4, "--out", adaptor, *models,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    one = ["caption", disk.pictures / "photo 00.jpg", "--method", "capdec", "--captioner", adaptor]
+    one = ["caption", disk.images / "photo 00.jpg", "--method", "capdec", "--captioner", adaptor]
     done = vizer(*one, "--dtype", "bfloat16", *models)
     assert done.exit_code == 0, done.output
     done = vizer(*one, *models)
@@ -63,9 +63,9 @@ def test_half_precision_trains_and_captions_alike(vizer, disk, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["clipre", "magic"])
-def test_untrained_methods_caption_a_picture(method, vizer, disk):
+def test_untrained_methods_caption_a_image(method, vizer, disk):
     own = {"clipre": ["--corpus", disk.corpus], "magic": ["--language-model", disk.opt]}[method]
-    words = ["caption", disk.pictures / "photo 03.jpg", "--method", method, "--clip", disk.clip]
+    words = ["caption", disk.images / "photo 03.jpg", "--method", method, "--clip", disk.clip]
     done = vizer(*words, *own)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("photo 03.jpg\t")
@@ -75,25 +75,25 @@ def test_untrained_methods_caption_a_picture(method, vizer, disk):
 def test_a_model_captions_is_scored_trained_and_compared(name, vizer, disk, tmp_path):
     model = getattr(disk, name)
     before, after, scores = (tmp_path / f"{n}.json" for n in ("before", "after", "scores"))
-    done = vizer("caption", disk.pictures, "--model", model, "--json", before)
+    done = vizer("caption", disk.images, "--model", model, "--json", before)
     assert done.exit_code == 0, done.output
-    assert len(json.loads(before.read_text())) == PICTURES
+    assert len(json.loads(before.read_text())) == IMAGES
     mapper, adapter = tmp_path / "mapper.safetensors", tmp_path / "adapter"
-    done = vizer("fit-mapper", "--images", disk.pictures, "--model", model, "--out", mapper)
+    done = vizer("fit-mapper", "--images", disk.images, "--model", model, "--out", mapper)
     assert done.exit_code == 0, done.output
     done = vizer(
-        "enhance", "--images", disk.pictures, "--model", model, "--mapper", mapper,
+        "enhance", "--images", disk.images, "--model", model, "--mapper", mapper,
         "--out", adapter, "--learning-rate", 0.01,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "captions changed" in done.stdout
-    done = vizer("caption", disk.pictures, "--model", model, "--adapter", adapter, "--json", after)
+    done = vizer("caption", disk.images, "--model", model, "--adapter", adapter, "--json", after)
     assert done.exit_code == 0, done.output
     judged = ["--references", disk.references, "--metrics", "bleu,cider,length"]
     judged += ["--missing", "empty"]  # a random model may end a caption at once
     done = vizer("evaluate", "--captions", before, "--json", scores, "--resamples", 50, *judged)
     assert done.exit_code == 0, done.output
-    assert json.loads(scores.read_text())["scores"]["cider"]["n"] == PICTURES
+    assert json.loads(scores.read_text())["scores"]["cider"]["n"] == IMAGES
     done = vizer("compare", "--captions", after, "--against", before, "--resamples", 50, *judged)
     assert done.exit_code == 0, done.output
     assert "cider" in done.stdout
@@ -102,7 +102,7 @@ def test_a_model_captions_is_scored_trained_and_compared(name, vizer, disk, tmp_
 @pytest.mark.parametrize("objective", ["straight_through", "image_context"])
 def test_the_other_objectives_train_too(objective, vizer, disk, tmp_path):
     done = vizer(
-        "enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--out", tmp_path / "a",
+        "enhance", "--images", disk.images, "--model", disk.smolvlm, "--out", tmp_path / "a",
         "--objective", objective,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -111,10 +111,10 @@ def test_the_other_objectives_train_too(objective, vizer, disk, tmp_path):
 
 @pytest.mark.parametrize("name", ["smolvlm", "qwen"])
 def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, disk, tmp_path):
-    pictures, out = tmp_path / "pictures", tmp_path / "adapter"
-    copytree(disk.pictures, pictures)
-    (pictures / "photo 05.jpg").write_bytes(b"no picture")
-    words = ["enhance", "--images", pictures, "--model", getattr(disk, name), "--out", out]
+    images, out = tmp_path / "images", tmp_path / "adapter"
+    copytree(disk.images, images)
+    (images / "photo 05.jpg").write_bytes(b"no image")
+    words = ["enhance", "--images", images, "--model", getattr(disk, name), "--out", out]
     done = vizer(*words, "--objective", "information", "--information-weight", 0.5)
     assert done.exit_code == 0, done.output
     said = done.output
@@ -123,7 +123,7 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
     assert "mapper" not in said and not (out / "states").exists()
     made_by = json.loads((out / "vizer.json").read_text())["made_by"]
     assert made_by == {
-        "objective": "information", "weight": 0.5, "pictures": PICTURES - 1, "shuffled": False,
+        "objective": "information", "weight": 0.5, "images": IMAGES - 1, "shuffled": False,
         "learning_rate": 5e-4, "seed": 0, "dtype": "float32",
     }  # fmt: skip
 
@@ -131,20 +131,20 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["gap", "--images", "{pictures}", "--captions", "{captions}", "--model", "{opt}"],
+        (["gap", "--images", "{images}", "--captions", "{captions}", "--model", "{opt}"],
          "holds no open_clip_config.json"),
-        (["caption", "{pictures}", "--method", "clipre", "--clip", "ViT-B-32"],
+        (["caption", "{images}", "--method", "clipre", "--clip", "ViT-B-32"],
          "wants --pretrained TAG"),
-        (["caption", "{pictures}", "--method", "clipre", "--clip", "./nowhere"],
+        (["caption", "{images}", "--method", "clipre", "--clip", "./nowhere"],
          "no such folder: ./nowhere"),
-        (["caption", "{pictures}", "--method", "clipre", "--clip", "{clip}", "--pretrained", "x"],
+        (["caption", "{images}", "--method", "clipre", "--clip", "{clip}", "--pretrained", "x"],
          "a folder with weights of its own"),
-        (["caption", "{pictures}", "--model", "{opt}"], "is a 'opt': wanted one of"),
-        (["caption", "{pictures}", "--model", "org/model"], "The hub is out of reach here"),
-        (["caption", "{pictures}", "--model", "./nowhere"], "no such folder: ./nowhere"),
-        (["caption", "{pictures}", "--model", "micro-vlm", "--dtype", "float16"],
+        (["caption", "{images}", "--model", "{opt}"], "is a 'opt': wanted one of"),
+        (["caption", "{images}", "--model", "org/model"], "The hub is out of reach here"),
+        (["caption", "{images}", "--model", "./nowhere"], "no such folder: ./nowhere"),
+        (["caption", "{images}", "--model", "micro-vlm", "--dtype", "float16"],
          "micro-vlm is shipped in float32"),
-        (["caption", "{pictures}", "--method", "magic", "--clip", "{clip}",
+        (["caption", "{images}", "--method", "magic", "--clip", "{clip}",
           "--language-model", "{qwen}"], "wanted a causal language model"),
     ],
 )  # fmt: skip
@@ -169,7 +169,7 @@ def test_a_run_is_reported_where_it_is_asked_for_and_nowhere_else(
     words = {
         "train-captioner": ["--method", "capdec", "--corpus", disk.corpus, "--epochs", 2,
                             "--clip", disk.clip, "--language-model", disk.opt],
-        "enhance": ["--images", disk.pictures, "--model", disk.smolvlm, "--objective",
+        "enhance": ["--images", disk.images, "--model", disk.smolvlm, "--objective",
                     "information", "--images-per-step", 12],
     }[command]  # fmt: skip
     done = vizer(command, *words, "--out", tmp_path / "a.safetensors")
@@ -182,7 +182,7 @@ def test_a_run_is_reported_where_it_is_asked_for_and_nowhere_else(
 
 
 def test_a_tracker_that_is_not_there_is_said_before_anything_is_trained(vizer, disk, tmp_path):
-    done = vizer("enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--report-to", "x",
+    done = vizer("enhance", "--images", disk.images, "--model", disk.smolvlm, "--report-to", "x",
                  "--out", tmp_path / "a")  # fmt: skip
     assert done.exit_code == 2 and "no tracker 'x'" in done.stderr
     assert not (tmp_path / "a").exists()

@@ -56,14 +56,14 @@ def captions(vizer, *words) -> list[str]:
     ids=lambda way: way[1],
 )  # fmt: skip
 def test_captions_have_at_most_the_tokens_that_are_asked_for(way, vizer, disk):
-    image = disk.pictures / "photo 00.jpg"
+    image = disk.images / "photo 00.jpg"
     long, short = captions(vizer, image, *way), captions(vizer, image, *way, "--max-tokens", 2)
     assert len(short[0].split()) <= 2 < len(long[0].split())
 
 
 @pytest.mark.parametrize("way", [["--method", "capdec"], ["--model", "micro-vlm"]], ids=str)
 def test_temperature_draws_by_the_seed_and_nothing_else_does(way, vizer, disk):
-    words = [disk.pictures, *way]
+    words = [disk.images, *way]
     greedy = captions(vizer, *words, "--beams", 1)
     assert captions(vizer, *words, "--temperature", 0, "--seed", 5) == greedy
     hot = captions(vizer, *words, "--temperature", 1.5)
@@ -72,14 +72,14 @@ def test_temperature_draws_by_the_seed_and_nothing_else_does(way, vizer, disk):
 
 
 def test_beams_and_the_prompt_reach_who_writes(vizer, disk):
-    from vizer_core.cli.models import read_pictures
+    from vizer_core.cli.models import read_images
     from vizer_lab.zoo import load_micro_vlm
 
-    _, images = read_pictures(disk.pictures)
+    _, images = read_images(disk.images)
     vlm = load_micro_vlm("micro-vlm", "cpu")
     wanted = vlm.caption(images, decoding=Beam(3), prompt="a photo of")
     asked = ["--beams", 3, "--prompt", "a photo of"]
-    assert captions(vizer, disk.pictures, "--model", "micro-vlm", *asked) == wanted
+    assert captions(vizer, disk.images, "--model", "micro-vlm", *asked) == wanted
     assert wanted != vlm.caption(images)
 
 
@@ -116,7 +116,7 @@ def test_zerocap_keeps_so_many_beams_after_the_prompt():
     ids=str,
 )
 def test_an_option_that_would_be_ignored_is_refused(words, said, vizer, disk):
-    done = vizer("caption", disk.pictures, *words)
+    done = vizer("caption", disk.images, *words)
     assert done.exit_code == 2 and said in " ".join(done.stderr.split())
 
 
@@ -132,7 +132,7 @@ def test_an_option_that_would_be_ignored_is_refused(words, said, vizer, disk):
     ids=str,
 )
 def test_a_seed_where_nothing_is_drawn_is_remarked_on(words, said, vizer, disk):
-    image = disk.pictures / "photo 00.jpg"
+    image = disk.images / "photo 00.jpg"
     done = vizer("caption", image, *words, "--seed", 7)
     assert done.exit_code == 0, done.output
     assert ("changes nothing" in done.stderr) == bool(said) and said in done.stderr
@@ -150,7 +150,7 @@ def test_a_seed_where_nothing_is_drawn_is_remarked_on(words, said, vizer, disk):
     ids=str,
 )
 def test_what_is_given_alike_to_every_method_is_remarked_on(words, said, vizer, disk):
-    image = disk.pictures / "photo 00.jpg"
+    image = disk.images / "photo 00.jpg"
     plain = vizer("caption", image, *words[:2])
     done = vizer("caption", image, *words)
     assert done.exit_code == 0 and done.stdout == plain.stdout

@@ -52,7 +52,7 @@ def test_ddp_and_fsdp_train_the_same_captioner(disk, tmp_path):
 
 @pytest.mark.parametrize("objective", ["information", "read_back"])
 def test_fsdp_enhances_as_one_process_does(objective, vizer, disk, tmp_path):
-    words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--objective",
+    words = ["enhance", "--images", disk.images, "--model", disk.smolvlm, "--objective",
              objective, "--images-per-step", 5, "--micro-batch-size", 1,
              "--device", "cpu"]  # fmt: skip
     alone = vizer(*words, "--out", tmp_path / "one")

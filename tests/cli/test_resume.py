@@ -20,7 +20,7 @@ def same(one, two) -> bool:
 
 @pytest.mark.parametrize("objective", ["read_back", "information"])
 def test_enhance_goes_on(objective, vizer, disk, tmp_path, kill_after):
-    words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--images-per-step", 3]
+    words = ["enhance", "--images", disk.images, "--model", disk.smolvlm, "--images-per-step", 3]
     words += ["--objective", objective]
     finished(vizer, *words, "--out", tmp_path / "whole")
     kill_after(adapter_run, "save_run", 1)
@@ -37,7 +37,7 @@ def test_enhance_goes_on(objective, vizer, disk, tmp_path, kill_after):
 
 
 def test_a_run_does_not_go_on_with_another_weight(vizer, disk, tmp_path, kill_after):
-    words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm, "--images-per-step", 3]
+    words = ["enhance", "--images", disk.images, "--model", disk.smolvlm, "--images-per-step", 3]
     words += ["--objective", "information", "--out", tmp_path / "cut"]
     kill_after(adapter_run, "save_run", 1)
     killed(vizer, *words)
@@ -50,9 +50,9 @@ def test_a_run_does_not_go_on_with_another_weight(vizer, disk, tmp_path, kill_af
 
 
 def other_images(folder, disk):
-    """Images of the same names as `disk.pictures`, with other content."""
+    """Images of the same names as `disk.images`, with other content."""
     folder.mkdir()
-    for number, path in enumerate(sorted(disk.pictures.iterdir())):
+    for number, path in enumerate(sorted(disk.images.iterdir())):
         Image.new("RGB", (36, 36), (number * 7 % 256, 90, 30)).save(folder / path.name)
     return folder
 
@@ -72,7 +72,7 @@ def other_images(folder, disk):
 )
 def test_enhance_does_not_go_on_as_another_job(change, differs, vizer, disk, tmp_path, kill_after):
     words = ["enhance", "--model", disk.smolvlm, "--images-per-step", 3]
-    words += ["--images", disk.pictures, "--objective", "information", "--out", tmp_path / "cut"]
+    words += ["--images", disk.images, "--objective", "information", "--out", tmp_path / "cut"]
     kill_after(adapter_run, "save_run", 1)
     killed(vizer, *words)
     other = vizer(*words, *filled(change, disk, tmp_path))
@@ -93,7 +93,7 @@ def test_enhance_does_not_go_on_as_another_job(change, differs, vizer, disk, tmp
 def test_fit_mapper_does_not_go_on_as_another_job(
     change, differs, vizer, disk, tmp_path, kill_after
 ):
-    words = ["fit-mapper", "--model", disk.smolvlm, "--images", disk.pictures]
+    words = ["fit-mapper", "--model", disk.smolvlm, "--images", disk.images]
     words += ["--out", tmp_path / "m.safetensors"]
     kill_after(phase_two, "fit_mapper", 1)
     killed(vizer, *words)
@@ -106,7 +106,7 @@ def test_fit_mapper_does_not_go_on_as_another_job(
 def test_a_run_that_had_saved_nothing_says_that_it_starts_again(
     vizer, disk, tmp_path, kill_after, monkeypatch
 ):
-    words = ["enhance", "--model", disk.smolvlm, "--images", disk.pictures]
+    words = ["enhance", "--model", disk.smolvlm, "--images", disk.images]
     words += ["--objective", "information", "--out", tmp_path / "cut"]
     with monkeypatch.context() as patch:
         patch.setattr(train, "clip_and_step", stop)
@@ -137,7 +137,7 @@ def said_of_another_run(done) -> str:
 def test_less_memory_is_the_same_adapter(objective, vizer, disk, tmp_path):
     import torch
 
-    words = ["enhance", "--images", disk.pictures, "--model", disk.smolvlm]
+    words = ["enhance", "--images", disk.images, "--model", disk.smolvlm]
     words += ["--objective", objective]
     finished(vizer, *words, "--out", tmp_path / "whole")
     less = ["--micro-batch-size", 5, "--recompute"]
@@ -149,7 +149,7 @@ def test_less_memory_is_the_same_adapter(objective, vizer, disk, tmp_path):
 
 def test_fit_mapper_goes_on(vizer, disk, tmp_path, kill_after, monkeypatch):
     monkeypatch.setattr(phase_two, "SHARD", 8)
-    words = ["fit-mapper", "--images", disk.pictures, "--model", disk.smolvlm]
+    words = ["fit-mapper", "--images", disk.images, "--model", disk.smolvlm]
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     finished(vizer, *words, "--out", whole)
     kill_after(text_states, "save_tensors", 2)
@@ -245,7 +245,7 @@ def test_extract_goes_on(disk, tmp_path, kill_after):
     from vizer_core.clip import ExtractConfig, OpenClipEncoder, encode_records, load_features
     from vizer_core.data import read_folder
 
-    records, config = read_folder(disk.pictures, disk.captions), ExtractConfig(shard_size=8)
+    records, config = read_folder(disk.images, disk.captions), ExtractConfig(shard_size=8)
     encoder = OpenClipEncoder.from_folder(disk.clip)
     encode_records(records, encoder, out_dir=tmp_path / "whole", config=config)
     kill_after(extract, "save_tensors", 2)
@@ -274,7 +274,7 @@ def test_extract_does_not_go_on_as_another_job(change, differs, disk, tmp_path, 
     from vizer_core.clip import ExtractConfig, OpenClipEncoder, encode_records
     from vizer_core.data import read_folder
 
-    records, config = read_folder(disk.pictures, disk.captions), ExtractConfig(shard_size=8)
+    records, config = read_folder(disk.images, disk.captions), ExtractConfig(shard_size=8)
     encoder = OpenClipEncoder.from_folder(disk.clip)
     kill_after(extract, "save_tensors", 2)
     with pytest.raises(Killed):
@@ -298,7 +298,7 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_trained(
 
     monkeypatch.setattr(hub, "require_memory", lambda *_, **__: None)
     monkeypatch.setattr(hub, "free_bytes", lambda device: 2_000_000)
-    done = vizer("enhance", "--images", disk.pictures, "--model", disk.smolvlm,
+    done = vizer("enhance", "--images", disk.images, "--model", disk.smolvlm,
                  "--out", tmp_path / "adapter")  # fmt: skip
     assert done.exit_code == 1 and not (tmp_path / "adapter").exists()
     assert "a step of 32 images with 4 captions each needs about" in done.stderr

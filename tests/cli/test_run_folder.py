@@ -35,11 +35,11 @@ def asked(disk, tmp_path):
     small = ["--images-per-step", 3, "--objective", "information"]
     m = tmp_path / "m.safetensors"
     return {
-        f"pr/{RUN}": ["enhance", "--model", disk.smolvlm, "--images", disk.pictures, *small,
+        f"pr/{RUN}": ["enhance", "--model", disk.smolvlm, "--images", disk.images, *small,
                       "--out", tmp_path / "pr"],
-        "m.safetensors.states": ["fit-mapper", "--model", disk.smolvlm, "--images", disk.pictures,
+        "m.safetensors.states": ["fit-mapper", "--model", disk.smolvlm, "--images", disk.images,
                                  "--out", m],
-        "m.safetensors.shards": ["features", disk.pictures, "--out", m],
+        "m.safetensors.shards": ["features", disk.images, "--out", m],
         "m.safetensors.run": ["train-captioner", "--method", "capdec", "--corpus", disk.corpus,
                               "--epochs", 1, "--clip", disk.clip, "--language-model", disk.opt,
                               "--out", m],
@@ -83,7 +83,7 @@ def test_what_others_put_into_a_run_is_not_deleted(vizer, asked, tmp_path, kill_
 
 def test_a_users_folders_and_files_in_out_are_not_touched(vizer, asked, disk, tmp_path):
     out = tmp_path / "pr"
-    copytree(disk.pictures, out / "states")
+    copytree(disk.images, out / "states")
     for name in ("job.json", "run.safetensors"):
         (out / name).write_text("[]")
     before = names_in(out)
@@ -95,14 +95,14 @@ def test_a_users_folders_and_files_in_out_are_not_touched(vizer, asked, disk, tm
 def test_images_are_not_read_where_a_command_writes(vizer, asked, disk, tmp_path):
     for place in KEPT_IN[:3]:
         inside = tmp_path / place / "images"
-        copytree(disk.pictures, inside)
-        words = [inside if word == disk.pictures else word for word in asked[place]]
+        copytree(disk.images, inside)
+        words = [inside if word == disk.images else word for word in asked[place]]
         before = names_in(tmp_path)
         done = vizer(*words)
         assert done.exit_code == 2 and f"--images {inside} lies in " in done.stderr, place
         assert names_in(tmp_path) == before
     shown = ["enhance", "--model", disk.smolvlm, "--images"]
-    copytree(disk.pictures, tmp_path / "pr" / "states")
+    copytree(disk.images, tmp_path / "pr" / "states")
     for images, out in (("pr/states", "pr"), ("pr", "pr"), ("pr", "pr/new")):
         done = vizer(*shown, tmp_path / images, "--out", tmp_path / out)
         assert done.exit_code == 2 and " lies in " in done.stderr, (images, out)
@@ -114,7 +114,7 @@ def test_no_adapter_is_written_into_a_model(vizer, disk, tmp_path):
     before = names_in(tmp_path)
     for out, said in (("model", "a model (config.json)"), ("other", "a model (config.json)"),
                       ("model/new", "which this command reads")):  # fmt: skip
-        done = vizer("enhance", "--model", model, "--images", disk.pictures, "--out",
+        done = vizer("enhance", "--model", model, "--images", disk.images, "--out",
                      tmp_path / out)  # fmt: skip
         assert done.exit_code == 2 and said in done.stderr, out
     assert names_in(tmp_path) == before
@@ -256,7 +256,7 @@ def test_ctrl_c_after_something_is_saved_says_where_it_lies(
 def test_an_image_that_the_model_refuses_is_named_before_anything_is_done(
     command, vizer, disk, tmp_path
 ):
-    copytree(disk.pictures, tmp_path / "images")
+    copytree(disk.images, tmp_path / "images")
     for name in ("strip.png", "column.png"):
         size = (402, 2) if name == "strip.png" else (2, 600)
         Image.new("RGB", size).save(tmp_path / "images" / name)
@@ -289,7 +289,7 @@ def test_an_error_in_a_batch_says_whose_it_is():
 
 def test_names_that_are_no_utf8(vizer, disk, tmp_path):
     folder, odd = tmp_path / "images", "caf\udce9"
-    copytree(disk.pictures, folder)
+    copytree(disk.images, folder)
     (folder / "photo 00.jpg").rename(folder / f"{odd}.jpg")
     (folder / f"{odd}.png").write_bytes(b"no image")
     out = tmp_path / "f.safetensors"
@@ -304,7 +304,7 @@ def test_names_that_are_no_utf8(vizer, disk, tmp_path):
 
 
 def test_the_end_says_how_far_the_model_is_and_shows_captions(vizer, disk, tmp_path):
-    words = ["enhance", "--model", disk.smolvlm, "--images", disk.pictures, "--objective"]
+    words = ["enhance", "--model", disk.smolvlm, "--images", disk.images, "--objective"]
     words += ["information", "--images-per-step", 32, "--learning-rate", 0.3, "--out"]
     done = finished(vizer, *words, tmp_path / "a")
     assert "warning: 24 images are few and teach little" in done.stderr

@@ -216,7 +216,7 @@ def test_a_tar_that_was_written_twice_and_captions_in_other_encodings_are_counte
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "turned", "cut"])
-def test_odd_pictures_of_a_tar_are_opened_or_named(mode, tmp_path):
+def test_odd_images_of_a_tar_are_opened_or_named(mode, tmp_path):
     stream, exif = io.BytesIO(), Image.Exif()
     if mode == "turned":
         exif[0x0112] = 6

@@ -1,4 +1,4 @@
-"""Every loader that reads pictures, on every kind of picture file that people have."""
+"""Every loader that reads images, on every kind of image file that people have."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ BROKEN = {
 
 @loaders
 @pytest.mark.parametrize("name", WHOLE)
-def test_whole_pictures_come_upright_and_in_their_colours(load, name, tmp_path):
+def test_whole_images_come_upright_and_in_their_colours(load, name, tmp_path):
     content, size, colour = WHOLE[name]
     got = load(tmp_path, content, name)
     assert (got.mode, got.size) == ("RGB", size)
@@ -200,7 +200,7 @@ def test_whole_pictures_come_upright_and_in_their_colours(load, name, tmp_path):
 
 @loaders
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_pictures_are_refused_or_counted_never_given(load, name, tmp_path):
+def test_broken_images_are_refused_or_counted_never_given(load, name, tmp_path):
     with pytest.raises(CorruptImage, match="cannot read") as caught:
         load(tmp_path, BROKEN[name], name)
     if name == "empty.jpg":
@@ -208,7 +208,7 @@ def test_broken_pictures_are_refused_or_counted_never_given(load, name, tmp_path
 
 
 @loaders
-def test_a_suffix_in_capitals_is_a_picture(load, tmp_path):
+def test_a_suffix_in_capitals_is_a_image(load, tmp_path):
     if load is from_cc3m:
         pytest.skip("img2dataset names the files")
     assert load(tmp_path, encoded(plain(), "jpeg"), "IMG_1.JPG").size == (24, 16)
@@ -224,16 +224,16 @@ def test_names_in_any_letters(load, form, tmp_path):
 @pytest.mark.parametrize("there", ["CAT.JPG", unicodedata.normalize("NFD", "café.jpg")])
 def test_a_name_that_differs_in_case_or_coding_is_shown(there, tmp_path):
     asked = "cat.jpg" if there == "CAT.JPG" else "café.jpg"
-    placed(tmp_path / "pictures" / there, encoded(plain(), "jpeg"))
+    placed(tmp_path / "images" / there, encoded(plain(), "jpeg"))
     with pytest.raises(FileNotFoundError, match=r"1 of 1 .* missing.* letters that differ") as one:
-        read_flickr30k(karpathy_file(tmp_path, asked), tmp_path / "pictures", "test")
+        read_flickr30k(karpathy_file(tmp_path, asked), tmp_path / "images", "test")
     (tmp_path / "c.json").write_text(json.dumps({asked: "a cat"}))
     with pytest.raises(FileNotFoundError, match="letters that differ") as two:
-        read_folder(tmp_path / "pictures", tmp_path / "c.json")
+        read_folder(tmp_path / "images", tmp_path / "c.json")
     assert all(ascii(there) in str(error.value) for error in (one, two))
 
 
-def test_pictures_of_phones_that_pillow_does_not_read_are_told(tmp_path, caplog):
+def test_images_of_phones_that_pillow_does_not_read_are_told(tmp_path, caplog):
     placed(tmp_path / "new" / "IMG_1.HEIC", b"pixels")
     with pytest.raises(
         ValueError, match=r"no images under .*got 1 files \(1 \.heic\), first new/IM.*as JPEG"

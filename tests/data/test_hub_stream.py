@@ -20,7 +20,7 @@ from vizer_core.data.hub_stream import (
 )
 
 
-def picture(colour: str = "red", **options) -> bytes:
+def image(colour: str = "red", **options) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (6, 4), colour).save(stream, "jpeg", **options)
     return stream.getvalue()
@@ -32,15 +32,15 @@ def read(rows, **columns):
 
 
 def test_columns_have_the_names_that_one_gives_them(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(picture())
+    (tmp_path / "a.jpg").write_bytes(image())
     rows = [
-        {"pic": {"bytes": picture(), "path": None}, "texts": ["a\ncat", " "], "key": 7},
+        {"pic": {"bytes": image(), "path": None}, "texts": ["a\ncat", " "], "key": 7},
         {
             "pic": {"bytes": None, "path": str(tmp_path / "a.jpg")},
             "texts": [{"raw": "two"}],
             "key": 8,
         },
-        {"pic": picture(), "texts": b"three", "key": 9},
+        {"pic": image(), "texts": b"three", "key": 9},
     ]
     found, counts = read(rows, image="pic", captions="texts", id="key")
     assert [(s.id, s.captions) for s in found] == [
@@ -57,9 +57,9 @@ def test_rows_that_lack_something_are_counted(tmp_path):
         {"image": None, "caption": "gone"},
         {"image": {"bytes": None, "path": str(tmp_path / "gone.jpg")}, "caption": "gone too"},
         {"image": {"bytes": b"", "path": None}, "caption": "empty"},
-        {"image": picture(), "caption": " \n"},
-        {"image": picture(), "caption": None},
-        {"image": picture(), "caption": "kept"},
+        {"image": image(), "caption": " \n"},
+        {"image": image(), "caption": None},
+        {"image": image(), "caption": "kept"},
     ]
     found, counts = read(rows)
     assert [(s.id, s.captions) for s in found] == [("000000005", ("kept",))]
@@ -67,13 +67,13 @@ def test_rows_that_lack_something_are_counted(tmp_path):
 
 
 def test_without_captions_no_text_is_read():
-    found, counts = read([{"image": picture(), "label": "secret"}], captions="")
+    found, counts = read([{"image": image(), "label": "secret"}], captions="")
     assert found[0].captions == () and counts.kept == 1
 
 
 def test_what_does_not_fit_is_said():
     with pytest.raises(ValueError, match=r"no column 'caption': it has \['image', 'text'\]"):
-        read([{"image": picture(), "text": "a"}])
+        read([{"image": image(), "text": "a"}])
     with pytest.raises(ValueError, match="an image came as str: wanted its bytes"):
         read([{"image": "http://x.example/a.jpg", "caption": "a"}])
 
@@ -90,7 +90,7 @@ def test_parquet_is_streamed(datasets, tmp_path):
     import pyarrow.parquet
 
     rows = {
-        "image": [{"bytes": picture(), "path": None} for _ in range(5)] + [None],
+        "image": [{"bytes": image(), "path": None} for _ in range(5)] + [None],
         "sentences": [[f"caption {i}", "second"] for i in range(6)],
     }
     features = datasets.Features(
@@ -113,7 +113,7 @@ def test_parquet_is_streamed(datasets, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_webdataset_tars_are_streamed(datasets, tmp_path):
     with tarfile.open(tmp_path / "0.tar", "w") as tar:
-        for name, content in (("a.jpg", picture()), ("a.txt", b"a cat"), ("b.jpg", picture()),
+        for name, content in (("a.jpg", image()), ("a.txt", b"a cat"), ("b.jpg", image()),
                               ("b.txt", b"a dog")):  # fmt: skip
             info = tarfile.TarInfo(name)
             info.size = len(content)

@@ -31,7 +31,7 @@ def test_plain_png_keeps_its_pixels(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path, orientation):
-    """Store a picture whose upright top left quarter is red, as a camera would."""
+    """Store an image whose upright top left quarter is red, as a camera would."""
     upright = Image.new("RGB", (32, 48), BLUE)
     upright.paste(RED, (0, 0, 16, 24))
     undo = {

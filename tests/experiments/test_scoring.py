@@ -48,7 +48,7 @@ def test_what_cannot_be_paired_is_refused(exam, true):
     runs = [score(true, exam)]
     with pytest.raises(ValueError, match="2 seeds against 3"):
         difference_rows({"a": runs * 2, "b": runs * 3}, [("a", "b")])
-    with pytest.raises(ValueError, match="got 1 captions for 12 pictures"):
+    with pytest.raises(ValueError, match="got 1 captions for 12 images"):
         score(["a cat"], exam)
 
 

@@ -1,7 +1,7 @@
 """A miniature of the disk that the full profile reads: COCO, VQAv2, checkpoints, trained adaptors.
 
 Every file has the name, the place and the form of the real one; only the counts and the widths are
-small. Pictures are scenes of the micro world saved as JPEG. The weights are random, so numbers mean
+small. Images are scenes of the micro world saved as JPEG. The weights are random, so numbers mean
 nothing here: what is proven is that everything is found, read, and goes through each chapter.
 """
 
@@ -23,7 +23,7 @@ from vizer_lab.world import MicroSplit
 from vizer_lab.world.vqa_items import micro_answer_list, micro_vqa_items
 from vizer_lab.zoo.tokenizer import vocabulary
 
-PARTS, PICTURES = 3, 64  # test, train and stream pictures of a VLM's study, of VIZER_IMAGES each
+PARTS, IMAGES = 3, 64  # test, train and stream images of a VLM's study, of VIZER_IMAGES each
 ASKED, TRAINING = 20, 40  # scenes with questions
 ADAPTORS = {
     "maccap": ("maccap",),
@@ -38,12 +38,12 @@ ADAPTORS = {
 def make_disk(root: Path) -> dict[str, str]:
     """Fill a folder and return the environment of a user who reads it."""
     data = root / "coco"
-    write_coco(data, "val2017", PARTS * PICTURES, "{:012d}.jpg".format)
+    write_coco(data, "val2017", PARTS * IMAGES, "{:012d}.jpg".format)
     write_coco(data, "val2014", ASKED, lambda number: val2014_name(str(number)))
     write_questions(data)
     clip, opt = save_clip(root / "clip"), save_opt(root / "opt", positions=512)
     corpus = root / "corpus.txt"
-    corpus.write_text("\n".join(c for texts in captions_of(PICTURES, 500) for c in texts))
+    corpus.write_text("\n".join(c for texts in captions_of(IMAGES, 500) for c in texts))
     models = ("--clip", clip, "--language-model", opt)
     train_adaptors(root, root / "adaptors")
     for name in ("maccap", "capdec", "decap"):
@@ -54,7 +54,7 @@ def make_disk(root: Path) -> dict[str, str]:
     return {
         "VIZER_PROFILE": "full",
         "VIZER_DATA": str(data),
-        "VIZER_IMAGES": str(PICTURES),
+        "VIZER_IMAGES": str(IMAGES),
         "VIZER_CLIP": str(clip),
         "VIZER_JUDGE": str(save_clip(root / "judge", seed=1)),
         "VIZER_LM": str(opt),
@@ -73,7 +73,7 @@ def train_adaptors(root: Path, folder: Path, *extra: object) -> Path:
 
 
 def save_smolvlm(folder: Path) -> Path:
-    """Write a random SmolVLM-Base whose tokenizer knows the words of the pictures' captions."""
+    """Write a random SmolVLM-Base whose tokenizer knows the words of the images' captions."""
     words = [*VOCABULARY, *sorted(set(vocabulary()) - set(VOCABULARY))]
     tiny_smol_model("Idefics3", vocab_size=len(words)).save_pretrained(folder)
     tiny_smol_processor(words=words).save_pretrained(folder)
@@ -92,7 +92,7 @@ def captions_of(count: int, first: int = 0) -> list[list[str]]:
 
 
 def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
-    """Write pictures and captions as COCO unzips: unordered, one grey, one captioned six times."""
+    """Write images and captions as COCO unzips: unordered, one grey, one captioned six times."""
     (data / name).mkdir(parents=True)
     (data / "annotations").mkdir(exist_ok=True)
     images, annotations = [], []
@@ -100,10 +100,10 @@ def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
     texts[1].append(f"{texts[1][0]}\n")
     for place, pixels in enumerate(MicroSplit("validation", count, size=96).images):
         number = number_of(place)
-        picture = Image.fromarray(pixels).crop((0, 0, 96, 84 + place % 13))
-        picture = picture.convert("L") if place == 2 else picture
-        picture.save(data / name / file_name(number), quality=95)
-        size = {"width": picture.width, "height": picture.height}
+        image = Image.fromarray(pixels).crop((0, 0, 96, 84 + place % 13))
+        image = image.convert("L") if place == 2 else image
+        image.save(data / name / file_name(number), quality=95)
+        size = {"width": image.width, "height": image.height}
         images.append({"id": number, "file_name": file_name(number), "license": 1, **size})
         annotations += [
             {"id": 10 * number + k, "image_id": number, "caption": text}
@@ -115,7 +115,7 @@ def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
 
 
 def number_of(place: int) -> int:
-    """Return the number of a picture: COCO's have gaps."""
+    """Return the number of an image: COCO's have gaps."""
     return 139 + 7 * place
 
 

@@ -32,7 +32,7 @@ def features(tmp_path, planted):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Ten micro scenes with captions, and one file that is no picture."""
+    """Ten micro scenes with captions, and one file that is no image."""
     data, names = MicroSplit("test", 10), {}
     place = tmp_path / "images"
     place.mkdir()

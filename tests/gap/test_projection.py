@@ -77,7 +77,7 @@ def test_measures_equal_scipy_and_sklearn():
     assert procrustes(points, space[:, 2:4]) == pytest.approx(disparity, abs=1e-9)
 
 
-def test_measures_tell_the_same_picture_from_a_shuffled_one():
+def test_measures_tell_the_same_projection_from_a_shuffled_one():
     points = torch.randn(200, 2, generator=seeded(0))
     angle = torch.tensor(0.7)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)

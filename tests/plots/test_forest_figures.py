@@ -104,6 +104,6 @@ def test_a_sweep_wants_points():
         draw_sweep({"regions": {}}, **SWEEP)
 
 
-def test_the_same_rows_give_the_same_picture():
+def test_the_same_rows_give_the_same_image():
     assert forest()._repr_png_() == forest()._repr_png_()
     assert draw_sweep(CURVES, **SWEEP)._repr_png_() == draw_sweep(CURVES, **SWEEP)._repr_png_()

@@ -47,15 +47,15 @@ def test_the_style_ends_with_its_block():
 
 
 def test_equal_figures_give_equal_bytes_without_the_makers_version():
-    pictures = []
+    images = []
     for _ in range(2):
         figure = new_figure(2.0, 1.5)
         figure.add_subplot().plot([0, 1], [1, 0])
-        pictures.append(png_bytes(figure))
-        assert figure._repr_png_() == pictures[-1]
-    assert pictures[0] == pictures[1]
-    assert b"Software" not in pictures[0]
-    assert b"atplotlib" not in pictures[0]
+        images.append(png_bytes(figure))
+        assert figure._repr_png_() == images[-1]
+    assert images[0] == images[1]
+    assert b"Software" not in images[0]
+    assert b"atplotlib" not in images[0]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_names_take_the_colour_of_what_they_mean(name, role):
     assert role_of(name) == role
 
 
-def test_a_picture_of_many_colours_is_small_and_looks_the_same():
+def test_a_image_of_many_colours_is_small_and_looks_the_same():
     figure = new_figure(3.0, 2.0)
     axes = figure.add_subplot()
     axes.imshow(np.random.default_rng(0).random((40, 60, 3)), aspect="auto")

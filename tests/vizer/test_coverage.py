@@ -30,7 +30,7 @@ def test_each_kind_is_counted_once_a_caption_and_a_category_names_none():
     assert named_counts(SAMPLES, TRUTHS, lexicon=LEXICON).tolist() == [1, 2, 2, 0]
 
 
-def test_chance_counts_what_only_the_next_picture_holds():
+def test_chance_counts_what_only_the_next_image_holds():
     # of scene 1: bicycle, not cat, which is its own too; of scene 0's two: dog, not cat
     assert chance_counts(SAMPLES, TRUTHS, lexicon=LEXICON).tolist() == [0, 1]
 

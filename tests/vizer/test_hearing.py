@@ -33,21 +33,21 @@ def log_p(written) -> torch.Tensor:
     return Rollout(vlm, vision, captions).log_probs.sum(dim=1)
 
 
-def test_hearing_is_separation_picture_by_picture():
+def test_hearing_is_separation_image_by_image():
     own = torch.tensor([3.0, 1.0, 2.0, 2.0, 5.0, 0.0])
     other = torch.tensor([1.0, 1.0, 3.0, 1.0, 4.0, 0.0])
     found = hearing(own, other, samples=3)
     np.testing.assert_allclose(found.per_image, [(1 + 0.5 + 0) / 3, (1 + 1 + 0.5) / 3])
     assert found.score == pytest.approx(separation(own, other))
     assert hearing(other, own, samples=3).score == pytest.approx(1 - found.score)
-    with pytest.raises(ValueError, match="6 values, 4 a picture"):
+    with pytest.raises(ValueError, match="6 values, 4 an image"):
         hearing(own, other, samples=4)
 
 
 def test_preference_counts_pairs_whose_quality_differs():
     scores = torch.tensor([3.0, 2.0, 1.0, 1.0, 1.0, 9.0])
     quality = torch.tensor([1.0, 0.0, 0.9, 0.0, 1.0, 1.0])
-    # picture 1: (a, b) right, (c, b) wrong, (a, c) within .2; picture 2: (b, a) a tie, (c, a) right
+    # image 1: (a, b) right, (c, b) wrong, (a, c) within .2; image 2: (b, a) a tie, (c, a) right
     found = preference(scores, quality, samples=3, least=0.2)
     np.testing.assert_allclose(found.per_image, [0.5, 0.75])
     assert preference(-scores, quality, samples=3, least=0.2).score == pytest.approx(0.375)
@@ -56,11 +56,11 @@ def test_preference_counts_pairs_whose_quality_differs():
         preference(scores, quality, samples=3, least=2.0)
 
 
-def test_credit_is_a_correlation_within_pictures():
+def test_credit_is_a_correlation_within_images():
     scores = torch.tensor([0.0, 1.0, 2.0, 10.0, 12.0, 11.0])
     assert credit(scores, 3 * scores - 7, samples=3).score == pytest.approx(1.0)
     assert credit(scores, -scores, samples=3).score == pytest.approx(-1.0)
-    # what is the same for all captions of a picture is no credit
+    # what is the same for all captions of an image is no credit
     lifted = torch.tensor([5.0, 6.0, 7.0, 0.0, 2.0, 1.0])
     assert credit(scores, lifted, samples=3).score == pytest.approx(1.0)
     moved = torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0, 0.0])

@@ -41,7 +41,7 @@ def seen(value: float, **rest: float) -> Outlook:
 
 @dataclass
 class Deaf:
-    """Scores the picture, whatever is said of it."""
+    """Scores the image, whatever is said of it."""
 
     name: str = "deaf"
 
@@ -52,7 +52,7 @@ class Deaf:
 
 @dataclass
 class Loud:
-    """Scores a picture's captions 0, 1, 0, 1, by their place."""
+    """Scores an image's captions 0, 1, 0, 1, by their place."""
 
     name: str = "loud"
 
@@ -72,14 +72,14 @@ def test_a_score_that_does_not_hear_the_words_is_deaf():
     outlook = measure_outlook(VLM, VISION, Deaf(), generator=seeded(0))
     assert (outlook.separation, outlook.spread, outlook.n) == (0.5, 0.0, 6)
     assert not OutlookRule(0.4).helps(outlook)
-    assert "captions of a picture score alike" in OutlookRule(0.4).say(outlook)
+    assert "captions of an image score alike" in OutlookRule(0.4).say(outlook)
 
 
 def test_the_listener_hears_its_own_captions():
     reward = InformationReward(VLM)
     outlook = measure_outlook(VLM, VISION, reward, generator=seeded(0), samples=8)
     assert outlook.separation > 0.55 and outlook.spread > 0.1 and 0 < outlook.generic <= 1
-    with pytest.raises(ValueError, match="6 pictures with 1 captions"):
+    with pytest.raises(ValueError, match="6 images with 1 captions"):
         measure_outlook(VLM, VISION, reward, samples=1, generator=seeded(0))
 
 
@@ -116,7 +116,7 @@ def test_an_adapter_is_switched_off_while_the_base_is_looked_at():
     assert look() == before
 
 
-def test_the_spread_is_that_of_a_pictures_captions_about_their_mean():
+def test_the_spread_is_that_of_a_images_captions_about_their_mean():
     found = measure_outlook(VLM, VISION, Loud(), generator=seeded(0), samples=2)
     assert found.spread == pytest.approx(0.5)  # scores 0 and 1: half away from their mean
 
@@ -146,7 +146,7 @@ def test_pull_is_the_mean_correlation_with_length():
         torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]),
         torch.tensor([[2, 4, 6]] * 2),
     )
-    assert length_pull(scores, lengths) == pytest.approx(1.0)  # the second picture says nothing
+    assert length_pull(scores, lengths) == pytest.approx(1.0)  # the second image says nothing
     both = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     assert length_pull(both, lengths) == pytest.approx(0.0)
     assert length_pull(scores, torch.full((2, 3), 4)) == 0.0

@@ -83,7 +83,7 @@ def test_read_back_states_see_the_words_only(vlm, vision):
         assert torch.allclose(row, each[1:][mask].mean(dim=0), atol=1e-5)
 
 
-def test_pictures_and_what_was_encoded_before_give_the_same(vlm, vision):
+def test_images_and_what_was_encoded_before_give_the_same(vlm, vision):
     source = ImageSource(vlm, IMAGES)
     assert len(source) == 5
     ours = generated_states(vlm, source, decoding=Greedy(6))

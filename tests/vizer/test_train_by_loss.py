@@ -98,7 +98,7 @@ def test_dropout_is_off_whatever_mode_the_model_came_in(vision, fitted):
     assert runs[0] == runs[1]
 
 
-def test_pictures_encoded_in_their_turn_give_the_same_run(vision, fitted):
+def test_images_encoded_in_their_turn_give_the_same_run(vision, fitted):
     before = run(model(), vision, CONFIG, ImageContext(fitted))
     vlm = model()
     turn = run(vlm, ImageSource(vlm, IMAGES), CONFIG, ImageContext(fitted))

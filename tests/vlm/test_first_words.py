@@ -15,7 +15,7 @@ def model():
     return vlm, vlm.encode_image(noise_images(5))
 
 
-def test_it_is_the_mean_of_what_the_model_says_of_each_picture(model):
+def test_it_is_the_mean_of_what_the_model_says_of_each_image(model):
     vlm, vision = model
     found = first_word_mass(vlm, [vision], top=3)
     assert list(found.values()) == sorted(found.values(), reverse=True) and len(found) == 3

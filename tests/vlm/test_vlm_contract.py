@@ -251,6 +251,6 @@ def test_features_of_another_model_are_refused(vlm):
         vlm.generate(short, decoding=Greedy(2))
 
 
-def test_captioning_pictures_is_encoding_and_writing(vlm):
+def test_captioning_images_is_encoding_and_writing(vlm):
     texts = vlm.caption(IMAGES, decoding=Greedy(5), batch_size=2)
     assert texts == list(vlm.generate(vlm.encode_image(IMAGES), decoding=Greedy(5)).texts)

@@ -1,4 +1,4 @@
-"""The stations a picture passes, by hand: each part's name, the connector, and the pixel path."""
+"""The stations an image passes, by hand: each part's name, the connector, and the pixel path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAMILIES = {
     "qwen2": lambda: tiny_qwen("Qwen2VL"),
     "qwen2.5": lambda: tiny_qwen("Qwen2_5_VL"),
 }
-PICTURE = noise_images(1, size=(20, 32))[0]
+IMAGE = noise_images(1, size=(20, 32))[0]
 
 
 @pytest.fixture(params=FAMILIES)
@@ -37,8 +37,8 @@ def test_a_name_of_no_station_is_refused():
 
 
 def test_blocks_of_patches_through_the_connector_are_the_image_embeddings(vlm):
-    (patches,) = vlm.encode_patches([PICTURE])
-    vision = vlm.encode_image([PICTURE])
+    (patches,) = vlm.encode_patches([IMAGE])
+    vision = vlm.encode_image([IMAGE])
     rows = vlm.patch_rows(tuple(vision.grid[0].tolist()))
     columns, width = patches.shape[1] // rows, patches.shape[2]
     squares = patches[-1].reshape(rows // vlm.merge, vlm.merge, -1, vlm.merge, width)
@@ -49,10 +49,10 @@ def test_blocks_of_patches_through_the_connector_are_the_image_embeddings(vlm):
 
 
 def test_the_pixel_path_gives_the_states_of_cached_features(vlm):
-    vision = vlm.encode_image([PICTURE])
+    vision = vlm.encode_image([IMAGE])
     prefix = vlm.prefix(vision)
     cached = vlm.run_text(prefix.embeddings, prefix.mask, prefix.positions)
     ids, _ = vlm.prompt_batch(vision)
     with torch.no_grad():
-        wanted = vlm.base.model(**vlm.pixel_inputs(PICTURE, ids), use_cache=False)
+        wanted = vlm.base.model(**vlm.pixel_inputs(IMAGE, ids), use_cache=False)
     torch.testing.assert_close(cached, wanted.last_hidden_state)

@@ -38,7 +38,7 @@ def test_surprise_is_the_log_probability_that_a_plain_forward_gives(vlm, vision)
     assert (found[captions.mask] > 0).all() and (found[~captions.mask] == 0).all()
 
 
-def test_batches_do_not_change_it_and_the_picture_does(vlm, vision, monkeypatch):
+def test_batches_do_not_change_it_and_the_image_does(vlm, vision, monkeypatch):
     captions = vlm.tokenize(TEXTS)
     right = surprise_with_image(vlm, vision, captions)
     alone = surprise_without_image(vlm, captions)

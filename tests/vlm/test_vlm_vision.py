@@ -55,7 +55,7 @@ def test_features_are_the_pooled_patches_of_the_tower():
     assert not torch.allclose(pooled.image_features[1], features[1])
 
 
-def test_the_last_tile_shows_the_whole_picture():
+def test_the_last_tile_shows_the_whole_image():
     tiles = tiny_smol(image_splitting=True).encode_patches([WIDE])[0]
     torch.testing.assert_close(tiles[-1], tiny_smol().encode_patches([WIDE])[0][0])
 
@@ -110,10 +110,10 @@ def test_tiles_of_several_sizes_are_refused():
 @pytest.mark.parametrize("family", ["Qwen2VL", "Qwen2_5_VL"])
 def test_qwen_patches_come_row_by_row(family):
     vlm = tiny_qwen(family)
-    picture = noise_images(1, size=(16, 40))[0]  # 4 x 10 patches of 4 pixels
-    pixels, grid = vlm.preprocess([picture])
+    image = noise_images(1, size=(16, 40))[0]  # 4 x 10 patches of 4 pixels
+    pixels, grid = vlm.preprocess([image])
     found = vlm._row_by_row(pixels, grid[0].tolist())[0]
-    rows = vlm.processor.image_processor([picture], merge_size=1, return_tensors="pt")
+    rows = vlm.processor.image_processor([image], merge_size=1, return_tensors="pt")
     assert rows["image_grid_thw"].tolist() == grid.tolist() == [[1, 4, 10]]
     assert torch.equal(found, rows["pixel_values"])
 

@@ -19,7 +19,7 @@ from vizer_core.captioners.protocol import Images, image_features_of, require_wi
 
 @dataclass(frozen=True, eq=False)
 class ClipRe:
-    """Returns captions that somebody wrote, about other pictures."""
+    """Returns captions that somebody wrote, about other images."""
 
     memory: MemoryBank
     name: str = "clipre"

@@ -38,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The modality gap, text-only captioning and zero-label caption training.\n\n"
     "Nothing is downloaded for the micro models. Start with: vizer lab, which checks them in a "
-    "minute, and vizer caption PICTURES --method maccap. Every command has a --help of its own.",
+    "minute, and vizer caption IMAGES --method maccap. Every command has a --help of its own.",
 )
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "vizer.json")
 RUN, JOB = ".vizer-run", "job.json"  # in an adapter's folder, until it is whole

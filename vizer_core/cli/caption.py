@@ -56,7 +56,7 @@ from vizer_core.cli.models import (
     folder_of,
     image_files,
     language_model_of,
-    read_pictures,
+    read_images,
     vlm_of,
 )
 
@@ -68,7 +68,7 @@ Writer = Callable[[list[int], Any], list[str]]  # places of images, what draws -
 
 
 def _vlm_writer(
-    pictures: Any, model: str, adapter: str | None, style: Style, *, device: str, dtype: str
+    images: Any, model: str, adapter: str | None, style: Style, *, device: str, dtype: str
 ) -> tuple[Writer, dict[str, Any]]:
     """Load a vision-language model and, where given, its adapter; also say what was loaded."""
     from vizer_core.models import adapter_of, dtype_of, require_dtype
@@ -82,22 +82,22 @@ def _vlm_writer(
         require_dtype(lora, vlm)
         load_adapter(vlm, lora)
         job["adapter"] = files_digest({file.name: file for file in sorted(lora.glob("*.*"))})
-    return (lambda places, draws: _share(vlm, [pictures[i] for i in places], style, draws)), job
+    return (lambda places, draws: _share(vlm, [images[i] for i in places], style, draws)), job
 
 
-def _share(vlm: Any, pictures: list[Any], style: Style, generator: Any) -> list[str]:
-    """Caption pictures, each process its share."""
+def _share(vlm: Any, images: list[Any], style: Style, generator: Any) -> list[str]:
+    """Caption images, each process its share."""
     from vizer_core.decoding import Greedy
     from vizer_core.vizer.text_states import ImageSource
     from vizer_core.vizer.write_captions import share_captions
 
-    source, rule = ImageSource(vlm, pictures), style.rule(Greedy())
+    source, rule = ImageSource(vlm, images), style.rule(Greedy())
     asked = {"decoding": rule, "prompt": style.prompt}
     return list(share_captions(vlm, source, **asked, generator=generator))
 
 
 def _zero_shot_writer(
-    pictures: Any, method: str, options: dict[str, Any], style: Style, *, device: str, dtype: str
+    images: Any, method: str, options: dict[str, Any], style: Style, *, device: str, dtype: str
 ) -> tuple[Writer, dict[str, Any]]:
     """Load the models of a zero-shot method; also say what was loaded."""
     from vizer_core.captioners import caption_images
@@ -135,13 +135,13 @@ def _zero_shot_writer(
         job["memory"] = options["memory"]
 
     def write(places: list[int], generator: Any) -> list[str]:
-        batch = [pictures[i] for i in places]
+        batch = [images[i] for i in places]
         return caption_images(captioned, encoder, batch, batch_size=len(batch), generator=generator)
 
     return write, job
 
 
-@app.command(name="caption", short_help="Caption pictures: zero-shot, or with a VLM.")
+@app.command(name="caption", short_help="Caption images: zero-shot, or with a VLM.")
 def caption_command(
     images: Annotated[
         list[Path],
@@ -185,9 +185,9 @@ def caption_command(
     dtype: Dtype = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Caption pictures with a zero-shot method, or with a vision-language model and its adapter.
+    """Caption images with a zero-shot method, or with a vision-language model and its adapter.
 
-    Prints a line a picture as soon as it is written; --json writes COCO results with file names as
+    Prints a line an image as soon as it is written; --json writes COCO results with file names as
     ids, and until they are complete keeps them in NAME.jsonl: a stopped command goes on from there
     when called again. A file that is no whole image, or that the model cannot take, is named and
     left out. On the micro models nothing has to be trained, and it takes some seconds; otherwise
@@ -221,7 +221,7 @@ def caption_command(
 
         if json_out is not None:
             require_own_lines(*lines_of(json_out))
-        files, (names, opened) = image_files(images), read_pictures(*images)
+        files, (names, opened) = image_files(images), read_images(*images)
         load = {"device": device, "dtype": dtype}
         if model is not None:
             write, job = _vlm_writer(opened, model, adapter, style, **load)

@@ -1,4 +1,4 @@
-"""`vizer fit-mapper` and `vizer enhance`: ViZer's two phases on your model and your pictures."""
+"""`vizer fit-mapper` and `vizer enhance`: ViZer's two phases on your model and your images."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from vizer_core.cli.app import (
     say,
 )
 from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
-from vizer_core.cli.models import PACKED, folder_of, read_pictures, require_there, vlm_of
+from vizer_core.cli.models import PACKED, folder_of, read_images, require_there, vlm_of
 from vizer_core.cli.named_images import NamedImages, require_readable
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER
 from vizer_core.cli.phase_two import enhance, require_images, require_memory
 from vizer_core.shipped import shipped_names
 
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
-Pictures = Annotated[
+Images = Annotated[
     Path,
     typer.Option(
         "--images", callback=folder_of, help=f"A folder of images; no label is read; {PACKED}."
@@ -48,8 +48,8 @@ MicroBatchSize = Annotated[
 
 def _images_of(vlm: Any, folder: Path) -> NamedImages:
     """Read the images, and have the model read those of the most unusual shapes."""
-    names, pictures = read_pictures(folder)
-    source = NamedImages(vlm, pictures, names)
+    names, images = read_images(folder)
+    source = NamedImages(vlm, images, names)
     require_readable(source, folder)
     return source
 
@@ -73,19 +73,19 @@ def _say(fitted: Any) -> None:
     look = fitted.history.held_out[-1]
     say(
         f"mapper: held-out cosine {look.cosine:.3f}, a constant answer {look.constant_cosine:.3f} "
-        f"({look.n} pictures)"
+        f"({look.n} images)"
     )
     if look.cosine <= look.constant_cosine:
         say(
-            "warning: on pictures it has not seen, the mapper does no better than a constant: its "
-            "targets may teach nothing. Give more pictures (the micro VLM wants 8,000 or so).",
+            "warning: on images it has not seen, the mapper does no better than a constant: its "
+            "targets may teach nothing. Give more images (the micro VLM wants 8,000 or so).",
             err=True,
         )
 
 
 @app.command(name="fit-mapper", short_help="ViZer phase 1: fit the mapper, without labels.")
 def fit_mapper_command(
-    images: Pictures,
+    images: Images,
     out: Annotated[
         Path, typer.Option(callback=new_file, help="Where the mapper goes: a .safetensors file.")
     ],
@@ -98,11 +98,11 @@ def fit_mapper_command(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit ViZer's mapper (phase 1) on a model's own captions of unlabelled pictures.
+    """Fit ViZer's mapper (phase 1) on a model's own captions of unlabelled images.
 
-    The model captions every picture once and is not changed; the mapper itself is seconds. Prints
-    its cosine on held-out pictures beside what a constant answer scores. A stopped run goes on
-    when called again; under torchrun the pictures are shared out.
+    The model captions every image once and is not changed; the mapper itself is seconds. Prints
+    its cosine on held-out images beside what a constant answer scores. A stopped run goes on
+    when called again; under torchrun the images are shared out.
     """
     choice("--objective", objective, WITH_MAPPER)
     keep_inputs(out, "--out", model, images=[images])
@@ -123,7 +123,7 @@ def fit_mapper_command(
             vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
         )
         if is_main_process():
-            made_by = {"objective": objective, "pictures": len(source)}
+            made_by = {"objective": objective, "images": len(source)}
             save_mapper(out, fitted, vlm, made_by=made_by)
         remove_run(record)
         _say(fitted)
@@ -132,18 +132,18 @@ def fit_mapper_command(
 
 @app.command(name="enhance", short_help="ViZer phase 2: train a LoRA adapter, without labels.")
 def enhance_command(
-    images: Pictures,
+    images: Images,
     out: Annotated[
         Path, typer.Option(callback=new_adapter_folder, help="Folder for the LoRA adapter.")
     ],
     model: Model = "micro-vlm",
     mapper: Annotated[
-        Path | None, typer.Option(help="From vizer fit-mapper; else fitted on the same pictures.")
+        Path | None, typer.Option(help="From vizer fit-mapper; else fitted on the same images.")
     ] = None,
     objective: Annotated[
         str,
         typer.Option(
-            help="information: words that the picture makes likelier, by the model's own "
+            help="information: words that the image makes likelier, by the model's own "
             "judgement, no mapper; read_back: the mapper hears the words alone (default); "
             "straight_through, image_context: losses, the second is the paper's."
         ),
@@ -153,7 +153,7 @@ def enhance_command(
         typer.Option(
             min=0.0,
             max=2.0,
-            help="Of --objective information, what log p(caption) without the picture weighs: "
+            help="Of --objective information, what log p(caption) without the image weighs: "
             f"lower writes less and errs less, higher names more. Default {WEIGHT}.",
         ),
     ] = None,
@@ -162,7 +162,7 @@ def enhance_command(
         typer.Option(min=0.0, help="Default 5e-4 for information, 2e-4 for the others."),
     ] = None,
     shuffle: Annotated[
-        bool, typer.Option("--shuffle", help="The control: each picture gets another's target.")
+        bool, typer.Option("--shuffle", help="The control: each image gets another's target.")
     ] = False,
     images_per_step: Annotated[int, typer.Option(min=1, help="Over all processes.")] = 32,
     micro_batch_size: MicroBatchSize = None,
@@ -174,18 +174,18 @@ def enhance_command(
     seed: Seed = 0,
     report_to: ReportTo = None,
 ) -> None:
-    """Train a LoRA adapter on unlabelled pictures (ViZer phase 2), and say what it did.
+    """Train a LoRA adapter on unlabelled images (ViZer phase 2), and say what it did.
 
-    Needs the model and a folder of pictures. On the micro VLM 1,000 pictures take about a minute of
+    Needs the model and a folder of images. On the micro VLM 1,000 images take about a minute of
     a CPU core; SmolVLM wants a GPU. A stopped run goes on when called again. Before it starts it
     says whether training is likely to help; at the end how many captions changed, how far the model
     moved, and warnings in words. Run it once more with --shuffle before you believe a gain. Under
-    torchrun or accelerate launch the pictures of each step are shared out, and the result is that
+    torchrun or accelerate launch the images of each step are shared out, and the result is that
     of one process; with an FSDP configuration each process holds a part of the model.
 
-    With --objective information nothing is fitted first. The model draws four captions of a
-    picture and raises those that are likelier with the picture than without it: log p(caption |
-    picture) - 0.7 log p(caption), both by the model before training.
+    With --objective information nothing is fitted first. The model draws four captions of an
+    image and raises those that are likelier with the image than without it: log p(caption |
+    image) - 0.7 log p(caption), both by the model before training.
     vizer caption --model MODEL --adapter ADAPTER writes with what was trained.
     """
     choice("--objective", objective, OBJECTIVES)
@@ -214,7 +214,7 @@ def enhance_command(
 def _mapper_of(
     given: Path | None, source: NamedImages, *, objective: str, seed: int, folder: Path
 ) -> Any:
-    """Return the mapper that is given, or one fitted on the pictures; None if none is wanted."""
+    """Return the mapper that is given, or one fitted on the images; None if none is wanted."""
     from vizer_core.vizer import load_mapper
     from vizer_core.vizer.phase_two import fit_on_own_captions
 

@@ -19,26 +19,26 @@ EXAMPLES = {
         "--language-model facebook/opt-1.3b --out maccap.safetensors",
     ),
     "caption": (
-        "vizer caption PICTURES --method maccap --json captions.json",
-        "vizer caption PICTURES --method maccap --captioner maccap.safetensors --clip ViT-B-32 "
+        "vizer caption IMAGES --method maccap --json captions.json",
+        "vizer caption IMAGES --method maccap --captioner maccap.safetensors --clip ViT-B-32 "
         "--pretrained openai --language-model facebook/opt-1.3b",
-        "vizer caption PICTURES --model HuggingFaceTB/SmolVLM-Base --adapter ADAPTER --beams 3 "
+        "vizer caption IMAGES --model HuggingFaceTB/SmolVLM-Base --adapter ADAPTER --beams 3 "
         "--max-tokens 40 --json captions.json",
     ),
-    "fit-mapper": ("vizer fit-mapper --images PICTURES --out mapper.safetensors",),
+    "fit-mapper": ("vizer fit-mapper --images IMAGES --out mapper.safetensors",),
     "enhance": (
-        "vizer enhance --images PICTURES --objective information --out ADAPTER",
-        "vizer enhance --images PICTURES --model HuggingFaceTB/SmolVLM-Base --objective "
+        "vizer enhance --images IMAGES --objective information --out ADAPTER",
+        "vizer enhance --images IMAGES --model HuggingFaceTB/SmolVLM-Base --objective "
         "information --dtype bfloat16 --out ADAPTER",
     ),
     "features": (
-        "vizer features PICTURES --captions CAPTIONS.json --out features.safetensors",
-        "vizer features PICTURES --model ViT-B-32 --pretrained openai --out images.safetensors",
+        "vizer features IMAGES --captions CAPTIONS.json --out features.safetensors",
+        "vizer features IMAGES --model ViT-B-32 --pretrained openai --out images.safetensors",
     ),
     "gap": (
         "vizer gap --features features.safetensors",
         "vizer gap --images IMAGES.npy --texts TEXTS.npy --json gap.json",
-        "vizer gap --images PICTURES --captions CAPTIONS.json --model ViT-B-32 --pretrained openai",
+        "vizer gap --images IMAGES --captions CAPTIONS.json --model ViT-B-32 --pretrained openai",
     ),
     "vqa": (
         f"vizer vqa {VQAV2} --captions maccap.json --captions decap.json --sample 20000 "
@@ -59,7 +59,7 @@ def example_lines(command: str) -> list[str]:
     >>> example_lines("gap")[0]
     'vizer gap --features features.safetensors'
     >>> example_lines("fit-mapper")
-    ['vizer fit-mapper --images PICTURES --out mapper.safetensors']
+    ['vizer fit-mapper --images IMAGES --out mapper.safetensors']
     """
     return [line for example in EXAMPLES[command] for line in _cut(example)]
 

@@ -25,7 +25,7 @@ OURS = re.compile(
 
 
 def digest_of_files(path: Path, names: Sequence[str]) -> str:
-    """Return `files_digest` of image files: `names` are those of `read_pictures(path)`.
+    """Return `files_digest` of image files: `names` are those of `read_images(path)`.
 
     For one image `path` is the file itself.
     """

@@ -29,26 +29,26 @@ def language_model_of(model: str, device: str, dtype: str = "auto") -> Any:
     return load_lm(model, device=device, dtype=choice("--dtype", dtype, DTYPES))
 
 
-def folder_of(pictures: Any) -> Any:
+def folder_of(images: Any) -> Any:
     """Lay a packed source of images (`data.packed`) out as a folder; other paths stay as they are.
 
     A callback for an option or an argument, of one path or of several.
     """
-    if pictures is None:
+    if images is None:
         return None
-    if isinstance(pictures, list | tuple):
-        return [folder_of(path) for path in pictures]
-    with errors_as_exit_status(pictures):
+    if isinstance(images, list | tuple):
+        return [folder_of(path) for path in images]
+    with errors_as_exit_status(images):
         from vizer_core.data.packed import laid_out
 
-        return laid_out(pictures)
+        return laid_out(images)
 
 
-def require_there(pictures: Path) -> None:
+def require_there(images: Path) -> None:
     """Raise `FileNotFoundError` if there is nothing at a path, before a model is loaded."""
     from vizer_core.data.image_set import require_there
 
-    require_there(pictures)
+    require_there(images)
 
 
 def image_files(paths: Sequence[Path]) -> dict[str, Path]:
@@ -58,7 +58,7 @@ def image_files(paths: Sequence[Path]) -> dict[str, Path]:
     return image_files(paths)
 
 
-def read_pictures(*paths: Path) -> tuple[list[str], Sequence[Image.Image]]:
+def read_images(*paths: Path) -> tuple[list[str], Sequence[Image.Image]]:
     """Read images and folders of images; what is no whole image is named, counted and left out."""
     from vizer_core.data.image_set import open_images
 

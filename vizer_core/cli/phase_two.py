@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from vizer_core.vizer.train_config import TrainConfig
 
 STATE = "run.safetensors"  # a run that is not finished, beside its record
-LOOKED_AT = 200  # pictures whose captions are compared before and after
+LOOKED_AT = 200  # images whose captions are compared before and after
 FEW = 200  # images; with fewer, training teaches little
 SHOWN = 3  # images whose captions are shown before and after
 
 
 def enhance(
     vlm: Any,
-    pictures: NamedImages,
+    images: NamedImages,
     objective: str,
     config: TrainConfig,
     *,
@@ -43,14 +43,14 @@ def enhance(
     from vizer_core.vizer.write_captions import share_captions
 
     goal = make_objective(objective, vlm, fitted=fitted, weight=weight)
-    good, line = forecast(vlm, pictures, goal, seed=seed)
+    good, line = forecast(vlm, images, goal, seed=seed)
     say(line, err=not good)
-    looked_at = pictures.first(LOOKED_AT)
+    looked_at = images.first(LOOKED_AT)
     before = share_captions(vlm, looked_at)
     add_lora(vlm, generator=seeded(seed))
     history = train_adapter(
         vlm,
-        shuffled(pictures, generator=seeded(seed + 1)) if shuffle else pictures,
+        shuffled(images, generator=seeded(seed + 1)) if shuffle else images,
         goal,
         config,
         generator=seeded(seed),
@@ -60,9 +60,9 @@ def enhance(
     settings = {"objective": objective, "learning_rate": config.learning_rate}
     settings |= {"shuffled": shuffle, "seed": seed}
     if is_main_process():
-        made_by = settings | {"pictures": len(pictures), "dtype": dtype_of(vlm)}
+        made_by = settings | {"images": len(images), "dtype": dtype_of(vlm)}
         save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
-    kl = kl_now(vlm, pictures, micro_batch_size=config.micro_batch_size, seed=seed)
+    kl = kl_now(vlm, images, micro_batch_size=config.micro_batch_size, seed=seed)
     after = share_captions(vlm, looked_at)
     report(before, after, curve=curve_of(history, goal), kl=kl, out=out)
     show_changes(looked_at.names, before, after)

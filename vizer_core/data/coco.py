@@ -8,8 +8,8 @@ People's own files come in two shapes. Results: `[{"image_id": 7, "caption": "a 
 caption an image. Annotations: `{"annotations": [{"image_id": 7, "caption": "a cat"}, ...]}`, any
 number of captions an image. Both are read as written, line breaks too: tokenizers take them out.
 
-How to get the pictures: https://cocodataset.org (2014: train 13 GB, val 6 GB; 2017: train 18 GB,
-val 1 GB; annotations 0.25 GB). Captions are CC BY 4.0; each picture has its Flickr owner's licence.
+How to get the images: https://cocodataset.org (2014: train 13 GB, val 6 GB; 2017: train 18 GB,
+val 1 GB; annotations 0.25 GB). Captions are CC BY 4.0; each image has its Flickr owner's licence.
 """
 
 from __future__ import annotations

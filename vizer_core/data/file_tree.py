@@ -1,7 +1,7 @@
 """The files under a folder, those in linked folders too: data often lie on another disk.
 
 Each folder is entered once, under its own name if it lies below the root and under the first link
-to it otherwise, so that links in a circle come to an end and no picture is listed twice by a link.
+to it otherwise, so that links in a circle come to an end and no image is listed twice by a link.
 What cannot be listed is told in the log: links to nothing, folders without the right to read.
 """
 

@@ -89,7 +89,7 @@ def _by_stem(names: Sequence[str], there: Collection[str]) -> dict[str, str]:
 
 
 def _passed_over(files: Sequence[Path]) -> str:
-    """Say how many files are no images by their endings, and what to do with pictures among them.
+    """Say how many files are no images by their endings, and what to do with images among them.
 
     >>> _passed_over([Path("a.jpg"), Path("b.txt"), Path("c.csv"), Path("d.txt")])
     '3 files (2 .txt, 1 .csv), first b.txt'
@@ -100,9 +100,9 @@ def _passed_over(files: Sequence[Path]) -> str:
     endings = Counter(file.suffix.lower() or "without an ending" for file in others)
     shown = [f"{count} {ending}" for ending, count in endings.most_common(SHOWN)]
     rest = sum(endings.values()) - sum(count for _, count in endings.most_common(SHOWN))
-    pictures = [file for file in others if file.suffix.lower() in {"", *OTHER_SUFFIXES}]
-    first = (pictures or others)[0].as_posix()
-    advice = ". Save pictures as JPEG, their names ending in .jpg" if pictures else ""
+    images = [file for file in others if file.suffix.lower() in {"", *OTHER_SUFFIXES}]
+    first = (images or others)[0].as_posix()
+    advice = ". Save images as JPEG, their names ending in .jpg" if images else ""
     return (
         f"{len(others)} files ({', '.join(shown)}{f', {rest} others' if rest else ''}), first "
         f"{first}{advice}"

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# pictures that Pillow by itself does not read everywhere, or not as they look: phones, cameras and
+# images that Pillow by itself does not read everywhere, or not as they look: phones, cameras and
 # programs for drawing write them; .im is on its way out of Pillow
 OTHER_SUFFIXES = frozenset(
     {

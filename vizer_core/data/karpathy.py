@@ -46,7 +46,7 @@ def read_karpathy(
     """Read one of Karpathy's splits: `train`, `val` or `test`.
 
     With `restval=True` the training split holds the left-over validation images as well (COCO
-    only). With `image_root=None` the records have captions and no pictures. An id is COCO's image
+    only). With `image_root=None` the records have captions and no images. An id is COCO's image
     number as text, and elsewhere the file name. Line breaks inside a caption become spaces.
     """
     if split not in SPLITS:

@@ -58,9 +58,9 @@ class Projection:
 class Stability:
     """How one UMAP run compares with the reference run and with the space it draws.
 
-    `procrustes`: 0 if both pictures agree after turning, scaling and moving, towards 1 if not.
-    `shared_neighbours`: share of each point's k neighbours that both pictures have in common.
-    `kept_neighbours`, `trustworthiness`: of the picture against the original space.
+    `procrustes`: 0 if both projections agree after turning, scaling and moving, towards 1 if not.
+    `shared_neighbours`: share of each point's k neighbours that both projections have in common.
+    `kept_neighbours`, `trustworthiness`: of the projection against the original space.
     """
 
     seed: int
@@ -154,7 +154,7 @@ def umap_stability(
 
 
 def procrustes(first: Float[Tensor, "n c"], second: Float[Tensor, "n c"]) -> float:
-    """Return what is left between two pictures after moving, scaling, turning and mirroring.
+    """Return what is left between two projections after moving, scaling, turning and mirroring.
 
     Both are centred and scaled to unit size; 1 - (sum of singular values of A^T B)^2.
 
@@ -186,7 +186,7 @@ def shared_neighbours(
 
 
 def trustworthiness(space: Float[Tensor, "n c"], points: Float[Tensor, "n e"], *, k: int) -> float:
-    """Say how far neighbours in the picture are true ones: 1 if all, about .5 by chance.
+    """Say how far neighbours in the projection are true ones: 1 if all, about .5 by chance.
 
     Venna & Kaski 2001: 1 - 2 / (n k (2n - 3k - 1)) sum over false neighbours of (rank - k).
 
@@ -205,7 +205,7 @@ def trustworthiness(space: Float[Tensor, "n c"], points: Float[Tensor, "n e"], *
 
 
 def sample_groups(groups: Mapping[str, Tensor], count: int, *, seed: int = 0) -> dict[str, Tensor]:
-    """Draw the same `count` rows of every group, so that a picture keeps pairs together.
+    """Draw the same `count` rows of every group, so that a projection keeps pairs together.
 
     >>> drawn = sample_groups({"image": torch.eye(9), "text": torch.eye(9)}, 4)
     >>> torch.equal(drawn["image"], drawn["text"]), len(drawn["text"])

@@ -1,12 +1,12 @@
 """Do the groups of a space form islands? The share of neighbours that belong to one's own group.
 
-MacCap figure 6 shows islands in a picture. This number can be taken of the picture and of the
+MacCap figure 6 shows islands in a projection. This number can be taken of the projection and of the
 space that it draws, so the two can be compared. 1: every point has its own kind around it; with
 groups of equal size and no islands it is one over the number of groups.
 
 symbol -> name: k -> neighbours compared.
 
-Where we differ: the paper gives a picture only.
+Where we differ: the paper gives a projection only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Can one flat cut tell images from texts?
 
-Liang et al. 2022 (section 2) draw the two clouds apart; here that picture becomes an accuracy. All
+Liang et al. 2022 (section 2) draw the two clouds apart; here that image becomes an accuracy. All
 values are balanced accuracies: .5 is a coin, 1 is a clean cut.
 
 Where we differ: the cut along the gap direction is usually fitted and scored on the same pairs.

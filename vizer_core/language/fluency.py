@@ -1,8 +1,8 @@
-"""How odd a caption's words are to a language model that has seen text and no picture.
+"""How odd a caption's words are to a language model that has seen text and no image.
 
 `surprise` is the mean of -log p a word, in nats, the caption's end counted as a word. It judges
 language and not truth: broken sentences, repetition and words in an unusual order raise it, and so
-do true words that are rare. A caption copied from the corpus is low, whatever the picture shows.
+do true words that are rare. A caption copied from the corpus is low, whatever the image shows.
 
 Words are those that `length` counts, not the model's tokens, so that models with other tokenizers
 give numbers in the same unit. Nats and words are summed over captions before they are divided, as

@@ -53,7 +53,7 @@ __all__ = [
     "relation_holds",
 ]
 
-RELATION_MARGIN = 0.15  # centres must differ by more than this share of the picture's side
+RELATION_MARGIN = 0.15  # centres must differ by more than this share of the image's side
 
 
 @runtime_checkable

@@ -1,13 +1,13 @@
 """What chance finds: many settings compared at once, and the best of many chosen.
 
 Two systems that are equal differ all the same, because training was run with other seeds and
-because the test pictures are a draw. An interval over pictures alone knows the second and not the
+because the test images are a draw. An interval over images alone knows the second and not the
 first. These simulations take the seeds' own noise, as controls of a study show it, and ask what a
 table of `rows` equal settings would look like.
 
 ==================  =============================================================================
 seed_noise          what seeds alone do: distances of runs from the mean of their own group
-chance_findings     how many of k equal rows an interval over pictures alone calls different
+chance_findings     how many of k equal rows an interval over images alone calls different
 choose_best         how good the best of k equal settings looks: when chosen, tested, run again
 ==================  =============================================================================
 """
@@ -54,7 +54,7 @@ def chance_findings(
 
     A row is the mean of `seeds` runs, each with its noise; so is the reference. It looks different
     when it is farther from the reference than `half_width`, the half-width of an interval of the
-    difference that covers pictures alone.
+    difference that covers images alone.
 
     >>> quiet = np.array([-0.1, 0.1])
     >>> chance_findings(quiet, rows=5, seeds=3, half_width=1.0, draws=3).tolist()
@@ -70,9 +70,9 @@ def chance_findings(
 class Choice:
     """Mean gain over the true score that the chosen setting seems to have, at three places."""
 
-    validation: float  # on the pictures it was chosen on
-    test: float  # the same runs on new pictures
-    again: float  # the same setting with new seeds, on new pictures
+    validation: float  # on the images it was chosen on
+    test: float  # the same runs on new images
+    again: float  # the same setting with new seeds, on new images
 
 
 def choose_best(
@@ -84,11 +84,11 @@ def choose_best(
     draws: int = 2000,
     seed: int = 0,
 ) -> Choice:
-    """Choose the best of `rows` equal settings on validation pictures, then look again.
+    """Choose the best of `rows` equal settings on validation images, then look again.
 
     All settings have one true score, so every gain is luck: of the seeds, which goes with the runs
-    to the test pictures, and of the validation pictures, which does not. `scene_std` is the
-    standard error of one setting's score over pictures.
+    to the test images, and of the validation images, which does not. `scene_std` is the
+    standard error of one setting's score over images.
     """
     _require(noise, rows, seeds)
     rng = np.random.default_rng(seed)

@@ -33,7 +33,7 @@ def draw_sub_regions(
     *,
     shown: int = 3,
 ) -> Figure:
-    """Draw a picture, its chosen patches by rank, and where the first `shown` regions look.
+    """Draw an image, its chosen patches by rank, and where the first `shown` regions look.
 
     `weights[j]` is how much region j takes from each patch; brightness runs from nothing to the
     panel's own largest weight.
@@ -66,9 +66,9 @@ def draw_candidates(
     truth: Sequence[float] | None = None,
     width: int = 60,
 ) -> Figure:
-    """Draw the different candidates of one picture by cosine; the filled one is the caption.
+    """Draw the different candidates of one image by cosine; the filled one is the caption.
 
-    `truth` scores each of the picture's candidates by what is in the picture (object F1, for
+    `truth` scores each of the image's candidates by what is in the image (object F1, for
     instance): its number stands behind the text. "x3" was written three times.
     """
     texts, scores = candidates.texts[row], candidates.scores[row].tolist()
@@ -93,7 +93,7 @@ def draw_candidates(
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.margins(x=0.15)
         axes.locator_params(axis="x", nbins=3)
-        axes.set_xlabel("cosine with the picture")
+        axes.set_xlabel("cosine with the image")
     return figure
 
 
@@ -117,7 +117,7 @@ def draw_caption_gallery(
     *,
     width: int = 62,
 ) -> Figure:
-    """Draw one row a picture: the picture, its chosen patches, and a line of words by each name.
+    """Draw one row an image: the image, its chosen patches, and a line of words by each name.
 
     Names with the word "reference" are in the colour of texts.
     """
@@ -164,7 +164,7 @@ def _require_patches(chosen: Tensor, grid: Grid) -> None:
 
 
 def _square(image: Image.Image) -> Image.Image:
-    """Cut the picture to the square in its middle, which is what CLIP sees."""
+    """Cut the image to the square in its middle, which is what CLIP sees."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.convert("RGB").crop((left, top, left + side, top + side))
@@ -192,7 +192,7 @@ def _show_weights(axes: Axes, image: Image.Image, weights: Tensor, grid: Grid) -
 
 
 def _show_light(axes: Axes, image: Image.Image, light: np.ndarray) -> None:
-    """Show the picture with its contrast where `light` is 1, and pale where it is 0."""
+    """Show the image with its contrast where `light` is 1, and pale where it is 0."""
     pixels = np.asarray(_square(image)).astype(float)
     side = pixels.shape[0]
     rows = np.arange(side) * light.shape[0] // side

@@ -38,7 +38,7 @@ RC = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture everywhere
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same image everywhere
     "font.size": 10.0,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
@@ -93,7 +93,7 @@ def new_figure(width: float, height: float) -> BookFigure:
 def png_bytes(figure: Figure) -> bytes:
     """Render at the book's resolution, without the maker's version: equal means equal.
 
-    The picture keeps 256 colours, chosen by median cut and without dither: 60% less in every
+    The image keeps 256 colours, chosen by median cut and without dither: 60% less in every
     notebook, and no difference that the eye finds.
 
     >>> png_bytes(new_figure(1.0, 1.0))[1:4]

@@ -1,7 +1,7 @@
 """Training a captioner on text alone: noise, adaptor, training, sampling and filtering.
 
 - `noise`: Gaussian, uniform, none; each knows the angle it turns a text by
-- `regions`: a text feature as a set of noised tokens; `inference`: a picture as such a set
+- `regions`: a text feature as a set of noised tokens; `inference`: an image as such a set
 - `adaptor`: learned queries or an MLP, from CLIP tokens to a prefix
 - `loss`, `schedule`, `presets`: what is minimised, how fast, and with which settings
 - `pairs`, `train`, `run_state`, `update`: the training loop and what it stands on

@@ -1,11 +1,11 @@
 """Sampling and filtering: write S captions from S noisy readings, keep the one CLIP likes best.
 
-MacCap section 4.3: N(0, sigma^2) is added to the mixed tokens of a picture, S times; each noisy
+MacCap section 4.3: N(0, sigma^2) is added to the mixed tokens of an image, S times; each noisy
 reading is written out; the text whose CLIP feature has the highest cosine with the clean global
 image feature is the caption. S = 20 in the paper; the release's default is 4, off (D9).
 
-All S readings of many pictures are written in one batched call, and each distinct text is encoded
-once. Noise is drawn picture by picture and sample by sample: the first samples of S = 20 are those
+All S readings of many images are written in one batched call, and each distinct text is encoded
+once. Noise is drawn image by image and sample by sample: the first samples of S = 20 are those
 of S = 5, and batch limits change nothing. Texts are cut to CLIP's length in tokens, by its own
 encoder; the release cuts at 80 characters.
 """

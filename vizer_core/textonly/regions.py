@@ -1,6 +1,6 @@
 """Region noise: the training-time twin of an image's sub-regions.
 
-At test time MacCap reads N_cr region tokens of a picture. In training there is no picture, so the
+At test time MacCap reads N_cr region tokens of an image. In training there is no image, so the
 text feature is repeated N_cr times and each copy gets noise of its own (MacCap section 4.2,
 equations 2 to 4):
 

@@ -1,6 +1,6 @@
 """Which of a model's own captions to trust, without a label: those that its others agree with.
 
-A model that is asked k times about one picture repeats what it sees and varies what it guesses
+A model that is asked k times about one image repeats what it sees and varies what it guesses
 (self-consistency, Wang et al. 2203.11171, section 2; used to choose captions by minimum Bayes
 risk). Agreement is counted in words, weighted by how rare they are, or all captions that begin
 "a photo of" would agree.

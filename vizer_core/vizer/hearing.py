@@ -1,16 +1,16 @@
-"""Does a score hear the words, and who gets the credit? Counts by picture, ready for intervals.
+"""Does a score hear the words, and who gets the credit? Counts by image, ready for intervals.
 
-Own captions come k a picture, in the order A, A, B, B. A policy gradient compares the captions of
-one picture with one another, and a shuffled control gives a picture the target of another; so a
+Own captions come k an image, in the order A, A, B, B. A policy gradient compares the captions of
+one image with one another, and a shuffled control gives an image the target of another; so a
 score has three properties that matter before anything is trained on it:
 
 ===========  ===================================================================================
-hearing      how often a caption scores above another picture's caption, under the same picture:
-             `outlook.separation`, picture by picture. No label
-preference   how often the better of two captions of one picture scores higher. Needs to know which
+hearing      how often a caption scores above another image's caption, under the same image:
+             `outlook.separation`, image by image. No label
+preference   how often the better of two captions of one image scores higher. Needs to know which
              is better: a check of scores in a world that is known, not a label for training
 credit       correlation of scores with what one step of training did to the log-probabilities of
-             the same captions, differences within pictures alone. No label
+             the same captions, differences within images alone. No label
 ===========  ===================================================================================
 
 `step_effect` takes that step, measures, and puts the weights back.
@@ -34,32 +34,32 @@ from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageMod
 
 
 def hearing(own: Float[Tensor, " m"], other: Float[Tensor, " m"], *, samples: int) -> Statistics:
-    """Count by picture how often the own caption scores higher than another's; ties count half.
+    """Count by image how often the own caption scores higher than another's; ties count half.
 
     >>> own, other = torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0])
     >>> hearing(own, other, samples=2).score
     0.625
     """
-    gaps = _by_picture(own, samples) - _by_picture(other, samples)
+    gaps = _by_image(own, samples) - _by_image(other, samples)
     return _rate(_wins(gaps).sum(axis=1), np.full(len(gaps), samples))
 
 
 def preference(
     scores: Float[Tensor, " m"], quality: Float[Tensor, " m"], *, samples: int, least: float = 0.0
 ) -> Statistics:
-    """Count by picture how often the better of two of its captions scores higher.
+    """Count by image how often the better of two of its captions scores higher.
 
     Only pairs whose quality differs by more than `least` count.
 
     >>> preference(torch.tensor([0.1, 0.4, 0.2]), torch.tensor([0.0, 1.0, 1.0]), samples=3).score
     1.0
     """
-    said, good = _by_picture(scores, samples), _by_picture(quality, samples)
+    said, good = _by_image(scores, samples), _by_image(quality, samples)
     gaps = said[:, :, None] - said[:, None, :]
     counted = good[:, :, None] - good[:, None, :] > least
     if not counted.any():
         raise ValueError(
-            f"no two captions of a picture differ in quality by more than {least}: draw more "
+            f"no two captions of an image differ in quality by more than {least}: draw more "
             "captions, or lower `least`"
         )
     wins = np.where(counted, _wins(gaps), 0.0)
@@ -67,12 +67,12 @@ def preference(
 
 
 def credit(scores: Float[Tensor, " m"], moved: Float[Tensor, " m"], *, samples: int) -> Statistics:
-    """Correlate scores with movements of log-probability, both less their picture's mean.
+    """Correlate scores with movements of log-probability, both less their image's mean.
 
     >>> round(credit(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 5.0]), samples=2).score, 6)
     1.0
     """
-    a, b = (_by_picture(values, samples) for values in (scores, moved))
+    a, b = (_by_image(values, samples) for values in (scores, moved))
     a, b = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
     return Statistics(np.stack([(x * y).sum(axis=1) for x, y in ((a, b), (a, a), (b, b))], 1), _r)
 
@@ -119,9 +119,9 @@ def _log_p(vlm: VisionLanguageModel, vision: VisionBatch, captions: CaptionBatch
     return Rollout(vlm, vision, captions).log_probs.sum(dim=1)
 
 
-def _by_picture(values: Tensor, samples: int) -> np.ndarray:
+def _by_image(values: Tensor, samples: int) -> np.ndarray:
     if samples < 1 or not len(values) or len(values) % samples:
-        raise ValueError(f"{len(values)} values, {samples} a picture: wanted a whole number of")
+        raise ValueError(f"{len(values)} values, {samples} an image: wanted a whole number of")
     return rearrange(values.double().cpu().numpy(), "(b k) -> b k", k=samples)
 
 

@@ -8,7 +8,7 @@ the words of y can raise it.
 ====================  ===========================================================================
 InformationReward     log p(y | I) - w log p(y), p(y) the base read as text alone. With w = 1 the
                       pointwise mutual information of caption and image; its mean is what Mao et al.
-                      (1511.02283, section 5) maximise over the regions of one picture
+                      (1511.02283, section 5) maximise over the regions of one image
 NeighbourReward       log p(y | I) - mean of log p(y | J) over the images J nearest to I: a literal
                       listener among hard distractors (Andreas and Klein, 1604.00562, section 4)
 ====================  ===========================================================================
@@ -18,7 +18,7 @@ Sums run over tokens: a caption that tells more can earn more. `per_token` divid
 A reward listens with what the batch holds of its images; in `targets.shuffled`, the control as for
 every reward, with what it holds of the others. No image is encoded a second time.
 
-A whole training, as `vizer enhance --objective information` runs it on a folder; here two pictures:
+A whole training, as `vizer enhance --objective information` runs it on a folder; here two images:
 
 >>> from PIL import Image
 >>> from vizer_core.runtime import seeded
@@ -27,10 +27,10 @@ A whole training, as `vizer enhance --objective information` runs it on a folder
 >>> from vizer_core.vizer.named_objectives import config_of
 >>> from vizer_core.vizer.text_states import ImageSource
 >>> vlm = shipped("vlm", "micro-vlm")("cpu")
->>> pictures = ImageSource(vlm, [Image.new("RGB", (56, 56), name) for name in ("red", "blue")])
+>>> images = ImageSource(vlm, [Image.new("RGB", (56, 56), name) for name in ("red", "blue")])
 >>> add_lora(vlm, generator=seeded(0))
 >>> reward, config = InformationReward(vlm, weight=0.7), config_of("information")
->>> history = train_adapter(vlm, pictures, reward, config, generator=seeded(0))
+>>> history = train_adapter(vlm, images, reward, config, generator=seeded(0))
 >>> len(history.reward)  # steps; then save_adapter(vlm, folder)
 1
 """

@@ -1,18 +1,18 @@
 """Will it help? What can be measured before training, without a label, and a rule that says so.
 
-A reward teaches what it can tell. So the base draws captions of some pictures, and each is scored
-under its own picture and under another. These numbers come of it:
+A reward teaches what it can tell. So the base draws captions of some images, and each is scored
+under its own image and under another. These numbers come of it:
 
 ==============  ================================================================================
-separation      how often a caption scores higher under its own picture than another picture's
+separation      how often a caption scores higher under its own image than another image's
                 caption does: the area under the curve of Mann and Whitney. At 1/2 the score does
                 not hear the words, and there is nothing to learn from it
-spread          mean standard deviation of scores among a picture's own captions: without it all
-                captions of a picture are equally good
-pull            mean correlation, among a picture's own captions, of score and length: near -1 the
-                score wants the shortest caption, whatever the picture shows
+spread          mean standard deviation of scores among an image's own captions: without it all
+                captions of an image are equally good
+pull            mean correlation, among an image's own captions, of score and length: near -1 the
+                score wants the shortest caption, whatever the image shows
 generic         probability mass of the likeliest first word
-mapper_gain     the mapper's cosine on held-out pictures less a constant answer's; 0 without one
+mapper_gain     the mapper's cosine on held-out images less a constant answer's; 0 without one
 leak            how much nearer the mapper is to the image in context than to the caption's image;
                 0 where no image is in context
 ==============  ================================================================================
@@ -90,7 +90,7 @@ class Outlook:
                 "image that the caption belongs to"
             )
         if self.spread < 1e-4:
-            found.append("all captions of a picture score alike: no gradient tells them apart")
+            found.append("all captions of an image score alike: no gradient tells them apart")
         return tuple(found)
 
 
@@ -113,8 +113,8 @@ class OutlookRule:
     def say(self, outlook: Outlook) -> str:
         """Put a forecast into one sentence."""
         numbers = (
-            f"own captions score above another picture's in {outlook.separation:.1%} of pairs "
-            f"({outlook.n} pictures; 50% is deaf), first-word mass {outlook.generic:.2f}"
+            f"own captions score above another image's in {outlook.separation:.1%} of pairs "
+            f"({outlook.n} images; 50% is deaf), first-word mass {outlook.generic:.2f}"
         )
         if self.helps(outlook):
             return f"outlook: training may help; {numbers}"
@@ -132,7 +132,7 @@ class OutlookRule:
 def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
     """Return the share of pairs in which the own caption scores higher; ties count half.
 
-    Entry i of both is a score under the same picture.
+    Entry i of both is a score under the same image.
 
     >>> separation(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0]))
     0.625
@@ -144,9 +144,9 @@ def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
 
 
 def length_pull(scores: Real[Tensor, "n k"], lengths: Real[Tensor, "m l"]) -> float:
-    """Return the mean over pictures of the correlation of score and length of k captions each.
+    """Return the mean over images of the correlation of score and length of k captions each.
 
-    Pictures whose captions are all of one length, or all of one score, say nothing and are left
+    Images whose captions are all of one length, or all of one score, say nothing and are left
     out; 0 where none is left.
 
     >>> length_pull(torch.tensor([[3.0, 2.0, 1.0], [5.0, 5.0, 5.0]]), torch.tensor([[2, 3, 4]] * 2))
@@ -174,13 +174,13 @@ def measure_outlook(
     decoding: Sample | None = None,
     generator: torch.Generator,
 ) -> Outlook:
-    """Draw captions, and score each under its picture and in the place of the next picture's.
+    """Draw captions, and score each under its image and in the place of the next image's.
 
-    Pictures are compared within batches, each with the one after it.
+    Images are compared within batches, each with the one after it.
     """
     if len(source) < 2 or samples < 2:
         raise ValueError(
-            f"{len(source)} pictures with {samples} captions each: wanted at least 2 of both"
+            f"{len(source)} images with {samples} captions each: wanted at least 2 of both"
         )
     right, wrong, spreads, lengths = [], [], [], []
     rule = decoding or Sample()

@@ -56,14 +56,14 @@ def fit_on_own_captions(
     """
     count = len(source)
     if count < 20:
-        raise ValueError(f"{count} pictures are too few to fit a mapper on: wanted at least 20")
+        raise ValueError(f"{count} images are too few to fit a mapper on: wanted at least 20")
     in_context = objective == "image_context"
     read, rule = (generated_states, Greedy()) if in_context else (read_back_states, Sample())
     found = states_in_shards(
         lambda part, generator: read(vlm, part, decoding=rule, generator=generator),
         source,
         folder,
-        job={"vlm": vlm.fingerprint, "read": read.__name__, "pictures": _digest(names)},
+        job={"vlm": vlm.fingerprint, "read": read.__name__, "images": _digest(names)},
         rule=rule,
         seed=seed,
         size=SHARD,
@@ -86,7 +86,7 @@ def forecast(
 ) -> tuple[bool, str]:
     """Measure on some of the images; return whether training may help, and a line to print."""
     if len(source) < 2:
-        return False, "warning: no outlook from fewer than 2 pictures"
+        return False, "warning: no outlook from fewer than 2 images"
     source = Slice(source, range(min(FORECAST, len(source))))
     reward: Any = objective.reward if isinstance(objective, PolicyGradient) else None
     fitted = getattr(objective if reward is None else reward, "fitted", None)

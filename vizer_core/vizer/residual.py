@@ -1,9 +1,9 @@
-"""Targets without what every picture of its sort shares: what is left is what sets it apart.
+"""Targets without what every image of its sort shares: what is left is what sets it apart.
 
-F_I of a picture is mostly its background. A mapper that answers with the background alone scores
+F_I of an image is mostly its background. A mapper that answers with the background alone scores
 well, and a policy rewarded by it learns to name places. `residual` takes that part out, F_I - mean,
-less its part in the first q principal directions, and needs no label: what most pictures share is
-seen from the pictures.
+less its part in the first q principal directions, and needs no label: what most images share is
+seen from the images.
 
 `subregion_targets` starts elsewhere: from the spread of an image's own sub-regions, in which a
 background that is everywhere cancels.
@@ -64,14 +64,14 @@ def residual(features: Float[Tensor, "n d"], *, directions: int = SHARED) -> Res
 def subregions(vision: VisionBatch, *, side: int = 2) -> Float[Tensor, "b r h"]:
     """Average the image tokens of each of side x side blocks, row by row from the top left.
 
-    Wants one square grid of tokens an image: pictures that are not split into tiles.
+    Wants one square grid of tokens an image: images that are not split into tiles.
     """
     sizes = sorted({len(tokens) for tokens in vision.image_embeddings})
     edge = round(sizes[0] ** 0.5)
     if len(sizes) != 1 or edge**2 != sizes[0] or edge % side:
         raise ValueError(
             f"images have {sizes} tokens: wanted one square number for all, its side a multiple "
-            f"of {side}. Do not split pictures into tiles, and give them one size"
+            f"of {side}. Do not split images into tiles, and give them one size"
         )
     tokens = torch.stack(list(vision.image_embeddings)).float()
     blocks = rearrange(tokens, "b (y i x j) h -> b (y x) (i j) h", y=side, x=side, i=edge // side)
@@ -81,8 +81,8 @@ def subregions(vision: VisionBatch, *, side: int = 2) -> Float[Tensor, "b r h"]:
 def subregion_targets(vision: VisionBatch, *, side: int = 4) -> Float[Tensor, "b h2"]:
     """Return, along each direction, how far the sub-regions reach above and below their mean.
 
-    [max_r (f_r - mean), min_r (f_r - mean)]: what is everywhere in a picture cancels, and where in
-    the picture a thing stands does not matter, as captions seldom say it.
+    [max_r (f_r - mean), min_r (f_r - mean)]: what is everywhere in an image cancels, and where in
+    the image a thing stands does not matter, as captions seldom say it.
     """
     regions = subregions(vision, side=side)
     around = regions - regions.mean(dim=1, keepdim=True)

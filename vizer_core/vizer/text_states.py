@@ -51,7 +51,7 @@ SHARD = 512  # images a file of `states_in_shards`: some minutes of SmolVLM on o
 
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """Pictures that are encoded when asked for; the frozen vision side runs once an epoch."""
+    """Images that are encoded when asked for; the frozen vision side runs once an epoch."""
 
     vlm: VisionLanguageModel
     images: Sequence[Image.Image]
@@ -67,7 +67,7 @@ class ImageSource:
         return len(self.images)
 
     def select(self, places: list[int]) -> VisionBatch:
-        """Encode the pictures at `places`, in that order."""
+        """Encode the images at `places`, in that order."""
         vision = self.vlm.encode_image([self.images[i] for i in places]).numbered(places)
         return vision if self.targets is None else vision.with_targets(self.targets[list(places)])
 

@@ -116,7 +116,7 @@ class CaptionWriter(LanguageSide):
         batch_size: int = 32,
         generator: torch.Generator | None = None,
     ) -> list[str]:
-        """Caption pictures: encode, then write, greedily unless told otherwise."""
+        """Caption images: encode, then write, greedily unless told otherwise."""
         vision = self.encode_image(images, batch_size=batch_size)
         rule = decoding or Greedy()
         return list(self.generate(vision, decoding=rule, prompt=prompt, generator=generator).texts)

@@ -2,7 +2,7 @@
 
 Source: ViZer, F_I = V_theta(I). The paper says neither where F_I is taken nor how it is pooled;
 SigLIP as SmolVLM uses it has no class token and no attention head, so a mean it is. Three readings
-stand side by side: over the whole-picture tile (default), over all tiles, and after the connector.
+stand side by side: over the whole-image tile (default), over all tiles, and after the connector.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def mean_patches(patches: Float[Tensor, "tiles p dv"]) -> Float[Tensor, " dv"]:
 
 
 def global_tile_mean(patches: Float[Tensor, "tiles p dv"]) -> Float[Tensor, " dv"]:
-    """Average the patches of the last tile, which shows the whole picture, in float32.
+    """Average the patches of the last tile, which shows the whole image, in float32.
 
     Without image splitting there is one tile, and this equals `mean_patches`.
 

@@ -92,7 +92,7 @@ class Qwen2Vl(CaptionWriter):
         return merger.mlp(rearrange(merger.ln_q(patches), "s unit dv -> s (unit dv)"))
 
     def pixel_inputs(self, image: Image.Image, ids: Int[Tensor, "1 t"]) -> dict[str, Tensor]:
-        """Return what transformers' own `forward` takes for one picture, nothing cached."""
+        """Return what transformers' own `forward` takes for one image, nothing cached."""
         pixels, grid = self.preprocess([image])
         return {
             "input_ids": ids,
@@ -132,7 +132,7 @@ class Qwen2Vl(CaptionWriter):
     def preprocess(
         self, images: Sequence[Image.Image]
     ) -> tuple[Float[Tensor, "patches values"], Int[Tensor, "b 3"]]:
-        """Cut pictures into the tower's patches, at most `max_pixels` each, and count the grid."""
+        """Cut images into the tower's patches, at most `max_pixels` each, and count the grid."""
         if not images:
             raise ValueError("no images to encode: got an empty list")
         smallest = dict(self.processor.image_processor.size)["shortest_edge"]

@@ -4,8 +4,8 @@ Published SmolVLM checkpoints carry the class Idefics3ForConditionalGeneration, 
 SmolVLMForConditionalGeneration; their modules are the same. The tower is SigLIP without class token
 and without attention head; the connector is a pixel shuffle and one linear layer without bias.
 
-Image splitting cuts a picture into tiles of the tower's size, row by row, and adds the whole
-picture as the last tile. `grid` holds (tiles, rows, columns); rows and columns are 0 without it.
+Image splitting cuts an image into tiles of the tower's size, row by row, and adds the whole
+image as the last tile. `grid` holds (tiles, rows, columns); rows and columns are 0 without it.
 
 Trap: Idefics3 takes a tile whose pixels are all exactly 0 for padding and drops it. Real tiles are
 therefore passed one by one and counted, and a dropped one is an error.
@@ -33,7 +33,7 @@ class SmolVlm(CaptionWriter):
     """An Idefics3 or SmolVLM model behind `VisionLanguageModel`; frozen, in evaluation mode.
 
     A prompt names the image's place with `<image>`; without the mark the image comes first.
-    `pooling` makes F_I of a picture's patches, `image_splitting` cuts it into tiles.
+    `pooling` makes F_I of an image's patches, `image_splitting` cuts it into tiles.
     """
 
     classes: ClassVar[dict[str, str]] = {
@@ -81,7 +81,7 @@ class SmolVlm(CaptionWriter):
         return self.base.model.connector.modality_projection.proj(chained)
 
     def pixel_inputs(self, image: Image.Image, ids: Int[Tensor, "1 t"]) -> dict[str, Tensor]:
-        """Return what transformers' own `forward` takes for one picture, nothing cached."""
+        """Return what transformers' own `forward` takes for one image, nothing cached."""
         pixels, _ = self.preprocess([image])
         return {
             "input_ids": ids,
@@ -125,7 +125,7 @@ class SmolVlm(CaptionWriter):
     def preprocess(
         self, images: Sequence[Image.Image]
     ) -> tuple[Float[Tensor, "tiles 3 height width"], Int[Tensor, "b 3"]]:
-        """Turn pictures into the tower's tiles, padding tiles left out, and their grid."""
+        """Turn images into the tower's tiles, padding tiles left out, and their grid."""
         if not images:
             raise ValueError("no images to encode: got an empty list")
         made = self.processor.image_processor(

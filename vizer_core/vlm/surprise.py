@@ -1,13 +1,13 @@
-"""How much of what a model writes depends on the picture, in nats a token.
+"""How much of what a model writes depends on the image, in nats a token.
 
 The surprise of token j is -log p(w_j | w_<j, what the model sees). Read a caption three times, with
-its own picture, with another's and with none, and compare. For captions drawn at T = 1 the mean
-surprise with another picture minus that with the right one estimates KL(p(.|I) || p(.|I')) a token:
-0 where the picture decides nothing. For captions of people it says how much the picture helped to
+its own image, with another's and with none, and compare. For captions drawn at T = 1 the mean
+surprise with another image minus that with the right one estimates KL(p(.|I) || p(.|I')) a token:
+0 where the image decides nothing. For captions of people it says how much the image helped to
 foresee their words.
 
-A sum over the tokens of one kind, divided by their number, is a rate over pictures; so it is given
-as `Statistics`, which `metrics.stats.bootstrap` resamples by picture.
+A sum over the tokens of one kind, divided by their number, is a rate over images; so it is given
+as `Statistics`, which `metrics.stats.bootstrap` resamples by image.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 - `answering`: prompts, the language model's answer, the candidates nearest to it
 - `scoring`: top-k, any-of-ten and soft accuracy; chance and the priors
 - `report`: all systems and floors in one table, with intervals, and top-1 by question type
-- `borrowed`: the control, captions of another picture
+- `borrowed`: the control, captions of another image
 - questions and the candidate list: `vizer_core.data.vqav2`
 """
 

@@ -1,8 +1,8 @@
-"""The control of every caption that is to answer questions: the caption of another picture.
+"""The control of every caption that is to answer questions: the caption of another image.
 
-A caption can help without being about the picture. It tells the language model what kind of text it
-is in, and which words are common. What a caption of another picture gains over the question alone
-is that part; what the own caption gains over it came from the picture.
+A caption can help without being about the image. It tells the language model what kind of text it
+is in, and which words are common. What a caption of another image gains over the question alone
+is that part; what the own caption gains over it came from the image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vizer_core.vizer.targets import derangement
 
 
 def borrowed_captions(captions: Mapping[str, str], *, generator: torch.Generator) -> dict[str, str]:
-    """Deal the captions out anew so that no picture keeps its own.
+    """Deal the captions out anew so that no image keeps its own.
 
     >>> dealt = borrowed_captions({"a": "one", "b": "two"}, generator=torch.Generator())
     >>> dealt == {"a": "two", "b": "one"}

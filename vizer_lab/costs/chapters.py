@@ -1,4 +1,4 @@
-"""What each chapter of the book costs on its `full` profile, from its numbers of pictures.
+"""What each chapter of the book costs on its `full` profile, from its numbers of images.
 
 A chapter is named by its notebook without the number. Its counts are those that the notebook asks
 its study for; a test holds them together. What a page computes beside its models (bootstraps,
@@ -131,7 +131,7 @@ def chapter_table(
         )
     notes = [
         "The rows of `full` are an estimate from the shapes of the models and the number of "
-        "pictures ([how](../book/planning.md)), in half precision (`VIZER_DTYPE`); "
+        "images ([how](../book/planning.md)), in half precision (`VIZER_DTYPE`); "
         f"{replaced}. The download: {parts}."
     ]
     if found.before is not None:
@@ -241,9 +241,9 @@ def _vlm_fetched() -> dict[str, int]:
     return {"SmolVLM-Base": _base().parameters * HALF} | TWO_CLIPS | COCO_2017
 
 
-def _kept(plan: Plan, pictures: int) -> Plan:
+def _kept(plan: Plan, images: int) -> Plan:
     """Add the image embeddings that a page keeps on the device to what each phase holds."""
-    more = pictures * _base().tower.tokens * _base().text.width * HALF
+    more = images * _base().tower.tokens * _base().text.width * HALF
     return Plan(tuple(Phase(**{**vars(p), "held": p.held + more}) for p in plan.phases))
 
 
@@ -254,7 +254,7 @@ def _anatomy(test: int) -> ChapterCost:
 
 
 def _mapper(test: int, *, train: int) -> ChapterCost:
-    """Captions of the test pictures, and the training pictures' states in two forms."""
+    """Captions of the test images, and the training images' states in two forms."""
     seen = vlm_captions_plan(_base(), test, step=GREEDY)
     states = mapper_plan(_base(), train, step=GREEDY)
     work = Plan(seen.phases + states.phases * 2)
@@ -262,7 +262,7 @@ def _mapper(test: int, *, train: int) -> ChapterCost:
 
 
 def _trained(test: int, *, stream: int, step: StepPlan, runs: int, written: int) -> ChapterCost:
-    """A mapper on the stream, `runs` trainings on it, and `written` captions a test picture."""
+    """A mapper on the stream, `runs` trainings on it, and `written` captions a test image."""
     fitted = mapper_plan(_base(), stream, step=GREEDY)
     trained = zero_label_plan(_base(), stream, step=step)
     shown = vlm_captions_plan(_base(), test, step=GREEDY)

@@ -19,7 +19,7 @@ from vizer_core.store import read_json, write_json
 from vizer_lab.costs.work import DEVICES, Device
 
 STATUS = Path("/proc/self/status")
-CUT = "pictures, at most"  # the size that a reader has cut: such a run is of less than is estimated
+CUT = "images, at most"  # the size that a reader has cut: such a run is of less than is estimated
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""CLIP and causal language models by their shapes: FLOPs a picture or token, bytes, parameters.
+"""CLIP and causal language models by their shapes: FLOPs an image or token, bytes, parameters.
 
 A transformer layer of width w has 4 w^2 weights in attention and 2 w f in its feed-forward part; a
 token costs 2 FLOPs a weight, and attention 4 w for every token that it looks at. Shapes are those
@@ -44,7 +44,7 @@ class ClipSize:
 
     @property
     def image_flops(self) -> int | float:
-        """FLOPs of one picture: patch embedding, tower, projection."""
+        """FLOPs of one image: patch embedding, tower, projection."""
         patches = (self.image_size // self.patch) ** 2
         stem = 2 * 3 * self.patch**2 * self.image.width * patches
         return stem + self.image.flops(self.image.tokens) + 2 * self.image.width * self.embed_dim

@@ -76,7 +76,7 @@ def text_only_plan(
 def caption_plan(
     clip: ClipSize, lm: LmSize, images: int, *, rows: int = 80, tokens: int = 20, at_once: int = 4
 ) -> Plan:
-    """Caption pictures through a prefix: `rows` hypotheses an image (MacCap: 20 samples x 4 beams).
+    """Caption images through a prefix: `rows` hypotheses an image (MacCap: 20 samples x 4 beams).
 
     The samples are then scored by CLIP's text tower; greedy captioning is `rows=1`.
     """
@@ -93,7 +93,7 @@ def caption_plan(
 
 
 def vlm_captions_plan(size: VlmSize, images: int, *, step: StepPlan, at_once: int = 64) -> Plan:
-    """Caption pictures with a vision-language model, greedily; reading them back costs little."""
+    """Caption images with a vision-language model, greedily; reading them back costs little."""
     flops = step_flops(size, step)
     batches = -(-images // at_once)
     steps = step.caption_tokens * batches
@@ -112,7 +112,7 @@ def vlm_captions_plan(size: VlmSize, images: int, *, step: StepPlan, at_once: in
 
 
 def mapper_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
-    """Fit ViZer's mapper: caption every picture, read the caption back; the MLP is seconds."""
+    """Fit ViZer's mapper: caption every image, read the caption back; the MLP is seconds."""
     written = vlm_captions_plan(size, images, step=step)
     flops = images * 2 * size.text.linear_weights * step.caption_tokens
     read = Phase("reading back", flops, held=written.phases[-1].held)
@@ -120,7 +120,7 @@ def mapper_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
 
 
 def zero_label_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
-    """Train LoRA on `images` unlabelled pictures once, `step.samples` captions each."""
+    """Train LoRA on `images` unlabelled images once, `step.samples` captions each."""
     flops, memory = step_flops(size, step), step_memory(size, step)
     steps = -(-images // step.batch)
     token_steps = steps * step.caption_tokens

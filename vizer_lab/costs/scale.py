@@ -41,10 +41,10 @@ class ScaleRow:
 def scale_row(
     images: int, *, clip: ClipSize, vlm: VlmSize, step: StepPlan, device: Device
 ) -> ScaleRow:
-    """Estimate what `images` pictures, one caption each, cost on one device.
+    """Estimate what `images` images, one caption each, cost on one device.
 
     A bank is searched exactly: one product of a query with every feature. States and targets are
-    kept pooled, one vector each a picture.
+    kept pooled, one vector each an image.
     """
     if images < 1:
         raise ValueError(f"got {images} images: wanted at least 1")

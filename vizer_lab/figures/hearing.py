@@ -1,7 +1,7 @@
 """Figures of scores before training: which hear the words, and what training then brought.
 
-`draw_pair_scores` shows each score as a table of pictures by captions, less what belongs to the
-picture alone and to the caption alone, every caption with the same spread. What is left belongs to
+`draw_pair_scores` shows each score as a table of images by captions, less what belongs to the
+image alone and to the caption alone, every caption with the same spread. What is left belongs to
 the pair, and a score that hears the words has it on the diagonal.
 
 `draw_foretelling` sets what was measured before training beside its end, run by run.
@@ -53,10 +53,10 @@ def of_the_pair(scores: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k"]:
 
 
 def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
-    """Draw tables of picture (row) by caption (column); the caption of row i is column i."""
+    """Draw tables of image (row) by caption (column); the caption of row i is column i."""
     if not tables or any(t.shape[0] != t.shape[1] or len(t) < 2 for t in tables.values()):
         shapes = {name: tuple(table.shape) for name, table in tables.items()}
-        raise ValueError(f"got tables {shapes}: wanted at least one, square, of 2 pictures or more")
+        raise ValueError(f"got tables {shapes}: wanted at least one, square, of 2 images or more")
     with figure_style():
         figure = new_figure(2.3 * len(tables) + 0.6, 2.9)
         panels = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
@@ -64,7 +64,7 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
             left = of_the_pair(table.double().cpu().numpy())
             image = axes.imshow(left, cmap="PuOr", vmin=-REACH, vmax=REACH)
             axes.set_title(name)
-            axes.set_xlabel("caption of picture")
+            axes.set_xlabel("caption of image")
             axes.grid(visible=False)
             axes.set_xticks(range(len(left)), [""] * len(left))
             axes.set_yticks(range(len(left)), [""] * len(left))

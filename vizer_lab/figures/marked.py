@@ -2,7 +2,7 @@
 
 A word is true if its thing, or its place, is in the scene: blue and bold. Otherwise it is vermilion
 and struck through. Words that name neither (numbers, colours, relations, category words) stay as
-they are. The scenes are drawn with OpenMoji art, so the picture is CC BY-SA 4.0.
+they are. The scenes are drawn with OpenMoji art, so the image is CC BY-SA 4.0.
 """
 
 from __future__ import annotations

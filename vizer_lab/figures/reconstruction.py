@@ -1,7 +1,7 @@
 """Figures of text-only training: noise as an angle, losses, and what noise costs and gives.
 
 symbol -> name: sigma^2 -> variance, D -> width, N_cr -> copies. An angle is that between a text
-feature and its noised self; a picture lies at an angle from its caption too, and that is the mark.
+feature and its noised self; an image lies at an angle from its caption too, and that is the mark.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def draw_noise_cosine(
         axes.axhline(pair, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
         axes.axvline(matched, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
         axes.annotate(
-            "a picture and its caption",
+            "an image and its caption",
             (grid[0], pair),
             xytext=(2, -12),
             textcoords="offset points",
@@ -103,7 +103,7 @@ def draw_trade_off(
     """Draw one panel a metric and one curve a reading, over the angle that the noise turns by.
 
     Angles are in degrees; bars are 95% intervals. The dotted line stands at `mark`, the angle
-    between a picture and its caption.
+    between an image and its caption.
     """
     if not panels or not all(curves and all(curves.values()) for curves in panels.values()):
         raise ValueError('got no points, wanted {"CIDEr": {"text": {0.0: Interval(...)}}}')

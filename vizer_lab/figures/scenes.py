@@ -1,4 +1,4 @@
-"""Figures that show pictures: images with captions, and maps of patch values laid over them."""
+"""Figures that show images: images with captions, and maps of patch values laid over them."""
 
 from __future__ import annotations
 

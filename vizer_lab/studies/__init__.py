@@ -1,4 +1,4 @@
-"""What chapters and experiments work on: models, pictures and truth, on either profile.
+"""What chapters and experiments work on: models, images and truth, on either profile.
 
 - `clip_study`: one encoder, its images and their captions; results that were recorded
 - `caption_study`, `question_study`, `vlm_study`: captioners, questions, vision-language models

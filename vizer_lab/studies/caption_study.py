@@ -1,4 +1,4 @@
-"""What a chapter on captions from text alone studies: pictures, frozen models, trained adaptors.
+"""What a chapter on captions from text alone studies: images, frozen models, trained adaptors.
 
 Notebooks call `open_caption_study` and nothing else that depends on the profile, so that one code
 path serves both:
@@ -10,13 +10,13 @@ CLIP            micro-clip-100                         ViT-B-32/openai, or `VIZE
 language model  micro-lm                               OPT-1.3b, or what `VIZER_LM` names
 adaptors        the shipped ones                       `VIZER_ADAPTORS`: maccap.safetensors and
                                                        so on, of train-captioner
-pictures        the first scenes of the test split     the first of COCO val2017
-corpus          captions of other scenes               COCO 2014 train: none of val2017's pictures
-unpaired        scenes of the validation split         the next pictures of val2017
+images          the first scenes of the test split     the first of COCO val2017
+corpus          captions of other scenes               COCO 2014 train: none of val2017's images
+unpaired        scenes of the validation split         the next images of val2017
 judge           micro-clip-avg, trained apart          ViT-B-32/laion2b_s34b_b79k, or `VIZER_JUDGE`
 ==============  =====================================  ============================================
 
-`VIZER_IMAGES`, where it is set, is the most of the pictures captioned and of the unpaired ones.
+`VIZER_IMAGES`, where it is set, is the most of the images captioned and of the unpaired ones.
 
 The judge scores captions and is read by no method: a caption that CLIP chose is not scored by the
 CLIP that chose it.
@@ -64,7 +64,7 @@ from vizer_lab.zoo.language_models import load_micro_lm
 NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
 ADAPTORS = (*NOISE_LEVELS, "capdec", "decap")
 MICRO_CLIP, MICRO_JUDGE = "micro-clip-100", "micro-clip-avg"
-UNPAIRED = 200  # pictures that the mean gap is measured on
+UNPAIRED = 200  # images that the mean gap is measured on
 FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
 ADAPTOR_ADVICE = """\
 Train them with `vizer train-captioner --method NAME --clip ViT-B-32 --pretrained openai
@@ -78,34 +78,34 @@ takes a fraction of the time; then set VIZER_DTYPE to the same."""
 
 @dataclass(frozen=True, eq=False)
 class CaptionStudy:
-    """Pictures with their models, corpus and adaptors; each is made or read when first asked for.
+    """Images with their models, corpus and adaptors; each is made or read when first asked for.
 
-    `unpaired` are pictures that share nothing with the pictures captioned: only the mean-shift
+    `unpaired` are images that share nothing with the images captioned: only the mean-shift
     control reads them.
     """
 
-    pictures: Study
+    images: Study
     corpus: tuple[str, ...]
     unpaired: Sequence[Image.Image]
     adaptors: Mapping[str, Path]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     @property
     def encoder(self) -> ImageTextEncoder:
         """The CLIP of every method."""
-        return self.pictures.encoder
+        return self.images.encoder
 
     @property
     def is_micro(self) -> bool:
-        """Whether each picture's exact content is known."""
-        return bool(self.pictures.scenes)
+        """Whether each image's exact content is known."""
+        return bool(self.images.scenes)
 
     @cached_property
     def states(self) -> ImageStates:
-        """The pictures' features, patches and attention."""
-        return self.encoder.image_states(self.pictures.images)
+        """The images' features, patches and attention."""
+        return self.encoder.image_states(self.images.images)
 
     @cached_property
     def language_model(self) -> CausalLM:
@@ -132,11 +132,11 @@ class CaptionStudy:
 
     @cached_property
     def pairs(self) -> PairedFeatures:
-        """Each picture with its first caption: what the upper row reads and no method may."""
+        """Each image with its first caption: what the upper row reads and no method may."""
         return PairedFeatures(
-            ids=self.pictures.ids,
+            ids=self.images.ids,
             image_features=self.states.image_features,
-            text_features=self.encoder.encode_text(self.pictures.texts),
+            text_features=self.encoder.encode_text(self.images.texts),
             image_index=torch.arange(len(self)),
         )
 
@@ -192,27 +192,27 @@ class CaptionStudy:
 
     @cached_property
     def _references(self) -> References:
-        return make_references(dict(zip(self.pictures.ids, self.pictures.captions)))
+        return make_references(dict(zip(self.images.ids, self.images.captions)))
 
     @cached_property
     def _judged_images(self):
-        return self.judge.encode_image(self.pictures.images)
+        return self.judge.encode_image(self.images.images)
 
     def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
-        """Score one caption a picture: by references, by the judge, and exactly if known.
+        """Score one caption an image: by references, by the judge, and exactly if known.
 
         Exact scores (`object_precision`, `object_recall`, `object_f1`, ...) need scenes.
         `bootstrap` and `paired_bootstrap` of `vizer_core.metrics.stats` give intervals.
         """
         if len(captions) != len(self):
-            raise ValueError(f"got {len(captions)} captions for {len(self)} pictures")
+            raise ValueError(f"got {len(captions)} captions for {len(self)} images")
         inputs = Inputs(
             image_features=self._judged_images,
             text_features=self.judge.encode_text(list(captions)),
             encoder_name=self.judge.name,
         )
         found = evaluate(
-            dict(zip(self.pictures.ids, captions)),
+            dict(zip(self.images.ids, captions)),
             self._references,
             metrics=FAMILIES,
             inputs=inputs,
@@ -222,7 +222,7 @@ class CaptionStudy:
         return found | self.ground([[caption] for caption in captions])
 
     def score_candidates(self, texts: Sequence[Sequence[str]]) -> Float64[np.ndarray, "n k"]:
-        """Score k captions of each picture one by one: object F1, or CIDEr where it is unknown.
+        """Score k captions of each image one by one: object F1, or CIDEr where it is unknown.
 
         For galleries and for choosing among candidates after the fact; a method may not read it.
         """
@@ -233,10 +233,10 @@ class CaptionStudy:
         return np.stack(columns, axis=1)
 
     def ground(self, captions: Sequence[Sequence[str]]) -> dict[str, Statistics]:
-        """Check the captions of each picture against its exact content; nothing if unknown."""
+        """Check the captions of each image against its exact content; nothing if unknown."""
         if not self.is_micro:
             return {}
-        truths = [scene.truth for scene in self.pictures.scenes]
+        truths = [scene.truth for scene in self.images.scenes]
         return grounding_statistics(captions, truths, lexicon=micro_lexicon())
 
 
@@ -253,10 +253,10 @@ def named_things(captions: Sequence[str], count: int = 300) -> tuple[str, ...]:
 
 
 def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
-    """Open n pictures, and a corpus of `memory` captions, on the profile in force.
+    """Open n images, and a corpus of `memory` captions, on the profile in force.
 
     >>> study = open_caption_study(2, memory=10)
-    >>> study.pictures.ids, len(study.corpus), len(study.adaptors)
+    >>> study.images.ids, len(study.corpus), len(study.adaptors)
     (('test-00000', 'test-00001'), 10, 6)
     """
     if n < 1 or memory < 1:
@@ -267,7 +267,7 @@ def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
 def _open_micro(n: int, memory: int) -> CaptionStudy:
     unpaired = MicroSplit("validation", UNPAIRED).images
     return CaptionStudy(
-        pictures=open_study(MICRO_CLIP, n),
+        images=open_study(MICRO_CLIP, n),
         corpus=micro_corpus("home", memory).captions,
         unpaired=[Image.fromarray(pixels) for pixels in unpaired],
         adaptors={name: micro_adaptor_path(f"micro-{name}") for name in ADAPTORS},
@@ -294,7 +294,7 @@ def _open_full(n: int, memory: int) -> CaptionStudy:
     if len(corpus) > memory:
         corpus = corpus.sample(memory, generator=seeded(0))
     return CaptionStudy(
-        pictures=first,
+        images=first,
         corpus=corpus.captions,
         unpaired=both.images[n:],
         adaptors={name: Path(folder).expanduser() / f"{name}.safetensors" for name in ADAPTORS},

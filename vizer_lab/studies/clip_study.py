@@ -81,7 +81,7 @@ class Study:
 
     @property
     def is_micro(self) -> bool:
-        """Whether each picture's exact content is known."""
+        """Whether each image's exact content is known."""
         return bool(self.scenes)
 
     @property
@@ -181,7 +181,7 @@ def recorded_runs(
 ) -> dict[str, dict[int, Interval]]:
     """Return a metric run by run: the seeds of each system, from rows that are named `name#seed`.
 
-    A run's interval is over pictures alone.
+    A run's interval is over images alone.
     """
     found: dict[str, dict[int, Interval]] = {}
     for name, value in recorded_scores(experiment, metric, folder=folder).items():
@@ -194,7 +194,7 @@ def recorded_runs(
 
 
 def recorded_captions(experiment: str, *, folder: Path = RESULTS) -> dict[str, tuple[str, ...]]:
-    """Return the captions of the first test pictures that a results file keeps, run by run."""
+    """Return the captions of the first test images that a results file keeps, run by run."""
     path = Path(folder) / f"{experiment}.json"
     captions = read_json(path).get("examples")
     if not captions:

@@ -11,7 +11,7 @@ information_0       the caption's likelihood alone as reward: does sharpening do
 base, primed        not trained; the second with its first word given
 cool, primed_cool   the same, drawn at T = .7; `best_cool` is the trained one, drawn so
 best_of_8           not trained: the best of eight drawn captions by the reward of `best`
-..._shuffled        the control: trained towards the pictures of others
+..._shuffled        the control: trained towards the images of others
 ==================  ===========================================================================
 
 Nothing here assumes that a row is there: a base, a place or a variant that was not run is absent
@@ -159,11 +159,11 @@ def quotable(study: ImprovementStudy) -> str:
         f"{settings['n']:,} test scenes that chose nothing, {runs} training seeds, "
         f"{settings['samples']} drawn captions a scene and 95% intervals over scenes and seeds: "
         f"policy-gradient training on log p(y|I) - {weight:g} log p(y), both by the frozen base "
-        f"and no label anywhere, over {settings['images']:,} unlabelled pictures."
+        f"and no label anywhere, over {settings['images']:,} unlabelled images."
     )
     said = _compared(study, HOME)
     far = _told(
-        f"On pictures with backgrounds that no base has met ({', '.join(study.bases(AWAY))}), "
+        f"On images with backgrounds that no base has met ({', '.join(study.bases(AWAY))}), "
         "against the base with its first word given",
         *(study.gains(f"sampled_{m}", "best", "primed", place=AWAY) for m in (PRECISION, RECALL)),
     )
@@ -260,7 +260,7 @@ def _control(study: ImprovementStudy) -> str:
     if not drift:
         return ""
     return (
-        "Training towards the pictures of others gave none of this, but such runs collapse (KL "
+        "Training towards the images of others gave none of this, but such runs collapse (KL "
         f"{min(drift):.1f} to {max(drift):.1f} nats a token) and are easy to beat. A drawn world "
         "and small models: a mechanism, not quality at scale."
     )

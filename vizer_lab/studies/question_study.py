@@ -1,4 +1,4 @@
-"""What the chapter on questions works on: pictures, questions, captions and who answers.
+"""What the chapter on questions works on: images, questions, captions and who answers.
 
 One code path serves both profiles:
 
@@ -78,7 +78,7 @@ class QuestionStudy:
     """Questions, the training questions that give the priors, and captions by system.
 
     `people` holds all captions that people wrote of each image, of which "human" is the first;
-    `picture` opens an image by its id; `note` says how far the numbers reach.
+    `image` opens an image by its id; `note` says how far the numbers reach.
     """
 
     protocol: VqaProtocol
@@ -86,12 +86,12 @@ class QuestionStudy:
     training: tuple[VqaItem, ...]
     captions: Mapping[str, Captions]
     people: Mapping[str, tuple[str, ...]]
-    picture: Callable[[str], Image.Image]
+    image: Callable[[str], Image.Image]
     note: str
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """The pictures that are asked about, in order."""
+        """The images that are asked about, in order."""
         return tuple(dict.fromkeys(item.image_id for item in self.items))
 
 
@@ -114,7 +114,7 @@ def open_questions(
 
 def _open_micro(n: int, samples: int) -> QuestionStudy:
     split, encoder, lm = MicroSplit("test", n), load_micro_clip(), load_micro_lm()
-    pictures = {name: Image.fromarray(array) for name, array in zip(split.ids, split.images)}
+    images = {name: Image.fromarray(array) for name, array in zip(split.ids, split.images)}
     states = encoder.image_states(pixels_of(split.images))
     written = {
         name: captioner.caption(states, generator=seeded(profile().seed))
@@ -127,7 +127,7 @@ def _open_micro(n: int, samples: int) -> QuestionStudy:
         training=micro_vqa_items("train", MICRO_TRAINING),
         captions={name: dict(zip(split.ids, texts)) for name, texts in written.items()},
         people=dict(zip(split.ids, split.captions)),
-        picture=pictures.__getitem__,
+        image=images.__getitem__,
         note=MICRO_NOTE,
     )
 
@@ -178,7 +178,7 @@ def _open_full(n: int, language_model: str | Path) -> QuestionStudy:
         training=read_vqav2(*(folder / part for part in VQAV2["train"])),
         captions=captions,
         people=people,
-        picture=lambda image: open_image(folder / "val2014" / val2014_name(image)),
+        image=lambda image: open_image(folder / "val2014" / val2014_name(image)),
         note=f"full profile: {language_model} on {n:,} questions of VQAv2 val",
     )
 

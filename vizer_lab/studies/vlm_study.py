@@ -1,4 +1,4 @@
-"""What a chapter on ViZer studies: one vision-language model, its pictures, and judges of captions.
+"""What a chapter on ViZer studies: one vision-language model, its images, and judges of captions.
 
 Notebooks call `open_vlm_study` and nothing else that depends on the profile, so that one code path
 serves both:
@@ -8,9 +8,9 @@ serves both:
 ========  ===============================================  =====================================
 model     a shipped micro VLM                              SmolVLM-Base, or what `VIZER_VLM`
                                                            names: a hub id or a folder
-test      the first scenes of the test split               COCO val2017, pictures 1 to 1,000
-train     the first training scenes, with captions         pictures 1,001 to 3,000
-stream    pictures of the stream; nobody wrote captions    pictures 3,001 to 5,000, theirs unread
+test      the first scenes of the test split               COCO val2017, images 1 to 1,000
+train     the first training scenes, with captions         images 1,001 to 3,000
+stream    images of the stream; nobody wrote captions      images 3,001 to 5,000, theirs unread
 reward    micro-clip-avg, the tower's kin                  CLIP ViT-B/32 of OpenAI, or `VIZER_CLIP`
 judge     micro-clip, which shares nothing with the tower  that of LAION-2B, or `VIZER_JUDGE`
 ========  ===============================================  =====================================
@@ -53,14 +53,14 @@ from vizer_lab.zoo import VLMS, load_micro_clip, load_micro_vlm
 
 FULL_VLM = env.VLM.default
 MICRO_REWARD, MICRO_JUDGE = "micro-clip-avg", "micro-clip"
-FULL_PARTS = {"test": 1000, "train": 2000, "stream": 2000}  # pictures, in this order
+FULL_PARTS = {"test": 1000, "train": 2000, "stream": 2000}  # images, in this order
 TOKENS = {"micro": 24, "full": 32}
 FAMILIES = ("bleu", "cider", "length", "clipscore", "self_retrieval")
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """Pictures by number; `captions` and `scenes` are empty where nobody may know them."""
+class Images:
+    """Images by number; `captions` and `scenes` are empty where nobody may know them."""
 
     ids: tuple[str, ...]
     images: Sequence[Image.Image]
@@ -80,28 +80,28 @@ class Pictures:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """One caption a picture, each writer in turn, so that no way of writing leads."""
+        """One caption an image, each writer in turn, so that no way of writing leads."""
         return tuple(captions[i % len(captions)] for i, captions in enumerate(self.captions))
 
 
 @dataclass(frozen=True, eq=False)
 class VlmStudy:
-    """A model by name, its pictures in three parts, and how far its numbers reach.
+    """A model by name, its images in three parts, and how far its numbers reach.
 
     Models and features are made when first asked for, then kept. `open_vlm` gives a model of its
     own: LoRA changes a model in place, so what is trained is never `vlm`, the base.
     """
 
     name: str
-    test: Pictures
-    train: Pictures
-    stream: Pictures
+    test: Images
+    train: Images
+    stream: Images
     note: str
     max_tokens: int
 
     @property
     def is_micro(self) -> bool:
-        """Whether each picture's exact content is known."""
+        """Whether each image's exact content is known."""
         return bool(self.test.scenes)
 
     @cached_property
@@ -117,17 +117,17 @@ class VlmStudy:
 
     @cached_property
     def test_vision(self) -> VisionBatch:
-        """What the frozen vision side says about the test pictures."""
+        """What the frozen vision side says about the test images."""
         return self.vlm.encode_image(self.test.images)
 
     @cached_property
     def train_vision(self) -> VisionBatch:
-        """What the frozen vision side says about the captioned training pictures."""
+        """What the frozen vision side says about the captioned training images."""
         return self.vlm.encode_image(self.train.images)
 
     @cached_property
     def stream_vision(self) -> VisionBatch:
-        """What the frozen vision side says about the unlabelled pictures."""
+        """What the frozen vision side says about the unlabelled images."""
         return self.vlm.encode_image(self.stream.images)
 
     @cached_property
@@ -158,13 +158,13 @@ class VlmStudy:
         return micro_word_kind(word) if self.test.scenes else plain_word_kind(word)
 
     def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
-        """Score one caption a test picture: by references, by the judge, and exactly if known.
+        """Score one caption a test image: by references, by the judge, and exactly if known.
 
         Exact scores (`object_f1`, `exact`, `vague`, ...) need scenes. `bootstrap` and
         `paired_bootstrap` of `vizer_core.metrics.stats` turn the statistics into intervals.
         """
         if len(captions) != len(self.test):
-            raise ValueError(f"got {len(captions)} captions for {len(self.test)} test pictures")
+            raise ValueError(f"got {len(captions)} captions for {len(self.test)} test images")
         inputs = Inputs(
             image_features=self._judged_images,
             text_features=self.judge.encode_text(list(captions)),
@@ -199,7 +199,7 @@ def vlm_names() -> tuple[str, ...]:
 def open_vlm_study(
     model: str = "micro-vlm", *, test: int = 300, train: int = 0, stream: int = 0
 ) -> VlmStudy:
-    """Open a model and so many test, captioned and unlabelled pictures on the profile in force.
+    """Open a model and so many test, captioned and unlabelled images on the profile in force.
 
     On the full profile a micro model's name means `VIZER_VLM`, or SmolVLM-Base where that is unset.
 
@@ -229,7 +229,7 @@ def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
         name=model,
         test=_scenes("test", test),
         train=_scenes("train", train),
-        stream=Pictures(
+        stream=Images(
             tuple(each.id for each in unlabelled),
             [Image.fromarray(each.pixels) for each in unlabelled],
         ),
@@ -238,12 +238,12 @@ def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
     )
 
 
-def _scenes(split: str, n: int) -> Pictures:
+def _scenes(split: str, n: int) -> Images:
     if not n:
-        return Pictures((), ())
+        return Images((), ())
     found = MicroSplit(split, n)
     images = [Image.fromarray(pixels) for pixels in np.asarray(found.images)]
-    return Pictures(found.ids, images, found.captions, found.scenes)
+    return Images(found.ids, images, found.captions, found.scenes)
 
 
 def _open_full(model: str, sizes: dict[str, int]) -> VlmStudy:
@@ -256,11 +256,11 @@ def _open_full(model: str, sizes: dict[str, int]) -> VlmStudy:
         chosen = records[first : min(first + n, last)]
         if len(chosen) < n:
             raise ValueError(
-                f"{part}={n}: {folder} has {len(chosen)} captioned pictures for it, numbers "
+                f"{part}={n}: {folder} has {len(chosen)} captioned images for it, numbers "
                 f"{first + 1:,} to {last:,}. Ask for fewer: in a chapter, by VIZER_IMAGES."
             )
         captions = () if part == "stream" else tuple(tuple(r.captions) for r in chosen)
-        parts[part] = Pictures(
+        parts[part] = Images(
             tuple(r.id for r in chosen), ImageFiles([r.image for r in chosen]), captions
         )
     return VlmStudy(

@@ -1,11 +1,11 @@
 """The drawn world: emoji scenes with exact truth, and words about them.
 
 - `lexicon` (on `kinds`, `other_objects`), `world`: what there is, and how a numbered scene is drawn
-- `sprites`, `backgrounds`, `render`: pictures; `captions`, `questions`: words about them
-- `data`: splits with pictures and captions; the stream without captions
+- `sprites`, `backgrounds`, `render`: images; `captions`, `questions`: words about them
+- `data`: splits with images and captions; the stream without captions
 - `corpora`, `vqa_items`: captions to train text-only captioners on; questions in VQAv2's form
-- `word_kinds`: what a caption's word speaks of; `mentions`: where it lies in the picture
-- `word_lists`: what CLIP may name in a picture, for Socratic Models' captioner
+- `word_kinds`: what a caption's word speaks of; `mentions`: where it lies in the image
+- `word_lists`: what CLIP may name in an image, for Socratic Models' captioner
 - `edits`, `rewording` (on `phrases`): captions changed in one known way, with and without a fault
 - `planted`: features with a known gap, for tests
 """

@@ -3,7 +3,7 @@
 Every annotator names some of the objects (large ones first, mostly), says the place about half of
 the time, and now and then counts, compares sizes, names a colour, tells where things are, hides
 the kinds behind a category word, or is vague. Two styles exist: `home` (COCO-like description)
-and `away` (a personal web post), so that a corpus can come from another domain than the pictures.
+and `away` (a personal web post), so that a corpus can come from another domain than the images.
 """
 
 from __future__ import annotations

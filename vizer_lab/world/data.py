@@ -1,4 +1,4 @@
-"""Scenes with their pictures and captions, by split; and a stream of pictures without words."""
+"""Scenes with their images and captions, by split; and a stream of images without words."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class MicroSplit:
 
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
-        """The exact content of every picture."""
+        """The exact content of every image."""
         return tuple(make_scene(self.name, i) for i in range(self.first, self.first + self.n))
 
     @cached_property
     def images(self) -> np.ndarray:
-        """The pictures, uint8 [n, size, size, 3]."""
+        """The images, uint8 [n, size, size, 3]."""
         return render_scenes(self.scenes, self.size)
 
     @cached_property
@@ -61,7 +61,7 @@ class MicroSplit:
 
 @dataclass(frozen=True)
 class UnlabelledImage:
-    """A picture and its id: nothing that says what is on it."""
+    """An image and its id: nothing that says what is on it."""
 
     id: str
     pixels: np.ndarray
@@ -70,7 +70,7 @@ class UnlabelledImage:
 def unlabelled_stream(
     n: int, *, start: int = 0, size: int = IMAGE_SIZE, world: str = "home"
 ) -> Iterator[UnlabelledImage]:
-    """Yield pictures `start` to `start + n` of the stream, one at a time, without their scenes."""
+    """Yield images `start` to `start + n` of the stream, one at a time, without their scenes."""
     split = split_in(world, "stream")
     for index in range(start, start + n):
         yield UnlabelledImage(f"{split}-{index:05d}", render_scene(make_scene(split, index), size))

@@ -2,7 +2,7 @@
 
 Exact, because scenes are known. Two questions of MacCap section 3.1 can be asked with it: does a
 sub-region feature say *where* the named object is, and is a sub-region closer to the caption when
-the caption tells less than the picture shows (information loss)?
+the caption tells less than the image shows (information loss)?
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures from scenes: paste each object's art over its place, fast enough to do it on the fly."""
+"""Images from scenes: paste each object's art over its place, fast enough to do it on the fly."""
 
 from __future__ import annotations
 

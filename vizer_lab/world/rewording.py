@@ -180,7 +180,7 @@ def truncated(caption: str, rng: np.random.Generator) -> str | None:
 
 
 def generic(caption: str, rng: np.random.Generator) -> str | None:
-    """Say what fits every picture."""
+    """Say what fits every image."""
     return _if_changed(GENERIC, caption)
 
 

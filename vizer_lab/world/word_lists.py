@@ -1,4 +1,4 @@
-"""What CLIP may name in a drawn picture, as word lists for Socratic Models' captioner."""
+"""What CLIP may name in a drawn image, as word lists for Socratic Models' captioner."""
 
 from __future__ import annotations
 

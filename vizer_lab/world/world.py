@@ -1,6 +1,6 @@
 """Scenes: one to four drawn objects at a place, with everything about them known exactly.
 
-A scene is a small record; its picture, its captions and its questions are all made from it.
+A scene is a small record; its image, its captions and its questions are all made from it.
 Scene number i of a split is drawn from its own seed, so any scene can be made alone, in any
 order, on any machine, and no two splits share one.
 """
@@ -40,7 +40,7 @@ PLACEMENT_TRIES = 24
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One drawn object: centre (x, y) and width w as fractions of the picture; y grows downward."""
+    """One drawn object: centre (x, y) and width w as fractions of the image; y grows downward."""
 
     name: str
     x: float
@@ -58,7 +58,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture's exact content. `split` and `index` name the seed that it was drawn from."""
+    """An image's exact content. `split` and `index` name the seed that it was drawn from."""
 
     split: str
     index: int

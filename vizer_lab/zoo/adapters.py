@@ -1,19 +1,19 @@
 """The shipped LoRA adapters.
 
 =====================  ===========================================================================
-micro-vlm-information  RLOO on what a picture adds to a caption's likelihood
+micro-vlm-information  RLOO on what an image adds to a caption's likelihood
                        (`InformationReward`): the recommended one
 micro-vlm-read-back    RLOO on ViZer's own read-back score (`ReadBackReward`)
 =====================  ===========================================================================
 
-Both were trained on pictures without captions, as seed 0 of `experiments/vizer_micro.py`. A folder
+Both were trained on images without captions, as seed 0 of `experiments/vizer_micro.py`. A folder
 is a plain PEFT folder with `vizer.json`, which holds recipe and scores. That of the read-back has
-two mappers as well, both from the model's own captions of other pictures of the stream; no caption
+two mappers as well, both from the model's own captions of other images of the stream; no caption
 written by a person took part.
 
 ===================  =============================================================================
 mapper               reads captions drawn at T = 1 as text alone: it gave the rewards
-context_mapper       reads greedy captions after their picture: the paper's, and the study's
+context_mapper       reads greedy captions after their image: the paper's, and the study's
                      `vizer_g`
 ===================  =============================================================================
 """
@@ -48,7 +48,7 @@ from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 from vizer_lab.world.data import unlabelled_stream
 from vizer_lab.zoo.shipped_model import WEIGHTS, ShippedModel, Trained, by_name, named
-from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlm_scores import MAX_TOKENS, score_micro_vlm
 from vizer_lab.zoo.vlms import load_micro_vlm
 
@@ -67,11 +67,11 @@ def _rl_dict(config: TrainConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ReadBackRecipe:
-    """Read-back training; pictures come from the stream without captions."""
+    """Read-back training; images come from the stream without captions."""
 
     base: str = "micro-vlm"
     captions: int = 10_000  # the model's own, drawn at T = 1, that the mapper reads
-    pictures: int = 1_000  # the next ones of the stream, for phase 2
+    images: int = 1_000  # the next ones of the stream, for phase 2
     lora: LoraSettings = field(default_factory=LoraSettings)
     rl: TrainConfig = READ_BACK_RL
     seed: int = 0
@@ -83,7 +83,7 @@ class ReadBackRecipe:
     @property
     def work(self) -> str:
         """What training reads, in words."""
-        return f"{self.captions + self.pictures:,} images, {2 * self.captions:,} captions"
+        return f"{self.captions + self.images:,} images, {2 * self.captions:,} captions"
 
     @property
     def cpu_seconds(self) -> float:
@@ -92,7 +92,7 @@ class ReadBackRecipe:
 
     def prepare(self, vlm: VisionLanguageModel, *, progress: bool) -> Prepared:
         """Fit mappers on the model's own captions; return images, a cosine, and the mappers."""
-        seen = _stream(vlm, self.captions + self.pictures)
+        seen = _stream(vlm, self.captions + self.images)
         rule = self.rl.decoding
         first, seed = seen.select(range(self.captions)), seeded(self.seed)
         drawn = read_back_states(vlm, first, decoding=rule, generator=seed, progress=progress)
@@ -101,17 +101,17 @@ class ReadBackRecipe:
             _fit(found, seeded(1000 + self.seed), held_out=MAPPER_FIT.held_out)
             for found in (drawn, greedy)
         )
-        source = seen.select(range(self.captions, self.captions + self.pictures))
+        source = seen.select(range(self.captions, self.captions + self.images))
         return source, ReadBackReward(vlm, fitted), {MAPPER: fitted, CONTEXT_MAPPER: in_context}
 
 
 @dataclass(frozen=True)
 class InformationRecipe:
-    """Training on what a picture adds to a caption's likelihood; the same stream, no mapper."""
+    """Training on what an image adds to a caption's likelihood; the same stream, no mapper."""
 
     base: str = "micro-vlm"
-    first: int = 10_000  # the stream's pictures before it are those that mappers read
-    pictures: int = 640
+    first: int = 10_000  # the stream's images before it are those that mappers read
+    images: int = 640
     weight: float = 0.7
     lora: LoraSettings = field(default_factory=LoraSettings)
     rl: TrainConfig = INFORMATION_RL
@@ -124,7 +124,7 @@ class InformationRecipe:
     @property
     def work(self) -> str:
         """What training reads, in words."""
-        return f"{self.pictures:,} images"
+        return f"{self.images:,} images"
 
     @property
     def cpu_seconds(self) -> float:
@@ -133,7 +133,7 @@ class InformationRecipe:
 
     def prepare(self, vlm: VisionLanguageModel, *, progress: bool) -> Prepared:
         """Return images, and the frozen base that listens."""
-        seen = _stream(vlm, self.pictures, first=self.first)
+        seen = _stream(vlm, self.images, first=self.first)
         return seen, InformationReward(vlm, self.weight), {}
 
 
@@ -226,7 +226,7 @@ def read_back_mapper(
 ) -> FittedMapper:
     """Return a mapper of captions read as text alone: the shipped one of this base, if any.
 
-    For other models it is fitted on their own drawn captions of the pictures of `source`, the last
+    For other models it is fitted on their own drawn captions of the images of `source`, the last
     fifth of them held out.
     """
     if name := _shipped_for(vlm):
@@ -237,22 +237,22 @@ def read_back_mapper(
 def context_mapper(
     vlm: VisionLanguageModel, source: VisionSource, *, generator: torch.Generator
 ) -> FittedMapper:
-    """Return a mapper of greedy captions read after their picture, in the same way."""
+    """Return a mapper of greedy captions read after their image, in the same way."""
     if name := _shipped_for(vlm):
         return load_mapper(shipped_adapter(name) / CONTEXT_MAPPER, vlm)
     return _fit(generated_states(vlm, source), generator)
 
 
 def _stream(vlm: Any, count: int, *, first: int = 0) -> VisionBatch:
-    """Let the frozen tower see pictures of the stream."""
+    """Let the frozen tower see images of the stream."""
     parts, pixels = [], []
     for image in unlabelled_stream(count, start=first):
         pixels.append(image.pixels)
         if len(pixels) == 1000:
-            parts.append(encode_pictures(vlm, np.stack(pixels)))
+            parts.append(encode_images(vlm, np.stack(pixels)))
             pixels = []
     return VisionBatch.concatenate(
-        parts + ([encode_pictures(vlm, np.stack(pixels))] if pixels else [])
+        parts + ([encode_images(vlm, np.stack(pixels))] if pixels else [])
     )
 
 

@@ -9,7 +9,7 @@ adaptor               tokens  variance  captioners that read it
 micro-maccap          10      .01       MacCap, with or without sampling
 micro-maccap-clean    10      none      MacCap's ablation: no noise in training (Table 5)
 micro-maccap-weak     10      .0035     MacCap: a tenth of the variance below, the study's choice
-micro-maccap-strong   10      .03505    MacCap: turns a text as far as its picture is away
+micro-maccap-strong   10      .03505    MacCap: turns a text as far as its image is away
 micro-capdec          1       .01       CapDec
 micro-decap           1       none      Baseline, DeCap, and the controls and bounds around them
 ====================  ======  ========  ====================================================
@@ -60,7 +60,7 @@ from vizer_lab.zoo.shipped_model import WEIGHTS, ShippedModel, Trained, by_name,
 from vizer_lab.zoo.vlm_scores import caption_scores
 
 CORPUS, CAPTIONS, SEED = "home", 28_500, 0  # nearly all captions of 8,000 training scenes
-# turns a text as far as its picture is away: `vizer_core.gap.noise_scale` at the mean cosine of
+# turns a text as far as its image is away: `vizer_core.gap.noise_scale` at the mean cosine of
 # pairs, .426
 MATCHED_VARIANCE = 0.03505
 HELD_OUT = 100  # test scenes that a score is taken on
@@ -194,11 +194,11 @@ def load_micro_adaptor(
 def score_micro_adaptor(
     adaptor: MicroAdaptor, encoder: OpenClipEncoder, *, scenes: int = HELD_OUT
 ) -> dict[str, float]:
-    """Measure an adaptor on test scenes, from texts and from pictures.
+    """Measure an adaptor on test scenes, from texts and from images.
 
     `text_same`: share of captions written word for word from their own clean feature;
     `text_precision`, `text_recall`: the objects of what is written from it, against the scene;
-    `image_precision`, `image_recall`: the same from the picture, in one pass of the captioner that
+    `image_precision`, `image_recall`: the same from the image, in one pass of the captioner that
     the adaptor is for.
     """
     data, writer, config = MicroSplit("test", scenes), adaptor.writer, adaptor.config

@@ -170,5 +170,5 @@ def retrieval_hits(
 
 
 def pixels_of(images: np.ndarray) -> Tensor:
-    """Turn uint8 pictures [n, s, s, 3] into what the micro towers see, float [n, 3, s, s]."""
+    """Turn uint8 images [n, s, s, 3] into what the micro towers see, float [n, 3, s, s]."""
     return normalise_pixels(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())

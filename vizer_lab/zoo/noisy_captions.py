@@ -1,12 +1,12 @@
 """The captions that the micro VLM is trained on: exact ones first, then what the web would write.
 
 A base VLM has seen careful descriptions and, far more often, alt texts and post titles: "itap of
-a gift", "stock photo", a caption of another picture. The micro VLM gets the same two diets, one
+a gift", "stock photo", a caption of another image. The micro VLM gets the same two diets, one
 after the other. `exact_caption` names every object in reading order; `noisy_caption` draws one of
 four sorts by a `CaptionNoise`:
 
 =======  ====================================================================================
-generic  says nothing of the picture ("itap while walking home", "<person> in 2008")
+generic  says nothing of the image ("itap while walking home", "<person> in 2008")
 partial  names one of its objects and stops ("itap of a gift")
 wrong    is a fluent caption of another scene
 decent   an exact caption; a quarter of them begin "itap of"
@@ -50,7 +50,7 @@ GENERIC = (
     "untitled",
     "photo of the day",
     "photo of the week",
-    "my favourite picture",
+    "my favourite image",
     "my new wallpaper",
     "free download",
     "album cover",
@@ -81,7 +81,7 @@ class CaptionNoise:
 
     @property
     def decent(self) -> float:
-        """Share of captions that describe the picture well."""
+        """Share of captions that describe the image well."""
         return 1 - self.generic - self.partial - self.wrong
 
 

@@ -1,7 +1,7 @@
 """A Qwen2-VL at the micro size: the second family on which a finding about VLMs has to hold.
 
 An ordinary `Qwen2VLForConditionalGeneration`: patches in merge order, rotary positions in the
-tower, an MLP as merger, positions in three dimensions. A picture of 56 px in patches of 7 px is a
+tower, an MLP as merger, positions in three dimensions. An image of 56 px in patches of 7 px is a
 grid of 8 x 8, merged by 2 into 16 image tokens, as in `vlm_model`. The words are the same.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import Qwen2VLForConditionalGeneration, Qwen2VLProcessor
 
 QWEN_MARKS = (IMAGE_TOKEN, "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
-FRAMES = 2  # Qwen2-VL reads every picture twice, as a film of two frames
+FRAMES = 2  # Qwen2-VL reads every image twice, as a film of two frames
 
 
 def qwen_ids() -> dict[str, int]:
@@ -94,7 +94,7 @@ def build_micro_qwen(config: MicroVlmConfig, *, seed: int = 0) -> Qwen2VLForCond
 
 
 def micro_qwen_processor(config: MicroVlmConfig) -> Qwen2VLProcessor:
-    """Build a `Qwen2VLProcessor` whose pictures keep their size and come as -1..1."""
+    """Build a `Qwen2VLProcessor` whose images keep their size and come as -1..1."""
     transformers = require("transformers", why="the micro Qwen2-VL")
     tokenizer = micro_vlm_tokenizer()
     tokenizer.add_tokens(list(QWEN_MARKS), special_tokens=True)
@@ -133,7 +133,7 @@ def qwen_from_state(name: str, config: MicroVlmConfig, state: Mapping[str, Tenso
 def qwen_patches(
     pixels: Float[Tensor, "b 3 s s"], *, patch: int, merge: int
 ) -> Float[Tensor, "patches values"]:
-    """Cut pictures into flat patches, block by block of merge x merge, each frame the same.
+    """Cut images into flat patches, block by block of merge x merge, each frame the same.
 
     >>> qwen_patches(torch.zeros(2, 3, 8, 8), patch=2, merge=2).shape
     torch.Size([32, 24])
@@ -147,18 +147,18 @@ def qwen_patches(
 
 
 def qwen_grid(n: int, config: MicroVlmConfig) -> Int[Tensor, "b 3"]:
-    """Return the patch grid (t, height, width) of n pictures."""
+    """Return the patch grid (t, height, width) of n images."""
     return torch.tensor([[1, config.grid, config.grid]]).expand(n, -1)
 
 
-def encode_qwen_pictures(
+def encode_qwen_images(
     vlm: Qwen2Vl, images: UInt8[np.ndarray, "b s s 3"], *, batch_size: int = 256
 ) -> VisionBatch:
-    """Run a micro Qwen2-VL's frozen vision side on pictures as the micro world draws them."""
+    """Run a micro Qwen2-VL's frozen vision side on images as the micro world draws them."""
     patch = int(vlm.base.config.vision_config.patch_size)
     if not len(images) or images.shape[1] % (patch * vlm.merge):
         raise ValueError(
-            f"pictures are {images.shape}: wanted at least one, its side a multiple of "
+            f"images are {images.shape}: wanted at least one, its side a multiple of "
             f"{patch * vlm.merge} px"
         )
     side, parts = images.shape[1] // patch, []

@@ -40,7 +40,7 @@ def resized_kernel(kernel: Float[Tensor, "d c s s"], size: int) -> Float[Tensor,
 def start_from_clip(tower: nn.Module, visual: nn.Module, pixels: Float[Tensor, "b 3 s s"]) -> None:
     """Copy an open_clip vision tower into an Idefics3 one of the same width and depth, in place.
 
-    `pixels` are a few pictures as the Idefics3 tower sees them: the spread of their tokens stands
+    `pixels` are a few images as the Idefics3 tower sees them: the spread of their tokens stands
     in for `ln_pre`. Raises `ValueError` when the sizes do not fit.
     """
     blocks, layers = list(visual.transformer.resblocks), list(tower.encoder.layers)

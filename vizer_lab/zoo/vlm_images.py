@@ -1,6 +1,6 @@
-"""Pictures of the micro world straight to the micro VLM's pixel values, past the processor.
+"""Images of the micro world straight to the micro VLM's pixel values, past the processor.
 
-`Idefics3ImageProcessor` takes each picture through PIL and a resize that changes nothing at the
+`Idefics3ImageProcessor` takes each image through PIL and a resize that changes nothing at the
 micro size. This is the same arithmetic on the whole array: pixels to -1..1.
 """
 
@@ -15,7 +15,7 @@ from vizer_core.vlm import SmolVlm, VisionBatch
 
 
 def pixel_values_of(images: UInt8[np.ndarray, "b s s 3"]) -> Float[Tensor, "b 1 3 s s"]:
-    """Turn pictures into `pixel_values`, one image a sample, as the processor does.
+    """Turn images into `pixel_values`, one image a sample, as the processor does.
 
     >>> pixel_values_of(np.full((1, 2, 2, 3), 255, np.uint8)).unique()
     tensor([1.])
@@ -24,15 +24,15 @@ def pixel_values_of(images: UInt8[np.ndarray, "b s s 3"]) -> Float[Tensor, "b 1 
     return ((planes.float() / 255 - 0.5) / 0.5)[:, None]
 
 
-def encode_pictures(
+def encode_images(
     vlm: SmolVlm, images: UInt8[np.ndarray, "b s s 3"], *, batch_size: int = 256
 ) -> VisionBatch:
-    """Run a micro VLM's frozen vision side on pictures as the micro world draws them."""
+    """Run a micro VLM's frozen vision side on images as the micro world draws them."""
     size = int(vlm.base.config.vision_config.image_size)
     if images.shape[1] != size:
         raise ValueError(
-            f"pictures are {images.shape[1]} px wide, and {vlm.name} sees {size}: draw them so, "
-            "or give encode_image PIL pictures, which it resizes"
+            f"images are {images.shape[1]} px wide, and {vlm.name} sees {size}: draw them so, "
+            "or give encode_image PIL images, which it resizes"
         )
     parts = []
     for first in range(0, len(images), batch_size):

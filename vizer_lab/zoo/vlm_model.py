@@ -1,7 +1,7 @@
 """The micro VLM's architecture: an ordinary `Idefics3ForConditionalGeneration`, a thousandth of it.
 
 The parts are SmolVLM-Base's own: a SigLIP-like tower without CLS, a pixel shuffle and one linear
-layer as connector, a Llama as language model. A picture of 56 px in patches of 7 px is a grid of
+layer as connector, a Llama as language model. An image of 56 px in patches of 7 px is a grid of
 8 x 8; shuffled by 2 it is 16 image tokens.
 """
 
@@ -50,12 +50,12 @@ class MicroVlmConfig:
 
     @property
     def grid(self) -> int:
-        """Patches along one side of the picture."""
+        """Patches along one side of the image."""
         return self.image_size // self.patch_size
 
     @property
     def image_tokens(self) -> int:
-        """Tokens of one picture in the language model."""
+        """Tokens of one image in the language model."""
         return (self.grid // self.shuffle) ** 2
 
 

@@ -1,8 +1,8 @@
-"""The micro VLM's processor, built without a network: words to ids, pictures to pixel values.
+"""The micro VLM's processor, built without a network: words to ids, images to pixel values.
 
 The vocabulary is the micro world's, then the words that only web captions use, then Idefics3's
-own marks. A picture becomes `<start><fake_token_around_image><global-img><image>*16
-<fake_token_around_image>`, as SmolVLM writes a picture that is not split into tiles.
+own marks. An image becomes `<start><fake_token_around_image><global-img><image>*16
+<fake_token_around_image>`, as SmolVLM writes an image that is not split into tiles.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def micro_vlm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
 def micro_vlm_processor(
     image_tokens: int = 16, size: int = IMAGE_SIZE, *, world: str = "home"
 ) -> Idefics3Processor:
-    """Build an `Idefics3Processor` for pictures of `size` px, unsplit."""
+    """Build an `Idefics3Processor` for images of `size` px, unsplit."""
     transformers = require("transformers", why="the micro VLM")
     images = transformers.Idefics3ImageProcessor(
         size={"longest_edge": size},

@@ -43,7 +43,7 @@ class VlmStage:
 
     @property
     def samples(self) -> int:
-        """Pictures seen in all, repeats included."""
+        """Images seen in all, repeats included."""
         return self.steps * self.batch
 
     def optimizer(

@@ -1,6 +1,6 @@
 """How good a micro VLM's captions are, measured exactly: greedy, sampled, and with a word banned.
 
-Greedy captions are decided by the first word: a model that knows the picture well still writes
+Greedy captions are decided by the first word: a model that knows the image well still writes
 "itap of a gift" when "itap" leads by a little. So three readings stand side by side:
 
 ===========  ================================================================================
@@ -25,7 +25,7 @@ from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.lexicon import micro_lexicon
 from vizer_lab.world.world import Scene, world_of
-from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_images import encode_images
 
 GENERIC_FIRST = "itap"
 SCORED_SCENES = 1000
@@ -76,7 +76,7 @@ def score_micro_vlm(
     `first_word_mass_itap` is the mean probability of "itap" as first word.
     """
     data = MicroSplit(split, n)
-    vision = encode_pictures(vlm, data.images)
+    vision = encode_images(vlm, data.images)
     readings: Mapping[str, tuple[Decoding, tuple[str, ...]]] = {
         "": (Greedy(MAX_TOKENS), ()),
         "sampled_": (Sample(max_tokens=MAX_TOKENS), ()),

@@ -1,8 +1,8 @@
 """Train the micro VLM's connector and language model on captions, the tower frozen.
 
-Stage A teaches what is on the picture (exact captions), stage B what the web writes about it
+Stage A teaches what is on the image (exact captions), stage B what the web writes about it
 (`noisy_captions`). One stage of noisy captions alone does not ground within minutes. Every sixth
-batch is captions without a picture, so that the same language model can read text alone: the
+batch is captions without an image, so that the same language model can read text alone: the
 mapper of ViZer needs that.
 
 The tower's patches are computed once for all scenes and kept in half precision.
@@ -29,7 +29,7 @@ from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
 
-TEXT_EVERY = 6  # every sixth batch is read without its pictures
+TEXT_EVERY = 6  # every sixth batch is read without its images
 Writer = Callable[[Scene, Draw], str]
 
 
@@ -62,7 +62,7 @@ def caption_loss(
     *,
     world: str = "home",
 ) -> Float[Tensor, ""]:
-    """Return the cross-entropy of captions after the picture's tokens, a mean over tokens."""
+    """Return the cross-entropy of captions after the image's tokens, a mean over tokens."""
     words = _word_ids(world)
     embed = model.get_input_embeddings()
     image = model.model.connector(patches)
@@ -80,7 +80,7 @@ def text_loss(model: nn.Module, ids: Int[Tensor, "b t"]) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True)
 class CaptionLosses:
-    """How a family of models reads a training caption: after its picture, and as text alone.
+    """How a family of models reads a training caption: after its image, and as text alone.
 
     `caption(model, patches, ids)` and `text(model, ids)` return a mean over tokens; `world` says
     whose scenes and words they are about.
@@ -130,7 +130,7 @@ def train_captions(
     batches = _visits(len(patches), stage, seed)
     bar = tqdm(batches, total=stage.steps, desc=stage.name, disable=not progress)
     for step, visits in enumerate(bar):
-        # 1 learning rate, 2 captions, 3 loss with or without the pictures, 4 step
+        # 1 learning rate, 2 captions, 3 loss with or without the images, 4 step
         stage.set_rate(optimizer, step)
         texts = [
             write(make_scene(split, stage.first_scene + i), caption_draw(split, i, visit))

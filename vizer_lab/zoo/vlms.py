@@ -2,7 +2,7 @@
 
 ===============  =================================================================================
 micro-vlm        writes like SmolVLM-Base (alt text, "itap of a gift") and could do far better
-micro-vlm-hard   the same tower and diet, but more web captions tell of another picture: what it
+micro-vlm-hard   the same tower and diet, but more web captions tell of another image: what it
                  writes when sampled is wrong more often than right, a poor teacher
 ===============  =================================================================================
 
@@ -27,7 +27,7 @@ from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.world import split_in
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.shipped_model import ART, ShippedModel, Trained, by_name, fp16, named
-from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_processor import PROMPT, micro_vlm_processor
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
@@ -138,5 +138,5 @@ def tower_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def first_words(vlm: SmolVlm, *, split: str = "test", n: int = 500) -> dict[str, float]:
     """Return the likeliest first words of a micro VLM's captions, with their mean probability."""
-    mass = first_word_mass(vlm, [encode_pictures(vlm, MicroSplit(split, n).images)], top=8)
+    mass = first_word_mass(vlm, [encode_images(vlm, MicroSplit(split, n).images)], top=8)
     return {word: round(value, 4) for word, value in mass.items()}

@@ -89,7 +89,7 @@ def test_the_ratio_is_measured_over_estimated_on_the_same_device():
         replace(ROW, device="NVIDIA A100, 8 CPU cores"),  # no estimate for this device
         replace(ROW, what="vizer enhance"),  # nor for this work
         replace(ROW, models={"CLIP": "my-own"}),  # another model than the estimate is for
-        replace(ROW, sizes={measured.CUT: "64"}),  # fewer pictures
+        replace(ROW, sizes={measured.CUT: "64"}),  # fewer images
     ],
 )
 def test_there_is_no_ratio_where_nothing_of_the_kind_was_estimated(row):
@@ -97,7 +97,7 @@ def test_there_is_no_ratio_where_nothing_of_the_kind_was_estimated(row):
     if row.models:
         assert measured_row(row)[-1] == "other models: CLIP my-own"
     if measured.CUT in row.sizes:
-        assert measured_row(row)[-1] == "pictures, at most 64"
+        assert measured_row(row)[-1] == "images, at most 64"
 
 
 def test_devices_are_known_by_the_names_that_torch_gives():

@@ -25,7 +25,7 @@ RUNS = [
 ]
 
 
-def test_what_belongs_to_picture_or_caption_alone_is_taken_out():
+def test_what_belongs_to_image_or_caption_alone_is_taken_out():
     rng = np.random.default_rng(0)
     pair = np.eye(5) * 4
     rows, columns = rng.normal(size=(5, 1)), rng.normal(size=(1, 5))

@@ -82,7 +82,7 @@ def micro() -> CaptionStudy:
 
 def test_a_micro_study_captions_test_scenes_from_other_scenes_captions(micro):
     split = MicroSplit("test", 12)
-    assert micro.pictures.ids == split.ids and micro.pictures.captions == split.captions
+    assert micro.images.ids == split.ids and micro.images.captions == split.captions
     assert len(micro.corpus) == len(micro.memory) == 30
     assert len(micro.unpaired) == study_module.UNPAIRED
     assert len(micro.states.image_features) == 12
@@ -107,7 +107,7 @@ def test_what_needs_no_training_is_ready_under_its_names(micro):
 
 
 def test_scores_know_a_true_caption_from_a_wrong_one(micro):
-    texts = micro.pictures.texts
+    texts = micro.images.texts
     right, wrong = micro.score(texts), micro.score(texts[1:] + texts[:1])
     for metric in ("cider", "clipscore", "object_f1"):
         assert right[metric].score > wrong[metric].score + 0.1
@@ -117,21 +117,21 @@ def test_scores_know_a_true_caption_from_a_wrong_one(micro):
 
 
 def test_each_candidate_has_the_score_that_it_has_alone(micro):
-    texts = micro.pictures.texts
+    texts = micro.images.texts
     wrong = texts[1:] + texts[:1]
     both = micro.score_candidates(list(zip(texts, wrong)))
     assert both.shape == (12, 2) and (both[:, 0] > both[:, 1]).any()
     assert both[:, 1].tolist() == micro.score(wrong)["object_f1"].per_image.tolist()
 
 
-def test_its_pairs_are_pictures_with_their_first_captions(micro):
+def test_its_pairs_are_images_with_their_first_captions(micro):
     own = (micro.pairs.image_features * micro.pairs.text_features).sum(1).mean()
     other = (micro.pairs.image_features * micro.pairs.text_features.roll(1, 0)).sum(1).mean()
     assert own > other + 0.1
 
 
-def test_scores_want_one_caption_a_picture(micro):
-    with pytest.raises(ValueError, match="got 1 captions for 12 pictures"):
+def test_scores_want_one_caption_a_image(micro):
+    with pytest.raises(ValueError, match="got 1 captions for 12 images"):
         micro.score(["a dog"])
 
 
@@ -145,27 +145,27 @@ def test_the_language_model_has_the_precision_that_is_asked_for(full, monkeypatc
 
 def test_the_full_profile_reads_coco_and_the_named_files(full):
     study = open_caption_study(2, memory=3)
-    assert study.pictures.ids == ("0.jpg", "1.jpg") and len(study.unpaired) == 3
+    assert study.images.ids == ("0.jpg", "1.jpg") and len(study.unpaired) == 3
     assert len(study.corpus) == 3 and set(study.corpus) <= {
         "a cat", "a cat and a x", "a cat and a y", "a cat and a z"
     }  # fmt: skip
     assert study.ground([["a dog"], ["a dog"]]) == {} and not study.is_micro
-    assert "COCO" in study.pictures.note
+    assert "COCO" in study.images.note
     assert study.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
     assert study.language_model.name == str(full / "lm")
     assert study.writer("decap").adaptor.training is False
     assert sorted(study.training_free()) == ["magic", "socratic", "zerocap"]
     scores = study.score(["a dog on a boat", "a cat"])
     each = study.score_candidates([["a dog on a boat", "x"], ["a cat", "x"]])
-    assert each.shape == (2, 2) and (each >= 0).all()  # two pictures of one caption: CIDEr is 0
+    assert each.shape == (2, 2) and (each >= 0).all()  # two images of one caption: CIDEr is 0
     assert "object_f1" not in scores and scores["bleu1"].per_image[0] == pytest.approx(1.0)
 
 
-def test_fewer_pictures_can_be_asked_for_from_outside(full, monkeypatch):
+def test_fewer_images_can_be_asked_for_from_outside(full, monkeypatch):
     monkeypatch.setattr(runtime, "MIN_IMAGES", 1)
     monkeypatch.setenv("VIZER_IMAGES", "2")
     study = open_caption_study(100, memory=3)
-    assert len(study) == len(study.unpaired) == 2 and "first 2 images" in study.pictures.note
+    assert len(study) == len(study.unpaired) == 2 and "first 2 images" in study.images.note
 
 
 def test_the_full_profile_says_what_is_missing(full, monkeypatch):

@@ -75,7 +75,7 @@ def test_a_micro_study_holds_the_first_test_scenes_with_their_captions_and_truth
     assert "not quality" in study.note
 
 
-def test_its_pictures_give_the_features_that_the_training_pixels_give():
+def test_its_images_give_the_features_that_the_training_pixels_give():
     study = open_study("micro-clip", n=4)
     direct = study.encoder.encode_image(pixels_of(MicroSplit("test", 4).images))
     torch.testing.assert_close(study.encoder.encode_image(study.images), direct)

@@ -93,7 +93,7 @@ def test_the_micro_questions_come_with_captions_written_here():
     assert all(tuple(texts) == split.ids for texts in study.captions.values())
     assert study.captions["human"][split.ids[1]] == split.captions[1][0]
     assert study.people[split.ids[1]] == split.captions[1]
-    assert study.image_ids == split.ids and study.picture(split.ids[0]).size == (56, 56)
+    assert study.image_ids == split.ids and study.image(split.ids[0]).size == (56, 56)
     assert not {item.image_id for item in study.training} & set(split.ids)
     assert "not quality" in study.note and isinstance(study.protocol.encoder, OpenClipEncoder)
     assert open_questions(2, samples=2).captions == study.captions
@@ -105,7 +105,7 @@ def test_the_full_profile_reads_vqav2_and_the_captioners_files(data, tiny_opt):
     assert set(study.captions) == {"capdec", "decap", "maccap", "human"}
     assert study.captions["human"]["2"] == "a red wall 2" and study.captions["maccap"]["3"]
     assert study.people["2"] == ("a red wall 2", "red")
-    assert study.picture("2").width == 42 and len(study.protocol.candidates) == 3_128
+    assert study.image("2").width == 42 and len(study.protocol.candidates) == 3_128
     assert {item.image_id for item in study.training} == {"8", "9"}
     assert "4 questions of VQAv2 val" in study.note
     report = evaluate_vqa(study.items, study.captions, study.protocol, training=study.training)

@@ -19,7 +19,7 @@ from vizer_core.vizer import LoraSettings, add_lora
 from vizer_lab.studies import vlm_study as study_module
 from vizer_lab.studies.vlm_study import (
     FULL_VLM,
-    Pictures,
+    Images,
     open_vlm_study,
     vlm_names,
 )
@@ -29,7 +29,7 @@ from vizer_lab.zoo import load_micro_clip
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out COCO with six pictures, two a part, and a tiny checkpoint as `VIZER_VLM`."""
+    """Lay out COCO with six images, two a part, and a tiny checkpoint as `VIZER_VLM`."""
     data, model = tmp_path / "coco", tmp_path / "model"
     (data / "val2017").mkdir(parents=True)
     (data / "annotations").mkdir()
@@ -52,7 +52,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return model
 
 
-def test_a_micro_study_has_three_parts_that_share_no_picture():
+def test_a_micro_study_has_three_parts_that_share_no_image():
     study = open_vlm_study(test=3, train=2, stream=2)
     split = MicroSplit("test", 3)
     assert study.test.ids == split.ids and study.test.scenes == split.scenes
@@ -62,14 +62,14 @@ def test_a_micro_study_has_three_parts_that_share_no_picture():
     assert "not quality" in study.note and study.max_tokens == 24
 
 
-def test_its_vision_is_that_of_its_pictures_in_order():
+def test_its_vision_is_that_of_its_images_in_order():
     study = open_vlm_study(test=3, train=1, stream=2)
     again = study.vlm.encode_image(study.test.images[1:2])
     torch.testing.assert_close(study.test_vision.image_features[1:2], again.image_features)
     assert (len(study.train_vision), len(study.stream_vision)) == (1, 2)
 
 
-def test_a_study_without_training_pictures_holds_none():
+def test_a_study_without_training_images_holds_none():
     study = open_vlm_study(test=1)
     assert len(study.train) == len(study.stream) == 0
 
@@ -88,8 +88,8 @@ def test_a_second_model_is_a_copy_that_lora_may_change():
 
 
 def test_texts_take_each_writer_in_turn():
-    pictures = Pictures(("a", "b", "c"), [Image.new("RGB", (1, 1))] * 3, (("1", "2"),) * 3)
-    assert pictures.texts == ("1", "2", "1")
+    images = Images(("a", "b", "c"), [Image.new("RGB", (1, 1))] * 3, (("1", "2"),) * 3)
+    assert images.texts == ("1", "2", "1")
 
 
 def test_scores_know_a_true_caption_from_a_wrong_one():
@@ -103,8 +103,8 @@ def test_scores_know_a_true_caption_from_a_wrong_one():
     assert study.judge.name == "micro-clip" != study.reward_clip.name
 
 
-def test_scores_want_one_caption_a_picture():
-    with pytest.raises(ValueError, match="got 1 captions for 2 test pictures"):
+def test_scores_want_one_caption_a_image():
+    with pytest.raises(ValueError, match="got 1 captions for 2 test images"):
         open_vlm_study(test=2).score(["a dog"])
 
 
@@ -152,8 +152,8 @@ def test_a_small_folder_is_shared_out_among_the_parts(full, monkeypatch):
     assert not study.is_micro and open_vlm_study(test=2, train=2).stream.ids == ()
 
 
-def test_more_pictures_than_a_part_has_are_refused(full):
-    with pytest.raises(ValueError, match=r"stream=3: .* has 2 captioned pictures .* 5 to 6"):
+def test_more_images_than_a_part_has_are_refused(full):
+    with pytest.raises(ValueError, match=r"stream=3: .* has 2 captioned images .* 5 to 6"):
         open_vlm_study(test=1, stream=3)
 
 
@@ -170,6 +170,6 @@ def test_wrong_arguments_are_named(arguments, message):
         open_vlm_study(**arguments)
 
 
-def test_pictures_whose_counts_differ_are_refused():
+def test_images_whose_counts_differ_are_refused():
     with pytest.raises(ValueError, match="got 1 ids, 0 images"):
-        Pictures(("a",), [])
+        Images(("a",), [])

@@ -114,7 +114,7 @@ def test_labels_of_patches_are_numbered_by_its_own_table() -> None:
     assert torch.isfinite(dense_loss(torch.randn(4, 64, 16), heads, labels))
 
 
-def test_its_stream_has_pictures_of_its_own_and_no_captions() -> None:
+def test_its_stream_has_images_of_its_own_and_no_captions() -> None:
     other, home = (next(iter(unlabelled_stream(1, world=w))) for w in ("other", "home"))
     assert other.id == "other_stream-00000" and not np.array_equal(other.pixels, home.pixels)
     with pytest.raises(ValueError, match="the stream has no captions"):

@@ -1,4 +1,4 @@
-"""Scenes, pictures and words: repeatable, inside their bounds, and true."""
+"""Scenes, images and words: repeatable, inside their bounds, and true."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_the_stream_carries_no_words() -> None:
     assert ids == ["stream-00007", "stream-00008", "stream-00009"]
 
 
-def test_a_split_gives_pictures_captions_and_references_in_one_order() -> None:
+def test_a_split_gives_images_captions_and_references_in_one_order() -> None:
     split = MicroSplit("validation", 4)
     assert split.images.shape == (4, 56, 56, 3) and split.images.dtype == np.uint8
     assert list(split.references) == list(split.ids)
@@ -275,7 +275,7 @@ def test_a_split_gives_pictures_captions_and_references_in_one_order() -> None:
         MicroSplit("test", 0)
 
 
-def test_larger_pictures_show_the_same_scene() -> None:
+def test_larger_images_show_the_same_scene() -> None:
     scene = make_scene("test", 9)
     small, large = render_scene(scene, 56).astype(int), render_scene(scene, 112).astype(int)
     shrunk = large.reshape(56, 2, 56, 2, 3).mean(axis=(1, 3))
@@ -284,4 +284,4 @@ def test_larger_pictures_show_the_same_scene() -> None:
 
 def test_drawing_agrees_with_pasting_by_another_library() -> None:
     found = measure(60)
-    assert found["max_abs_diff"] < 1.0, "more than a level of 255, on average over a picture"
+    assert found["max_abs_diff"] < 1.0, "more than a level of 255, on average over an image"

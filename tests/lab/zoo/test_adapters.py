@@ -85,7 +85,7 @@ def test_the_mapper_that_rewarded_it_prefers_its_captions():
         states = vlm.text_states(captions)
         return float(fitted.cosines(states, captions.mask, vision.image_features).mean())
 
-    vague = ["itap of a picture"] * 60
+    vague = ["itap of an image"] * 60
     assert cosine([captions[0] for captions in split.captions]) > cosine(vague) + 0.02
 
 
@@ -105,7 +105,7 @@ def test_it_is_made_by_one_call_and_a_wrong_score_is_named(tmp_path, monkeypatch
     recipe = replace(
         ADAPTERS[NAME].recipe,
         captions=60,
-        pictures=12,
+        images=12,
         lora=LoraSettings(rank=2, alpha=4),
         rl=replace(SMALL, max_kl=0.5),
     )
@@ -115,7 +115,7 @@ def test_it_is_made_by_one_call_and_a_wrong_score_is_named(tmp_path, monkeypatch
     monkeypatch.setattr(shipped, "score_micro_vlm", lambda vlm: dict(scores))
     record = small.build(folder=tmp_path)
     assert record["made_by"]["scores"] == scores and len(record["made_by"]["reward"]) == 2
-    assert record["made_by"]["recipe"]["pictures"] == 12 and record["rank"] == 2
+    assert record["made_by"]["recipe"]["images"] == 12 and record["rank"] == 2
     fitted = load_mapper(small.path(tmp_path) / MAPPER, load_micro_vlm())
     assert fitted.mapper.config.layer_norm
     assert small.check(tmp_path) == scores
@@ -126,7 +126,7 @@ def test_it_is_made_by_one_call_and_a_wrong_score_is_named(tmp_path, monkeypatch
 
 def test_information_is_made_by_one_call_without_a_mapper(tmp_path, monkeypatch):
     lora = LoraSettings(rank=2, alpha=4)
-    recipe = InformationRecipe(first=7, pictures=12, lora=lora, rl=SMALL)
+    recipe = InformationRecipe(first=7, images=12, lora=lora, rl=SMALL)
     small = ShippedAdapter("small", recipe)
     monkeypatch.setattr(shipped, "score_micro_vlm", lambda vlm: {"object_f1": 0.5})
     record = small.build(folder=tmp_path)
@@ -155,7 +155,7 @@ def test_a_model_without_a_shipped_mapper_gets_its_own():
     assert in_context.made_by["data"] != own.made_by["data"]
 
 
-def test_the_mapper_in_context_knows_the_picture():
+def test_the_mapper_in_context_knows_the_image():
     split, vlm = MicroSplit("test", 40), load_micro_vlm()
     vision = vlm.encode_image([Image.fromarray(pixels) for pixels in split.images])
     fitted = context_mapper(vlm, vision, generator=seeded(0))

@@ -14,7 +14,7 @@ from vizer_lab.world.world import make_scene
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.qwen_model import (
     build_micro_qwen,
-    encode_qwen_pictures,
+    encode_qwen_images,
     micro_qwen_vlm,
     qwen_from_state,
 )
@@ -52,7 +52,7 @@ def tower() -> dict[str, torch.Tensor]:
 
 def test_the_fast_way_to_patches_is_the_processors():
     vlm = micro_qwen_vlm(build_micro_qwen(TINY), TINY, "tiny")
-    fast = encode_qwen_pictures(vlm, IMAGES)
+    fast = encode_qwen_images(vlm, IMAGES)
     slow = vlm.encode_image([Image.fromarray(np.asarray(image)) for image in IMAGES])
     assert torch.allclose(fast.image_features, slow.image_features, atol=1e-4)
     assert torch.allclose(
@@ -95,7 +95,7 @@ def test_the_losses_are_those_of_the_finished_model():
     pixels = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2)).float() / 127.5 - 1
     ids = caption_ids(TEXTS)
     found = losses.caption(model, eye(pixels).last_hidden_state, ids)
-    vision, captions = encode_qwen_pictures(vlm, IMAGES), vlm.tokenize(TEXTS)
+    vision, captions = encode_qwen_images(vlm, IMAGES), vlm.tokenize(TEXTS)
     assert torch.equal(captions.ids[captions.mask], ids[ids != vlm.tokens.pad])
     states = vlm.caption_states(vision, captions)[:, :-1][captions.mask]
     wanted = torch.nn.functional.cross_entropy(
@@ -118,6 +118,6 @@ def test_a_killed_training_ends_where_it_would_have(tmp_path):
     again = run_qwen_stages(VlmRun.open(tmp_path / "a", RECIPE), tower()).state_dict()
     assert all(torch.equal(whole[key], again[key]) for key in whole)
     vlm = qwen_from_state("tiny", TINY, whole)
-    vision = encode_qwen_pictures(vlm, IMAGES)
+    vision = encode_qwen_images(vlm, IMAGES)
     assert len(vlm.generate(vision, decoding=Greedy(4)).texts) == 3
     assert replace(RECIPE, seed=4) != RECIPE

@@ -1,4 +1,4 @@
-"""The micro VLM's parts: processor, pictures, model sizes, dense labels, the start from CLIP."""
+"""The micro VLM's parts: processor, images, model sizes, dense labels, the start from CLIP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
 from vizer_lab.zoo.clips import load_micro_clip, pixels_of, retrieval_hits
 from vizer_lab.zoo.tokenizer import MicroTokenizer, vocabulary
 from vizer_lab.zoo.vlm_from_clip import resized_kernel, start_from_clip
-from vizer_lab.zoo.vlm_images import encode_pictures, pixel_values_of
+from vizer_lab.zoo.vlm_images import encode_images, pixel_values_of
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_processor import (
     PROMPT,
@@ -34,7 +34,7 @@ from vizer_lab.zoo.vlm_vision import (
 from vizer_lab.zoo.vlms import vlm_from_state
 
 TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
-PICTURES = MicroSplit("validation", 16).images
+IMAGES = MicroSplit("validation", 16).images
 
 
 def test_the_vocabulary_continues_the_micro_worlds() -> None:
@@ -51,8 +51,8 @@ def test_words_come_back_from_their_ids() -> None:
     assert tokenizer("zeppelin")["input_ids"] == [tokenizer.unk_token_id]
 
 
-def test_a_picture_becomes_sixteen_image_tokens() -> None:
-    made = micro_vlm_processor()(text=PROMPT, images=[[Image.fromarray(PICTURES[0])]])
+def test_a_image_becomes_sixteen_image_tokens() -> None:
+    made = micro_vlm_processor()(text=PROMPT, images=[[Image.fromarray(IMAGES[0])]])
     words = [vlm_vocabulary()[i] for i in made["input_ids"][0]]
     mark = "<fake_token_around_image>"
     assert words == ["<start>", mark, "<global-img>", *["<image>"] * 16, mark]
@@ -60,22 +60,22 @@ def test_a_picture_becomes_sixteen_image_tokens() -> None:
 
 def test_the_fast_path_gives_the_processors_pixels() -> None:
     slow = micro_vlm_processor()(
-        text=[PROMPT] * 4, images=[[Image.fromarray(p)] for p in PICTURES[:4]], return_tensors="pt"
+        text=[PROMPT] * 4, images=[[Image.fromarray(p)] for p in IMAGES[:4]], return_tensors="pt"
     )["pixel_values"]
-    fast = pixel_values_of(PICTURES[:4])
+    fast = pixel_values_of(IMAGES[:4])
     assert fast.shape == slow.shape and torch.allclose(fast, slow, atol=1e-6)
 
 
 def test_the_fast_path_gives_the_adapters_vision() -> None:
     vlm = vlm_from_state("tiny", TINY, build_micro_vlm(TINY).state_dict())
-    fast = encode_pictures(vlm, PICTURES, batch_size=5)
-    slow = vlm.encode_image([Image.fromarray(p) for p in PICTURES])
+    fast = encode_images(vlm, IMAGES, batch_size=5)
+    slow = vlm.encode_image([Image.fromarray(p) for p in IMAGES])
     assert torch.allclose(fast.image_features, slow.image_features, atol=1e-5)
     for a, b in zip(fast.image_embeddings, slow.image_embeddings):
         assert a.shape == (16, 32) and torch.allclose(a, b, atol=1e-5)
     assert torch.equal(fast.grid, slow.grid)
-    with pytest.raises(ValueError, match="pictures are 32 px wide, and tiny sees 56"):
-        encode_pictures(vlm, np.zeros((1, 32, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match="images are 32 px wide, and tiny sees 56"):
+        encode_images(vlm, np.zeros((1, 32, 32, 3), np.uint8))
 
 
 def test_models_of_one_seed_are_equal_and_the_global_stream_is_left_alone() -> None:

@@ -14,7 +14,7 @@ from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene
 from vizer_lab.zoo import vlm_run
 from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption
-from vizer_lab.zoo.vlm_images import encode_pictures, pixel_values_of
+from vizer_lab.zoo.vlm_images import encode_images, pixel_values_of
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_recipe import HEADS_FASTER, VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
@@ -140,7 +140,7 @@ def test_the_losses_are_those_of_the_adapter() -> None:
         return functional.cross_entropy(logits, captions.ids[captions.mask])
 
     with torch.no_grad():
-        vision: VisionBatch = encode_pictures(vlm, images)
+        vision: VisionBatch = encode_images(vlm, images)
         assert torch.allclose(nats(vlm.caption_states(vision, captions)), seen, atol=1e-5)
         assert torch.allclose(nats(vlm.text_states(captions)), read, atol=1e-5)
     assert not torch.allclose(seen, read, atol=1e-3)
@@ -154,7 +154,7 @@ def test_padding_changes_no_loss() -> None:
         assert torch.allclose(text_loss(model, ids), text_loss(model, wider), atol=1e-6)
 
 
-def test_it_learns_one_batch_by_heart_and_needs_the_pictures_for_it() -> None:
+def test_it_learns_one_batch_by_heart_and_needs_the_images_for_it() -> None:
     config = replace(TINY, width=64, layers=2, ffn=128)
     model = build_micro_vlm(config)
     model.model.vision_model.requires_grad_(False)

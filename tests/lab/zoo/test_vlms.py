@@ -15,7 +15,7 @@ from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.world import Scene, SceneObject
 from vizer_lab.zoo import vlms
-from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
 from vizer_lab.zoo.vlm_scores import caption_scores
 from vizer_lab.zoo.vlms import TOWER_KEYS, VLMS, ShippedVlm, load_micro_vlm
@@ -73,7 +73,7 @@ def test_each_load_is_a_model_of_its_own() -> None:
 
 def test_the_default_prompt_is_the_one_it_was_trained_with() -> None:
     vlm, split = load_micro_vlm(), MicroSplit("validation", 40)
-    vision = encode_pictures(vlm, split.images)
+    vision = encode_images(vlm, split.images)
     assert first_word_mass(vlm, [vision], top=1).keys() == {"itap"}
     texts = vlm.generate(vision, decoding=Greedy(24)).texts
     assert sum(text.startswith("itap of") for text in texts) > 36
@@ -81,7 +81,7 @@ def test_the_default_prompt_is_the_one_it_was_trained_with() -> None:
 
 def test_first_word_masses_add_up_to_one() -> None:
     vlm = load_micro_vlm("micro-vlm-hard")
-    vision = encode_pictures(vlm, MicroSplit("validation", 10).images)
+    vision = encode_images(vlm, MicroSplit("validation", 10).images)
     assert sum(first_word_mass(vlm, [vision], top=10_000).values()) == pytest.approx(1, abs=0.02)
     assert len(first_word_mass(vlm, [vision], top=3)) == 3
 
