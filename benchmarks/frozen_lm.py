@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from vizer_core.files import write_json
 from vizer_core.language import CausalLM, fast_linear, sequence_log_probs
 from vizer_core.runtime import git_commit, hardware, seeded
-from vizer_core.store import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, PREFIX, REPEATS = 32, 10, 3

@@ -151,8 +151,8 @@ def main() -> None:
         found["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(found))
         return
+    from vizer_core.files import write_json
     from vizer_core.runtime import git_commit, hardware
-    from vizer_core.store import write_json
 
     start = time.perf_counter()
     figures = compare(sizes, repeats=1 if given.quick else 3)

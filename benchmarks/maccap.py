@@ -33,16 +33,16 @@ from vizer_core.captioners import Magic, ZeroCap
 from vizer_core.captioners.magic import MAGIC_MICRO
 from vizer_core.captioners.zerocap import ZEROCAP_MICRO, ZEROCAP_MICRO_PROMPT
 from vizer_core.clip import ImageTextEncoder
+from vizer_core.files import write_json
 from vizer_core.language import CausalLM
 from vizer_core.language.fast_linear import fast_linears
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.shapes import unit_norm
-from vizer_core.store import write_json
 from vizer_core.textonly import (
-    MICRO_ADAPTOR,
     MICRO_MACCAP,
-    AdaptorDecoder,
+    MICRO_NETWORK,
     GaussianNoise,
+    PrefixDecoder,
     PrefixWriter,
     TrainingPairs,
     draw_noise,
@@ -100,7 +100,7 @@ def one_at_a_time(
 def plain_text(writer: PrefixWriter, sample: Tensor) -> str:
     """Write one text by transformers' `generate` alone."""
     lm = writer.language_model
-    opening = lm.opening(writer.adaptor(sample[None]))
+    opening = lm.opening(writer.prefix_network(sample[None]))
     inputs = lm.inputs(opening.embeddings, opening.mask)
     return lm.decode(lm.model.generate(**inputs, **writer.decoding.generate_options()))[0]
 
@@ -155,7 +155,7 @@ def matmul_ceilings(writer: PrefixWriter) -> dict[str, float]:
     The loop reads the prefix and BOS once a beam; the batch reads the prefix once a sample.
     """
     lm, width, tokens = writer.language_model, writer.decoding.width, writer.decoding.max_tokens
-    prefix = writer.adaptor.config.queries
+    prefix = writer.prefix_network.config.queries
     loop = SAMPLES * (
         products(lm, width * (prefix + 1), width) + (tokens - 1) * products(lm, width, width)
     )
@@ -169,15 +169,15 @@ def matmul_ceilings(writer: PrefixWriter) -> dict[str, float]:
 
 
 def micro_writer(encoder: ImageTextEncoder, epochs: int) -> PrefixWriter:
-    """Train a small adaptor for some seconds: an untrained one writes no real captions."""
+    """Train a small prefix network for some seconds: an untrained one writes no real captions."""
     split = MicroSplit("train", 400)
     captions = [text for texts in split.captions for text in texts]
     pairs = TrainingPairs(encoder.encode_text(captions), captions)
     torch.manual_seed(0)
-    adaptor, lm = AdaptorDecoder(MICRO_ADAPTOR), load_micro_lm()
+    prefix_network, lm = PrefixDecoder(MICRO_NETWORK), load_micro_lm()
     config = replace(MICRO_MACCAP, noise=GaussianNoise(VARIANCE), epochs=epochs)
-    fit_text_only(adaptor, lm, pairs, config, generator=seeded(0))
-    return PrefixWriter(adaptor, lm)
+    fit_text_only(prefix_network, lm, pairs, config, generator=seeded(0))
+    return PrefixWriter(prefix_network, lm)
 
 
 def numbered_words() -> PreTrainedTokenizerFast:
@@ -204,7 +204,7 @@ def true_size_writer() -> tuple[PrefixWriter, ImageTextEncoder]:
     from transformers import OPTConfig, OPTForCausalLM
 
     from vizer_core.clip import OpenClipEncoder, loading
-    from vizer_core.textonly import AdaptorConfig
+    from vizer_core.textonly import PrefixConfig
 
     torch.manual_seed(0)
     model = OPTForCausalLM(OPTConfig()).eval()  # the defaults are OPT-125M
@@ -221,8 +221,8 @@ def true_size_writer() -> tuple[PrefixWriter, ImageTextEncoder]:
         tokenizer=loading.bundled_tokenizer(name, clip),
         name=f"{name}, random weights",
     )
-    adaptor = AdaptorDecoder(AdaptorConfig(clip_width=512, lm_width=768)).eval()
-    return PrefixWriter(adaptor, lm), encoder
+    prefix_network = PrefixDecoder(PrefixConfig(clip_width=512, lm_width=768)).eval()
+    return PrefixWriter(prefix_network, lm), encoder
 
 
 def compare_true_size() -> dict[str, float]:
@@ -241,11 +241,11 @@ def compare_training(encoder: ImageTextEncoder, captions: int, live: int) -> dic
     texts = [distinct[i % len(distinct)] for i in range(captions)]
     features = encoder.encode_text(distinct)
     pairs = TrainingPairs(features[torch.arange(captions) % len(distinct)], texts)
-    adaptor, lm = AdaptorDecoder(MICRO_ADAPTOR), load_micro_lm()
+    prefix_network, lm = PrefixDecoder(MICRO_NETWORK), load_micro_lm()
     config = replace(MICRO_MACCAP, noise=GaussianNoise(VARIANCE), epochs=1)
     seconds, history = timed(
         f"epoch over {captions} captions",
-        lambda: fit_text_only(adaptor, lm, pairs, config, generator=seeded(0)),
+        lambda: fit_text_only(prefix_network, lm, pairs, config, generator=seeded(0)),
     )
     clip_seconds, _ = timed(
         f"CLIP's text tower on {live} captions, a batch at a time",

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from vizer_core.data.coco import coco2014
+from vizer_core.files import write_json
 from vizer_core.metrics.bleu import bleu_counts, bleu_from_counts
 from vizer_core.metrics.cider import cider, cider_scores
 from vizer_core.metrics.meteor import meteor_counts, meteor_from_counts
@@ -33,7 +34,6 @@ from vizer_core.metrics.rouge import rouge_l
 from vizer_core.metrics.stats import Statistics, mean_statistics, paired_bootstraps
 from vizer_core.metrics.tokenize import tokenize_captions
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL, MEMORY_IMAGES = 10, 40_504

@@ -29,10 +29,10 @@ from PIL import Image
 
 from vizer_core.data import decode_image
 from vizer_core.data.cc3m import StreamCounts, stream_tars
+from vizer_core.files import load_tensors, save_tensors, write_json
 from vizer_core.gap import GapHistogram
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.shapes import unit_norm
-from vizer_core.store import load_tensors, save_tensors, write_json
 from vizer_lab.world import MicroSplit, micro_corpus
 from vizer_lab.zoo import load_micro_clip
 

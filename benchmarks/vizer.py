@@ -30,11 +30,11 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Sample
+from vizer_core.files import write_json
 from vizer_core.runtime import git_commit, hardware, seeded
-from vizer_core.store import write_json
 from vizer_core.vizer.lora import add_lora, lora_parameters
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig, random_mapper
-from vizer_core.vizer.readings import ImageContext, Rollout
+from vizer_core.vizer.objectives import ImageContext, Rollout
 from vizer_core.vizer.targets import VisionSource, centre
 from vizer_core.vizer.train import train_adapter
 from vizer_core.vizer.train_config import TrainConfig

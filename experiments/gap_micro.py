@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 from experiments.gap_claims import Table, verdicts
 from experiments.gap_measure import Numbers, World, measure
 from experiments.gap_models import FOLDER, SEEDS, grid, load, missing, train
+from vizer_core.files import read_json, write_json
 from vizer_core.gap import Interval
 from vizer_core.runtime import git_commit, hardware, pick_device
-from vizer_core.store import read_json, write_json
 
 DIGITS = 5  # kept in the file, and what the verdicts are judged on
 OUT = Path("results/gap_micro.json")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vizer_core.clip import OpenClipEncoder
+from vizer_core.files import load_tensors, remove_tensors, save_tensors
 from vizer_core.runtime import hardware
-from vizer_core.store import load_tensors, remove_tensors, save_tensors
 from vizer_lab.zoo.clip_model import MicroClipConfig
 from vizer_lab.zoo.clip_recipe import ClipRecipe
 from vizer_lab.zoo.clips import CLIPS, encoder_from_state

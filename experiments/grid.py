@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from vizer_core.store import read_json, write_json
+from vizer_core.files import read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The cells of the captioning study: train one adaptor, or caption one domain's images.
+"""The cells of the captioning study: train one prefix network, or caption one domain's images.
 
-An adaptor is named by its recipe, the domain of its texts and its seed. The recipes cross what
-MacCap's Table 5 crosses, tokens and noise; two train the language model as well, one reads images.
+A prefix network is named by its recipe, the domain of its texts and its seed. The recipes cross
+what MacCap's Table 5 crosses, tokens and noise; two train the language model as well, one reads
+images.
 
 =====================  =======  =====  ==============================================
 recipe                 tokens   noise  systems that read it
@@ -63,23 +64,23 @@ from vizer_core.clip import (
     regions_random,
     regions_release,
 )
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.language import CausalLM
 from vizer_core.runtime import seeded
-from vizer_core.store import load_tensors, save_tensors
 from vizer_core.textonly import (
-    MICRO_ADAPTOR,
     MICRO_MACCAP,
-    AdaptorDecoder,
+    MICRO_NETWORK,
     GaussianNoise,
     Noise,
     NoNoise,
+    PrefixDecoder,
     PrefixWriter,
     TextOnlyConfig,
     TrainingPairs,
     average_mix,
     fit_text_only,
-    load_adaptor,
-    save_adaptor,
+    load_prefix_network,
+    save_prefix_network,
 )
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
 from vizer_lab.zoo import load_micro_clip
@@ -93,7 +94,7 @@ LONG, LONGER = "_long", 4
 
 @dataclass(frozen=True)
 class Run:
-    """Where a cell finds its adaptor, texts and images."""
+    """Where a cell finds its prefix network, texts and images."""
 
     runs: str
     clip: str = world.CLIP
@@ -110,11 +111,11 @@ class Run:
         """The noise of the recipes that have one."""
         return GaussianNoise(self.variance)
 
-    def adaptor_path(self, recipe: str) -> Path:
-        """Where a trained adaptor lies; its variance is in its name where it has noise."""
+    def prefix_network_path(self, recipe: str) -> Path:
+        """Where a trained prefix network lies; its variance is in its name where it has noise."""
         noisy = f"-{self.variance:.5f}" if "noise" in recipe else ""
         name = f"{self.clip}-{self.texts}-{recipe}{noisy}-{self.seed}.safetensors"
-        return Path(self.runs) / "adaptors" / name
+        return Path(self.runs) / "prefix networks" / name
 
     @property
     def encoder(self) -> OpenClipEncoder:
@@ -144,23 +145,25 @@ def config_of(recipe: str, noise: Noise) -> TextOnlyConfig:
 
 
 def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
-    """Train one adaptor and store it; return what the run recorded."""
+    """Train one prefix network and store it; return what the run recorded."""
     run = Run(**where)
     pairs, config = run.corpus, config_of(recipe, run.noise)
     if recipe == "supervised":
         pairs = world.image_pairs(run.runs, run.clip, run.texts, run.scenes)
     language_model = load_micro_lm()
-    torch.manual_seed(run.seed)  # the adaptor's first weights
-    adaptor = AdaptorDecoder(MICRO_ADAPTOR)
-    history = fit_text_only(adaptor, language_model, pairs, config, generator=seeded(run.seed))
-    path = run.adaptor_path(recipe)
+    torch.manual_seed(run.seed)  # the prefix network's first weights
+    prefix_network = PrefixDecoder(MICRO_NETWORK)
+    history = fit_text_only(
+        prefix_network, language_model, pairs, config, generator=seeded(run.seed)
+    )
+    path = run.prefix_network_path(recipe)
     if recipe in TUNED:
         # clones: input and output embeddings are one tensor, which safetensors refuses
         tuned = {k: v.clone() for k, v in language_model.model.state_dict().items()}
         save_tensors(_tuned_path(path), tuned, {"recipe": recipe, "seed": run.seed})
-    save_adaptor(
+    save_prefix_network(
         path,
-        adaptor,
+        prefix_network,
         encoder=run.encoder,
         language_model=language_model,
         made_by={
@@ -190,7 +193,7 @@ def _tuned_path(path: Path) -> Path:
 def _language_model(run: Run, recipe: str) -> CausalLM:
     lm = load_micro_lm()
     if recipe in TUNED:
-        tensors, _ = load_tensors(_tuned_path(run.adaptor_path(recipe)))
+        tensors, _ = load_tensors(_tuned_path(run.prefix_network_path(recipe)))
         lm.model.load_state_dict(tensors)
         lm = CausalLM.from_model(lm.model, lm.tokenizer, lm.name)
     return lm
@@ -198,8 +201,10 @@ def _language_model(run: Run, recipe: str) -> CausalLM:
 
 def _writer(run: Run, recipe: str) -> PrefixWriter:
     lm = _language_model(run, recipe)
-    adaptor = load_adaptor(run.adaptor_path(recipe), encoder=run.encoder, language_model=lm)
-    return PrefixWriter(adaptor, lm)
+    prefix_network = load_prefix_network(
+        run.prefix_network_path(recipe), encoder=run.encoder, language_model=lm
+    )
+    return PrefixWriter(prefix_network, lm)
 
 
 def _memory(run: Run) -> MemoryBank:

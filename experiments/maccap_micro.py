@@ -23,10 +23,10 @@ from experiments.maccap_cells import LONG, SYSTEMS, Run, caption_cell, train_cel
 from experiments.maccap_claims import verdicts
 from experiments.maccap_questions import question_rows
 from experiments.scoring import Exam, add_meteor, difference_rows, score, score_rows
+from vizer_core.files import read_json, write_json
 from vizer_core.gap.noise_scale import matched_noise_std
 from vizer_core.metrics.stats import Statistics
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import read_json, write_json
 from vizer_lab.zoo import load_micro_clip
 
 OUT, RUNS = Path("results/maccap_micro.json"), Path(".cache/maccap")
@@ -149,7 +149,7 @@ def train_cells(run: Run, recipes: Sequence[str], seeds: int) -> list[Cell]:
             # training reads texts alone: the same for whatever images are captioned later
             place = replace(run, seed=seed, images="home", part="validation", n=0)
             arguments = {"recipe": recipe} | asdict(place)
-            name = f"train/{place.adaptor_path(recipe).stem}"
+            name = f"train/{place.prefix_network_path(recipe).stem}"
             cells.append(Cell(name, train_cell, arguments, SECONDS["train"]))
     return cells
 

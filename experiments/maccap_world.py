@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vizer_core.clip import ImageStates, OpenClipEncoder
 from vizer_core.data.corpus import corpus_of_captions
-from vizer_core.store import load_tensors, read_json, save_tensors, write_json
+from vizer_core.files import load_tensors, read_json, save_tensors, write_json
 from vizer_core.textonly import TrainingPairs
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import load_micro_clip

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from experiments.metrics_claims import COCO_SHARE, SHARE, verdicts
 from vizer_core.data.coco import coco2014
+from vizer_core.files import write_json
 from vizer_core.metrics.stats import Difference, Interval, bootstrap_many
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import write_json
 from vizer_lab.studies.metric_sensitivity import (
     BEFORE,
     TEXT_FAMILIES,

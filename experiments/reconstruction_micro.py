@@ -2,9 +2,9 @@
 
     python -m experiments.reconstruction_micro --runs .cache/maccap
 
-Reads the adaptors that `experiments.maccap_micro` trains for its noise sweep, and trains what is
-missing: MacCap's adaptor without noise and at multiples of the variance that turns a text as far as
-its image is away. Each is read three ways, always with the noise that it was trained with:
+Reads the prefix networks that `experiments.maccap_micro` trains for its noise sweep, and trains
+what is missing: MacCap's, without noise and at multiples of the variance that turns a text as far
+as its image is away. Each is read three ways, always with the noise that it was trained with:
 
 ==================  ===============================================================
 x0.33:text          the text feature of the image's first caption: reconstruction
@@ -30,9 +30,9 @@ from experiments.maccap_cells import Run
 from experiments.maccap_micro import MULTIPLES, RUNS, matched_variance, train_cells
 from experiments.scoring import Exam, difference_rows, score, score_rows
 from vizer_core.captioners import GlobalTokens, MacCap
+from vizer_core.files import write_json
 from vizer_core.runtime import git_commit, hardware, seeded
-from vizer_core.store import write_json
-from vizer_core.textonly import NoNoise, PrefixWriter, load_adaptor
+from vizer_core.textonly import NoNoise, PrefixWriter, load_prefix_network
 from vizer_lab.zoo import load_micro_clip
 from vizer_lab.zoo.language_models import load_micro_lm
 
@@ -42,7 +42,7 @@ SECONDS = 4.0  # one reading of 200 images on one core
 
 
 def recipe_of(multiple: float) -> str:
-    """Return the recipe that an adaptor at this multiple of the matched variance is made by."""
+    """Return the recipe of a prefix network at this multiple of the matched variance."""
     return "multi_noise" if multiple else "multi_clean"
 
 
@@ -60,9 +60,11 @@ def features_read(run: Run, reading: str, shown: int) -> torch.Tensor:
 def read_cell(reading: str, recipe: str, shown: int, **where: Any) -> list[str]:
     """Caption the first images from what a reading puts in their place."""
     run, lm = Run(**where), load_micro_lm()
-    adaptor = load_adaptor(run.adaptor_path(recipe), encoder=run.encoder, language_model=lm)
+    prefix_network = load_prefix_network(
+        run.prefix_network_path(recipe), encoder=run.encoder, language_model=lm
+    )
     noise = run.noise if run.variance else NoNoise()
-    captioner = MacCap(PrefixWriter(adaptor, lm), GlobalTokens(), noise)
+    captioner = MacCap(PrefixWriter(prefix_network, lm), GlobalTokens(), noise)
     return captioner.caption(features_read(run, reading, shown), generator=seeded(run.seed))
 
 
@@ -79,18 +81,18 @@ def read_cells(run: Run, multiple: float, shown: int, seeds: int) -> list[Cell]:
 
 
 def train_missing(run: Run, multiple: float, seeds: int) -> None:
-    """Train the adaptors of one multiple that do not lie in the runs folder."""
+    """Train the prefix networks of one multiple that do not lie in the runs folder."""
     recipe = recipe_of(multiple)
     cells = [
         cell
         for seed, cell in enumerate(train_cells(run, [recipe], seeds))
-        if not replace(run, seed=seed).adaptor_path(recipe).is_file()
+        if not replace(run, seed=seed).prefix_network_path(recipe).is_file()
     ]
     run_grid(cells, Path(run.runs), workers=1, progress=True)
 
 
 def study(options: argparse.Namespace) -> dict[str, Any]:
-    """Train what is missing, read every adaptor three ways, and return the file's content."""
+    """Train what is missing, read each network three ways, and return the file's content."""
     base = Run(str(options.runs), n=500)
     world.encode(base.runs, base.clip, n=base.n, scenes=base.scenes)
     matched = matched_variance(replace(base, part="validation"))
@@ -129,7 +131,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=200, help="test images")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--multiples", type=float, nargs="+", default=MULTIPLES)
-    parser.add_argument("--runs", type=Path, default=RUNS, help="where trained adaptors lie")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="where trained prefix networks lie")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     write_json(options.out, study(options))

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vizer_core.store import load_tensors, save_tensors
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.qwen_model import encode_qwen_images, qwen_from_state

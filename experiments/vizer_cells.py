@@ -31,9 +31,9 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_adapter
 from vizer_core.vizer.best_of_n import best_of_n
 from vizer_core.vizer.drift import measure_drift
-from vizer_core.vizer.listener import InformationReward
+from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.mapper import FittedMapper, random_mapper
-from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.objectives import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO

@@ -34,9 +34,9 @@ from experiments.vizer_cells import (
     trial_cell,
 )
 from experiments.vizer_claims import BEST, RECOMMENDED, recommended, verdicts
+from vizer_core.files import write_json
 from vizer_core.metrics.stats import Statistics
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import write_json
 from vizer_core.vizer.sampled import pool_draws
 from vizer_lab.world import MicroSplit
 from vizer_lab.zoo import load_micro_clip

@@ -24,10 +24,10 @@ from typing import Any
 from experiments.grid import seconds_spent
 from experiments.scoring import difference_rows, score_rows
 from vizer_core.evaluation import evaluate, make_references
+from vizer_core.files import read_json, write_json
 from vizer_core.metrics.references import References
 from vizer_core.metrics.stats import Statistics, bootstrap_many
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import read_json, write_json
 from vizer_core.vizer.sampled import draws_of, grounding_statistics, sampled_grounding
 from vizer_lab.world import MicroSplit, micro_lexicon
 

@@ -15,7 +15,7 @@ core     each base: the paper's reading, the read-back, the chosen variant; real
          the caption's likelihood as reward; decoding baselines that train nothing
 away     the chosen variant on images with backgrounds that no base has met
 other    as core, on two bases of another world: other objects, other places, other words; what
-         was chosen at home is taken as it is, and the rule of the outlook as it was fitted there
+         was chosen at home is taken as it is, and the rule of the forecast as it was fitted there
 map      read-back over base x mapper data x learning rate, the chosen one over base x learning
          rate; real and shuffled; on half of the scenes
 =======  =======================================================================================
@@ -32,7 +32,7 @@ map          one row a setting: base, variant, mapper_images, learning_rate, and
              high, n, seeds
 runs         per system and seed: curve, KL in nats a token, share of greedy captions changed, the
              mapper's held-out cosine
-outlook      what was measured before training, per base and variant, whether the run helped
+forecast     what was measured before training, per base and variant, whether the run helped
              (drawn object F1 at least .04 above base and control), and how often the rule was right
              on a base that it was not fitted on; `other` has its forecasts in the other world
 not_run      cells that were planned and are not finished
@@ -40,9 +40,9 @@ not_run      cells that were planned and are not finished
 
 Intervals are 95%, over scenes and seeds. Greedy metrics have no prefix; `sampled_` is the mean
 over draws at T = 1; names that end in `cool` were drawn at T = .7, and are to be compared with one
-another. Objects are scored exactly; `surprise` is nats a word under the shipped language model,
+another. Objects are scored exactly; `surprisal` is nats a word under the shipped language model,
 which saw texts alone. In the other world no CLIP can judge and that language model lacks the words:
-CLIPScore, self-retrieval and surprise are absent there.
+CLIPScore, self-retrieval and surprisal are absent there.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ from experiments.vizer_bases import (
     home_of,
 )
 from experiments.vizer_study_cells import INFORMATION, READERS, VARIANTS, trial_cell
-from experiments.vizer_study_outlook import outlook_cell
+from experiments.vizer_study_forecast import forecast_cell
 from experiments.vizer_study_report import UNSHUFFLED, choose, report
 from experiments.vizer_study_world import BASELINES, Trial
+from vizer_core.files import read_json, write_json
 from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import read_json, write_json
 
 OUT, RUNS = Path("results/vizer_study.json"), Path(".cache/vizer_study")
 PARTS = ("choose", "core", "away", "other", "map")
@@ -198,7 +198,7 @@ class Study:
         read = [replace(trial, mapper_images=size) for trial in plain for size in self.sizes]
         return read + [replace(trial, variant=best.variant) for trial in plain]
 
-    def outlooks(self, best: Trial, bases: Sequence[str]) -> list[Cell]:
+    def measurements(self, best: Trial, bases: Sequence[str]) -> list[Cell]:
         """Return what is measured before training, per base and variant."""
         names = (best.variant, *self.options.compared)
         trials = [
@@ -207,7 +207,7 @@ class Study:
             for name in names
         ]
         cells = [
-            Cell(f"outlook/{trial.base}-{trial.variant}", outlook_cell, asdict(trial), 8.0)
+            Cell(f"forecast/{trial.base}-{trial.variant}", forecast_cell, asdict(trial), 8.0)
             for trial in trials
         ]
         mapped = [
@@ -217,7 +217,7 @@ class Study:
             for size in self.sizes
         ]
         return cells + [
-            Cell(f"outlook/{trial.base}-read_back-m{trial.mapper_images}", outlook_cell,
+            Cell(f"forecast/{trial.base}-read_back-m{trial.mapper_images}", forecast_cell,
                  asdict(trial), 8.0)
             for trial in mapped
         ]  # fmt: skip
@@ -287,12 +287,12 @@ def main() -> None:
             cell for base in used for cell in study.baselines(study.at(base, place, n), systems)
         ]
         plan[part], baselines = trials, [*baselines, *some]
-        study.grid(study.outlooks(best, used) + some if part in ("core", "other") else some)
+        study.grid(study.measurements(best, used) + some if part in ("core", "other") else some)
         study.grid(study.cells(trials))
     foretold = list(dict.fromkeys(
         trial.base for part in ("core", "other") for trial in plan.get(part, ())
     ))  # fmt: skip
-    answers = study.grid([*baselines, *study.outlooks(best, foretold)]) if plan else {}
+    answers = study.grid([*baselines, *study.measurements(best, foretold)]) if plan else {}
     for trials in plan.values():
         answers |= study.grid(study.cells(trials))
     found = report(plan, baselines, answers, best)

@@ -37,10 +37,10 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, ReadBackReward, add_lora, fit_mapper, shuffled
 from vizer_core.vizer.agreement import ConsensusReward, word_weights
 from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
-from vizer_core.vizer.listener import InformationReward, NeighbourReward
+from vizer_core.vizer.information import InformationReward, NeighbourReward
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.neighbours import HardNegativeReward, nearest_images
-from vizer_core.vizer.readings import ImageContext
+from vizer_core.vizer.objectives import ImageContext
 from vizer_core.vizer.residual import residual, subregion_targets
 from vizer_core.vizer.rewards import Reward
 from vizer_core.vizer.targets import VisionSource
@@ -168,12 +168,14 @@ def train(trial: Trial, vlm: Any) -> dict[str, Any]:
     history = train_adapter(vlm, source, objective, config, generator=seeded(4000 + trial.seed))
     curve = history.reward or history.loss
     kl = [value for value in history.kl if value is not None]
-    looks = [each.history.held_out[-1] for each in found.fitted]
+    eval_points = [each.history.held_out[-1] for each in found.fitted]
     return {
         "curve": [round(value, 4) for value in (*curve[:3], *curve[-3:])],
         "kl": round(kl[-1], 4) if kl else None,
         "stopped": history.stopped,
-        "mapper": [{"cosine": look.cosine, "constant": look.constant_cosine} for look in looks],
+        "mapper": [
+            {"cosine": look.cosine, "constant": look.constant_cosine} for look in eval_points
+        ],
     }
 
 

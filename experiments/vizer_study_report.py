@@ -1,9 +1,9 @@
-"""From finished cells to the file: the choice, scores, differences, the map, the outlook's end."""
+"""From finished cells to the file: the choice, scores, differences, the map, the forecast's end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,12 +18,13 @@ from experiments.scoring import (
     score_rows,
 )
 from experiments.vizer_bases import home_of
+from experiments.vizer_study_forecast import from_row
 from experiments.vizer_study_world import Trial, scenes_of
 from experiments.vizer_world import JUDGE
-from vizer_core.language.fluency import surprise_statistics
+from vizer_core.language.fluency import surprisal_statistics
 from vizer_core.metrics.stats import Statistics, bootstrap_seeds
 from vizer_core.vizer.drift import measure_drift
-from vizer_core.vizer.outlook import Outlook, accuracy, fit_rule, leave_one_out
+from vizer_core.vizer.forecast import ForecastInputs, accuracy, fit_rule, leave_one_out
 from vizer_core.vizer.sampled import grounding_statistics, sampled_grounding
 from vizer_lab.world import micro_lexicon
 from vizer_lab.world.world import world_of
@@ -54,14 +55,14 @@ def rates(answer: Mapping[str, Any], split: Any) -> dict[str, Statistics]:
 
 
 def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> dict:
-    """Return every metric of a cell: greedy in full, drawn captions by grounding and surprise."""
+    """Return every metric of a cell: greedy in full, drawn captions by grounding and surprisal."""
     found = score(answer["greedy"], exam) | rates(answer, exam.split)
     found |= {"changed": changed(answer["greedy"], before)}
     if exam.judge is None:  # nor has the language model words for what is there
         return found
     return found | {
-        "surprise": surprise([answer["greedy"]]),
-        "sampled_surprise": surprise(answer["sampled"]),
+        "surprise": surprisal([answer["greedy"]]),
+        "sampled_surprisal": surprisal(answer["sampled"]),
     }
 
 
@@ -71,13 +72,13 @@ def drawn_statistics(answer: Mapping[str, Any], exam: Exam) -> dict[str, Statist
     found = {name: value for name, value in every if name.startswith("sampled_")}
     if exam.judge is None:
         return found
-    return found | {"sampled_surprise": surprise(answer["sampled"])}
+    return found | {"sampled_surprisal": surprisal(answer["sampled"])}
 
 
-def surprise(draws: Sequence[Sequence[str]]) -> Statistics:
+def surprisal(draws: Sequence[Sequence[str]]) -> Statistics:
     """Return the nats a word of each scene's captions under a model that saw text alone."""
     lm = load_micro_lm()
-    found = [surprise_statistics(captions, lm) for captions in draws]
+    found = [surprisal_statistics(captions, lm) for captions in draws]
     return Statistics(np.sum([each.rows for each in found], axis=0), found[0].value)
 
 
@@ -132,7 +133,7 @@ def report(
     answers: Mapping[str, Any],
     best: Trial,
 ) -> dict[str, Any]:
-    """Return scores, differences, map, runs and outlook of what is finished."""
+    """Return scores, differences, map, runs and forecast of what is finished."""
     names = {cell.name for cell in baselines} | {t.name for some in plan.values() for t in some}
     found: Found = {}
     for cell in baselines:
@@ -177,7 +178,7 @@ def report(
         "scores": score_rows(found),
         "differences": differences,
         "map": (mapped := map_rows(plan.get("map", ()), answers, best)),
-        "outlook": outlook_rows(
+        "outlook": forecast_input_rows(
             foretold("core", [row for row in mapped if home_of(row["base"]) == "home"]),
             foretold("other", [row for row in mapped if home_of(row["base"]) == "other"]),
         ),
@@ -282,7 +283,7 @@ def forecast_rows(ended: Ended, answers: Mapping[str, Any]) -> list[dict[str, An
     """
     rows = []
     for name, (base, variant, found) in ended.items():
-        if (seen := answers.get(f"outlook/{name}")) is None:
+        if (seen := answers.get(f"forecast/{name}")) is None:
             continue
         helped = all(gain["low"] > 0 and gain["mean"] >= WORTH for gain in found)
         about = {"base": base, "variant": variant, "helped": helped, "gain": found[-1]["mean"]}
@@ -290,14 +291,12 @@ def forecast_rows(ended: Ended, answers: Mapping[str, Any]) -> list[dict[str, An
     return rows
 
 
-def seen_and_helped(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Outlook], list[bool]]:
+def seen_and_helped(rows: Sequence[Mapping[str, Any]]) -> tuple[list[ForecastInputs], list[bool]]:
     """Return the forecasts and the ends of rows."""
-    names = {field.name for field in fields(Outlook)}
-    seen = [Outlook(**{key: row[key] for key in row if key in names}) for row in rows]
-    return seen, [row["helped"] for row in rows]
+    return [from_row(row) for row in rows], [row["helped"] for row in rows]
 
 
-def outlook_rows(
+def forecast_input_rows(
     rows: Sequence[dict[str, Any]], elsewhere: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """Fit the rule on the bases of home, and judge it on bases that it was not fitted on.
@@ -316,7 +315,7 @@ def outlook_rows(
     found = {
         "rows": list(rows),
         "worth": WORTH,
-        "rule": {"separation": round(rule.separation, 4), "pull": round(rule.pull, 4)},
+        "rule": {"separation": round(rule.auc, 4), "pull": round(rule.length_bias, 4)},
         "accuracy": round(accuracy(rule, seen, helped), 4),
         "accuracy_left_out": round(float(np.average(list(left_out.values()), weights=weights)), 4),
         "by_base": left_out,

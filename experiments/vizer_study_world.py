@@ -25,11 +25,11 @@ from torch import Tensor
 
 from experiments.vizer_bases import MODEL, home_of, load_base, make_base, see
 from vizer_core.decoding import Greedy, Sample
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.runtime import seeded
-from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vizer.agreement import agreement, keep_best, word_weights
 from vizer_core.vizer.best_of_n import best_of_n
-from vizer_core.vizer.listener import InformationReward
+from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
 from vizer_core.vizer.write_captions import sample_captions, write_captions
 from vizer_core.vlm import VisionBatch

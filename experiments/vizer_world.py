@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.runtime import seeded
-from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vizer.text_states import (
     generated_states,
     ground_truth_states,

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vizer_core.cli import app
-from vizer_core.store import load_manifest
+from vizer_core.files import load_manifest
 from vizer_lab.world import unlabelled_stream
 
 RUNNER = CliRunner()
@@ -30,11 +30,13 @@ def run(*words):
 
 
 def test_a_captioner_is_trained_and_then_captions_a_folder(folder, tmp_path):
-    adaptor, out = tmp_path / "maccap.safetensors", tmp_path / "out.json"
-    done = run("train-captioner", "--captions", 64, "--epochs", 1, "--out", adaptor)
+    prefix_network, out = tmp_path / "maccap.safetensors", tmp_path / "out.json"
+    done = run("train-captioner", "--captions", 64, "--epochs", 1, "--out", prefix_network)
     assert done.exit_code == 0, done.output
-    assert adaptor.is_file() and not adaptor.with_suffix(".run.safetensors").exists()
-    done = run("caption", folder, "--method", "maccap_pass", "--captioner", adaptor, "--json", out)
+    assert prefix_network.is_file() and not prefix_network.with_suffix(".run.safetensors").exists()
+    done = run(
+        "caption", folder, "--method", "maccap_pass", "--captioner", prefix_network, "--json", out
+    )
     assert done.exit_code == 0, done.output
     assert "skipped 1 of 25 files" in done.output
     assert len(json.loads(out.read_text())) == IMAGES
@@ -61,7 +63,7 @@ def test_mapper_then_adapter_then_captions(folder, tmp_path):
     assert "no better than a constant" in done.output  # 24 images are far too few
     done = run("enhance", "--images", folder, "--mapper", mapper, "--out", adapter)
     assert done.exit_code == 0 and "captions changed" in done.output, done.output
-    assert "outlook: training" in done.output
+    assert "forecast: training" in done.output
     assert (adapter / "adapter_model.safetensors").is_file()
     assert not (adapter / "run.safetensors").exists()
     done = run("caption", folder, "--model", "micro-vlm", "--adapter", adapter)
@@ -132,7 +134,7 @@ def test_the_micro_models_need_no_training(method, folder):
 
 
 @pytest.mark.parametrize("method", ["baseline", "capdec"])
-def test_other_models_never_get_the_shipped_adaptor(method, folder):
+def test_other_models_never_get_the_shipped_prefix_network(method, folder):
     done = run("caption", folder, "--method", method, "--pretrained", "micro-clip-avg")
     said = " ".join(done.output.split())
     training = {"baseline": "decap"}.get(method, method)

@@ -22,7 +22,7 @@ PRINTED = {  # what a reader sees, by program
     "2": r"^[a-z][a-z ,]+$",
     "3": r"(^test-\d+\.png [a-z].*\n){24}",
     "4": r"(^test-\d+\.png [a-z].*\n){24}",
-    "5": r"outlook: .*\n(.*\n)*\d+% of 24 captions changed; .* wrote adapter",
+    "5": r"forecast: .*\n(.*\n)*\d+% of 24 captions changed; .* wrote adapter",
     "6": r"cider +\d(.*\n)*clipscore +\d(.*\n)*refclipscore +\d(.*\n)*self_retrieval_r1 +\d",
     "7": r"a - b .* p \(Holm\)(.*\n)*cider +-?\d",
     "8": r"^maccap +\d(.*\n)*question only +\d(.*\n)*chance +\d",

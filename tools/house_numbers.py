@@ -148,7 +148,7 @@ def training_step(images: int = STEP) -> Callable[[], Any]:
     """Return one step of policy gradient on the information reward, model and images ready."""
     from vizer_core.runtime import seeded
     from vizer_core.vizer import add_lora, train_adapter
-    from vizer_core.vizer.listener import InformationReward
+    from vizer_core.vizer.information import InformationReward
     from vizer_core.vizer.named_objectives import config_of
     from vizer_lab.world import MicroSplit
     from vizer_lab.zoo import load_micro_vlm

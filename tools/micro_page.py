@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tools.tables import cell, number, table
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.questions import questions_of
 from vizer_lab.world.render import render_scenes

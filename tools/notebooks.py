@@ -39,8 +39,8 @@ from tools.notebook_cells import (
 )
 from tools.notebook_rules import check_notebook, tags
 from tools.stamps import code_sha256, core_sha256, package_versions
+from vizer_core.files import atomic_path
 from vizer_core.runtime import hardware
-from vizer_core.store import atomic_path
 from vizer_lab.costs.measured import measured_costs
 
 ROOT = Path(__file__).resolve().parents[1]

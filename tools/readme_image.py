@@ -33,19 +33,19 @@ def scenes() -> list[Scene]:
 def captions(images: list[Image.Image]) -> dict[str, list[str]]:
     """Caption images with MacCap, and with the micro VLM before and after training."""
     from vizer_core.captioners import MacCap, SampledMacCap, caption_images
+    from vizer_core.files import load_manifest
     from vizer_core.runtime import seeded
     from vizer_core.shipped import shipped
-    from vizer_core.store import load_manifest
-    from vizer_core.textonly import GaussianNoise, PrefixWriter, load_adaptor
+    from vizer_core.textonly import GaussianNoise, PrefixWriter, load_prefix_network
     from vizer_core.textonly.filtering import MACCAP_DECODING
     from vizer_core.vizer import load_adapter
 
     path = shipped("captioner", "micro-maccap")()
     clip = shipped("clip", "micro-clip-100")("cpu")
     lm = shipped("language_model", "micro-lm")("cpu")
-    adaptor = load_adaptor(path, encoder=clip, language_model=lm)
+    prefix_network = load_prefix_network(path, encoder=clip, language_model=lm)
     noise = GaussianNoise(load_manifest(path)["config"]["noise"]["variance"])
-    one_pass = MacCap(PrefixWriter(adaptor, lm, MACCAP_DECODING), noise=noise)
+    one_pass = MacCap(PrefixWriter(prefix_network, lm, MACCAP_DECODING), noise=noise)
     maccap = SampledMacCap(one_pass, clip)
     vlm = shipped("vlm", "micro-vlm")("cpu")
     said = {

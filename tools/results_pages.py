@@ -181,9 +181,9 @@ def numbers_markdown(name: str, result: dict[str, Any]) -> str:
     if result.get("map"):
         parts += ["## Settings tried", *map_markdown(result["map"])]
     if result.get("outlook", {}).get("rows"):
-        parts += ["## Seen before training", outlook_markdown(result["outlook"]["rows"])]
+        parts += ["## Seen before training", forecast_markdown(result["outlook"]["rows"])]
         if elsewhere := result["outlook"].get("other"):
-            parts.append(outlook_markdown(elsewhere["rows"], "in the other world"))
+            parts.append(forecast_markdown(elsewhere["rows"], "in the other world"))
     return "\n\n".join(parts)
 
 
@@ -234,7 +234,7 @@ def map_markdown(rows: list[Row]) -> list[str]:
     return blocks
 
 
-def outlook_markdown(rows: list[Row], where: str = "") -> str:
+def forecast_markdown(rows: list[Row], where: str = "") -> str:
     """Return what was measured before training beside what the run then did."""
     header = list(rows[0])
     body = [[_plain(row[key]) for key in header] for row in rows]

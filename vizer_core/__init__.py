@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from vizer_core.models import load_clip as load_clip
     from vizer_core.models import load_lm as load_lm
     from vizer_core.models import load_vlm as load_vlm
-    from vizer_core.vizer.readings import Objective as Objective
+    from vizer_core.vizer.objectives import Objective as Objective
     from vizer_core.vizer.rewards import Reward as Reward
     from vizer_core.vlm.protocol import VisionLanguageModel as VisionLanguageModel
 

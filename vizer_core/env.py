@@ -37,7 +37,7 @@ SEED = Variable("VIZER_SEED", "0")
 DTYPE = Variable("VIZER_DTYPE")  # of language models; as they were stored unless set
 IMAGES = Variable("VIZER_IMAGES")  # images to read at most on the full profile
 DATA = Variable("VIZER_DATA")  # the folder of COCO, and of VQAv2
-ADAPTORS = Variable("VIZER_ADAPTORS")  # the folder of trained adaptors
+PREFIX_NETWORKS = Variable("VIZER_PREFIX_NETWORKS")  # the folder of trained prefix networks
 
 # the models of the full profile: a hub id, or a folder
 CLIP = Variable("VIZER_CLIP", "ViT-B-32/openai")

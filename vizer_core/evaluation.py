@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vizer_core.files import write_json
 from vizer_core.metrics.availability import MetricUnavailable
 from vizer_core.metrics.diversity import Diversity, diversity
 from vizer_core.metrics.references import (
@@ -45,7 +46,6 @@ from vizer_core.metrics.stats import (
     paired_bootstraps,
     paired_permutations,
 )
-from vizer_core.store import write_json
 
 __all__ = [
     "PTB",

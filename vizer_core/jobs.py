@@ -31,15 +31,15 @@ from vizer_core.data.image_set import ImageSet, read_images
 from vizer_core.data.vqav2 import VQAV2_CANDIDATES, AnswerList, VqaQuestions, read_vqav2_folder
 from vizer_core.evaluation import Evaluation, Inputs, compare, make_references
 from vizer_core.evaluation import evaluate as score
+from vizer_core.files import manifest_path
 from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.metrics.clipscore import PREFIX
 from vizer_core.metrics.references import References, match
 from vizer_core.models import dtype_of, is_micro, load_captioner, trained_file
 from vizer_core.runtime import seeded
 from vizer_core.shipped import shipped_names
-from vizer_core.store import manifest_path
-from vizer_core.textonly import TrainingPairs, fit_text_only, save_adaptor
-from vizer_core.textonly.adaptor import new_adaptor
+from vizer_core.textonly import TrainingPairs, fit_text_only, save_prefix_network
+from vizer_core.textonly.prefix_network import new_prefix_network
 from vizer_core.textonly.presets import TRAININGS, settings_of
 from vizer_core.vizer import add_lora, save_adapter, shuffled
 from vizer_core.vizer.diagnostics import warnings_of
@@ -106,12 +106,14 @@ def train_captioner(
     texts = _captions_of(corpus)
     shape, config = settings_of(method, encoder=clip, lm=lm, epochs=epochs)
     torch.manual_seed(seed)
-    adaptor: Any = new_adaptor(shape)  # checkers do not see that a module's call is `forward`
+    prefix_network: Any = new_prefix_network(
+        shape
+    )  # checkers do not see that a module's call is `forward`
     pairs = TrainingPairs(clip.encode_text(texts).cpu(), texts)
-    fit_text_only(adaptor, lm, pairs, config, generator=seeded(seed))
+    fit_text_only(prefix_network, lm, pairs, config, generator=seeded(seed))
     file.parent.mkdir(parents=True, exist_ok=True)
     made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest, "seed": seed}
-    save_adaptor(file, adaptor, encoder=clip, language_model=lm, made_by=made_by)
+    save_prefix_network(file, prefix_network, encoder=clip, language_model=lm, made_by=made_by)
     own = method.removesuffix("_same_decoder")
     memory = texts if METHODS[own].memory else "micro-home"
     return load_captioner(file, clip=clip, lm=lm, memory=memory)
@@ -146,12 +148,12 @@ def _captions_of(corpus: str | Path | Sequence[str]) -> list[str]:
 class Enhancement:
     """What zero-label training did: captions of the first images before and after, and how far.
 
-    `outlook` is what was expected before, `curve` the loss by step, `kl` KL(base || now) a caption
+    `forecast` is what was expected before, `curve` the loss by step, `kl` KL(base || now) a caption
     token in nats.
     """
 
     folder: Path
-    outlook: str
+    measured: str
     names: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -174,7 +176,7 @@ class Enhancement:
         order = sorted(range(len(pairs)), key=lambda i: pairs[i][1] == pairs[i][2])[:3]
         return "\n".join(
             [
-                self.outlook,
+                self.measured,
                 f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
                 f"KL from the base {self.kl:.2g}; wrote {self.folder}",
                 *(f"warning: {line}" for line in self.warnings),
@@ -227,7 +229,7 @@ def enhance(
     if learning_rate is not None:
         config = replace(config, learning_rate=learning_rate)
     goal = make_objective(objective, vlm, fitted=fitted)
-    _, outlook = forecast(vlm, source, goal, seed=seed)
+    _, measured = forecast(vlm, source, goal, seed=seed)
     before = write_captions(vlm, few)
     add_lora(vlm, generator=seeded(seed))
     seen = shuffled(source, generator=seeded(seed + 1)) if shuffle else source
@@ -243,7 +245,7 @@ def enhance(
     folder = save_adapter(vlm, Path(out), made_by=made_by)
     curve, kl = tuple(curve_of(history, goal)), kl_now(vlm, source, seed=seed)
     after = write_captions(vlm, few)
-    return Enhancement(folder, outlook, data.names[: len(few)], before, after, curve, kl)
+    return Enhancement(folder, measured, data.names[: len(few)], before, after, curve, kl)
 
 
 def _image_set(images: Images) -> ImageSet:

@@ -238,7 +238,7 @@ def require_dtype(adapter: Path, vlm: Any) -> None:
 
     A model's fingerprint depends on it, so that the adapter would seem to fit another model.
     """
-    from vizer_core.store import read_record
+    from vizer_core.files import read_record
 
     record = read_record(adapter / "vizer.json")
     made_by = record.get("made_by")
@@ -278,7 +278,7 @@ def _trained_part(name: str | Path) -> Path:
 def _method_of(trained: Path) -> str:
     """Return the method whose training made a file; shipped ones say it in their name."""
     from vizer_core.captioners.registry import METHODS
-    from vizer_core.store import load_manifest
+    from vizer_core.files import load_manifest
 
     method = str(load_manifest(trained).get("method", "")).removesuffix("_same_decoder")
     if not method:  # micro-maccap-weak
@@ -293,7 +293,7 @@ def _method_of(trained: Path) -> str:
 
 def _models_of(trained: Path | None) -> tuple[str, str]:
     """Return the names of the CLIP and the language model that a file was trained with."""
-    from vizer_core.store import load_manifest
+    from vizer_core.files import load_manifest
 
     if trained is None:
         return MICRO_CLIP, MICRO_LM
@@ -303,7 +303,7 @@ def _models_of(trained: Path | None) -> tuple[str, str]:
 
 def _start(place: torch.device) -> bool:
     """Join the other processes; say whether they are to share the model's weights."""
-    from vizer_core.processes import start_processes
+    from vizer_core.distributed import start_processes
     from vizer_core.sharding import sharding_asked
 
     start_processes(place)

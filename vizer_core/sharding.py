@@ -2,7 +2,8 @@
 
 Source: Rajbhandari et al. 2020 (1910.02054) section 5, stage 3; Zhao et al. 2023 (2304.11277)
 section 3. torch's `fully_shard` does the work: before a block runs its parts are gathered, after it
-they are dropped again. Embeddings, head, vision side, LoRA and adaptors stay whole everywhere.
+they are dropped again. Embeddings, head, vision side, LoRA and prefix networks stay whole
+everywhere.
 
 A gathering needs every process, but one may write 12 tokens while another writes 30. So each pass
 of the model is announced first. A process that has nothing to pass takes part in the gatherings of
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vizer_core import env
-from vizer_core.processes import before_meetings, process_rank, wait_for_everyone
+from vizer_core.distributed import before_meetings, process_rank, wait_for_everyone
 from vizer_core.runtime import require
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def _announce(what: int, place: int) -> None:
             raise RuntimeError(
                 f"{learning} of {world} processes pass a sharded model with gradient and {waiting} "
                 "do not, or they pass different ones: give each as many pieces "
-                "(`processes.even_micro_batches`)"
+                "(`distributed.even_micro_batches`)"
             )
         if what == READS and place == readers[0]:  # one model after the other
             return

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from vizer_core.processes import is_main_process
+from vizer_core.distributed import is_main_process
 
 Curves = Mapping[str, Sequence[Any]]
 PROJECT = "vizer"  # where a tracker keeps runs by name, all of them lie in one project

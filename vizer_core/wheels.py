@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from vizer_core.store import cache_folder
+from vizer_core.files import cache_folder
 
 READ = (".json", ".txt", ".model", ".jinja", ".safetensors")  # nothing else is unpacked: no pickles
 ABANDONED = 3600.0  # seconds after which a folder that a killed process left behind is deleted

@@ -1,4 +1,4 @@
-"""MacCap: which tokens reach the adaptor, with which noise, and CLIP's choice among samples."""
+"""MacCap: which tokens reach the prefix network, with which noise, and CLIP's choice."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from vizer_core.textonly.filtering import MACCAP_SAMPLES
 
 @dataclass
 class Spy:
-    """Stands where the adaptor and its language model stand, and keeps what it was given."""
+    """Stands where the prefix network and its language model stand, and keeps what it was given."""
 
-    adaptor: torch.nn.Module = field(default_factory=lambda: writer().adaptor)
+    prefix_network: torch.nn.Module = field(default_factory=lambda: writer().prefix_network)
     seen: list[torch.Tensor] = field(default_factory=list)
 
     def write(self, tokens, *, generator=None):
@@ -31,7 +31,7 @@ class Spy:
 
 
 def tokens_of(reading, noise=None, seed: int = 0) -> torch.Tensor:
-    """Return the tokens that the adaptor would read."""
+    """Return the tokens that the prefix network would read."""
     spy = Spy()
     system = MacCap.__new__(MacCap)  # the hook would refuse a double in a writer's place
     for key, value in (("writer", spy), ("tokens", reading), ("noise", noise or NoNoise()),
@@ -73,7 +73,7 @@ def test_global_tokens_are_copies_with_noise_of_their_own():
     assert not torch.allclose(noisy[:, 0], noisy[:, 2])
 
 
-def test_the_adaptor_sees_a_set_so_the_number_of_equal_tokens_does_not_matter():
+def test_the_prefix_network_sees_a_set_so_the_number_of_equal_tokens_does_not_matter():
     one, many = (
         MacCap(writer(), GlobalTokens(count), NoNoise()).caption(states(), generator=seeded(0))
         for count in (1, 7)

@@ -140,8 +140,8 @@ def test_a_memory_that_does_not_fit_together_is_refused(tmp_path):
         MemoryBank(("one",), directions(2), "x")
     with pytest.raises(ValueError, match="must be unit-norm"):
         MemoryBank(("one",), directions(1) * 3, "x")
-    from vizer_core.store import save_tensors
+    from vizer_core.files import save_tensors
 
     save_tensors(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, {"kind": "adaptor"})
-    with pytest.raises(ValueError, match="holds 'adaptor', wanted 'memory'"):
+    with pytest.raises(ValueError, match="holds 'prefix network', wanted 'memory'"):
         MemoryBank.load(tmp_path / "other.safetensors")

@@ -1,4 +1,4 @@
-"""The single-token rows and the control rows: which feature reaches the adaptor."""
+"""The single-token rows and the control rows: which feature reaches the prefix network."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def test_a_changed_feature_has_no_patches():
         Blind(all_captioners()["maccap"], torch.ones(16))
 
 
-def test_an_adaptor_in_training_mode_is_refused():
+def test_an_prefix_network_in_training_mode_is_refused():
     captioner = Baseline(writer())
-    captioner.writer.adaptor.train()
+    captioner.writer.prefix_network.train()
     with pytest.raises(ValueError, match=r"in training mode"):
         captioner.caption(states(), generator=seeded(0))

@@ -34,14 +34,14 @@ from vizer_core.decoding import Greedy, Sample
 from vizer_core.language import CausalLM
 from vizer_core.runtime import seeded
 from vizer_core.textonly import (
-    AdaptorConfig,
-    AdaptorDecoder,
     GaussianNoise,
     NoNoise,
+    PrefixConfig,
+    PrefixDecoder,
     PrefixWriter,
     SingleTokenMLP,
 )
-from vizer_core.textonly.adaptor import MLPConfig
+from vizer_core.textonly.prefix_network import MLPConfig
 
 IMAGES = 5
 CLIP_WIDTH, LM_WIDTH = 16, 16
@@ -83,20 +83,20 @@ def states() -> ImageStates:
 
 
 def writer(*, single: bool = False, clip_width: int = CLIP_WIDTH) -> PrefixWriter:
-    """A random adaptor before the tiny language model, greedy."""
+    """A random prefix network before the tiny language model, greedy."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         if single:
-            adaptor = SingleTokenMLP(MLPConfig(clip_width, LM_WIDTH))
+            prefix_network = SingleTokenMLP(MLPConfig(clip_width, LM_WIDTH))
         else:
-            sizes = AdaptorConfig(clip_width, LM_WIDTH, queries=2, heads=2, feedforward=16)
-            adaptor = AdaptorDecoder(sizes)
-            adaptor.layer.multihead_attn.out_proj.weight.data.mul_(5)
-    adaptor.eval().requires_grad_(False)
+            sizes = PrefixConfig(clip_width, LM_WIDTH, queries=2, heads=2, feedforward=16)
+            prefix_network = PrefixDecoder(sizes)
+            prefix_network.layer.multihead_attn.out_proj.weight.data.mul_(5)
+    prefix_network.eval().requires_grad_(False)
     if clip_width == CLIP_WIDTH:  # so that another image is another caption
-        adaptor.standardise_on(states().image_features[:, None])
-    adaptor.mlp[-1].weight.mul_(20)
-    return PrefixWriter(adaptor, tiny_lm(), Greedy(6))
+        prefix_network.standardise_on(states().image_features[:, None])
+    prefix_network.mlp[-1].weight.mul_(20)
+    return PrefixWriter(prefix_network, tiny_lm(), Greedy(6))
 
 
 @cache

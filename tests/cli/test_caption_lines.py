@@ -13,8 +13,8 @@ import torch
 from tests.cli.kills import finished, killed
 from vizer_core.cli import caption_lines
 from vizer_core.cli.caption_lines import KeptLines, Printer, Progress, lines_of, write_in_batches
+from vizer_core.files import lock
 from vizer_core.runtime import seeded
-from vizer_core.store import lock
 
 FIVE = ["--batch-size", 5]
 WAYS = {
@@ -183,7 +183,7 @@ def test_a_full_disk_costs_no_line_on_the_screen(words, vizer, tmp_path, monkeyp
     warnings = [line for line in done.stderr.splitlines() if "cannot be written" in line]
     assert len(warnings) == 1 and "No space left on device" in warnings[0]
     assert done.stdout == whole.stdout
-    monkeypatch.setattr("vizer_core.store._as_json", full_disk)
+    monkeypatch.setattr("vizer_core.files._as_json", full_disk)
     last = vizer(*words, "--json", tmp_path / "other.json")
     assert last.exit_code == 1 and last.stdout == whole.stdout
     assert last.stderr.splitlines()[-1].startswith("error: ") and "No space" in last.stderr

@@ -32,12 +32,12 @@ from vizer_core.cli.ignored import used_by
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.features import PairedFeatures
 from vizer_core.data import open_image
+from vizer_core.files import load_manifest
 from vizer_core.language import CausalLM
 from vizer_core.runtime import seeded
-from vizer_core.store import load_manifest
 from vizer_core.textonly import (
-    AdaptorConfig,
-    AdaptorDecoder,
+    PrefixConfig,
+    PrefixDecoder,
     PrefixWriter,
     TrainingPairs,
     fit_text_only,
@@ -61,9 +61,9 @@ def asked(method: str, disk) -> list:
 
 
 @pytest.fixture(scope="module")
-def adaptors(disk, tmp_path_factory):
-    """Train each method's adaptor for an epoch by command: method -> file."""
-    folder, made = tmp_path_factory.mktemp("adaptors"), {}
+def prefix_networks(disk, tmp_path_factory):
+    """Train each method's prefix network for an epoch by command: method -> file."""
+    folder, made = tmp_path_factory.mktemp("prefix networks"), {}
     for training in sorted(set(TRAINING_OF.values())):
         made[training] = folder / f"{training}.safetensors"
         words = ["train-captioner", "--method", training, "--epochs", 1, "--out", made[training],
@@ -84,13 +84,13 @@ def folder(disk, tmp_path_factory):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_captions_a_folder_the_same_way_twice(
-    method, vizer, disk, adaptors, folder, tmp_path, monkeypatch
+    method, vizer, disk, prefix_networks, folder, tmp_path, monkeypatch
 ):
     few = replace(ZEROCAP, candidates=8, beams=2, max_tokens=4)  # the release's numbers are minutes
     monkeypatch.setattr("vizer_core.captioners.zerocap.ZEROCAP", few)
     words = ["caption", folder, *asked(method, disk)]
     if method in TRAINING_OF:
-        words += ["--captioner", adaptors[TRAINING_OF[method]]]
+        words += ["--captioner", prefix_networks[TRAINING_OF[method]]]
     outs = [tmp_path / f"{time}.json" for time in (1, 2)]
     for out in outs:
         done = vizer(*words, "--json", out)
@@ -104,7 +104,7 @@ def test_every_method_captions_a_folder_the_same_way_twice(
 
 
 @pytest.mark.parametrize("method", sorted(TRAINING_OF))
-def test_models_of_ones_own_want_an_adaptor_and_the_error_says_how_to_make_one(
+def test_models_of_ones_own_want_an_prefix_network_and_the_error_says_how_to_make_one(
     method, vizer, disk, folder
 ):
     done = vizer("caption", folder, "--method", method, *models_of(disk))
@@ -117,14 +117,16 @@ def test_models_of_ones_own_want_an_adaptor_and_the_error_says_how_to_make_one(
     ("method", "trained"),
     [("maccap_pass", "decap"), ("maccap", "capdec"), ("baseline", "capdec"), ("decap", "maccap")],
 )
-def test_an_adaptor_of_another_method_is_refused(method, trained, vizer, disk, adaptors, folder):
+def test_an_prefix_network_of_another_method_is_refused(
+    method, trained, vizer, disk, prefix_networks, folder
+):
     words = ["caption", folder, *asked(method, disk)]
-    done = vizer(*words, "--captioner", adaptors[trained])
+    done = vizer(*words, "--captioner", prefix_networks[trained])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
     assert f"train-captioner --method {trained}, and --method {method} wants" in done.stderr
 
 
-def test_an_adaptor_that_is_not_there_is_named(vizer, disk, folder, tmp_path):
+def test_an_prefix_network_that_is_not_there_is_named(vizer, disk, folder, tmp_path):
     words = ["caption", folder, "--method", "capdec", "--captioner", tmp_path / "no.safetensors"]
     done = vizer(*words, *models_of(disk))
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1), done.output
@@ -133,7 +135,7 @@ def test_an_adaptor_that_is_not_there_is_named(vizer, disk, folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def loaded(disk):
-    """Load CLIP, OPT and the images from the disk, and train one adaptor on images."""
+    """Load CLIP, OPT and the images from the disk, and train one prefix network on images."""
     encoder, lm = OpenClipEncoder.from_folder(disk.clip), CausalLM.from_pretrained(disk.opt)
     images = [open_image(disk.images / name) for name in NAMES]
     texts = list(CAPTIONS[: len(NAMES)])
@@ -144,11 +146,11 @@ def loaded(disk):
         image_index=torch.arange(len(NAMES)),
     )
     torch.manual_seed(0)
-    adaptor = AdaptorDecoder(AdaptorConfig(encoder.embed_dim, lm.width))
+    prefix_network = PrefixDecoder(PrefixConfig(encoder.embed_dim, lm.width))
     config = replace(BASELINE, epochs=1)
     supervised = TrainingPairs(pairs.pair_image_features, texts)
-    fit_text_only(adaptor, lm, supervised, config, generator=seeded(0))
-    return encoder, lm, images, pairs, PrefixWriter(adaptor, lm)
+    fit_text_only(prefix_network, lm, supervised, config, generator=seeded(0))
+    return encoder, lm, images, pairs, PrefixWriter(prefix_network, lm)
 
 
 def captioner_of(name: str, loaded) -> Captioner:
@@ -180,11 +182,11 @@ def test_captioners_without_a_command_run_on_loaded_models(name, loaded):
         assert len(set(texts)) == 1
 
 
-def test_the_file_that_is_trained_is_the_papers(adaptors):
+def test_the_file_that_is_trained_is_the_papers(prefix_networks):
     found = {name: json.loads(file.with_name(f"{file.name}.json").read_text())
-             for name, file in adaptors.items()}  # fmt: skip
+             for name, file in prefix_networks.items()}  # fmt: skip
     assert {name: made["kind"] for name, made in found.items()} == {
-        "maccap": "AdaptorDecoder", "capdec": "SingleTokenMLP", "decap": "SingleTokenMLP",
+        "maccap": "PrefixDecoder", "capdec": "SingleTokenMLP", "decap": "SingleTokenMLP",
     }  # fmt: skip
     assert found["capdec"]["adaptor"] == {"clip_width": 32, "lm_width": 32, "mlp_layers": 3}
 
@@ -196,7 +198,7 @@ def test_the_comparison_with_one_decoder_has_its_own_name(method, vizer, disk, f
     done = vizer(*words, "--out", out, *models_of(disk))
     assert done.exit_code == 0 and "a prefix of 32;" in done.stderr, done.output
     made = load_manifest(out)
-    assert (made["method"], made["kind"]) == (method, "AdaptorDecoder")
+    assert (made["method"], made["kind"]) == (method, "PrefixDecoder")
     words = ["caption", folder, "--captioner", out]
     assert vizer(*words, *asked(base, disk)).exit_code == 0
     wrong = vizer(*words, *asked("maccap_pass", disk))
@@ -205,10 +207,12 @@ def test_the_comparison_with_one_decoder_has_its_own_name(method, vizer, disk, f
 
 
 def test_the_former_name_of_the_option_still_works_and_help_does_not_show_it(
-    vizer, disk, adaptors, folder
+    vizer, disk, prefix_networks, folder
 ):
     words = ["caption", folder, "--method", "capdec", *models_of(disk)]
-    new, old = (vizer(*words, name, adaptors["capdec"]) for name in ("--captioner", "--adaptor"))
+    new, old = (
+        vizer(*words, name, prefix_networks["capdec"]) for name in ("--captioner", "--adaptor")
+    )
     assert new.exit_code == old.exit_code == 0 and new.stdout == old.stdout
     said = vizer("caption", "--help").stdout
     assert "--captioner" in said and "--adaptor" not in said
@@ -243,7 +247,7 @@ def test_captions_that_are_written_alike_are_warned_of(loaded, monkeypatch, caps
     texts = ["a cat", "a cat", "a dog"]
     pairs = TrainingPairs(encoder.encode_text(texts), texts)
     monkeypatch.setattr(PrefixWriter, "write", lambda self, tokens: ("a  bird",) * len(tokens))
-    show_captions(writer.adaptor, lm, pairs, 1)
+    show_captions(writer.prefix_network, lm, pairs, 1)
     said = capsys.readouterr()
     assert said.out.splitlines()[1:] == ["  a cat  ->  a bird", "  a dog  ->  a bird"]
     assert "warning: different captions are written alike" in said.err

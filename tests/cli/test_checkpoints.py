@@ -23,11 +23,11 @@ def test_gap_of_a_captioned_folder(vizer, disk, tmp_path):
 
 @pytest.mark.parametrize("method", ["maccap", "capdec", "decap"])
 def test_a_captioner_is_trained_on_text_and_captions_images(method, vizer, disk, tmp_path):
-    adaptor, out = tmp_path / f"{method}.safetensors", tmp_path / "out.json"
+    prefix_network, out = tmp_path / f"{method}.safetensors", tmp_path / "out.json"
     models = ["--clip", disk.clip, "--language-model", disk.opt]
     done = vizer(
         "train-captioner", "--method", method, "--corpus", disk.corpus, "--epochs", 2,
-        "--out", adaptor, *models,
+        "--out", prefix_network, *models,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "after 2 steps" in done.stdout
@@ -36,7 +36,8 @@ def test_a_captioner_is_trained_on_text_and_captions_images(method, vizer, disk,
     for name in ("photo 00.jpg", "photo 01.jpg"):
         (folder / name).write_bytes((disk.images / name).read_bytes())
     done = vizer(
-        "caption", folder, "--method", method, "--captioner", adaptor, "--json", out, *models,
+        "caption", folder, "--method", method, "--captioner", prefix_network,
+        "--json", out, *models,
         *(["--corpus", disk.corpus] if method == "decap" else []),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -46,14 +47,21 @@ def test_a_captioner_is_trained_on_text_and_captions_images(method, vizer, disk,
 
 
 def test_half_precision_trains_and_captions_alike(vizer, disk, tmp_path):
-    adaptor = tmp_path / "capdec.safetensors"
+    prefix_network = tmp_path / "capdec.safetensors"
     models = ["--clip", disk.clip, "--language-model", disk.opt]
     done = vizer(
         "train-captioner", "--method", "capdec", "--corpus", disk.corpus, "--epochs", 2,
-        "--dtype", "bfloat16", "--captions-at-once", 4, "--out", adaptor, *models,
+        "--dtype", "bfloat16", "--captions-at-once", 4, "--out", prefix_network, *models,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    one = ["caption", disk.images / "photo 00.jpg", "--method", "capdec", "--captioner", adaptor]
+    one = [
+        "caption",
+        disk.images / "photo 00.jpg",
+        "--method",
+        "capdec",
+        "--captioner",
+        prefix_network,
+    ]
     done = vizer(*one, "--dtype", "bfloat16", *models)
     assert done.exit_code == 0, done.output
     done = vizer(*one, *models)
@@ -119,7 +127,7 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
     assert done.exit_code == 0, done.output
     said = done.output
     assert "photo 05.jpg" in said and "skipped 1 of 24 files" in said
-    assert said.index("outlook: training") < said.index("captions changed")
+    assert said.index("forecast: training") < said.index("captions changed")
     assert "mapper" not in said and not (out / "states").exists()
     made_by = json.loads((out / "vizer.json").read_text())["made_by"]
     assert made_by == {

@@ -294,7 +294,7 @@ def test_extract_does_not_go_on_as_another_job(change, differs, disk, tmp_path, 
 def test_a_step_that_cannot_fit_is_refused_before_anything_is_trained(
     vizer, disk, tmp_path, monkeypatch
 ):
-    from vizer_core import hub
+    from vizer_core import hub_errors as hub
 
     monkeypatch.setattr(hub, "require_memory", lambda *_, **__: None)
     monkeypatch.setattr(hub, "free_bytes", lambda device: 2_000_000)

@@ -10,13 +10,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.cli.kills import Killed, finished, killed
-from vizer_core import store, textonly
+from vizer_core import files as store
+from vizer_core import textonly
 from vizer_core import vizer as vizer_package
 from vizer_core.cli import enhance
 from vizer_core.cli.named_images import NamedImages
 from vizer_core.cli.phase_two import show_changes
 from vizer_core.clip import PairedFeatures, extract
-from vizer_core.store import load_manifest, write_json
+from vizer_core.files import load_manifest, write_json
 from vizer_core.textonly import run_state
 from vizer_core.vizer import adapter_run, lora, text_states, train
 from vizer_core.vlm import VisionBatch
@@ -242,7 +243,7 @@ def test_ctrl_c_after_something_is_saved_says_where_it_lies(
         for module, name in (
             (vizer_package, "save_mapper"),
             (PairedFeatures, "save"),
-            (textonly, "save_adaptor"),
+            (textonly, "save_prefix_network"),
         ):
             patch.setattr(module, name, interrupt)
         done = vizer(*asked[place])

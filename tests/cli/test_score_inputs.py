@@ -192,7 +192,7 @@ def full(path, content):
 def test_a_full_disk_costs_no_result(words, shown, files, tmp_path, monkeypatch):
     pairs = np.random.default_rng(0).standard_normal((2, 12, 4)).astype("float32")
     np.save("pairs.npy", pairs / np.linalg.norm(pairs, axis=-1, keepdims=True))
-    monkeypatch.setattr("vizer_core.store.write_json", full)
+    monkeypatch.setattr("vizer_core.files.write_json", full)
     done = CliRunner().invoke(app, [*words.split(), "--json", "s.json"])
     assert done.exit_code == 1 and shown in done.stdout, done.output
     assert "s.json cannot be written: No space left on device. Make room and call" in done.stderr

@@ -98,7 +98,7 @@ def test_a_full_disk_costs_no_result(vizer, quiz, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("vizer_core.store.write_json", full)
+    monkeypatch.setattr("vizer_core.files.write_json", full)
     done = vizer("vqa", *quiz.files, "--captions", quiz.human, "--sample", 5, "--json",
                  quiz.root / "vqa.json")  # fmt: skip
     assert done.exit_code == 1 and "question only" in done.stdout
@@ -150,11 +150,11 @@ def test_file_names_meet_cocos_numbers_and_missing_ones_can_be_skipped(vizer, qu
 def test_the_prompt_of_the_release_is_another_one(vizer, quiz, monkeypatch):
     seen = []
 
-    def looks(items, captions, protocol, **_):
+    def eval_points(items, captions, protocol, **_):
         seen.append(protocol)
         raise ValueError("seen enough")
 
-    monkeypatch.setattr("vizer_core.vqa.evaluate_vqa", looks)
+    monkeypatch.setattr("vizer_core.vqa.evaluate_vqa", eval_points)
     for prompt in ("auto", "paper", "release"):
         vizer("vqa", *quiz.files, "--captions", quiz.human, "--prompt", prompt, "--batch-size", 3)
     assert [one.prompt("a dog", "what ?") for one in seen] == [

@@ -18,7 +18,7 @@ from vizer_core.data import (
     shards_of_process,
 )
 from vizer_core.data.records import records_digest
-from vizer_core.store import files_digest
+from vizer_core.files import files_digest
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from experiments.gap_claims import CLAIMS, SCALED, Table, verdicts
 from experiments.gap_measure import World, _covered, measure
 from experiments.gap_models import GapModel, grid, missing
 from tools.results_pages import made_markdown
+from vizer_core.files import read_json, save_tensors
 from vizer_core.gap import Interval
-from vizer_core.store import read_json, save_tensors
 from vizer_lab.world.world import Scene, SceneObject
 from vizer_lab.zoo import load_micro_clip
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments.metrics_claims import SHARE, verdicts
+from vizer_core.files import read_json
 from vizer_core.metrics.stats import Interval
-from vizer_core.store import read_json
 
 FILE = Path(__file__).resolve().parents[2] / "results" / "metrics_micro.json"
 

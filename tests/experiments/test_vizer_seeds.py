@@ -6,7 +6,7 @@ import pytest
 
 from experiments.vizer_seeds import finished, group_pairs, run_name, run_rows, run_statistics
 from vizer_core.evaluation import make_references
-from vizer_core.store import write_json
+from vizer_core.files import write_json
 from vizer_lab.world import MicroSplit
 
 PLAIN = {

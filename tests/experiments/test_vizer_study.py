@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +18,7 @@ from experiments.vizer_bases import (
 )
 from experiments.vizer_study import Study, read_options, try_later
 from experiments.vizer_study_cells import READERS, SETUPS, VARIANTS
+from experiments.vizer_study_forecast import to_row
 from experiments.vizer_study_report import (
     choose,
     claims,
@@ -25,17 +26,17 @@ from experiments.vizer_study_report import (
     ends_of,
     ends_of_map,
     exam_of,
+    forecast_input_rows,
     forecast_rows,
     map_rows,
-    outlook_rows,
     rates,
     statistics,
-    surprise,
+    surprisal,
     system_of,
 )
 from experiments.vizer_study_world import FRESH, Trial, scenes_of
 from vizer_core.metrics.stats import bootstrap
-from vizer_core.vizer.outlook import Outlook
+from vizer_core.vizer.forecast import ForecastInputs
 from vizer_lab.zoo.noisy_captions import caption_draw, exact_caption
 
 N = 8
@@ -104,9 +105,9 @@ def test_the_map_holds_finished_pairs_only():
     assert map_rows(trials, {}, TRIAL) == []
 
 
-def test_surprise_sums_over_draws_and_rises_with_broken_words():
-    good, broken = surprise([GOOD, GOOD]), surprise([[t[::-1] for t in GOOD]])
-    once = surprise([GOOD])
+def test_surprisal_sums_over_draws_and_rises_with_broken_words():
+    good, broken = surprisal([GOOD, GOOD]), surprisal([[t[::-1] for t in GOOD]])
+    once = surprisal([GOOD])
     assert good.rows == pytest.approx(2 * once.rows)
 
     means = [bootstrap(found, resamples=1).mean for found in (good, once, broken)]
@@ -125,9 +126,9 @@ def test_the_outlook_is_judged_on_bases_that_it_has_not_seen():
         system = f"{trial.base}:home:read_back"
         rows.append(difference(system, f"{system}_shuffled", "sampled_object_f1", gain))
         rows.append(difference(system, f"{trial.base}:home:base", "sampled_object_f1", 0.3))
-        outlook = Outlook(9, separation=seen, spread=1.0, generic=0.1)
-        answers[f"outlook/{trial.base}-read_back"] = asdict(outlook)
-    found = outlook_rows(forecast_rows(ends_of(trials, rows, CONSENSUS), answers))
+        measured = ForecastInputs(9, auc=seen, spread=1.0, generic=0.1)
+        answers[f"forecast/{trial.base}-read_back"] = to_row(measured)
+    found = forecast_input_rows(forecast_rows(ends_of(trials, rows, CONSENSUS), answers))
     assert [row["helped"] for row in found["rows"]] == [False, True, True]
     assert found["accuracy"] == 1.0 and found["n"] == 3 and 0.5 < found["rule"]["separation"] < 0.7
     assert set(found["by_base"]) == {"hard", "middling", "easy"}
@@ -137,8 +138,8 @@ def test_the_outlook_counts_the_map_and_wants_a_gain_over_the_base_as_well():
     system = "hard:home:read_back"
     rows = [difference(system, f"{system}_shuffled", "sampled_object_f1", 0.3)]
     rows += [difference(system, "hard:home:base", "sampled_object_f1", 0.05)]  # not clear of zero
-    seen = asdict(Outlook(9, separation=0.7, spread=1.0, generic=0.1))
-    answers = {"outlook/hard-read_back": seen, "outlook/easy-read_back-m500": seen}
+    seen = to_row(ForecastInputs(9, auc=0.7, spread=1.0, generic=0.1))
+    answers = {"forecast/hard-read_back": seen, "forecast/easy-read_back-m500": seen}
     ends = {f"sampled_object_f1_{label}": {"mean": 0.2, "low": 0.1} for label in
             ("gain", "over_base")}  # fmt: skip
     mapped = [{"base": "easy", "variant": "read_back", "mapper_images": 500,
@@ -166,25 +167,25 @@ def test_the_plan_has_every_part(tmp_path):
     other = study.compared("other", best)
     assert {t.base for t in other} == set(OTHER_BASES) and {t.place for t in other} == {"other"}
     assert {t.variant for t in other} == {t.variant for t in core}
-    names = [cell.name for cell in study.outlooks(best, (*BASES, *OTHER_BASES))]
-    assert len(names) == len(set(names)) and "outlook/weak-read_back-m500" in names
+    names = [cell.name for cell in study.measurements(best, (*BASES, *OTHER_BASES))]
+    assert len(names) == len(set(names)) and "forecast/weak-read_back-m500" in names
     assert not any("hard-read_back-m" in name for name in names)
-    assert "outlook/other_a-literal" in names
-    assert "outlook/other_a-read_back-m500" in names
+    assert "forecast/other_a-literal" in names
+    assert "forecast/other_a-read_back-m500" in names
 
 
 def test_the_rule_is_judged_in_the_other_world_as_it_was_fitted_at_home():
-    def row(base: str, separation: float, helped: bool) -> dict:
-        seen = asdict(Outlook(9, separation=separation, spread=1.0, generic=0.1))
+    def row(base: str, auc: float, helped: bool) -> dict:
+        seen = to_row(ForecastInputs(9, auc=auc, spread=1.0, generic=0.1))
         return {"base": base, "variant": "best", "helped": helped, "gain": 0.0} | seen
 
     home = [row("hard", 0.5, False), row("easy", 0.7, True)]
     away = [row("other_a", 0.9, True), row("other_b", 0.8, False)]
-    found = outlook_rows(home, away)
+    found = forecast_input_rows(home, away)
     assert found["n"] == 2 and found["accuracy"] == 1.0  # neither is fitted on
     assert [each["foretold"] for each in found["other"]["rows"]] == [True, True]
     assert found["other"]["accuracy"] == found["other"]["always_yes"] == 0.5
-    assert "other" not in outlook_rows(home)
+    assert "other" not in forecast_input_rows(home)
 
 
 def test_the_other_world_is_scored_by_its_own_words_and_without_a_judge():
@@ -203,7 +204,7 @@ def test_a_cooler_draw_keeps_the_metrics_of_drawn_captions_alone():
     whole, drawn = statistics(some, exam, GOOD), drawn_statistics(some, exam)
     assert list(drawn) == [name for name in whole if name.startswith("sampled_")]
     assert all((drawn[name].rows == whole[name].rows).all() for name in drawn)
-    assert "sampled_surprise" in drawn and "sampled_object_f1" in drawn
+    assert "sampled_surprisal" in drawn and "sampled_object_f1" in drawn
 
 
 def test_bases_of_the_other_world_have_its_words_and_come_after_their_tower(tmp_path):

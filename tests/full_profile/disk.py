@@ -1,4 +1,4 @@
-"""A miniature of the disk that the full profile reads: COCO, VQAv2, checkpoints, trained adaptors.
+"""A miniature of the disk that the full profile reads: COCO, VQAv2, checkpoints, prefix networks.
 
 Every file has the name, the place and the form of the real one; only the counts and the widths are
 small. Images are scenes of the micro world saved as JPEG. The weights are random, so numbers mean
@@ -25,7 +25,7 @@ from vizer_lab.zoo.tokenizer import vocabulary
 
 PARTS, IMAGES = 3, 64  # test, train and stream images of a VLM's study, of VIZER_IMAGES each
 ASKED, TRAINING = 20, 40  # scenes with questions
-ADAPTORS = {
+PREFIX_NETWORKS = {
     "maccap": ("maccap",),
     "maccap-clean": ("maccap", "--variance", "0"),
     "maccap-weak": ("maccap", "--variance", "0.0016"),
@@ -45,11 +45,11 @@ def make_disk(root: Path) -> dict[str, str]:
     corpus = root / "corpus.txt"
     corpus.write_text("\n".join(c for texts in captions_of(IMAGES, 500) for c in texts))
     models = ("--clip", clip, "--language-model", opt)
-    train_adaptors(root, root / "adaptors")
+    train_prefix_networks(root, root / "prefix networks")
     for name in ("maccap", "capdec", "decap"):
         memory = ("--corpus", corpus) if name == "decap" else ()
         vizer("caption", data / "val2014", "--method", name, *models, *memory,
-              "--captioner", root / "adaptors" / f"{name}.safetensors",
+              "--captioner", root / "prefix networks" / f"{name}.safetensors",
               "--json", data / "captions" / f"{name}.json")  # fmt: skip
     return {
         "VIZER_PROFILE": "full",
@@ -58,14 +58,14 @@ def make_disk(root: Path) -> dict[str, str]:
         "VIZER_CLIP": str(clip),
         "VIZER_JUDGE": str(save_clip(root / "judge", seed=1)),
         "VIZER_LM": str(opt),
-        "VIZER_ADAPTORS": str(root / "adaptors"),
+        "VIZER_PREFIX_NETWORKS": str(root / "prefix networks"),
         "VIZER_VLM": str(save_smolvlm(root / "smolvlm")),
     }
 
 
-def train_adaptors(root: Path, folder: Path, *extra: object) -> Path:
-    """Train the six adaptors that chapters 6 and 7 read, as their advice says."""
-    for name, (method, *options) in ADAPTORS.items():
+def train_prefix_networks(root: Path, folder: Path, *extra: object) -> Path:
+    """Train the six prefix networks that chapters 6 and 7 read, as their advice says."""
+    for name, (method, *options) in PREFIX_NETWORKS.items():
         vizer("train-captioner", "--method", method, *options, "--clip", root / "clip",
               "--language-model", root / "opt", "--corpus", root / "corpus.txt", "--captions", 64,
               "--epochs", 1, *extra, "--out", folder / f"{name}.safetensors")  # fmt: skip

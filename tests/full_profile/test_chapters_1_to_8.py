@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.full_profile.chapters import run_chapter
-from tests.full_profile.disk import train_adaptors
+from tests.full_profile.disk import train_prefix_networks
 
 MICRO = {
     "01_clip_features": {"micro-clip", "micro-clip-100"},
@@ -51,9 +51,11 @@ def test_a_chapter_runs_on_the_full_profile(name, full_environment, tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_adaptors_and_chapter_in_half_precision(full_environment, tmp_path: Path):
+def test_prefix_networks_and_chapter_in_half_precision(full_environment, tmp_path: Path):
     root = Path(full_environment["VIZER_LM"]).parent
-    adaptors = train_adaptors(root, tmp_path / "adaptors", "--dtype", "bfloat16")
-    half = {"VIZER_ADAPTORS": str(adaptors), "VIZER_DTYPE": "bfloat16"}
+    prefix_networks = train_prefix_networks(
+        root, tmp_path / "prefix networks", "--dtype", "bfloat16"
+    )
+    half = {"VIZER_PREFIX_NETWORKS": str(prefix_networks), "VIZER_DTYPE": "bfloat16"}
     ran = run_chapter("06_text_reconstruction", full_environment | half, tmp_path / "run")
     assert "full profile:" in ran.text and not ran.micro_models

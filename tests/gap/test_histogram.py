@@ -5,12 +5,12 @@ import pytest
 import scipy.stats
 import torch
 
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.gap import histogram as module
 from vizer_core.gap.histogram import GapHistogram
 from vizer_core.gap.normality import ks_to_fitted_normal
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_core.store import load_tensors, save_tensors
 from vizer_lab.world.planted import plant_gap
 
 

@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from tests.hub_answer import http_answer
-from vizer_core import hub
+from vizer_core import hub_errors as hub
 from vizer_core.language import CausalLM
 from vizer_core.language.loading import load_causal_lm
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vizer_core.files import cache_folder
 from vizer_core.metrics import meteor as module
 from vizer_core.metrics import paraphrases
 from vizer_core.metrics.availability import MetricUnavailable, find_cocoevalcap, find_java
@@ -27,7 +28,6 @@ from vizer_core.metrics.meteor import (
     missing,
 )
 from vizer_core.metrics.ptb_java import tokenize_captions_java
-from vizer_core.store import cache_folder
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "captions.json").read_text("utf-8"))
 HYPOTHESES, REFERENCES = ["a cat on a mat", "a dog"], [["the cat sat"], ["two dogs"]]

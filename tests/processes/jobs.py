@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from tiny_vlm import noise_images, tiny_smol
 
 from tests.textonly.test_train import CONFIG as TEXT
-from tests.textonly.test_train import new_adaptor, pairs
+from tests.textonly.test_train import new_prefix_network, pairs
 from tests.textonly.tiny_models import tiny_language_model
 from vizer_core.decoding import Beam, Sample
-from vizer_core.processes import (
+from vizer_core.distributed import (
     gather_items,
     gather_rows,
     my_share,
@@ -34,7 +34,7 @@ from vizer_core.sharding import HeldBytes
 from vizer_core.textonly.train import fit_text_only
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.readings import ImageContext
+from vizer_core.vizer.objectives import ImageContext
 from vizer_core.vizer.rewards import LengthWindow, ReadBackReward, SelfRetrievalReward
 from vizer_core.vizer.targets import centre
 from vizer_core.vizer.text_states import ImageSource, read_back_states, states_in_shards
@@ -78,11 +78,13 @@ def words(texts) -> torch.Tensor:
 
 
 def text_job(at_once: int | None = None) -> dict[str, torch.Tensor]:
-    adaptor = new_adaptor(dropout=0.0)
+    prefix_network = new_prefix_network(dropout=0.0)
     config = replace(TEXT, batch_size=3, captions_at_once=at_once)
     model = placed(tiny_language_model())
-    history = fit_text_only(adaptor, model, pairs(), config, generator=seeded(0))
-    weights = [_without_key_bias(name, weight) for name, weight in adaptor.named_parameters()]
+    history = fit_text_only(prefix_network, model, pairs(), config, generator=seeded(0))
+    weights = [
+        _without_key_bias(name, weight) for name, weight in prefix_network.named_parameters()
+    ]
     return {"text": flat(weights), "text_loss": torch.tensor(history.loss)}
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from tests.processes.jobs import rl_job, run_jobs, text_job, zero_job
 from tests.processes.launched import TOLERANCE, torchrun
-from vizer_core.processes import (
+from vizer_core.distributed import (
     even_micro_batches,
     gather_items,
     micro_batches,
@@ -75,7 +75,7 @@ def test_shares_cover_every_item_once():
 
 def test_every_process_has_as_many_pieces(monkeypatch):
     for world, count, size in ((2, 5, 1), (3, 2, None), (2, 3, 2), (4, 9, 2)):
-        monkeypatch.setattr("vizer_core.processes.process_rank", lambda n=world: (0, n))
+        monkeypatch.setattr("vizer_core.distributed.process_rank", lambda n=world: (0, n))
         parts = [
             even_micro_batches(share(count, rank, world), size, count) for rank in range(world)
         ]

@@ -11,7 +11,6 @@ from tests.textonly.tiny_models import CLIP_WIDTH, WIDTH, HashEncoder, tiny_lang
 from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder
 from vizer_core.textonly.filtering import (
     MACCAP_DECODING,
     Candidates,
@@ -22,6 +21,7 @@ from vizer_core.textonly.filtering import (
     sample_and_filter,
 )
 from vizer_core.textonly.noise import GaussianNoise, NoNoise, UniformNoise
+from vizer_core.textonly.prefix_network import PrefixConfig, PrefixDecoder
 
 NOISE = GaussianNoise(0.2)
 IMAGES, REGIONS, SAMPLES = 3, 2, 4
@@ -29,12 +29,12 @@ IMAGES, REGIONS, SAMPLES = 3, 2, 4
 
 def writer(**settings) -> PrefixWriter:
     torch.manual_seed(0)
-    sizes = AdaptorConfig(CLIP_WIDTH, WIDTH, queries=3, heads=4, feedforward=32)
+    sizes = PrefixConfig(CLIP_WIDTH, WIDTH, queries=3, heads=4, feedforward=32)
     options = {"decoding": Beam(2, max_tokens=6)} | settings
-    adaptor = AdaptorDecoder(sizes).eval()
+    prefix_network = PrefixDecoder(sizes).eval()
     with torch.no_grad():
-        adaptor.mlp[-1].weight.mul_(30)  # untrained, it would whisper: texts must differ
-    return PrefixWriter(adaptor, tiny_language_model(), **options)
+        prefix_network.mlp[-1].weight.mul_(30)  # untrained, it would whisper: texts must differ
+    return PrefixWriter(prefix_network, tiny_language_model(), **options)
 
 
 def images() -> torch.Tensor:
@@ -145,6 +145,6 @@ def test_wrong_uses_are_named():
     with pytest.raises(ValueError, match="image_features must be unit-norm"):
         clip_scores([["a dog"]], images()[:1] * 2, HashEncoder())
     own = writer()
-    own.adaptor.train()
-    with pytest.raises(ValueError, match="the adaptor is in training mode"):
+    own.prefix_network.train()
+    with pytest.raises(ValueError, match="the prefix network is in training mode"):
         own.write(mixed())

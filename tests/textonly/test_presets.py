@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from vizer_core.cli.captioner_options import TRAININGS as NAMES
-from vizer_core.textonly.adaptor import new_adaptor, trainable_parameters
 from vizer_core.textonly.loss import caption_loss, release_loss
 from vizer_core.textonly.noise import GaussianNoise, NoNoise
+from vizer_core.textonly.prefix_network import new_prefix_network, trainable_parameters
 from vizer_core.textonly.presets import (
     BASELINE,
     CAPDEC_DAGGER,
@@ -21,7 +21,7 @@ from vizer_core.textonly.presets import (
     MACCAP_PAPER,
     MACCAP_RELEASE,
     MACCAP_RELEASE_CC3M,
-    MICRO_ADAPTOR,
+    MICRO_NETWORK,
     TRAININGS,
 )
 
@@ -52,15 +52,18 @@ def test_the_dagger_rows_read_one_token_and_only_capdec_has_noise():
 )
 def test_the_papers_rows_have_the_papers_trained_parts(method, parameters, positions):
     training = TRAININGS[method]
-    adaptor = new_adaptor(training.sizes(clip_width=512, lm_width=2048, micro=False))
-    assert (trainable_parameters(adaptor), adaptor.prefix_length) == (parameters, positions)
+    prefix_network = new_prefix_network(training.sizes(clip_width=512, lm_width=2048, micro=False))
+    assert (trainable_parameters(prefix_network), prefix_network.prefix_length) == (
+        parameters,
+        positions,
+    )
     assert training.paper.tokens == training.micro.tokens == (10 if method == "maccap" else 1)
     assert isinstance(training.paper.noise, NoNoise) == method.startswith("decap")
 
 
 def test_sizes_are_those_of_the_models_and_micro_ones_are_the_shipped():
     training = TRAININGS["capdec_same_decoder"]
-    assert training.sizes(clip_width=128, lm_width=128, micro=True) == MICRO_ADAPTOR
+    assert training.sizes(clip_width=128, lm_width=128, micro=True) == MICRO_NETWORK
     found = training.sizes(clip_width=128, lm_width=32, micro=True)
     assert (found.clip_width, found.lm_width, found.queries) == (128, 32, 4)
 

@@ -33,12 +33,14 @@ def batches() -> tuple[VisionBatch, CaptionBatch]:
 
 def test_a_mapper_that_looks_at_the_image_leaks_and_one_that_reads_does_not():
     order = [1, 2, 3, 4, 5, 0]
-    looks = swap_test(lambda vision, _: vision.image_features, *batches(), TARGETS, order=order)
+    eval_points = swap_test(
+        lambda vision, _: vision.image_features, *batches(), TARGETS, order=order
+    )
     reads = swap_test(lambda _, captions: TARGETS[captions.ids[:, 0]], *batches(), TARGETS,
                       order=order)  # fmt: skip
-    assert looks.index == pytest.approx(1.0, abs=1e-5) and looks.leaks
+    assert eval_points.index == pytest.approx(1.0, abs=1e-5) and eval_points.leaks
     assert reads.index == pytest.approx(-1.0, abs=1e-5) and not reads.leaks
-    assert looks.right_pair == reads.right_pair == pytest.approx(1.0, abs=1e-5)
+    assert eval_points.right_pair == reads.right_pair == pytest.approx(1.0, abs=1e-5)
 
 
 def test_a_mix_leaks_by_its_share():

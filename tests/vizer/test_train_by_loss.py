@@ -16,7 +16,7 @@ from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.readings import ImageContext, Rollout, StraightThrough
+from vizer_core.vizer.objectives import ImageContext, Rollout, StraightThrough
 from vizer_core.vizer.targets import centre, shuffled
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.train import as_objective, train_adapter

@@ -13,7 +13,7 @@ from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.advantages import PolicyGradient, group_mean, rloo, scst
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
-from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.objectives import Rollout
 from vizer_core.vizer.rewards import group_rewards
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vizer.train import train_adapter

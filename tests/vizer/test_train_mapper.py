@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from vizer_core.runtime import seeded
+from vizer_core.vizer.losses import info_nce
 from vizer_core.vizer.mapper import MapperConfig
-from vizer_core.vizer.objectives import info_nce
 from vizer_core.vizer.targets import Whitening, shuffled_targets, uncentred, whiten
 from vizer_core.vizer.text_states import TokenStates
 from vizer_core.vizer.train_mapper import FitConfig, data_hash, fit_mapper

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_vlm import tiny_smol
 
+from vizer_core.files import load_manifest
 from vizer_core.runtime import seeded
-from vizer_core.store import load_manifest
 from vizer_core.vizer import adapter_run
 from vizer_core.vizer.adapter_run import Run, load_run, save_run
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper

@@ -9,10 +9,10 @@ from tiny_vlm import noise_images, tiny_smol
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.write_captions import (
-    banned_start,
     first_token_mass,
     sample_captions,
     share_captions,
+    suppressed_first_words,
     vision_batches,
     write_captions,
 )
@@ -51,7 +51,7 @@ def test_first_token_mass_is_the_mean_of_the_models_own_distribution(model):
 def test_the_likeliest_first_words_are_banned_and_come_no_more(model):
     vlm, vision = model
     before = write_captions(vlm, vision, decoding=SHORT)
-    found = banned_start(vlm, vision, words=3, decoding=SHORT)
+    found = suppressed_first_words(vlm, vision, words=3, decoding=SHORT)
     assert found.banned == tuple(first_token_mass(vlm, vision, top=3))
     assert any(text.split()[:1] and text.split()[0] in found.banned for text in before)
     assert not any(text.split()[0] in found.banned for text in found.texts if text)

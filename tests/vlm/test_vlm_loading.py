@@ -16,7 +16,7 @@ from tiny_vlm import (
 )
 
 from tests.hub_answer import http_answer
-from vizer_core import hub
+from vizer_core import hub_errors as hub
 from vizer_core.decoding import Greedy
 from vizer_core.vlm import Qwen2Vl, SmolVlm, load_vlm
 from vizer_core.vlm.pretrained import auto_dtype

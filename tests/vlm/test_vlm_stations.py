@@ -1,4 +1,4 @@
-"""The stations an image passes, by hand: each part's name, the connector, and the pixel path."""
+"""The components an image passes, by hand: each part's name, the connector, and the pixel path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
-from vizer_core.vlm.modules import STATIONS, station_of
+from vizer_core.vlm.modules import COMPONENTS, component_of
 
 FAMILIES = {
     "idefics3": lambda: tiny_smol("Idefics3"),
@@ -23,17 +23,17 @@ def vlm(request):
 
 
 def test_every_weight_belongs_to_a_station_and_each_station_has_some(vlm):
-    found = {station_of(name) for name, _ in vlm.base.named_parameters()}
+    found = {component_of(name) for name, _ in vlm.base.named_parameters()}
     tied = vlm.base.lm_head.weight is vlm.embedding_table
-    assert found == set(STATIONS) - ({"head"} if tied else set())
+    assert found == set(COMPONENTS) - ({"head"} if tied else set())
     whole = sum(weight.numel() for weight in vlm.text_model.parameters())
     named = vlm.base.named_parameters()
-    assert whole == sum(w.numel() for n, w in named if station_of(n) == "language model")
+    assert whole == sum(w.numel() for n, w in named if component_of(n) == "language model")
 
 
 def test_a_name_of_no_station_is_refused():
-    with pytest.raises(ValueError, match=r"'decoder\.layers' belongs to no station: wanted"):
-        station_of("decoder.layers")
+    with pytest.raises(ValueError, match=r"'decoder\.layers' belongs to no component: wanted"):
+        component_of("decoder.layers")
 
 
 def test_blocks_of_patches_through_the_connector_are_the_image_embeddings(vlm):

@@ -9,8 +9,7 @@ from tiny_vlm import VOCABULARY, noise_images, tiny_smol, tiny_tokenizer
 from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.tokens import CaptionTokens
-from vizer_core.vlm.writing import (
+from vizer_core.vlm.generation import (
     Prefix,
     TokenLimits,
     draw,
@@ -18,6 +17,7 @@ from vizer_core.vlm.writing import (
     uniform_numbers,
     write,
 )
+from vizer_core.vlm.tokens import CaptionTokens
 
 PAD, EOS = 0, 3
 

@@ -3,7 +3,7 @@
 ===========  ==========================================  ==========================================
 row          what the captioner is shown                 what it says
 ===========  ==========================================  ==========================================
-OracleText   the text feature of a reference of the      upper row: what adaptor and language model
+OracleText   the text feature of a reference of the      upper row: what prefix network and LM
              image                                       write where there is no gap. It reads the
                                                          answer: a bound, not a method
 MeanShift    I' = norm(I_c + mean(T) - mean(I))          the gap is mostly one constant vector

@@ -2,14 +2,14 @@
 
 Li et al. 2023 (DeCap), section 3.2: with memory features m_i and tau = 1/100,
 
-    p = norm(sum_i softmax_i(I_c . m_i / tau) m_i)      caption: E = adaptor(p)
+    p = norm(sum_i softmax_i(I_c . m_i / tau) m_i)      caption: E = prefix network(p)
 
 The decoder was trained on clean text features and now meets a mean of such features.
 
 Where we differ: the paper trains a small decoder from nothing, on CLIP's own tokens; here the
 decoder is a language model behind one prefix vector of a `SingleTokenMLP`, frozen (MacCap's dagger
 row, `vizer train-captioner --method decap`) or fine-tuned. --method decap_same_decoder, and the
-shipped micro adaptor, have MacCap's decoder and its 32 (micro: 4) prefix vectors instead.
+shipped micro prefix network, have MacCap's decoder and its 32 (micro: 4) prefix vectors instead.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""MacCap: noisy mixtures of the global feature and its sub-regions, read by one adaptor.
+"""MacCap: noisy mixtures of the global feature and its sub-regions, read by one prefix network.
 
 Qiu et al. 2024 (MacCap), sections 4.2 and 4.3. With the global feature I_c, N_cr = 10 region
 features r_j (equations 10 to 12) and the training noise n_j ~ N(0, .016):
 
-    v_j = unit(I_c + r_j + n_j),   E = adaptor(v_1 .. v_10),   caption: language model after E
+    v_j = unit(I_c + r_j + n_j),   E = prefix network(v_1 .. v_10),  caption: language model after E
 
 `SampledMacCap` draws the noise S = 20 times and keeps the caption whose CLIP text feature has the
 greatest cosine with the clean image feature ("multiple sampling and filtering").
@@ -48,7 +48,7 @@ Mixing = Callable[[Float[Tensor, "n d"], Float[Tensor, "n r d"]], Float[Tensor, 
 
 @runtime_checkable
 class TokenReading(Protocol):
-    """What MacCap's adaptor reads of an image, before noise and before the last normalisation."""
+    """What MacCap's network reads of an image, before noise and before the last normalisation."""
 
     @property
     def reads_patches(self) -> bool:
@@ -100,8 +100,8 @@ class MacCap:
         return self.tokens.reads_patches
 
     def mixed_tokens(self, images: Images) -> Float[Tensor, "n r d"]:
-        """Return what the noise is added to, checked for the adaptor's width."""
-        width = self.writer.adaptor.config.clip_width
+        """Return what the noise is added to, checked for the prefix network's width."""
+        width = self.writer.prefix_network.config.clip_width
         require_width(image_features_of(images), width, self.name)
         return self.tokens(images)
 

@@ -25,8 +25,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vizer_core.clip import ImageTextEncoder
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.shapes import require_unit_norm, unit_norm
-from vizer_core.store import load_tensors, save_tensors
 
 DECAP_TEMPERATURE = 0.01  # the release multiplies cosines by 100; the paper says 1/150 or 1/100
 DECAP_MEMORY = 500_000  # captions; MacCap's texts say 50,000 and 50M too

@@ -61,8 +61,8 @@ class Given:
 
         Raises `NoTrainedPartError` where the shipped one was made with other models.
         """
+        from vizer_core.files import load_manifest
         from vizer_core.shipped import shipped
-        from vizer_core.store import load_manifest
 
         if self.parts.trained is not None:
             return self.parts.trained
@@ -81,15 +81,17 @@ class Given:
 
     def writer(self) -> PrefixWriter:
         """Return the trained part before the language model, with the rule of decoding."""
-        from vizer_core.textonly import PrefixWriter, load_adaptor
+        from vizer_core.textonly import PrefixWriter, load_prefix_network
         from vizer_core.textonly.filtering import MACCAP_DECODING
 
-        adaptor = load_adaptor(self.trained(), encoder=self.encoder, language_model=self.lm)
-        return PrefixWriter(adaptor, self.lm, self.style.rule(MACCAP_DECODING))
+        prefix_network = load_prefix_network(
+            self.trained(), encoder=self.encoder, language_model=self.lm
+        )
+        return PrefixWriter(prefix_network, self.lm, self.style.rule(MACCAP_DECODING))
 
     def noise(self) -> GaussianNoise:
         """Return the noise that the trained part was trained with, from its manifest."""
-        from vizer_core.store import load_manifest
+        from vizer_core.files import load_manifest
         from vizer_core.textonly import GaussianNoise
 
         file = self.trained()

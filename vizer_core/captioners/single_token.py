@@ -1,8 +1,8 @@
-"""The single-token methods: one feature an image goes through adaptor and language model.
+"""The single-token methods: one feature an image goes through prefix network and language model.
 
-    feature [n, d]  ->  tokens [n, 1, d]  --adaptor-->  prefix [n, q, h]  --LM-->  captions
+    feature [n, d]  ->  tokens [n, 1, d]  --network-->  prefix [n, q, h]  --LM-->  captions
 
-Three of them read the image feature as it is, and differ in what the adaptor was trained on:
+Three of them read the image feature as it is, and differ in what the prefix network was trained on:
 
 ==========  ============================  ===============================================
 Baseline    clean text features           MacCap, section 5.2: DeCap's training, the image
@@ -22,8 +22,8 @@ and the writer holds what was trained: nothing is drawn here.
 Where we differ: CapDec's paper fine-tunes GPT-2 through 40 prefix vectors. MacCap's dagger rows,
 and `vizer train-captioner --method capdec` or `decap`, have a `SingleTokenMLP`, one prefix vector
 and a frozen LM. With `_same_decoder` MacCap's decoder (32
-vectors) is trained on one token, so that rows differ in nothing else; the shipped micro adaptors
-are such ones (4 vectors). ClipCap's adaptor is the baseline's, trained on
+vectors) is trained on one token, so that rows differ in nothing else; the shipped micro prefix
+networks are such ones (4 vectors). ClipCap's prefix network is the baseline's, trained on
 `TrainingPairs(features.pair_image_features, captions)` without noise.
 """
 
@@ -42,7 +42,7 @@ from vizer_core.textonly.filtering import PrefixWriter
 
 @dataclass(frozen=True, eq=False)
 class SingleToken:
-    """Writes from the image feature alone, with whatever adaptor the writer holds."""
+    """Writes from the image feature alone, with whatever prefix network the writer holds."""
 
     writer: PrefixWriter
     name: str = "single_token"
@@ -82,6 +82,6 @@ def write_features(
     *,
     generator: torch.Generator,
 ) -> list[str]:
-    """Write one caption a feature; a width that the adaptor was not made for is an error."""
-    require_width(features, writer.adaptor.config.clip_width, captioner)
+    """Write one caption a feature; a width that the prefix network was not made for is an error."""
+    require_width(features, writer.prefix_network.config.clip_width, captioner)
     return list(writer.write(features[:, None], generator=generator))

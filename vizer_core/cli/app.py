@@ -139,7 +139,7 @@ def keep_inputs(
     if out is None or not out.exists():
         return
     from vizer_core.data.images import IMAGE_SUFFIXES
-    from vizer_core.store import find_manifest
+    from vizer_core.files import find_manifest
 
     read = [Path(given) for given in (*inputs, *images) if given is not None]
     read += [beside for path in read if path.is_file() and (beside := find_manifest(path))]
@@ -169,7 +169,7 @@ def keep_folders(out: Path, *read: Path | str) -> None:
 
 def keep_manifest(out: Path | None) -> None:
     """End with status 2 if an output would replace the manifest of a tensor file."""
-    from vizer_core.store import is_manifest, manifest_path
+    from vizer_core.files import is_manifest, manifest_path
 
     if out is None or out.suffix != ".json":
         return
@@ -186,7 +186,7 @@ def keep_manifest(out: Path | None) -> None:
 
 def say(text: str, *, err: bool = False) -> None:
     """Print a line; of several processes, the first one does. --quiet keeps remarks off stderr."""
-    from vizer_core.processes import is_main_process
+    from vizer_core.distributed import is_main_process
 
     if is_main_process() and not (err and is_quiet()):
         typer.echo(text, err=err)
@@ -197,8 +197,8 @@ def show_and_write(text: str, out: Path | None, content: Any) -> None:
 
     A full disk costs no result that was computed, and a closed pipe no file.
     """
-    from vizer_core.processes import is_main_process
-    from vizer_core.store import write_json
+    from vizer_core.distributed import is_main_process
+    from vizer_core.files import write_json
 
     try:
         say(text)
@@ -225,7 +225,7 @@ def file_to_write(context: Any, path: Path | None) -> Path | None:
 
 def new_file(context: Any, path: Path) -> Path:
     """Return the path of a tensor file to write, as `file_to_write` does for JSON."""
-    from vizer_core.store import manifest_path
+    from vizer_core.files import manifest_path
 
     if path.suffix == ".json":
         raise typer.BadParameter(f"{path} is to hold tensors, not JSON: end it in .safetensors")

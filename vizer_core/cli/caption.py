@@ -71,8 +71,8 @@ def _vlm_writer(
     images: Any, model: str, adapter: str | None, style: Style, *, device: str, dtype: str
 ) -> tuple[Writer, dict[str, Any]]:
     """Load a vision-language model and, where given, its adapter; also say what was loaded."""
+    from vizer_core.files import files_digest
     from vizer_core.models import adapter_of, dtype_of, require_dtype
-    from vizer_core.store import files_digest
     from vizer_core.vizer import load_adapter
 
     lora = None if adapter is None else adapter_of(adapter)  # first: it may not be there
@@ -102,8 +102,8 @@ def _zero_shot_writer(
     """Load the models of a zero-shot method; also say what was loaded."""
     from vizer_core.captioners import caption_images
     from vizer_core.data.corpus import load_corpus, require_corpus
+    from vizer_core.files import files_digest
     from vizer_core.models import dtype_of, is_micro
-    from vizer_core.store import files_digest
 
     clip, language_model, captioner = (
         options[name] for name in ("clip", "language_model", "captioner")
@@ -216,8 +216,8 @@ def caption_command(
     models = (pretrained, captioner, adapter, *((clip, language_model) if method else (model,)))
     keep_inputs(json_out, "--json", corpus, *models, images=images)
     with errors_as_exit_status(*models):
-        from vizer_core.processes import process_rank
-        from vizer_core.store import files_digest
+        from vizer_core.distributed import process_rank
+        from vizer_core.files import files_digest
 
         if json_out is not None:
             require_own_lines(*lines_of(json_out))
@@ -244,7 +244,7 @@ def _write(
 ) -> None:
     """Caption batch by batch, print, and write the file, whatever becomes of the lines."""
     from vizer_core.data.coco import write_results
-    from vizer_core.processes import is_main_process
+    from vizer_core.distributed import is_main_process
     from vizer_core.runtime import seeded
 
     job |= {"at_once": at_once, "seed": seed}

@@ -50,7 +50,7 @@ class KeptLines:
 
         Raises `ValueError` where another job is kept here, or another command is writing to it.
         """
-        from vizer_core.processes import is_main_process, wait_for_everyone
+        from vizer_core.distributed import is_main_process, wait_for_everyone
 
         self._job = dict(job)
         progress, size = Progress(), 0
@@ -90,7 +90,7 @@ class KeptLines:
     def finish(self) -> None:
         """Delete the lines, for the whole file is written."""
         self.close()
-        from vizer_core.processes import is_main_process
+        from vizer_core.distributed import is_main_process
 
         if is_main_process():
             for file in (self.path, self.record):
@@ -104,7 +104,7 @@ class KeptLines:
                 stream.close()
 
     def _lock(self) -> None:
-        from vizer_core.store import lock
+        from vizer_core.files import lock
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         binary = getattr(os, "O_BINARY", 0)  # Windows
@@ -121,7 +121,7 @@ class KeptLines:
         """Read what is kept: how far it is, and how many bytes of lines belong to that."""
         import torch
 
-        from vizer_core.store import read_json
+        from vizer_core.files import read_json
 
         kept = read_json(self.record)
         delete = f"{self.path} and {self.record.name}"
@@ -142,7 +142,7 @@ class KeptLines:
         self._stream.seek(size)
 
     def _write_record(self, progress: Progress, generator: Generator) -> None:
-        from vizer_core.store import write_json
+        from vizer_core.files import write_json
 
         assert self._stream is not None
         draws = bytes(generator.get_state().tolist()).hex()
@@ -265,7 +265,7 @@ class Printer:
 
     def show(self, names: list[str], captions: Mapping[int, str]) -> None:
         """Print the captions of the images at some places."""
-        from vizer_core.processes import is_main_process
+        from vizer_core.distributed import is_main_process
 
         coding = sys.stdout.encoding or "utf-8"
         if self._gone is not None or not is_main_process():

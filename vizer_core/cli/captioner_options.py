@@ -67,7 +67,7 @@ def with_command(training: str) -> str:
 
 def require_captioner(method: str, captioner: Path | None, *, models: tuple[str, str]) -> None:
     """Raise before any model is loaded if there is no captioner file, or it is another method's."""
-    from vizer_core.store import load_manifest
+    from vizer_core.files import load_manifest
 
     trainings = METHODS[method].trainings
     how = f"train one {with_command(trainings[0])}"

@@ -60,34 +60,39 @@ def require_captions(texts: Sequence[str], corpus: str) -> None:
 
 
 def say_start(
-    method: str, adaptor: Any, config: Any, texts: Sequence[str], device: Any, folder: Path
+    method: str, prefix_network: Any, config: Any, texts: Sequence[str], device: Any, folder: Path
 ) -> int:
     """Say what is trained, on what, and whether a stopped run goes on; return the steps."""
-    from vizer_core.textonly.adaptor import trainable_parameters
+    from vizer_core.textonly.prefix_network import trainable_parameters
 
     steps = -(-len(texts) // config.batch_size) * config.epochs
     goes_on = f", going on with {folder}" if (folder / STATE).is_file() else ""
     say(
-        f"{method}: {trainable_parameters(adaptor):,} parameters, a prefix of "
-        f"{adaptor.prefix_length}; {len(texts):,} captions, {config.epochs} epochs, {steps:,} "
+        f"{method}: {trainable_parameters(prefix_network):,} parameters, a prefix of "
+        f"{prefix_network.prefix_length}; {len(texts):,} captions, "
+        f"{config.epochs} epochs, {steps:,} "
         f"steps of {config.batch_size} on {device}{goes_on}",
         err=True,
     )
     return steps
 
 
-def keep_captioner(out: Path, adaptor: Any, encoder: Any, lm: Any, made_by: dict[str, Any]) -> None:
+def keep_captioner(
+    out: Path, prefix_network: Any, encoder: Any, lm: Any, made_by: dict[str, Any]
+) -> None:
     """Write the trained file, then delete what its run left beside it; the first process does."""
     from vizer_core.cli.job import remove_run
-    from vizer_core.processes import is_main_process
-    from vizer_core.textonly import save_adaptor
+    from vizer_core.distributed import is_main_process
+    from vizer_core.textonly import save_prefix_network
 
     if is_main_process():
-        save_adaptor(out, adaptor, encoder=encoder, language_model=lm, made_by=made_by)
+        save_prefix_network(
+            out, prefix_network, encoder=encoder, language_model=lm, made_by=made_by
+        )
     remove_run(run_folder(out) / JOB)
 
 
-def show_captions(adaptor: Any, lm: Any, pairs: Any, tokens: int) -> None:
+def show_captions(prefix_network: Any, lm: Any, pairs: Any, tokens: int) -> None:
     """Print some captions of the corpus and what the trained captioner writes from their features.
 
     No noise is added. Every process writes, since each may hold a part of the model.
@@ -102,7 +107,7 @@ def show_captions(adaptor: Any, lm: Any, pairs: Any, tokens: int) -> None:
     chosen = [different[place * len(different) // count] for place in range(count)]
     rows = torch.tensor([list(pairs.captions).index(text) for text in chosen])
     inputs = region_noise(pairs.features[rows], tokens, noise=NoNoise(), generator=seeded(0))
-    written = [" ".join(text.split()) for text in PrefixWriter(adaptor, lm).write(inputs)]
+    written = [" ".join(text.split()) for text in PrefixWriter(prefix_network, lm).write(inputs)]
     say("captions of the corpus, and what is written from their features:")
     for text, said in zip(chosen, written):
         say(f"  {text}  ->  {said}")

@@ -109,7 +109,7 @@ def fit_mapper_command(
     record = out.with_name(f"{out.name}.states") / JOB
     keep_apart(images, record.parent)
     with errors_as_exit_status(model):
-        from vizer_core.processes import is_main_process
+        from vizer_core.distributed import is_main_process
         from vizer_core.vizer import save_mapper
         from vizer_core.vizer.phase_two import fit_on_own_captions
 

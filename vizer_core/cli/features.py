@@ -71,7 +71,7 @@ def features_command(
         from vizer_core.clip import ExtractConfig, encode_records, load_features
         from vizer_core.data import read_folder
         from vizer_core.data.packed import captions_of
-        from vizer_core.processes import is_main_process, start_processes
+        from vizer_core.distributed import is_main_process, start_processes
         from vizer_core.runtime import pick_device
 
         require_there(images)

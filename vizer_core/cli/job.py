@@ -29,7 +29,7 @@ def digest_of_files(path: Path, names: Sequence[str]) -> str:
 
     For one image `path` is the file itself.
     """
-    from vizer_core.store import files_digest
+    from vizer_core.files import files_digest
 
     return files_digest({name: path if path.is_file() else path / name for name in names})
 
@@ -63,8 +63,8 @@ def same_job(record: Path, job: Mapping[str, Any], *, of: str) -> bool:
     where no command has made it.
     """
     from vizer_core.cli.app import say
-    from vizer_core.processes import is_main_process, wait_for_everyone
-    from vizer_core.store import write_json
+    from vizer_core.distributed import is_main_process, wait_for_everyone
+    from vizer_core.files import write_json
 
     folder = record.parent
     require_ours(record)
@@ -113,8 +113,8 @@ def remove_run(record: Path) -> None:
     Files that the command did not write stay, and are named. The first process does it.
     """
     from vizer_core.cli.app import say
-    from vizer_core.processes import is_main_process, wait_for_everyone
-    from vizer_core.store import write_json
+    from vizer_core.distributed import is_main_process, wait_for_everyone
+    from vizer_core.files import write_json
 
     wait_for_everyone()
     folder = record.parent
@@ -150,7 +150,7 @@ def say_stop(error: KeyboardInterrupt) -> bool:
 
 def _read(record: Path) -> dict[str, Any] | None:
     """Return a record that one of these commands wrote; None where there is none."""
-    from vizer_core.store import read_json
+    from vizer_core.files import read_json
 
     try:
         kept = read_json(record)
@@ -181,7 +181,7 @@ def _hold(record: Path, of: str) -> None:
     """Lock a folder until the command ends, or raise `ValueError` if another one has locked it."""
     import os
 
-    from vizer_core.store import lock
+    from vizer_core.files import lock
 
     let_go()
     try:

@@ -1,4 +1,4 @@
-"""Phase 2 as `vizer enhance` runs it: the outlook, the training, and what it did."""
+"""Phase 2 as `vizer enhance` runs it: the forecast, the training, and what it did."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def enhance(
     out: Path,
     tracker: str | None = None,
 ) -> None:
-    """Say the outlook, train an adapter into `out`, and say what it did to the captions."""
+    """Say the forecast, train an adapter into `out`, and say what it did to the captions."""
+    from vizer_core.distributed import is_main_process
     from vizer_core.models import dtype_of
-    from vizer_core.processes import is_main_process
     from vizer_core.runtime import seeded
     from vizer_core.tracking import curves_of, report_run
     from vizer_core.vizer import add_lora, save_adapter, shuffled, train_adapter
@@ -126,8 +126,8 @@ def report(
 
 def require_memory(vlm: Any, config: TrainConfig) -> None:
     """Say before anything is trained that a step will not fit, and what would."""
-    from vizer_core.hub import free_bytes
-    from vizer_core.processes import process_rank
+    from vizer_core.distributed import process_rank
+    from vizer_core.hub_errors import free_bytes
     from vizer_core.vlm import StepPlan, size_of
     from vizer_core.vlm.memory import require_step_memory
     from vizer_core.vlm.sizes import SIZED

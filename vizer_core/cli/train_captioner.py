@@ -105,7 +105,7 @@ def train_captioner_command(
         from vizer_core.data.leakage import records_of_references, require_no_leakage
         from vizer_core.runtime import seeded
         from vizer_core.textonly import Checkpoint, TrainingPairs, fit_text_only
-        from vizer_core.textonly.adaptor import new_adaptor
+        from vizer_core.textonly.prefix_network import new_prefix_network
         from vizer_core.textonly.presets import settings_of
         from vizer_core.tracking import curves_of, report_run
 
@@ -121,11 +121,11 @@ def train_captioner_command(
         shape, config = settings_of(method, encoder=encoder, lm=lm, **rules)
         same_job(folder / JOB, job_of(method, config, texts, encoder, lm, seed), of=str(folder))
         torch.manual_seed(seed)
-        adaptor = new_adaptor(shape)
-        steps = say_start(method, adaptor, config, texts, lm.device, folder)
+        prefix_network = new_prefix_network(shape)
+        steps = say_start(method, prefix_network, config, texts, lm.device, folder)
         pairs = TrainingPairs(encoder.encode_text(texts).cpu(), texts)
         history = fit_text_only(
-            adaptor,
+            prefix_network,
             lm,
             pairs,
             config,
@@ -140,8 +140,8 @@ def train_captioner_command(
             "corpus": corpus,
             "seed": seed,
         }
-        keep_captioner(out, adaptor, encoder, lm, made_by)
-        show_captions(adaptor, lm, pairs, config.tokens)
+        keep_captioner(out, prefix_network, encoder, lm, made_by)
+        show_captions(prefix_network, lm, pairs, config.tokens)
         report_run(
             curves_of(history),
             report_to,

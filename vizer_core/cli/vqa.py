@@ -157,7 +157,7 @@ def _asked(items: Any, said: dict[str, Any], *, skip: bool, sample: int | None, 
 def _candidates(answers: Path | None, training: Any) -> Any:
     """Read the candidate answers, or take the training questions' most frequent ones."""
     from vizer_core.data.vqav2 import VQAV2_CANDIDATES, read_answer_list
-    from vizer_core.store import read_json
+    from vizer_core.files import read_json
     from vizer_core.vqa.scoring import frequent_answers
 
     if answers is None:

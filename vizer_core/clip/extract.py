@@ -4,7 +4,7 @@
     out/shard-00000.*         safetensors and a manifest: ids, skipped images, hash
     out/summary.json          written when every shard is there: counts, skipped images by name
 
-A shard is either whole or absent (`vizer_core.store`), so a killed job goes on where it
+A shard is either whole or absent (`vizer_core.files`), so a killed job goes on where it
 stopped, and the folder refuses a job that differs in model, data or settings. Under `torchrun`
 or `accelerate launch` each process takes every n-th shard; they must share the folder's disk.
 Images that cannot be read are skipped and named; texts of a skipped image are skipped with it.
@@ -47,7 +47,7 @@ from vizer_core.clip.regions import regions_paper
 from vizer_core.data.images import CorruptImage, open_image, prefetch
 from vizer_core.data.records import Record, records_digest, require_images, require_unique_ids
 from vizer_core.data.shards import plan_shards, shards_of_process
-from vizer_core.store import save_tensors
+from vizer_core.files import save_tensors
 
 logger = logging.getLogger(__name__)
 

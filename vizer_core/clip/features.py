@@ -26,8 +26,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.shapes import require_unit_norm
-from vizer_core.store import load_tensors, save_tensors
 
 
 class EncodedPairs(NamedTuple):

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from vizer_core.clip.features import PairedFeatures
 from vizer_core.data.shards import Shard, plan_shards
-from vizer_core.shapes import RegionFeatures
-from vizer_core.store import (
+from vizer_core.files import (
     find_manifest,
     load_manifest,
     load_tensors,
@@ -26,6 +25,7 @@ from vizer_core.store import (
     sha256_file,
     write_json,
 )
+from vizer_core.shapes import RegionFeatures
 
 logger = logging.getLogger(__name__)
 

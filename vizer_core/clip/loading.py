@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from vizer_core.clip.protocol import Tokenizer
 from vizer_core.clip.text_tower import causal_tower, vocabulary_size
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 
 Preprocess = Callable[[Image.Image], Tensor]
 

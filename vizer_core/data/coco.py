@@ -24,7 +24,7 @@ from typing import Any
 
 from vizer_core.data.image_names import ImageId, meet_images
 from vizer_core.data.records import Record
-from vizer_core.store import read_json, write_json
+from vizer_core.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 

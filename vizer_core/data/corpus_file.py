@@ -32,7 +32,7 @@ from vizer_core.data.flickr30k import read_flickr30k_tokens
 from vizer_core.data.folder import read_captions
 from vizer_core.data.lines import read_lines
 from vizer_core.data.not_captions import LEAST, OTHER_FILES, SHARE, is_file_name, what_else
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 
 Pair = tuple[str, str]  # the image's id, or nothing where the file does not say it; a caption
 CAPTION_NAMES = (

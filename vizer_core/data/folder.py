@@ -41,7 +41,7 @@ from vizer_core.data.images import IMAGE_SUFFIXES, OTHER_SUFFIXES
 from vizer_core.data.karpathy import one_line
 from vizer_core.data.lines import read_lines
 from vizer_core.data.records import Record, name_in_other_letters
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vizer_core.data.records import Record, require_images
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 
 logger = logging.getLogger(__name__)
 

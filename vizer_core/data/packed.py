@@ -37,7 +37,7 @@ from PIL import Image
 from vizer_core.data.cc3m import StreamCounts, stream_tars
 from vizer_core.data.hub_stream import HubSource, stream_hub, stream_hub_captions
 from vizer_core.data.images import IMAGE_SUFFIXES
-from vizer_core.store import cache_folder, lock, write_json
+from vizer_core.files import cache_folder, lock, write_json
 
 logger = logging.getLogger(__name__)
 _HUB = re.compile(r"hf:(?P<name>[^\[\]:]+)(?::(?P<split>[\w.-]+))?(?:\[:(?P<first>\d+)\])?")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vizer_core.store import files_digest
+from vizer_core.files import files_digest
 
 
 @dataclass(frozen=True)

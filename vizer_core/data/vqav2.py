@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from vizer_core.data.karpathy import one_line
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 
 VQAV2_CANDIDATES = 3_128
 MACCAP_SAMPLE = 20_000

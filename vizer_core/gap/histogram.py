@@ -177,7 +177,7 @@ class GapHistogram:
         return joined
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Return the whole state as tensors, for `store.save_tensors`; shards merge after it."""
+        """Return the whole state as tensors, for `files.save_tensors`; shards merge after it."""
         m = self._moments
         power_sums = [m.mean, m.sum2, m.sum3, m.sum4]
         return {

@@ -11,7 +11,7 @@
 """
 
 from vizer_core.language.causal_lm import CausalLM
-from vizer_core.language.fluency import surprise_statistics
+from vizer_core.language.fluency import surprisal_statistics
 from vizer_core.language.prefix import PrefixedBatch, no_prefix, prefixed
 from vizer_core.language.protocol import Generated, PrefixLanguageModel, TokenBatch
 from vizer_core.language.scoring import nats_per_token, sequence_log_probs, token_log_probs
@@ -35,6 +35,6 @@ __all__ = [
     "sequence_log_probs",
     "start",
     "step",
-    "surprise_statistics",
+    "surprisal_statistics",
     "token_log_probs",
 ]

@@ -1,6 +1,6 @@
 """How odd a caption's words are to a language model that has seen text and no image.
 
-`surprise` is the mean of -log p a word, in nats, the caption's end counted as a word. It judges
+`surprisal` is the mean of -log p a word, in nats, the caption's end counted as a word. It judges
 language and not truth: broken sentences, repetition and words in an unusual order raise it, and so
 do true words that are rare. A caption copied from the corpus is low, whatever the image shows.
 
@@ -28,7 +28,7 @@ BATCH = 128
 
 
 @torch.no_grad()
-def surprise_statistics(
+def surprisal_statistics(
     captions: Sequence[str], lm: PrefixLanguageModel, *, batch_size: int = BATCH
 ) -> Statistics:
     """Return the nats a word of each caption, written from BOS alone, as rows (nats, words).

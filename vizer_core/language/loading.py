@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vizer_core import hub
+from vizer_core import hub_errors as hub
 from vizer_core.language.gguf import as_folder
 from vizer_core.runtime import require
 

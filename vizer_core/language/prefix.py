@@ -1,6 +1,6 @@
 """Where a prefix stands: [e_1 .. e_q][BOS][w_1 .. w_n][EOS], as embeddings with a mask.
 
-MacCap (section 4.1) feeds its language model the adaptor's outputs as if they were token
+MacCap (section 4.1) feeds its language model the prefix network's outputs as if they were token
 embeddings, in front of the caption. ZeroCap and MAGIC have none: q may be 0.
 """
 

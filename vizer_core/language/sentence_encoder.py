@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vizer_core.files import read_record
 from vizer_core.runtime import require
 from vizer_core.shapes import unit_norm
-from vizer_core.store import read_record
 from vizer_core.wheels import WHEELS, unpacked
 
 WHY = "a sentence encoder"

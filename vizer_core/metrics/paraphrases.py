@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from vizer_core.files import atomic_path, cache_folder
 from vizer_core.metrics.availability import find_cocoevalcap
-from vizer_core.store import atomic_path, cache_folder
 
 KEPT_TABLES = 8
 _SOURCE = "meteor/data/paraphrase-en.gz"

@@ -1,16 +1,14 @@
-"""Training a captioner on text alone: noise, adaptor, training, sampling and filtering.
+"""Training a captioner on text alone: noise, prefix network, training, sampling and filtering.
 
 - `noise`: Gaussian, uniform, none; each knows the angle it turns a text by
 - `regions`: a text feature as a set of noised tokens; `inference`: an image as such a set
-- `adaptor`: learned queries or an MLP, from CLIP tokens to a prefix
+- `prefix_network`: learned queries or an MLP, from CLIP tokens to a prefix
 - `loss`, `schedule`, `presets`: what is minimised, how fast, and with which settings
 - `pairs`, `train`, `run_state`, `update`: the training loop and what it stands on
 - `filtering`: S captions an image in one call, the one that CLIP likes best
-- `adaptor_store`: adaptors on disk, bound to their CLIP and language model
+- `prefix_network_store`: prefix networks on disk, bound to their CLIP and language model
 """
 
-from vizer_core.textonly.adaptor import AdaptorConfig, AdaptorDecoder, SingleTokenMLP
-from vizer_core.textonly.adaptor_store import load_adaptor, save_adaptor
 from vizer_core.textonly.filtering import (
     PrefixWriter,
     draw_noise,
@@ -20,20 +18,22 @@ from vizer_core.textonly.filtering import (
 from vizer_core.textonly.inference import average_mix
 from vizer_core.textonly.noise import GaussianNoise, Noise, NoNoise
 from vizer_core.textonly.pairs import TrainingPairs
-from vizer_core.textonly.presets import MICRO_ADAPTOR, MICRO_MACCAP, TextOnlyConfig
+from vizer_core.textonly.prefix_network import PrefixConfig, PrefixDecoder, SingleTokenMLP
+from vizer_core.textonly.prefix_network_file import load_prefix_network, save_prefix_network
+from vizer_core.textonly.presets import MICRO_MACCAP, MICRO_NETWORK, TextOnlyConfig
 from vizer_core.textonly.regions import region_noise
 from vizer_core.textonly.run_state import Checkpoint
 from vizer_core.textonly.train import fit_text_only
 
 __all__ = [
-    "MICRO_ADAPTOR",
     "MICRO_MACCAP",
-    "AdaptorConfig",
-    "AdaptorDecoder",
+    "MICRO_NETWORK",
     "Checkpoint",
     "GaussianNoise",
     "NoNoise",
     "Noise",
+    "PrefixConfig",
+    "PrefixDecoder",
     "PrefixWriter",
     "SingleTokenMLP",
     "TextOnlyConfig",
@@ -42,8 +42,8 @@ __all__ = [
     "draw_noise",
     "filter_samples",
     "fit_text_only",
-    "load_adaptor",
+    "load_prefix_network",
     "region_noise",
     "sample_and_filter",
-    "save_adaptor",
+    "save_prefix_network",
 ]

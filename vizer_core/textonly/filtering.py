@@ -25,8 +25,8 @@ from vizer_core.decoding import Beam, Decoding
 from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.runtime import seeded
 from vizer_core.shapes import require_unit_norm, unit_norm
-from vizer_core.textonly.adaptor import Adaptor
 from vizer_core.textonly.noise import Noise
+from vizer_core.textonly.prefix_network import PrefixNetwork
 
 MACCAP_SAMPLES = 20  # "the sampling number S in inference is set to 20", section 5.1
 MACCAP_DECODING = Beam(4, max_tokens=16)  # beam search with 4 beams; 16 tokens in the release
@@ -34,9 +34,9 @@ MACCAP_DECODING = Beam(4, max_tokens=16)  # beam search with 4 beams; 16 tokens 
 
 @dataclass(frozen=True, eq=False)
 class PrefixWriter:
-    """A trained adaptor in front of its language model; `rows` limits one call to `generate`."""
+    """A trained prefix network before its language model; `rows` limits one call of `generate`."""
 
-    adaptor: Adaptor
+    prefix_network: PrefixNetwork
     language_model: PrefixLanguageModel
     decoding: Decoding = MACCAP_DECODING
     rows: int = 512
@@ -46,11 +46,11 @@ class PrefixWriter:
         self, tokens: Float[Tensor, "b r d"], *, generator: torch.Generator | None = None
     ) -> tuple[str, ...]:
         """Write one text from each set of tokens; `generator` is for sampled decoding."""
-        if self.adaptor.training:
-            raise ValueError("the adaptor is in training mode: call .eval() before writing")
+        if self.prefix_network.training:
+            raise ValueError("the prefix network is in training mode: call .eval() before writing")
         texts: list[str] = []
         for part in tokens.split(self.rows):
-            prefix = self.adaptor(part.to(self.language_model.device))
+            prefix = self.prefix_network(part.to(self.language_model.device))
             written = self.language_model.generate(
                 prefix, decoding=self.decoding, generator=generator
             )

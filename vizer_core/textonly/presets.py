@@ -8,15 +8,15 @@ paper gives no value (epochs, schedule, weight decay) `MACCAP_PAPER` takes the r
 ===================  ==================  =====================  =============================
 method               trained part        at 512 and 2048 wide   in MacCap's tables 2 and 3
 ===================  ==================  =====================  =============================
-maccap               `AdaptorDecoder`    5,797,376 parameters   MacCap
+maccap               `PrefixDecoder`     5,797,376 parameters   MacCap
 capdec               `SingleTokenMLP`    1,575,936 parameters   CapDec, with a dagger
 decap                `SingleTokenMLP`    1,575,936 parameters   DeCap, with a dagger; Baseline
-capdec_same_decoder  `AdaptorDecoder`    5,797,376 parameters   ours: nowhere
-decap_same_decoder   `AdaptorDecoder`    5,797,376 parameters   ours: nowhere
+capdec_same_decoder  `PrefixDecoder`     5,797,376 parameters   ours: nowhere
+decap_same_decoder   `PrefixDecoder`     5,797,376 parameters   ours: nowhere
 ===================  ==================  =====================  =============================
 
 The last two give CapDec and DeCap MacCap's own trained part, so that only tokens and noise differ:
-the comparison of chapter 7, whose shipped micro adaptors are of this kind.
+the comparison of chapter 7, whose shipped micro prefix networks are of this kind.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from typing import Any
 from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.shipped import shipped_names
-from vizer_core.textonly.adaptor import AdaptorConfig, MLPConfig
 from vizer_core.textonly.loss import CaptionLoss, caption_loss, release_loss
 from vizer_core.textonly.noise import MACCAP_VARIANCE, GaussianNoise, Noise, NoNoise
+from vizer_core.textonly.prefix_network import MLPConfig, PrefixConfig
 from vizer_core.textonly.regions import MACCAP_TOKENS
 from vizer_core.textonly.schedule import ReleaseSchedule, Schedule, WarmupCosine
 
 
 @dataclass(frozen=True)
 class TextOnlyConfig:
-    """How to train an adaptor on text: the input's noise, the loss, and the optimiser.
+    """How to train a prefix network on text: the input's noise, the loss, and the optimiser.
 
     `max_tokens` counts BOS and EOS. `pad_to_longest` cuts padding to each batch's longest caption;
     `release_loss` needs it off, since padding is among its targets. `standardise` sets both ends
-    of the adaptor to the scale of what they meet before the first step: its input to the noised
-    training features, its output to the embeddings of the captions' words.
+    of the prefix network to the scale of what they meet before the first step: its input to the
+    noised training features, its output to the embeddings of the captions' words.
 
     `captions_at_once` cuts a batch into parts whose gradients add up (gradient accumulation): less
     memory, the same step but for rounding and dropout's draws. A run's identity leaves it out.
@@ -108,16 +108,16 @@ MACCAP_RELEASE = replace(
 MACCAP_RELEASE_CC3M = replace(MACCAP_RELEASE, epochs=4)
 
 # The frozen-LM rows of tables 2 and 3: one token; noise for CapDec only, and in training only.
-# Their trained part is the one of SINGLE_TOKEN_ADAPTOR, below.
+# Their trained part is the one of SINGLE_TOKEN_NETWORK, below.
 CAPDEC_DAGGER = replace(MACCAP_PAPER, tokens=1)
 DECAP_DAGGER = replace(MACCAP_PAPER, tokens=1, noise=NoNoise())
 BASELINE = DECAP_DAGGER  # "trained in the same way as DeCap": only inference differs
 
-MACCAP_ADAPTOR = AdaptorConfig(clip_width=512, lm_width=2048)  # ViT-B/32 and OPT-1.3b
-SINGLE_TOKEN_ADAPTOR = MLPConfig(clip_width=512, lm_width=2048)
+MACCAP_NETWORK = PrefixConfig(clip_width=512, lm_width=2048)  # ViT-B/32 and OPT-1.3b
+SINGLE_TOKEN_NETWORK = MLPConfig(clip_width=512, lm_width=2048)
 
 # The micro models: features and words of width 128, a prefix of 4, a minute or so of one core.
-MICRO_ADAPTOR = AdaptorConfig(
+MICRO_NETWORK = PrefixConfig(
     clip_width=128, lm_width=128, queries=4, feedforward=512, dropout=0.0, norm_first=True
 )
 # A third of the variance that matches the angle of micro-clip-100's pairs; see `gap.noise_scale`.
@@ -142,7 +142,7 @@ class Training:
     paper: TextOnlyConfig
     micro: TextOnlyConfig
 
-    def sizes(self, *, clip_width: int, lm_width: int, micro: bool) -> AdaptorConfig | MLPConfig:
+    def sizes(self, *, clip_width: int, lm_width: int, micro: bool) -> PrefixConfig | MLPConfig:
         """Return the sizes of the trained part for models of these widths.
 
         `micro` is for a micro CLIP, with any language model: a short prefix, no dropout.
@@ -153,8 +153,8 @@ class Training:
         if self.single_token:
             return MLPConfig(clip_width, lm_width)
         if micro:
-            return replace(MICRO_ADAPTOR, clip_width=clip_width, lm_width=lm_width)
-        return AdaptorConfig(clip_width, lm_width)
+            return replace(MICRO_NETWORK, clip_width=clip_width, lm_width=lm_width)
+        return PrefixConfig(clip_width, lm_width)
 
 
 TRAININGS: dict[str, Training] = {
@@ -174,7 +174,7 @@ def settings_of(
     epochs: int | None = None,
     at_once: int | None = None,
     variance: float | None = None,
-) -> tuple[AdaptorConfig | MLPConfig, TextOnlyConfig]:
+) -> tuple[PrefixConfig | MLPConfig, TextOnlyConfig]:
     """Return the trained part's sizes, from the models, and the settings that are asked for.
 
     What is None is the method's own, which a shipped CLIP has settings of its own for; `variance` 0

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizer_core.store import load_tensors, save_tensors
+from vizer_core.files import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Train an adaptor on text alone: reconstruct each caption from its own noised CLIP feature.
+"""Train a prefix network on text alone: reconstruct each caption from its own noised CLIP feature.
 
-MacCap section 4.2, equation 9: minimise -1/|t| sum_i log P(w_i | w_<i, E) over the adaptor, with
-CLIP and the language model frozen. CLIP is not even here: its text features come in, made once.
+MacCap section 4.2, equation 9: minimise -1/|t| sum_i log P(w_i | w_<i, E) over the prefix network,
+with CLIP and the language model frozen. CLIP is not even here: its text features come in, made
+once.
 
 A run's state is its step number, the weights and Adam's moments. Order, noise and dropout of step
 s are drawn from a seed that depends on s, so a stopped run goes on to bit-equal weights.
@@ -24,13 +25,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from vizer_core.distributed import even_micro_batches, my_share, process_rank, sum_over_processes
 from vizer_core.language import PrefixLanguageModel, TokenBatch, prefixed
-from vizer_core.processes import even_micro_batches, my_share, process_rank, sum_over_processes
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_core.textonly.adaptor import Adaptor
 from vizer_core.textonly.loss import target_counts
 from vizer_core.textonly.pairs import TrainingPairs, epoch_batches
+from vizer_core.textonly.prefix_network import PrefixNetwork
 from vizer_core.textonly.presets import TextOnlyConfig
 from vizer_core.textonly.regions import region_noise
 from vizer_core.textonly.run_state import Checkpoint, RunState
@@ -58,18 +59,21 @@ class History:
 
 
 def prefix_logits(
-    adaptor: Adaptor, language_model: PrefixLanguageModel, inputs: Tensor, tokens: TokenBatch
+    prefix_network: PrefixNetwork,
+    language_model: PrefixLanguageModel,
+    inputs: Tensor,
+    tokens: TokenBatch,
 ) -> Tensor:
     """Return the language model's logits [b, q + t, v] over prefix and caption (equations 5 to 9).
 
     `inputs` are CLIP tokens [b, r, d]; the caption's padding is masked as attention key.
     """
-    batch = prefixed(language_model, adaptor(inputs), tokens)
+    batch = prefixed(language_model, prefix_network(inputs), tokens)
     return language_model.logits(batch.embeddings, batch.mask)
 
 
 def fit_text_only(
-    adaptor: Adaptor,
+    prefix_network: PrefixNetwork,
     language_model: PrefixLanguageModel,
     pairs: TrainingPairs,
     config: TextOnlyConfig,
@@ -78,7 +82,7 @@ def fit_text_only(
     checkpoint: Checkpoint | None = None,
     progress: bool = False,
 ) -> History:
-    """Train `adaptor` in place to say each caption from its noised feature (MacCap equation 9).
+    """Train a network in place to say each caption from its noised feature (MacCap equation 9).
 
     With `config.train_language_model` the language model is trained in place as well: pass a copy
     if others use it. With a `checkpoint` the run saves itself, and goes on when called again with
@@ -93,32 +97,32 @@ def fit_text_only(
     ids, mask, lengths = tokens.ids.to(device), tokens.mask.to(device), tokens.mask.sum(1).cpu()
     features = unit_norm(pairs.features).to(device)
     # 2 what is trained, and in which precision
-    adaptor.to(device)
+    prefix_network.to(device)
     model.requires_grad_(False)
     if config.train_language_model:
         language_model.unfreeze()
     autocast, scaler = precision_of(_dtype_trained(model, config), device)
-    trained = nn.ModuleList([adaptor, *([model] if config.train_language_model else [])])
+    trained = nn.ModuleList([prefix_network, *([model] if config.train_language_model else [])])
     optimizer = torch.optim.AdamW(
         [p for p in trained.parameters() if p.requires_grad],
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
     )
     state = RunState(trained, optimizer, scaler)
-    identity = _identity(adaptor, language_model, pairs, config, seed) if checkpoint else {}
+    identity = _identity(prefix_network, language_model, pairs, config, seed) if checkpoint else {}
     start = state.resume(checkpoint, identity) if checkpoint else 0
     steps_per_epoch = -(-len(pairs) // config.batch_size)
     total, clock, seen = steps_per_epoch * config.epochs, time.perf_counter(), 0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if config.standardise and start == 0:
             words = language_model.embed(ids[mask].unique()[None])[0].detach()
-            _set_ends(adaptor, features, words, config, seeded(seed))
+            _set_ends(prefix_network, features, words, config, seeded(seed))
         for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
             # 3 the epoch's batches, the same in every process
             epoch, place = divmod(step, steps_per_epoch)
             if place == 0 or step == start:
                 batches = epoch_batches(lengths, config.batch_size, generator=seeded(seed + epoch))
-                adaptor.train()
+                prefix_network.train()
                 model.train(config.train_language_model)
             chosen = batches[place]
             # 4 noise of the whole batch, from the step's own seed: all processes draw the same
@@ -133,7 +137,7 @@ def fit_text_only(
             if world > 1:  # dropout: each process draws its own
                 torch.manual_seed((seed + 7919 * (step * world + rank + 1)) % 2**63)
             losses = _part_losses(
-                partial(prefix_logits, adaptor, language_model), inputs, batch, config,
+                partial(prefix_logits, prefix_network, language_model), inputs, batch, config,
                 parts=_weighted(mine, config, lengths[chosen]), autocast=autocast,
             )  # fmt: skip
             # 5 learning rate, gradients, step
@@ -144,13 +148,13 @@ def fit_text_only(
             # 6 save
             if checkpoint and rank == 0 and checkpoint.is_due(step + 1, total):
                 state.save(checkpoint, identity)
-    adaptor.eval()
+    prefix_network.eval()
     model.requires_grad_(False).eval()
     return _history(state, steps_per_epoch, time.perf_counter() - clock, seen)
 
 
 def _identity(
-    adaptor: Adaptor,
+    prefix_network: PrefixNetwork,
     language_model: PrefixLanguageModel,
     pairs: TrainingPairs,
     config: TextOnlyConfig,
@@ -159,7 +163,7 @@ def _identity(
     """Return what tells a run from others; CLIP is in the pairs' features."""
     return {
         "config": config.to_dict(),
-        "adaptor": {"kind": type(adaptor).__name__} | vars(adaptor.config),
+        "adaptor": {"kind": type(prefix_network).__name__} | vars(prefix_network.config),
         "seed": seed,
         "pairs": pairs.digest,
         "language_model": language_model.fingerprint,
@@ -231,7 +235,7 @@ def _dtype_trained(model: nn.Module, config: TextOnlyConfig) -> torch.dtype:
 
 
 def _set_ends(
-    adaptor: Adaptor,
+    prefix_network: PrefixNetwork,
     features: Tensor,
     words: Tensor,
     config: TextOnlyConfig,
@@ -239,10 +243,10 @@ def _set_ends(
 ) -> None:
     """Set the input to the scale of noised features, the output to that of word embeddings."""
     chosen = torch.randperm(len(features), generator=generator)[:STATISTICS_SAMPLE]
-    adaptor.standardise_on(
+    prefix_network.standardise_on(
         region_noise(features[chosen], config.tokens, noise=config.noise, generator=generator)
     )
-    adaptor.start_near_words(words, generator=generator)
+    prefix_network.start_near_words(words, generator=generator)
 
 
 def _history(state: RunState, steps_per_epoch: int, seconds: float, seen: int) -> History:
@@ -250,7 +254,7 @@ def _history(state: RunState, steps_per_epoch: int, seconds: float, seen: int) -
     if not torch.isfinite(torch.tensor(losses)).all():
         first = next(i for i, loss in enumerate(losses) if not abs(loss) < float("inf"))
         raise ValueError(
-            f"the loss is {losses[first]} at step {first} of {len(losses)}: the adaptor is "
+            f"the loss is {losses[first]} at step {first} of {len(losses)}: the prefix network is "
             "spoilt. Lower learning_rate, or load the language model in float32."
         )
     logger.info("trained %d steps in %.1f s", len(losses), seconds)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vizer_core.processes import sum_gradients
+from vizer_core.distributed import sum_gradients
 
 GRADIENT_NORM = 1.0  # the release clips at 1.0
 

@@ -4,17 +4,17 @@
   without their image
 - `targets`: F_I centred, whitened or as it is; `shuffled`, the control
 - `mapper`, `train_mapper`: phase 1, `fit_mapper`
-- `objectives`, `readings`: the losses as formulas, and three readings of the paper's
+- `losses`, `objectives`: the losses as formulas, and what phase 2 makes of the paper's
 - `lora`, `train_config`, `train`: phase 2 on unlabelled images, one loop for every objective
 - `rewards`, `advantages`, `best_of_n`: the same score as a reward, and CLIP's; policy gradients
 - `named_objectives`, `phase_two`: objectives by name; what stands around a training
 - `local_batch`: a step's images among processes, and in micro-batches
 - `adapter_run`: runs that can be killed and go on; `checkpoint`: mappers on disk
 - `write_captions`: whole sets captioned, by one process or several; what decoding alone can change
-- `residual`, `agreement`, `neighbours`, `ensemble`, `listener`: targets without the background, own
-  captions that agree, hard negatives, readers in company, the frozen base as listener
-- `hearing`: does a score hear the words, and does a step give them credit?
-- `outlook`: before training: will it help? `coverage`: what k drawn captions name, before and after
+- `residual`, `agreement`, `neighbours`, `ensemble`, `information`: targets without the background,
+  own captions that agree, hard negatives, several mappers at once, what the frozen base can tell
+- `pairwise_accuracy`: does a score hear the words, and does a step give them credit?
+- `forecast`: before training: will it help? `coverage`: what k sampled captions name
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
 
@@ -22,7 +22,7 @@ from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.lora import LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.mapper import MapperConfig
-from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.objectives import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states

@@ -26,8 +26,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from vizer_core.processes import is_main_process
-from vizer_core.store import atomic_path
+from vizer_core.distributed import is_main_process
+from vizer_core.files import atomic_path
 from vizer_core.vizer.lora import lora_parameters
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train_config import TrainConfig, TrainHistory

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.vizer.local_batch import LocalBatch
-from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.objectives import Rollout
 from vizer_core.vizer.rewards import Reward, group_rewards, name_of, reward_of_step
 from vizer_core.vizer.train_config import TrainConfig
 from vizer_core.vlm.protocol import VisionLanguageModel

@@ -12,7 +12,7 @@ keep_best          the best share of all captions by any score, as rows of image
 ConsensusReward    overlap with captions that the base drew before: agreement as a reward
 =================  ==============================================================================
 
-Another score for `keep_best` is a read-back cosine, or `listener.InformationReward`.
+Another score for `keep_best` is a read-back cosine, or `information.InformationReward`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
+from vizer_core.files import load_tensors, save_tensors
 from vizer_core.runtime import seeded
-from vizer_core.store import load_tensors, save_tensors
 from vizer_core.vizer.adapter_run import tensors_under
 from vizer_core.vizer.collapse import Collapse
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory

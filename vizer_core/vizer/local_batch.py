@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vizer_core.processes import even_micro_batches, gather_rows, my_share, sum_over_processes
+from vizer_core.distributed import even_micro_batches, gather_rows, my_share, sum_over_processes
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train_config import TrainConfig
+from vizer_core.vlm.generation import skip_draws
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
-from vizer_core.vlm.writing import skip_draws
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vizer_core.files import atomic_path, read_record, sha256_file, write_json
 from vizer_core.runtime import require
-from vizer_core.store import atomic_path, read_record, sha256_file, write_json
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 VISION_PARTS = frozenset(

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vizer_core.vizer.advantages import PolicyGradient
-from vizer_core.vizer.listener import InformationReward
+from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vizer.readings import ImageContext, StraightThrough
+from vizer_core.vizer.objectives import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.train import as_objective
 from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO, TrainConfig

@@ -1,60 +1,136 @@
-"""ViZer's losses as formulas: cosine, and in-batch contrast.
+"""What ViZer's phase 2 compares with the image: two readings of one formula, side by side.
 
-Section 3 of ViZer: L_zero = 1 - F_I . F^_T / (|F_I| |F^_T|), averaged over a batch. The prose
-calls the mapper's loss contrastive and gives the same formula; `info_nce` is the contrastive
-reading (van den Oord et al. 2018, equation 4, both ways as in CLIP).
+L_zero = 1 - cos(F_I, M(f_psi(.))) (section 3). The captions are the model's own, written before
+without gradient; what differs is how the language model meets them again.
 
-=========  =====================================================================================
-F^_T       `mapped`, [b, d]
-F_I        `targets`, [b, d], in the space of `vizer_core.vizer.targets`
-=========  =====================================================================================
+==================  ============================================================================
+ImageContext        the paper: f_psi, with LoRA, reads the caption after its image. Gradient moves
+                    the states, not the choice of words: representation, not policy
+StraightThrough     the frozen base reads the caption without the image; gradient passes through
+                    the tokens as if sampling were the identity (Bengio et al. 2013, section 4)
+==================  ============================================================================
+
+For `StraightThrough` the words are the only way from model to loss: what the image tells later
+states cannot be scored. It is the one that needs logits. ViZer's repository is not public, so that
+which of these it trains is not known; its formula and its figure show the first.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-NCE_TEMPERATURE = 0.07  # where CLIP's learned temperature starts
+from vizer_core.vizer.losses import cosine_loss
+from vizer_core.vizer.mapper import FittedMapper
+from vizer_core.vlm.likelihood import base_kl, log_probs_of
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
-def cosine_loss(mapped: Float[Tensor, "b d"], targets: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
-    """Return the mean of 1 - cos(F_I, F^_T).
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """Images and k captions just written for each; states are made when asked for, and kept.
 
-    >>> cosine_loss(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
-    tensor(0.5000)
+    `temperature` is what the captions were drawn at. `advantages` say how good they are, one a
+    caption, where the objective is a policy gradient.
     """
-    _require_pairs(mapped, targets, 1)
-    return (1 - functional.cosine_similarity(mapped, targets, dim=-1)).mean()
+
+    vlm: VisionLanguageModel
+    vision: VisionBatch
+    captions: CaptionBatch
+    prompt: str | None = None
+    temperature: float = 1.0
+    advantages: Float[Tensor, " m"] | None = None
+
+    @property
+    def samples(self) -> int:
+        """Captions an image, order A, A, B, B."""
+        return len(self.captions) // len(self.vision)
+
+    @cached_property
+    def states(self) -> Float[Tensor, "b t1 h"]:
+        """States of the captions after their images, with gradient to LoRA; no logits."""
+        return self.vlm.caption_states(self.vision, self.captions, prompt=self.prompt)
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "m v"]:
+        """Next-token logits at the m caption tokens, padding left out."""
+        return self.vlm.token_logits(self.states[:, :-1][self.captions.mask])
+
+    @property
+    def log_probs(self) -> Float[Tensor, "m t"]:
+        """The log-probability of each caption token, 0 at padding, with gradient to LoRA."""
+        return log_probs_of(self.logits, self.captions, temperature=self.temperature)
+
+    def kl_from_base(self) -> Float[Tensor, ""]:
+        """Return KL(base || now) per caption token; the gradient reaches LoRA."""
+        with torch.no_grad(), self.vlm.adapter_off():
+            states = self.vlm.caption_states(self.vision, self.captions, prompt=self.prompt)
+            base = self.vlm.token_logits(states[:, :-1][self.captions.mask])
+        return base_kl(base, self.logits)
 
 
-def info_nce(
-    mapped: Float[Tensor, "b d"],
-    targets: Float[Tensor, "b d"],
-    *,
-    temperature: float = NCE_TEMPERATURE,
-) -> Float[Tensor, ""]:
-    """Return the cross-entropy of finding the own image among the batch's, both ways.
+@runtime_checkable
+class Objective(Protocol):
+    """A loss of one step, lower is better; `fitted` is the mapper that it compares by, if any."""
 
-    Pairs that all look alike score ln b.
+    fitted: FittedMapper
 
-    >>> info_nce(torch.ones(4, 3), torch.ones(4, 3))
-    tensor(1.3863)
+    def __call__(self, rollout: Rollout) -> Float[Tensor, ""]:
+        """Return the loss of a rollout, with gradient to LoRA and nowhere else."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageContext:
+    """The paper's reading: states of the caption with its image in context."""
+
+    fitted: FittedMapper
+
+    def __call__(self, rollout: Rollout) -> Float[Tensor, ""]:
+        """Return 1 - cos of the states that followed the image."""
+        return _loss(self.fitted, rollout.states, rollout)
+
+
+@dataclass(frozen=True, eq=False)
+class StraightThrough:
+    """The caption read without its image by the frozen base; gradient through the tokens."""
+
+    fitted: FittedMapper
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature is {self.temperature}: wanted more than 0")
+
+    def __call__(self, rollout: Rollout) -> Float[Tensor, ""]:
+        """Return 1 - cos of the frozen reader's states, differentiable in the policy."""
+        embeddings = straight_through(rollout, temperature=self.temperature)
+        with rollout.vlm.adapter_off():
+            states = rollout.vlm.text_states_of_embeddings(embeddings, rollout.captions.mask)
+        return _loss(self.fitted, states, rollout)
+
+
+def straight_through(rollout: Rollout, *, temperature: float = 1.0) -> Float[Tensor, "b t h"]:
+    """Return the caption's token embeddings, with the gradient of the expected embedding.
+
+    e_j = E[w_j] + (p_j E - stop(p_j E)), p_j the model's distribution where it wrote token j. The
+    value is exactly the caption's; the gradient is that of p_j E.
     """
-    _require_pairs(mapped, targets, 2)
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}: wanted more than 0")
-    a, b = functional.normalize(mapped, dim=-1), functional.normalize(targets, dim=-1)
-    logits = a @ b.T / temperature
-    own = torch.arange(len(a), device=a.device)
-    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
+    vlm, captions = rollout.vlm, rollout.captions
+    hard = vlm.embed(captions.ids).detach()
+    vocabulary = rollout.logits.shape[-1]
+    table = vlm.embed(torch.arange(vocabulary, device=hard.device)[None])[0].detach()
+    soft = (rollout.logits.float() / temperature).softmax(dim=-1).to(table) @ table
+    gradient = torch.zeros_like(hard)
+    gradient[captions.mask] = soft - soft.detach()
+    return hard + gradient
 
 
-def _require_pairs(mapped: Tensor, targets: Tensor, least: int) -> None:
-    if mapped.shape != targets.shape or len(mapped) < least:
-        raise ValueError(
-            f"got mapped {tuple(mapped.shape)} and targets {tuple(targets.shape)}: wanted two "
-            f"equal shapes with at least {least} rows"
-        )
+def _loss(fitted: FittedMapper, states: Tensor, rollout: Rollout) -> Float[Tensor, ""]:
+    mapped = fitted.mapper.read(states, rollout.captions.mask)
+    targets = fitted.targets(rollout.vision.targets)
+    return cosine_loss(mapped, targets.repeat_interleave(rollout.samples, dim=0))

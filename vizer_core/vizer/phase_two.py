@@ -16,15 +16,15 @@ import torch
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.advantages import PolicyGradient
-from vizer_core.vizer.mapper import FittedMapper, MapperConfig
-from vizer_core.vizer.outlook import (
+from vizer_core.vizer.forecast import (
     ContextCosine,
-    OutlookRule,
+    ForecastRule,
     mapper_leak,
-    measure_outlook,
+    measure_forecast_inputs,
     with_mapper,
 )
-from vizer_core.vizer.readings import ImageContext, Rollout
+from vizer_core.vizer.mapper import FittedMapper, MapperConfig
+from vizer_core.vizer.objectives import ImageContext, Rollout
 from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vizer.text_states import (
@@ -86,20 +86,20 @@ def forecast(
 ) -> tuple[bool, str]:
     """Measure on some of the images; return whether training may help, and a line to print."""
     if len(source) < 2:
-        return False, "warning: no outlook from fewer than 2 images"
+        return False, "warning: no forecast from fewer than 2 images"
     source = Slice(source, range(min(FORECAST, len(source))))
     reward: Any = objective.reward if isinstance(objective, PolicyGradient) else None
     fitted = getattr(objective if reward is None else reward, "fitted", None)
     in_context = isinstance(objective, ImageContext)
     if reward is None:
         reward = (ContextCosine if in_context else ReadBackReward)(vlm, fitted)
-    outlook = measure_outlook(vlm, source, reward, generator=seeded(seed))
+    measured = measure_forecast_inputs(vlm, source, reward, generator=seeded(seed))
     if fitted is not None:
         leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
-        outlook = with_mapper(outlook, fitted, leak=leak)
-    rule = OutlookRule()
-    good = rule.helps(outlook)
-    return good, f"{'' if good else 'warning: '}{rule.say(outlook)}"
+        measured = with_mapper(measured, fitted, leak=leak)
+    rule = ForecastRule()
+    good = rule.helps(measured)
+    return good, f"{'' if good else 'warning: '}{rule.say(measured)}"
 
 
 def curve_of(history: TrainHistory, objective: Any) -> list[float]:

@@ -36,13 +36,13 @@ from tqdm.auto import tqdm
 
 from vizer_core.data.shards import Shard, plan_shards, shards_of_process
 from vizer_core.decoding import Decoding, Greedy, Sample
-from vizer_core.processes import process_rank, wait_for_everyone
+from vizer_core.distributed import process_rank, wait_for_everyone
+from vizer_core.files import find_manifest, load_manifest, load_tensors, save_tensors
 from vizer_core.runtime import seeded
-from vizer_core.store import find_manifest, load_manifest, load_tensors, save_tensors
 from vizer_core.vizer.pooling import mean_read
 from vizer_core.vizer.targets import Slice, VisionSource
+from vizer_core.vlm.generation import skip_draws
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
-from vizer_core.vlm.writing import skip_draws
 
 Pool = Callable[[Tensor, Tensor], Tensor]
 BATCH = 64

@@ -38,11 +38,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vizer_core.processes import gather_items, sum_gradients, sum_over_processes
+from vizer_core.distributed import gather_items, sum_gradients, sum_over_processes
 from vizer_core.vizer.adapter_run import AdapterRun
 from vizer_core.vizer.advantages import Judged, PolicyGradient
 from vizer_core.vizer.local_batch import LocalBatch, MicroBatch, sample_local_batch
-from vizer_core.vizer.readings import Objective, Rollout
+from vizer_core.vizer.objectives import Objective, Rollout
 from vizer_core.vizer.rewards import Reward
 from vizer_core.vizer.targets import Shuffled, VisionSource
 from vizer_core.vizer.train_config import TrainConfig, TrainHistory

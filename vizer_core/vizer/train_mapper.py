@@ -25,13 +25,13 @@ from tqdm.auto import tqdm
 from vizer_core.vizer.adapter_run import Run, load_run, save_run
 from vizer_core.vizer.checkpoint import mapper_history
 from vizer_core.vizer.collapse import Collapse, measure_collapse
+from vizer_core.vizer.losses import cosine_loss
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
-from vizer_core.vizer.objectives import cosine_loss
 from vizer_core.vizer.targets import TargetSpace, centre
 from vizer_core.vizer.text_states import TokenStates
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LOOKS = 10  # times that the held-out pairs are looked at during a fit
+EVAL_POINTS = 10  # times that the held-out pairs are looked at during a fit
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ def fit_mapper(
     if run:
         run.restore(parameters, optimizer)
         history = mapper_history(run.record["history"])
-    looks = {round((i + 1) * len(batches) / LOOKS) for i in range(LOOKS)} | {len(batches)}
+    eval_points = {round((i + 1) * len(batches) / EVAL_POINTS) for i in range(EVAL_POINTS)} | {
+        len(batches)
+    }
     done = len(history.loss)
     bar = tqdm(batches[done:], initial=done, total=len(batches), disable=not progress)
     for step, places in enumerate(bar, start=done + 1):
@@ -110,7 +112,7 @@ def fit_mapper(
         loss.backward()
         optimizer.step()
         history.loss.append(float(loss.detach()))
-        if step in looks:
+        if step in eval_points:
             # 6 look at the pairs that were held out
             history.steps.append(step)
             history.held_out.append(_look(mapper, states, targets, count))

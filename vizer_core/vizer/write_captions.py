@@ -8,7 +8,7 @@ scores of a trained model stand beside these, or they prove nothing.
 write_captions      the model as it is; another `prompt` makes it the prompt-only baseline
 share_captions      the same among processes, with the numbers that one process would draw
 first_token_mass    how probable each first word is, averaged over images
-banned_start        greedy, with the likeliest first words forbidden
+suppressed_first_words  greedy, with the likeliest first words forbidden
 ==================  =============================================================================
 """
 
@@ -21,11 +21,11 @@ import torch
 from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Greedy, Sample
-from vizer_core.processes import gather_items, my_share
+from vizer_core.distributed import gather_items, my_share
 from vizer_core.vizer.targets import Slice, VisionSource
+from vizer_core.vlm.generation import skip_draws
 from vizer_core.vlm.likelihood import first_word_mass
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
-from vizer_core.vlm.writing import skip_draws
 
 BATCH = 64
 
@@ -137,7 +137,7 @@ class BannedStart:
     banned: tuple[str, ...]
 
 
-def banned_start(
+def suppressed_first_words(
     vlm: VisionLanguageModel,
     source: VisionSource,
     *,

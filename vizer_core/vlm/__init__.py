@@ -8,9 +8,9 @@
 - `writing`, `tokens`: one token after the other over a key-value cache; ids and words
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
-- `surprise`, `word_kinds`: nats a token with the right image, a wrong one and none; which words
+- `surprisal`, `word_kinds`: nats a token with the right image, a wrong one and none; which words
 - `likelihood`: log p of caption tokens, and how a model begins its captions
-- `modules`: stations, where LoRA may go and what it may not change, by a module's name; gradient
+- `modules`: components, where LoRA may go and what it may not change, by a module's name; gradient
   checkpointing
 - `pooling`: readings of F_I
 """

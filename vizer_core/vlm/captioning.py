@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from vizer_core.decoding import Beam, Decoding, Greedy, Sample
 from vizer_core.overflow import OverflowWatch
+from vizer_core.vlm.generation import TokenLimits, uniform_numbers, write
 from vizer_core.vlm.language_side import LanguageSide
 from vizer_core.vlm.pretrained import read_config, read_model, read_processor
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
-from vizer_core.vlm.writing import TokenLimits, uniform_numbers, write
 
 ROWS_AT_ONCE = 128  # captions written in one batch
 Adapter = TypeVar("Adapter", bound="CaptionWriter")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from vizer_core.cache_argument import cache_argument
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, held_bytes, shard_blocks
+from vizer_core.vlm.generation import Prefix
 from vizer_core.vlm.modules import (
     ALL_PROJECTIONS,
     adapters_off,
@@ -32,7 +33,6 @@ from vizer_core.vlm.modules import (
 )
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 from vizer_core.vlm.tokens import CaptionTokens
-from vizer_core.vlm.writing import Prefix
 
 PROMPTS_KEPT = 1000  # tokenised prompts remembered; questions differ from image to image
 

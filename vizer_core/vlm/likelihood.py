@@ -1,7 +1,7 @@
 """How likely a model finds the tokens of captions: the one place where logits become log p.
 
-Rewards sum it over tokens (`vizer.listener`), a policy gradient takes it token by token
-(`vizer.advantages`), and its negative is the surprise of a token (`vlm.surprise`). Only the tokens
+Rewards sum it over tokens (`vizer.information`), a policy gradient takes it token by token
+(`vizer.advantages`), and its negative is the surprise of a token (`vlm.surprisal`). Only the tokens
 of captions pass the LM head, padding does not. `base_kl` is how far one model's log p lies from
 another's: the anchor KL(base || new) of zero-label training.
 

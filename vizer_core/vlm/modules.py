@@ -1,9 +1,9 @@
-"""The modules of a vision-language model, by name: stations, LoRA's layers, what stays frozen.
+"""The modules of a vision-language model, by name: components, LoRA's layers, what stays frozen.
 
 Both families name their parts in their own way:
 
 ===============  =====================  ========================
-station          Idefics3, SmolVLM      Qwen2-VL, Qwen2.5-VL
+component        Idefics3, SmolVLM      Qwen2-VL, Qwen2.5-VL
 ===============  =====================  ========================
 vision tower     `vision_model`         `visual`
 connector        `connector`            `visual.merger`
@@ -38,7 +38,7 @@ ATTENTION_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 FEED_FORWARD_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 ALL_PROJECTIONS = ATTENTION_PROJECTIONS + FEED_FORWARD_PROJECTIONS
 SAMPLED_VALUES = 64  # of each weight, in a fingerprint
-STATIONS = ("vision tower", "connector", "language model", "head")
+COMPONENTS = ("vision tower", "connector", "language model", "head")
 STEMS = {  # in the order of asking: Qwen's merger lies inside its tower
     "head": ("lm_head",),
     "connector": ("connector", "visual.merger"),
@@ -47,19 +47,19 @@ STEMS = {  # in the order of asking: Qwen's merger lies inside its tower
 }
 
 
-def station_of(name: str) -> str:
-    """Return the station of a module or weight, by its name in `named_modules`.
+def component_of(name: str) -> str:
+    """Return the component of a module or weight, by its name in `named_modules`.
 
-    >>> station_of("model.text_model.layers.0.self_attn.q_proj.weight")
+    >>> component_of("model.text_model.layers.0.self_attn.q_proj.weight")
     'language model'
-    >>> station_of("model.visual.merger.mlp.0")
+    >>> component_of("model.visual.merger.mlp.0")
     'connector'
     """
-    for station, stems in STEMS.items():
+    for component, stems in STEMS.items():
         if any(f".{stem}." in f".{name}." for stem in stems):
-            return station
+            return component
     raise ValueError(
-        f"{name!r} belongs to no station: wanted a name with one of "
+        f"{name!r} belongs to no component: wanted a name with one of "
         f"{', '.join(stem for stems in STEMS.values() for stem in stems)}"
     )
 

@@ -2,7 +2,7 @@
 
 transformers tries for a long time to reach a hub that has no address here, fills weights that a
 checkpoint lacks with random ones, and lets a model that does not fit into memory be killed. Each of
-these is an error here, before or instead; `vizer_core.hub` has the words.
+these is an error here, before or instead; `vizer_core.hub_errors` has the words.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vizer_core import hub
+from vizer_core import hub_errors as hub
+from vizer_core.files import read_json
 from vizer_core.runtime import pick_device, require
-from vizer_core.store import read_json
 
 # Early files of Qwen2.5-VL bear a name that never was in a released transformers.
 RENAMED_PROCESSORS = {"Qwen2_5_VLImageProcessor": "Qwen2VLImageProcessor"}

@@ -136,7 +136,7 @@ def chapter_table(
     ]
     if found.before is not None:
         hours = (f"{d.name} {found.before.minutes(d) / 60:.1f}" for d in DEVICES.values())
-        notes.append(f"Each adaptor is trained once before, in hours: {', '.join(hours)}.")
+        notes.append(f"Each prefix network is trained once before, in hours: {', '.join(hours)}.")
     note = fill(" ".join(notes), 99, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{note}"
 

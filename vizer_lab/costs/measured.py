@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from vizer_core.store import read_json, write_json
+from vizer_core.files import read_json, write_json
 from vizer_lab.costs.work import DEVICES, Device
 
 STATUS = Path("/proc/self/status")

@@ -61,7 +61,7 @@ def features_plan(clip: ClipSize, images: int, captions: int, *, batch: int = 64
 def text_only_plan(
     clip: ClipSize, lm: LmSize, captions: int, *, epochs: int = 8, batch: int = 128
 ) -> Plan:
-    """Train an adaptor on text: CLIP reads the corpus once, a frozen LM reads it every epoch."""
+    """Train a prefix network on text: CLIP reads it once, a frozen LM every epoch."""
     tokens = PREFIX + CAPTION
     once = 2 * (lm.shape.weights + lm.head * CAPTION / tokens) * tokens
     attention = 4 * lm.shape.layers * lm.shape.width * tokens**2 / 2

@@ -7,7 +7,8 @@
   scale, by dimension, and around one image
 - `metric_sensitivity`: what each metric does to each edit of a caption, and how it ranks captions
 - `precision_recall`: of objects, along the temperature; `improvement`: the map of label-free gains
-- `hearing`: scores of pairs, and what they foretold; `ablation`, `questions`, `reconstruction`
+- `pairwise_accuracy`: scores of pairs, and what they foretold; `ablation`, `questions`,
+`reconstruction`
 """
 
 from vizer_lab.figures.gap_axis import draw_gap_axis, draw_scale_curve

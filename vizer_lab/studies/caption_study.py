@@ -1,4 +1,4 @@
-"""What a chapter on captions from text alone studies: images, frozen models, trained adaptors.
+"""What a chapter on captions from text alone studies: images, frozen models, prefix networks.
 
 Notebooks call `open_caption_study` and nothing else that depends on the profile, so that one code
 path serves both:
@@ -8,8 +8,8 @@ path serves both:
 ==============  =====================================  ============================================
 CLIP            micro-clip-100                         ViT-B-32/openai, or `VIZER_CLIP`
 language model  micro-lm                               OPT-1.3b, or what `VIZER_LM` names
-adaptors        the shipped ones                       `VIZER_ADAPTORS`: maccap.safetensors and
-                                                       so on, of train-captioner
+networks        the shipped ones                       `VIZER_PREFIX_NETWORKS`: of train-captioner,
+                                                       maccap.safetensors and so on
 images          the first scenes of the test split     the first of COCO val2017
 corpus          captions of other scenes               COCO 2014 train: none of val2017's images
 unpaired        scenes of the validation split         the next images of val2017
@@ -46,39 +46,40 @@ from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data.coco import coco2014
 from vizer_core.data.corpus import corpus_of_records
 from vizer_core.evaluation import Inputs, evaluate
+from vizer_core.files import load_manifest
 from vizer_core.language import CausalLM
 from vizer_core.metrics.references import References, make_references
 from vizer_core.metrics.stats import Statistics
 from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
-from vizer_core.store import load_manifest
-from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixWriter, load_adaptor
+from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixWriter, load_prefix_network
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_lab.studies.clip_study import Study, open_full, open_study
 from vizer_lab.world import MicroSplit, micro_corpus, micro_lexicon
 from vizer_lab.world.lexicon import HOME_PLACES
 from vizer_lab.world.word_lists import micro_word_lists
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.captioners import micro_adaptor_path
+from vizer_lab.zoo.captioners import micro_prefix_network_path
 from vizer_lab.zoo.language_models import load_micro_lm
 
 NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
-ADAPTORS = (*NOISE_LEVELS, "capdec", "decap")
+PREFIX_NETWORKS = (*NOISE_LEVELS, "capdec", "decap")
 MICRO_CLIP, MICRO_JUDGE = "micro-clip-100", "micro-clip-avg"
 UNPAIRED = 200  # images that the mean gap is measured on
 FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
-ADAPTOR_ADVICE = """\
+TRAINING_ADVICE = """\
 Train them with `vizer train-captioner --method NAME --clip ViT-B-32 --pretrained openai
 --language-model facebook/opt-1.3b --corpus CAPTIONS.json --out FOLDER/NAME.safetensors`, NAME being
-maccap, capdec and decap (hours of a GPU each), and set VIZER_ADAPTORS to FOLDER. The last two have
-one prefix position, as in the paper's tables; for maccap's decoder in all rows, as the micro models
-have, give --method capdec_same_decoder and decap_same_decoder. maccap-clean, -weak and -strong are
+maccap, capdec and decap (hours of a GPU each), and set VIZER_PREFIX_NETWORKS to FOLDER. The last
+two have one prefix position, as in the paper's tables; for maccap's decoder in all rows, as the
+micro models have, give --method capdec_same_decoder and decap_same_decoder. maccap-clean, -weak and
+-strong are
 --method maccap with --variance 0, 0.0016 and 0.05. With --dtype bfloat16 (a T4: float16) training
 takes a fraction of the time; then set VIZER_DTYPE to the same."""
 
 
 @dataclass(frozen=True, eq=False)
 class CaptionStudy:
-    """Images with their models, corpus and adaptors; each is made or read when first asked for.
+    """Images with models, corpus and prefix networks; each is made or read when first asked for.
 
     `unpaired` are images that share nothing with the images captioned: only the mean-shift
     control reads them.
@@ -87,7 +88,7 @@ class CaptionStudy:
     images: Study
     corpus: tuple[str, ...]
     unpaired: Sequence[Image.Image]
-    adaptors: Mapping[str, Path]
+    prefix_networks: Mapping[str, Path]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -140,31 +141,39 @@ class CaptionStudy:
             image_index=torch.arange(len(self)),
         )
 
-    def writer(self, adaptor: str) -> PrefixWriter:
-        """Return a trained adaptor, one of `ADAPTORS`, in front of the language model."""
-        path = self.path_of(adaptor)
-        trained = load_adaptor(path, encoder=self.encoder, language_model=self.language_model)
+    def writer(self, prefix_network: str) -> PrefixWriter:
+        """Return a trained one of `PREFIX_NETWORKS` in front of the language model."""
+        path = self.path_of(prefix_network)
+        trained = load_prefix_network(
+            path, encoder=self.encoder, language_model=self.language_model
+        )
         return PrefixWriter(trained, self.language_model)
 
-    def noise(self, adaptor: str) -> Noise:
-        """Return the noise that an adaptor was trained with, from its manifest."""
-        made = load_manifest(self.path_of(adaptor))["config"]["noise"]
+    def noise(self, prefix_network: str) -> Noise:
+        """Return the noise that a prefix network was trained with, from its manifest."""
+        made = load_manifest(self.path_of(prefix_network))["config"]["noise"]
         if made["kind"] == "NoNoise":
             return NoNoise()
         if made["kind"] == "GaussianNoise":
             return GaussianNoise(made["variance"])
         raise ValueError(
-            f"{self.path_of(adaptor)} was trained with {made['kind']}: wanted GaussianNoise or "
+            f"{self.path_of(prefix_network)} was trained with {made['kind']}: "
+            "wanted GaussianNoise or "
             "NoNoise"
         )
 
-    def path_of(self, adaptor: str) -> Path:
-        """Return where a trained adaptor lies."""
-        if adaptor not in self.adaptors:
-            raise ValueError(f"no adaptor {adaptor!r}: wanted one of {', '.join(self.adaptors)}")
-        path = self.adaptors[adaptor]
+    def path_of(self, prefix_network: str) -> Path:
+        """Return where a trained prefix network lies."""
+        if prefix_network not in self.prefix_networks:
+            raise ValueError(
+                f"no prefix network {prefix_network!r}: wanted one of "
+                f"{', '.join(self.prefix_networks)}"
+            )
+        path = self.prefix_networks[prefix_network]
         if not path.is_file():
-            raise FileNotFoundError(f"no {path}: the {adaptor} adaptor.\n{ADAPTOR_ADVICE}")
+            raise FileNotFoundError(
+                f"no {path}: the {prefix_network} prefix network.\n{TRAINING_ADVICE}"
+            )
         return path
 
     def training_free(self) -> dict[str, Captioner]:
@@ -256,7 +265,7 @@ def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
     """Open n images, and a corpus of `memory` captions, on the profile in force.
 
     >>> study = open_caption_study(2, memory=10)
-    >>> study.images.ids, len(study.corpus), len(study.adaptors)
+    >>> study.images.ids, len(study.corpus), len(study.prefix networks)
     (('test-00000', 'test-00001'), 10, 6)
     """
     if n < 1 or memory < 1:
@@ -270,16 +279,18 @@ def _open_micro(n: int, memory: int) -> CaptionStudy:
         images=open_study(MICRO_CLIP, n),
         corpus=micro_corpus("home", memory).captions,
         unpaired=[Image.fromarray(pixels) for pixels in unpaired],
-        adaptors={name: micro_adaptor_path(f"micro-{name}") for name in ADAPTORS},
+        prefix_networks={
+            name: micro_prefix_network_path(f"micro-{name}") for name in PREFIX_NETWORKS
+        },
     )
 
 
 def _open_full(n: int, memory: int) -> CaptionStudy:
-    folder = env.ADAPTORS.get()
+    folder = env.PREFIX_NETWORKS.get()
     if not folder:
         raise FileNotFoundError(
-            f"the full profile needs trained adaptors, and VIZER_ADAPTORS is not set.\n"
-            f"{ADAPTOR_ADVICE}"
+            f"the full profile needs prefix networks, and VIZER_PREFIX_NETWORKS is not set.\n"
+            f"{TRAINING_ADVICE}"
         )
     n, unpaired = at_most(n), at_most(UNPAIRED)
     both = open_full(full_models()[0], n + unpaired)
@@ -297,5 +308,7 @@ def _open_full(n: int, memory: int) -> CaptionStudy:
         images=first,
         corpus=corpus.captions,
         unpaired=both.images[n:],
-        adaptors={name: Path(folder).expanduser() / f"{name}.safetensors" for name in ADAPTORS},
+        prefix_networks={
+            name: Path(folder).expanduser() / f"{name}.safetensors" for name in PREFIX_NETWORKS
+        },
     )

@@ -25,9 +25,9 @@ from vizer_core.clip import ImageTextEncoder
 from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import read_folder
 from vizer_core.data.images import ImageFiles
+from vizer_core.files import read_json
 from vizer_core.metrics.stats import Interval
 from vizer_core.runtime import at_most, pick_device, profile
-from vizer_core.store import read_json
 from vizer_lab.world import MicroSplit, Scene
 from vizer_lab.zoo import CLIPS, load_micro_clip
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vizer_core.store import read_json
+from vizer_core.files import read_json
 from vizer_lab.studies.clip_study import RESULTS
 
 FILE = "vizer_study.json"

@@ -6,7 +6,7 @@ One code path serves both profiles:
 profile    questions                            captions
 =========  ===================================  ================================================
 micro      all of the first n test scenes       written here: MacCap, CapDec and DeCap with the
-                                                shipped adaptors; and a person's
+                                                shipped prefix networks; and a person's
 full       n of VQAv2 val, drawn by seed        read from `captions/NAME.json` (COCO results),
                                                 one file a captioner; and a person's
 =========  ===================================  ================================================
@@ -42,7 +42,7 @@ from vizer_lab.world.vqa_items import (
     micro_vqa_items,
 )
 from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.captioners import CORPUS, load_micro_adaptor
+from vizer_lab.zoo.captioners import CORPUS, load_micro_prefix_network
 from vizer_lab.zoo.clips import pixels_of
 from vizer_lab.zoo.language_models import load_micro_lm
 
@@ -136,7 +136,7 @@ def _micro_captioners(
     encoder: OpenClipEncoder, lm: CausalLM, samples: int
 ) -> dict[str, SampledMacCap | CapDec | DeCap]:
     parts = {
-        name: load_micro_adaptor(f"micro-{name}", encoder=encoder, language_model=lm)
+        name: load_micro_prefix_network(f"micro-{name}", encoder=encoder, language_model=lm)
         for name in CAPTIONERS
     }
     texts = list(micro_corpus(CORPUS, MICRO_MEMORY).captions)

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 
 from vizer_core.decoding import Greedy, Sample
+from vizer_core.files import read_json
 from vizer_core.runtime import hardware, seeded
-from vizer_core.store import read_json
 from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
-from vizer_core.vizer.listener import InformationReward
+from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.lora import MANIFEST, LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.lora import WEIGHTS as LORA_WEIGHTS
 from vizer_core.vizer.lora import settings_dict as lora_dict

@@ -1,10 +1,10 @@
-"""The shipped captioners: adaptors that were trained on captions alone.
+"""The shipped captioners: prefix networks that were trained on captions alone.
 
 All read micro-clip-100, write through micro-lm and were trained on captions alone, in the place of
 what MacCap trains for hours.
 
 ====================  ======  ========  ====================================================
-adaptor               tokens  variance  captioners that read it
+prefix network        tokens  variance  captioners that read it
 ====================  ======  ========  ====================================================
 micro-maccap          10      .01       MacCap, with or without sampling
 micro-maccap-clean    10      none      MacCap's ablation: no noise in training (Table 5)
@@ -14,7 +14,7 @@ micro-capdec          1       .01       CapDec
 micro-decap           1       none      Baseline, DeCap, and the controls and bounds around them
 ====================  ======  ========  ====================================================
 
-Where we differ: nothing here is the paper's size; every row is the decoder of `MICRO_ADAPTOR` with
+Where we differ: nothing here is the paper's size; every row is the decoder of `MICRO_NETWORK` with
 its 4 prefix positions, the single-token rows too, so that rows differ in tokens and noise only. So
 micro-capdec and micro-decap are what `vizer train-captioner` calls capdec_same_decoder and
 decap_same_decoder; the paper's own rows are a `SingleTokenMLP`. See `vizer_core.textonly.presets`.
@@ -37,19 +37,19 @@ from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.runtime import seeded
 from vizer_core.textonly import (
-    MICRO_ADAPTOR,
     MICRO_MACCAP,
-    AdaptorDecoder,
+    MICRO_NETWORK,
     Checkpoint,
     GaussianNoise,
     NoNoise,
+    PrefixDecoder,
     PrefixWriter,
     TextOnlyConfig,
     TrainingPairs,
     fit_text_only,
-    load_adaptor,
+    load_prefix_network,
     region_noise,
-    save_adaptor,
+    save_prefix_network,
 )
 from vizer_core.textonly.presets import MICRO_CAPDEC, MICRO_DECAP
 from vizer_lab.world import MicroSplit
@@ -64,7 +64,7 @@ CORPUS, CAPTIONS, SEED = "home", 28_500, 0  # nearly all captions of 8,000 train
 # pairs, .426
 MATCHED_VARIANCE = 0.03505
 HELD_OUT = 100  # test scenes that a score is taken on
-SECONDS = 100.0  # one adaptor on one core, with nothing beside it
+SECONDS = 100.0  # one prefix network on one core, with nothing beside it
 NOTE = (
     "Where there is noise, its variance is the recipe's: .01 is the preset MICRO_VARIANCE, not a "
     "study's choice. Weights are fp16."
@@ -72,8 +72,8 @@ NOTE = (
 
 
 @dataclass(frozen=True, eq=False)
-class MicroAdaptor:
-    """A shipped adaptor, ready to write, and how it was trained."""
+class MicroPrefixNetwork:
+    """A shipped prefix network, ready to write, and how it was trained."""
 
     writer: PrefixWriter
     config: TextOnlyConfig
@@ -81,7 +81,7 @@ class MicroAdaptor:
 
 @dataclass(frozen=True)
 class ShippedCaptioner(ShippedModel):
-    """A shipped adaptor between a CLIP and a language model; `recipe` is a `TextOnlyConfig`."""
+    """A shipped prefix network between CLIP and language model; `recipe` is a `TextOnlyConfig`."""
 
     kind: ClassVar[str] = "captioner"
     home: ClassVar[Path] = WEIGHTS / "captioners"
@@ -104,9 +104,9 @@ class ShippedCaptioner(ShippedModel):
         pairs = TrainingPairs(encoder.encode_text(list(corpus.captions)), corpus.captions)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            adaptor = AdaptorDecoder(MICRO_ADAPTOR)
+            prefix_network = PrefixDecoder(MICRO_NETWORK)
         history = fit_text_only(
-            adaptor,
+            prefix_network,
             lm,
             pairs,
             self.recipe,
@@ -114,7 +114,7 @@ class ShippedCaptioner(ShippedModel):
             checkpoint=Checkpoint(self.run_file(folder), every=200),
             progress=progress,
         )
-        adaptor = adaptor.half().float()  # scored as it is stored
+        prefix_network = prefix_network.half().float()  # scored as it is stored
         facts = {
             "corpus": {"name": corpus.name, "captions": len(pairs), "sha256": corpus.sha256},
             "pairs": pairs.digest,
@@ -125,14 +125,14 @@ class ShippedCaptioner(ShippedModel):
             "scored_on": f"the first {HELD_OUT} test scenes",
             "note": NOTE,
         }
-        writer = PrefixWriter(adaptor.to(lm.device).eval(), lm)
-        return Trained(MicroAdaptor(writer, self.recipe), facts)
+        writer = PrefixWriter(prefix_network.to(lm.device).eval(), lm)
+        return Trained(MicroPrefixNetwork(writer, self.recipe), facts)
 
     def write(self, trained: Trained, folder: Path, made_by: Mapping[str, Any]) -> None:
-        """Write the adaptor in fp16, with the pair of models that it fits."""
+        """Write the prefix network in fp16, with the pair of models that it fits."""
         writer = trained.model.writer
-        halves = deepcopy(writer.adaptor).cpu().half()
-        save_adaptor(
+        halves = deepcopy(writer.prefix_network).cpu().half()
+        save_prefix_network(
             self.path(folder),
             halves,
             encoder=load_micro_clip(),
@@ -147,21 +147,21 @@ class ShippedCaptioner(ShippedModel):
         *,
         encoder: ImageTextEncoder | None = None,
         language_model: PrefixLanguageModel | None = None,
-    ) -> MicroAdaptor:
-        """Load the adaptor in front of the micro LM, with the settings it was trained with.
+    ) -> MicroPrefixNetwork:
+        """Load the prefix network in front of the micro LM, with the settings it was trained with.
 
         Models that are not given are the shipped ones; any other CLIP or language model is an
-        error, because the adaptor would write fluent nonsense with it.
+        error, because the prefix network would write fluent nonsense with it.
         """
         lm = language_model if language_model is not None else load_micro_lm(device)
-        adaptor = load_adaptor(
+        prefix_network = load_prefix_network(
             self.path(folder), encoder=encoder or load_micro_clip(), language_model=lm
         )
-        return MicroAdaptor(PrefixWriter(adaptor, lm), self.recipe)
+        return MicroPrefixNetwork(PrefixWriter(prefix_network, lm), self.recipe)
 
-    def score(self, model: MicroAdaptor) -> dict[str, float]:
-        """Measure what the adaptor writes of test scenes, from texts and from images."""
-        return score_micro_adaptor(model, load_micro_clip(), scenes=HELD_OUT)
+    def score(self, model: MicroPrefixNetwork) -> dict[str, float]:
+        """Measure what the prefix network writes of test scenes, from texts and from images."""
+        return score_micro_prefix_network(model, load_micro_clip(), scenes=HELD_OUT)
 
 
 CAPTIONERS: dict[str, ShippedCaptioner] = by_name(
@@ -176,39 +176,39 @@ CAPTIONERS: dict[str, ShippedCaptioner] = by_name(
 )
 
 
-def micro_adaptor_path(name: str) -> Path:
-    """Return where a shipped adaptor's weights lie."""
+def micro_prefix_network_path(name: str) -> Path:
+    """Return where a shipped prefix network's weights lie."""
     return named(CAPTIONERS, name).path()
 
 
-def load_micro_adaptor(
+def load_micro_prefix_network(
     name: str = "micro-maccap",
     *,
     encoder: ImageTextEncoder | None = None,
     language_model: PrefixLanguageModel | None = None,
-) -> MicroAdaptor:
-    """Load a shipped adaptor in front of the micro LM; see `ShippedCaptioner.load`."""
+) -> MicroPrefixNetwork:
+    """Load a shipped prefix network in front of the micro LM; see `ShippedCaptioner.load`."""
     return named(CAPTIONERS, name).load(encoder=encoder, language_model=language_model)
 
 
-def score_micro_adaptor(
-    adaptor: MicroAdaptor, encoder: OpenClipEncoder, *, scenes: int = HELD_OUT
+def score_micro_prefix_network(
+    prefix_network: MicroPrefixNetwork, encoder: OpenClipEncoder, *, scenes: int = HELD_OUT
 ) -> dict[str, float]:
-    """Measure an adaptor on test scenes, from texts and from images.
+    """Measure a prefix network on test scenes, from texts and from images.
 
     `text_same`: share of captions written word for word from their own clean feature;
     `text_precision`, `text_recall`: the objects of what is written from it, against the scene;
     `image_precision`, `image_recall`: the same from the image, in one pass of the captioner that
-    the adaptor is for.
+    the prefix network is for.
     """
-    data, writer, config = MicroSplit("test", scenes), adaptor.writer, adaptor.config
+    data, writer, config = MicroSplit("test", scenes), prefix_network.writer, prefix_network.config
     texts = [captions[0] for captions in data.captions]
     tokens = region_noise(
         encoder.encode_text(texts), config.tokens, noise=NoNoise(), generator=seeded(SEED)
     )
     read = {
         "text": list(writer.write(tokens)),
-        "image": _captioner(adaptor).caption(
+        "image": _captioner(prefix_network).caption(
             encoder.image_states(pixels_of(data.images)), generator=seeded(SEED)
         ),
     }
@@ -220,9 +220,9 @@ def score_micro_adaptor(
     return {key: round(value, 4) for key, value in scores.items()}
 
 
-def _captioner(adaptor: MicroAdaptor) -> MacCap | Baseline:
-    config = adaptor.config
+def _captioner(prefix_network: MicroPrefixNetwork) -> MacCap | Baseline:
+    config = prefix_network.config
     if config.tokens == 1:
-        return Baseline(adaptor.writer)
+        return Baseline(prefix_network.writer)
     noisy = isinstance(config.noise, GaussianNoise)
-    return MacCap(adaptor.writer, RegionTokens() if noisy else GlobalTokens(), config.noise)
+    return MacCap(prefix_network.writer, RegionTokens() if noisy else GlobalTokens(), config.noise)

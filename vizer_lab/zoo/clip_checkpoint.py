@@ -13,7 +13,7 @@ from open_clip import CLIP
 from torch import Tensor
 from torch.optim import AdamW
 
-from vizer_core.store import load_tensors, save_tensors
+from vizer_core.files import load_tensors, save_tensors
 from vizer_lab.zoo.clip_recipe import ClipRecipe, History
 
 

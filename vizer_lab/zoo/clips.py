@@ -23,8 +23,8 @@ from torch import Tensor
 
 from vizer_core.clip import loading
 from vizer_core.clip.encoder import OpenClipEncoder
+from vizer_core.files import load_tensors
 from vizer_core.metrics.self_retrieval import retrieval_credit
-from vizer_core.store import load_tensors
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.zoo.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vizer_core.decoding import Greedy
+from vizer_core.files import load_tensors
 from vizer_core.language import CausalLM, nats_per_token, no_prefix, token_log_probs
-from vizer_core.store import load_tensors
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.questions import question_text, questions_of
 from vizer_lab.zoo.lm_corpus import CORPUS_SEED, tags_of

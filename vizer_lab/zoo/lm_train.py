@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.optim import AdamW
 from tqdm.auto import tqdm
 
-from vizer_core.store import load_tensors, save_tensors
+from vizer_core.files import load_tensors, save_tensors
 from vizer_lab.zoo.lm_corpus import Rows, make_rows
 from vizer_lab.zoo.lm_model import build_micro_lm
 from vizer_lab.zoo.lm_recipe import LMRecipe

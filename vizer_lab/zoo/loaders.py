@@ -40,9 +40,9 @@ def vlm(name: str, device: str = "cpu") -> SmolVlm:
 
 def captioner(name: str) -> Path:
     """Return where the trained part of a shipped captioner lies."""
-    from vizer_lab.zoo.captioners import micro_adaptor_path
+    from vizer_lab.zoo.captioners import micro_prefix_network_path
 
-    return micro_adaptor_path(name)
+    return micro_prefix_network_path(name)
 
 
 def adapter(name: str) -> Path:

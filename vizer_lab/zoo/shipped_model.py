@@ -26,14 +26,14 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from vizer_core.runtime import git_commit, hardware
-from vizer_core.store import (
+from vizer_core.files import (
     load_manifest,
     load_tensors,
     remove_tensors,
     save_tensors,
     sha256_file,
 )
+from vizer_core.runtime import git_commit, hardware
 from vizer_lab.world.sprites import check_art
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from vizer_core.store import load_tensors, remove_tensors, save_tensors
+from vizer_core.files import load_tensors, remove_tensors, save_tensors
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene, split_in
 from vizer_lab.zoo.clips import load_micro_clip

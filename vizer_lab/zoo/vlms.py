@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vizer_core.store import load_tensors
+from vizer_core.files import load_tensors
 from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit

@@ -26,8 +26,8 @@ def test_every_system_has_a_name_for_people_and_a_look():
 
 def test_no_two_systems_of_a_figure_of_questions_look_alike():
     rows = ("type_prior", "question_only", "maccap, borrowed", "maccap", "decap", "human")
-    looks = {(system(name).role, system(name).marker) for name in rows}
-    assert len(looks) == len(rows)
+    eval_points = {(system(name).role, system(name).marker) for name in rows}
+    assert len(eval_points) == len(rows)
 
 
 def test_rows_have_names_for_people_and_the_asked_order():

@@ -15,11 +15,11 @@ from vizer_core.clip import OpenClipEncoder
 from vizer_core.data.records import Record
 from vizer_core.runtime import seeded
 from vizer_core.textonly import (
-    MICRO_ADAPTOR,
-    AdaptorDecoder,
+    MICRO_NETWORK,
     GaussianNoise,
     NoNoise,
-    save_adaptor,
+    PrefixDecoder,
+    save_prefix_network,
 )
 from vizer_core.textonly.presets import MICRO_DECAP, MICRO_MACCAP, MICRO_VARIANCE
 from vizer_lab.studies import caption_study as study_module
@@ -47,15 +47,15 @@ def lay_out_coco(folder: Path, count: int) -> None:
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out COCO, a checkpoint of a language model and two adaptors; CLIP is a micro one."""
+    """Lay out COCO, a language model's checkpoint and two prefix networks; CLIP is a micro one."""
     lm, encoder = load_micro_lm(), load_micro_clip("micro-clip-100")
     lm.model.save_pretrained(tmp_path / "lm")
     lm.tokenizer.save_pretrained(tmp_path / "lm")
     lay_out_coco(tmp_path / "coco", 5)
     for name, config in (("maccap", MICRO_MACCAP), ("decap", MICRO_DECAP)):
-        save_adaptor(
-            tmp_path / "adaptors" / f"{name}.safetensors",
-            AdaptorDecoder(MICRO_ADAPTOR),
+        save_prefix_network(
+            tmp_path / "prefix networks" / f"{name}.safetensors",
+            PrefixDecoder(MICRO_NETWORK),
             encoder=encoder,
             language_model=lm,
             made_by={"config": config.to_dict()},
@@ -70,7 +70,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setenv("VIZER_PROFILE", "full")
     monkeypatch.setenv("VIZER_DATA", str(tmp_path / "coco"))
-    monkeypatch.setenv("VIZER_ADAPTORS", str(tmp_path / "adaptors"))
+    monkeypatch.setenv("VIZER_PREFIX_NETWORKS", str(tmp_path / "prefix networks"))
     monkeypatch.setenv("VIZER_LM", str(tmp_path / "lm"))
     return tmp_path
 
@@ -89,7 +89,7 @@ def test_a_micro_study_captions_test_scenes_from_other_scenes_captions(micro):
     assert micro.judge.name == "micro-clip-avg" != micro.encoder.name == "micro-clip-100"
 
 
-def test_its_adaptors_write_with_the_noise_that_they_were_trained_with(micro):
+def test_its_prefix_networks_write_with_the_noise_that_they_were_trained_with(micro):
     assert micro.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
     assert micro.noise("decap") == NoNoise()
     writer = micro.writer("decap")
@@ -153,7 +153,7 @@ def test_the_full_profile_reads_coco_and_the_named_files(full):
     assert "COCO" in study.images.note
     assert study.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
     assert study.language_model.name == str(full / "lm")
-    assert study.writer("decap").adaptor.training is False
+    assert study.writer("decap").prefix_network.training is False
     assert sorted(study.training_free()) == ["magic", "socratic", "zerocap"]
     scores = study.score(["a dog on a boat", "a cat"])
     each = study.score_candidates([["a dog on a boat", "x"], ["a cat", "x"]])
@@ -169,19 +169,19 @@ def test_fewer_images_can_be_asked_for_from_outside(full, monkeypatch):
 
 
 def test_the_full_profile_says_what_is_missing(full, monkeypatch):
-    with pytest.raises(FileNotFoundError, match=r"capdec\.safetensors: the capdec adaptor"):
+    with pytest.raises(FileNotFoundError, match=r"capdec\.safetensors: the capdec prefix network"):
         open_caption_study(1).writer("capdec")
-    monkeypatch.delenv("VIZER_ADAPTORS")
-    with pytest.raises(FileNotFoundError, match="VIZER_ADAPTORS is not set"):
+    monkeypatch.delenv("VIZER_PREFIX_NETWORKS")
+    with pytest.raises(FileNotFoundError, match="VIZER_PREFIX_NETWORKS is not set"):
         open_caption_study(1)
 
 
-def test_an_adaptor_with_other_noise_is_refused(full):
+def test_an_prefix_network_with_other_noise_is_refused(full):
     config = MICRO_MACCAP.to_dict() | {"noise": {"kind": "UniformNoise", "width": 1.0}}
-    path = full / "adaptors" / "capdec.safetensors"
-    save_adaptor(
+    path = full / "prefix networks" / "capdec.safetensors"
+    save_prefix_network(
         path,
-        AdaptorDecoder(MICRO_ADAPTOR),
+        PrefixDecoder(MICRO_NETWORK),
         encoder=load_micro_clip("micro-clip-100"),
         language_model=load_micro_lm(),
         made_by={"config": config},
@@ -193,7 +193,7 @@ def test_an_adaptor_with_other_noise_is_refused(full):
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="n=0, memory=4000: wanted at least 1"):
         open_caption_study(0)
-    with pytest.raises(ValueError, match="no adaptor 'magic': wanted one of maccap-clean"):
+    with pytest.raises(ValueError, match="no prefix network 'magic': wanted one of maccap-clean"):
         open_caption_study(1, memory=1).writer("magic")
     with pytest.raises(ValueError, match="none of 1 captions names a thing"):
         named_things(["dogs"])

@@ -13,8 +13,8 @@ from vizer_core import runtime
 from vizer_core.clip import OpenClipEncoder
 from vizer_core.clip.full import FULL_MODELS
 from vizer_core.data.images import ImageFiles
+from vizer_core.files import write_json
 from vizer_core.gap import Interval
-from vizer_core.store import write_json
 from vizer_lab.studies.clip_study import (
     Study,
     find_results,

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from vizer_core.decoding import Greedy, Sample
+from vizer_core.files import read_json, sha256_file
 from vizer_core.runtime import seeded
-from vizer_core.store import read_json, sha256_file
 from vizer_core.vizer import POLICY_GRADIENT, LoraSettings, load_adapter
 from vizer_core.vizer.checkpoint import load_mapper
 from vizer_lab.world import MicroSplit

@@ -1,4 +1,4 @@
-"""The shipped adaptors: their manifests, their scores, and the models they are for."""
+"""The shipped prefix networks: their manifests, their scores, and the models they are for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from vizer_core.store import load_tensors, sha256_file
+from vizer_core.files import load_tensors, sha256_file
 from vizer_core.textonly.presets import MICRO_VARIANCE
 from vizer_lab.zoo import captioners, load_micro_clip
-from vizer_lab.zoo.captioners import CAPTIONERS, load_micro_adaptor, micro_adaptor_path
+from vizer_lab.zoo.captioners import (
+    CAPTIONERS,
+    load_micro_prefix_network,
+    micro_prefix_network_path,
+)
 
 
 @pytest.mark.parametrize("name", CAPTIONERS)
@@ -20,32 +24,32 @@ def test_the_manifest_says_how_it_was_made(name):
     assert manifest["config"] == CAPTIONERS[name].recipe.to_dict(), (
         "the recipe changed: run make lab"
     )
-    assert manifest["sha256"] == sha256_file(micro_adaptor_path(name))
+    assert manifest["sha256"] == sha256_file(micro_prefix_network_path(name))
     assert {"pairs", "corpus", "seed", "hardware", "commit", "scores", "note"} <= set(manifest)
     assert manifest["clip"]["name"] == "micro-clip-100"
 
 
-def test_shipped_adaptors_are_small():
+def test_shipped_prefix_networks_are_small():
     assert sum(each.size() for each in CAPTIONERS.values()) < 4.5e6
 
 
-def test_the_shipped_adaptors_score_what_their_manifests_say():
+def test_the_shipped_prefix_networks_score_what_their_manifests_say():
     found = {name: CAPTIONERS[name].check() for name in ("micro-maccap", "micro-decap")}
     # without noise the things in a text come back; with it far fewer do
     assert found["micro-decap"]["text_recall"] > 2 * found["micro-maccap"]["text_recall"]
 
 
 def test_it_comes_with_the_settings_it_was_trained_with():
-    found = load_micro_adaptor("micro-maccap")
+    found = load_micro_prefix_network("micro-maccap")
     assert found.config.noise.variance == MICRO_VARIANCE and found.config.tokens == 10
-    assert not found.writer.adaptor.training
+    assert not found.writer.prefix_network.training
 
 
 def test_another_clip_and_other_names_are_refused():
     with pytest.raises(ValueError, match=r"trained with the clip 'micro-clip-100' .*clip-avg"):
-        load_micro_adaptor(encoder=load_micro_clip("micro-clip-avg"))
+        load_micro_prefix_network(encoder=load_micro_clip("micro-clip-avg"))
     with pytest.raises(ValueError, match="no shipped captioner 'maccap': wanted one of"):
-        micro_adaptor_path("maccap")
+        micro_prefix_network_path("maccap")
 
 
 def test_the_cost_is_said_before_training_starts():
@@ -53,7 +57,7 @@ def test_the_cost_is_said_before_training_starts():
     assert said.startswith("micro-decap: 28,500 captions, 3 epochs, about 2 minutes")
 
 
-def test_building_writes_an_adaptor_that_loads_and_leaves_no_run_behind(
+def test_building_writes_an_prefix_network_that_loads_and_leaves_no_run_behind(
     tmp_path: Path, monkeypatch
 ):
     monkeypatch.setattr(captioners, "CAPTIONS", 64)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vizer_core.decoding import Greedy
-from vizer_core.store import find_manifest, load_tensors
+from vizer_core.files import find_manifest, load_tensors
 from vizer_core.vlm.likelihood import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.world import Scene, SceneObject

@@ -1,4 +1,4 @@
-"""Figures of hearing: what belongs to the pair is left, and no run is drawn where it has no end."""
+"""Figures of pairwise accuracy: what belongs to the pair, and runs that have no end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.style import png_bytes
-from vizer_lab.figures.hearing import (
+from vizer_lab.figures.pairwise_accuracy import (
     DEAF,
     Foretold,
     draw_foretelling,

@@ -25,18 +25,18 @@ from vizer_core.plots.style import COLOURS, figure_style, new_figure
 from vizer_lab.figures.intervals import require_roles
 
 ROUNDING = 1e-12  # what is left of a table without a pair part
-DEAF = 0.5  # separation of a score that does not hear the words
+DEAF = 0.5  # AUC of a score that does not hear the words
 REACH = 3  # of the colours, in standard deviations
 SIGNS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 
 @dataclass(frozen=True)
 class Foretold:
-    """One score on one base: its separation before training, and its ends by panel."""
+    """One score on one base: its AUC before training, and its ends by panel."""
 
     base: str
     score: str
-    separation: float
+    auc: float
     ends: Mapping[str, Interval]
 
 
@@ -77,7 +77,7 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
 def draw_foretelling(
     runs: Sequence[Foretold], *, roles: Mapping[str, str], label: str = "gain of training"
 ) -> Figure:
-    """Draw separation before training against each end, one panel an end, shared by all runs.
+    """Draw AUC before training against each end, one panel an end, shared by all runs.
 
     Colour says the score (`roles`: a fixed colour each), the sign says the base. A run that lacks
     an end is left out of that panel.
@@ -120,10 +120,10 @@ def _draw_end(
     for run in runs:
         look = {"marker": signs[run.base], "markersize": 7}
         look |= {"markeredgecolor": "white", "markeredgewidth": 0.6}
-        where = (run.ends[end], run.separation, roles[run.score])
+        where = (run.ends[end], run.auc, roles[run.score])
         draw_estimate(axes, *where, upright=True, wide=1.6, **look)
     axes.set_title(end)
-    axes.set_xlabel("separation before training")
+    axes.set_xlabel("AUC before training")
 
 
 def _keys(

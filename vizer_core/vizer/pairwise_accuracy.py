@@ -5,8 +5,8 @@ one image with one another, and a shuffled control gives an image the target of 
 score has three properties that matter before anything is trained on it:
 
 ===========  ===================================================================================
-hearing      how often a caption scores above another image's caption, under the same image:
-             `outlook.separation`, image by image. No label
+accuracy     how often a caption scores above another image's caption, under the same image:
+             `forecast.auc`, image by image. No label
 preference   how often the better of two captions of one image scores higher. Needs to know which
              is better: a check of scores in a world that is known, not a label for training
 credit       correlation of scores with what one step of training did to the log-probabilities of
@@ -28,16 +28,18 @@ from torch import Tensor
 
 from vizer_core.metrics.stats import Statistics, rate_statistics
 from vizer_core.vizer.lora import lora_parameters
-from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.objectives import Rollout
 from vizer_core.vizer.rewards import captions_an_image
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
-def hearing(own: Float[Tensor, " m"], other: Float[Tensor, " m"], *, samples: int) -> Statistics:
+def pairwise_accuracy(
+    own: Float[Tensor, " m"], other: Float[Tensor, " m"], *, samples: int
+) -> Statistics:
     """Count by image how often the own caption scores higher than another's; ties count half.
 
     >>> own, other = torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0])
-    >>> hearing(own, other, samples=2).score
+    >>> pairwise_accuracy(own, other, samples=2).score
     0.625
     """
     gaps = _by_image(own, samples) - _by_image(other, samples)

@@ -4,12 +4,12 @@ A reward teaches what it can tell. So the base draws captions of some images, an
 under its own image and under another. These numbers come of it:
 
 ==============  ================================================================================
-separation      how often a caption scores higher under its own image than another image's
+auc             how often a caption scores higher under its own image than another image's
                 caption does: the area under the curve of Mann and Whitney. At 1/2 the score does
                 not hear the words, and there is nothing to learn from it
 spread          mean standard deviation of scores among an image's own captions: without it all
                 captions of an image are equally good
-pull            mean correlation, among an image's own captions, of score and length: near -1 the
+length_bias     mean correlation, among an image's own captions, of score and length: near -1 the
                 score wants the shortest caption, whatever the image shows
 generic         probability mass of the likeliest first word
 mapper_gain     the mapper's cosine on held-out images less a constant answer's; 0 without one
@@ -17,9 +17,9 @@ leak            how much nearer the mapper is to the image in context than to th
                 0 where no image is in context
 ==============  ================================================================================
 
-`OutlookRule` turns them into a forecast by a threshold on `separation` and one on `pull`, fitted on
-runs whose end is known. Its default, and how often it is right on a base that it was not fitted on,
-come from `results/vizer_study.json`.
+`ForecastRule` turns them into a forecast by a threshold on `auc` and one on `length_bias`, fitted
+on runs whose end is known. Its default, and how often it is right on a base that it was not fitted
+on, come from `results/vizer_study.json`.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.write_captions import first_token_mass, vision_batches
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
-SEPARATION, PULL = 0.54, -0.26  # of the default rule: `rule` in results/vizer_study.json
+AUC, LENGTH_BIAS = 0.54, -0.26  # of the default rule: `rule` in results/vizer_study.json
 
 
 @dataclass(frozen=True, eq=False)
 class ContextCosine:
     """The paper's score as a reward: the cosine of F_I with states that have the image in context.
 
-    To be looked at, not trained on: gradient descent on it is `readings.ImageContext`.
+    To be looked at, not trained on: gradient descent on it is `objectives.ImageContext`.
     """
 
     vlm: VisionLanguageModel
@@ -69,14 +69,14 @@ class ContextCosine:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ForecastInputs:
     """What was measured before training; see the table above."""
 
     n: int
-    separation: float
+    auc: float
     spread: float
     generic: float
-    pull: float = 0.0
+    length_bias: float = 0.0
     mapper_gain: float = 0.0
     leak: float = 0.0
 
@@ -95,46 +95,46 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class OutlookRule:
+class ForecastRule:
     """Training is forecast to help where both numbers are at least these, and nothing leaks."""
 
-    separation: float = SEPARATION
-    pull: float = PULL
+    auc: float = AUC
+    length_bias: float = LENGTH_BIAS
 
-    def helps(self, outlook: Outlook) -> bool:
+    def helps(self, measured: ForecastInputs) -> bool:
         """Forecast.
 
-        >>> OutlookRule(0.6).helps(Outlook(64, separation=0.7, spread=0.1, generic=0.3))
+        >>> ForecastRule(0.6).helps(ForecastInputs(64, AUC=0.7, spread=0.1, generic=0.3))
         True
         """
-        heard = outlook.separation >= self.separation and outlook.pull >= self.pull
-        return heard and not outlook.reasons
+        heard = measured.auc >= self.auc and measured.length_bias >= self.length_bias
+        return heard and not measured.reasons
 
-    def say(self, outlook: Outlook) -> str:
+    def say(self, measured: ForecastInputs) -> str:
         """Put a forecast into one sentence."""
         numbers = (
-            f"own captions score above another image's in {outlook.separation:.1%} of pairs "
-            f"({outlook.n} images; 50% is deaf), first-word mass {outlook.generic:.2f}"
+            f"own captions score above another image's in {measured.auc:.1%} of pairs "
+            f"({measured.n} images; 50% is deaf), first-word mass {measured.generic:.2f}"
         )
-        if self.helps(outlook):
-            return f"outlook: training may help; {numbers}"
-        why = [*outlook.reasons]
-        if outlook.separation < self.separation:
-            why.append(f"wanted at least {self.separation:.1%}")
-        if outlook.pull < self.pull:
+        if self.helps(measured):
+            return f"forecast: training may help; {numbers}"
+        why = [*measured.reasons]
+        if measured.auc < self.auc:
+            why.append(f"wanted at least {self.auc:.1%}")
+        if measured.length_bias < self.length_bias:
             why.append(
                 "the score wants short captions: its correlation with length is "
-                f"{outlook.pull:.2f}, wanted at least {self.pull:.2f}"
+                f"{measured.length_bias:.2f}, wanted at least {self.length_bias:.2f}"
             )
-        return f"outlook: training is not expected to help; {numbers}; {'; '.join(why)}"
+        return f"forecast: training is not expected to help; {numbers}; {'; '.join(why)}"
 
 
-def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
+def auc(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
     """Return the share of pairs in which the own caption scores higher; ties count half.
 
     Entry i of both is a score under the same image.
 
-    >>> separation(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0]))
+    >>> AUC(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0]))
     0.625
     """
     if own.shape != other.shape or not len(own):
@@ -143,13 +143,13 @@ def separation(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
     return float((gap > 0).double().mean() + 0.5 * (gap == 0).double().mean())
 
 
-def length_pull(scores: Real[Tensor, "n k"], lengths: Real[Tensor, "m l"]) -> float:
+def length_bias(scores: Real[Tensor, "n k"], lengths: Real[Tensor, "m l"]) -> float:
     """Return the mean over images of the correlation of score and length of k captions each.
 
     Images whose captions are all of one length, or all of one score, say nothing and are left
     out; 0 where none is left.
 
-    >>> length_pull(torch.tensor([[3.0, 2.0, 1.0], [5.0, 5.0, 5.0]]), torch.tensor([[2, 3, 4]] * 2))
+    >>> length_bias(torch.tensor([[3.0, 2.0, 1.0], [5.0, 5.0, 5.0]]), torch.tensor([[2, 3, 4]] * 2))
     -1.0
     """
     if scores.shape != lengths.shape:
@@ -165,7 +165,7 @@ def length_pull(scores: Real[Tensor, "n k"], lengths: Real[Tensor, "m l"]) -> fl
 
 
 @torch.no_grad()
-def measure_outlook(
+def measure_forecast_inputs(
     vlm: VisionLanguageModel,
     source: VisionSource,
     reward: Reward,
@@ -173,7 +173,7 @@ def measure_outlook(
     samples: int = 4,
     decoding: Sample | None = None,
     generator: torch.Generator,
-) -> Outlook:
+) -> ForecastInputs:
     """Draw captions, and score each under its image and in the place of the next image's.
 
     Images are compared within batches, each with the one after it.
@@ -196,12 +196,12 @@ def measure_outlook(
             spreads.append(scores.reshape(len(vision), samples).std(dim=1, correction=0))
             lengths.append(captions.mask.sum(dim=1))
         mass = first_token_mass(vlm, source, top=1)
-    return Outlook(
+    return ForecastInputs(
         n=len(source),
-        separation=separation(torch.cat(right), torch.cat(wrong)),
+        auc=auc(torch.cat(right), torch.cat(wrong)),
         spread=float(torch.cat(spreads).mean()),
         generic=max(mass.values(), default=0.0),
-        pull=length_pull(
+        length_bias=length_bias(
             torch.cat(right).reshape(-1, samples), torch.cat(lengths).reshape(-1, samples)
         ),
     )
@@ -222,29 +222,33 @@ def mapper_leak(vlm: VisionLanguageModel, fitted: FittedMapper, source: VisionSo
         return swap_test(read, vision, captions, targets, order=order).index
 
 
-def with_mapper(outlook: Outlook, fitted: FittedMapper, *, leak: float = 0.0) -> Outlook:
+def with_mapper(
+    measured: ForecastInputs, fitted: FittedMapper, *, leak: float = 0.0
+) -> ForecastInputs:
     """Add what a mapper's held-out pairs said, and how much it leaks where that was measured."""
-    looks = fitted.history.held_out
-    gain = looks[-1].cosine - looks[-1].constant_cosine if looks else 0.0
-    return replace(outlook, mapper_gain=gain, leak=leak)
+    eval_points = fitted.history.held_out
+    gain = eval_points[-1].cosine - eval_points[-1].constant_cosine if eval_points else 0.0
+    return replace(measured, mapper_gain=gain, leak=leak)
 
 
-def fit_rule(outlooks: Sequence[Outlook], helped: Sequence[bool]) -> OutlookRule:
+def fit_rule(measurements: Sequence[ForecastInputs], helped: Sequence[bool]) -> ForecastRule:
     """Choose the two thresholds that forecast most of these runs rightly; the middle of equals.
 
-    >>> seen = [Outlook(9, separation=s, spread=1.0, generic=0.1) for s in (0.5, 0.6, 0.8)]
-    >>> round(fit_rule(seen, [False, False, True]).separation, 2)
+    >>> seen = [ForecastInputs(9, AUC=s, spread=1.0, generic=0.1) for s in (0.5, 0.6, 0.8)]
+    >>> round(fit_rule(seen, [False, False, True]).AUC, 2)
     0.7
     """
-    if len(outlooks) != len(helped) or not outlooks:
-        raise ValueError(f"{len(outlooks)} outlooks and {len(helped)} ends: wanted as many, one up")
-    cuts = _between([outlook.separation for outlook in outlooks], 0.0)
-    pulls = _between([outlook.pull for outlook in outlooks], -1.0)
-    rules = [OutlookRule(cut, pull) for pull in pulls for cut in cuts]
-    right = [accuracy(rule, outlooks, helped) for rule in rules]
+    if len(measurements) != len(helped) or not measurements:
+        raise ValueError(
+            f"{len(measurements)} forecasts and {len(helped)} ends: wanted as many, one up"
+        )
+    cuts = _between([measured.auc for measured in measurements], 0.0)
+    biases = _between([measured.length_bias for measured in measurements], -1.0)
+    rules = [ForecastRule(cut, length_bias) for length_bias in biases for cut in cuts]
+    right = [accuracy(rule, measurements, helped) for rule in rules]
     best = [rule for rule, share in zip(rules, right) if share == max(right)]
-    pulls = sorted({rule.pull for rule in best})
-    best = [rule for rule in best if rule.pull == pulls[len(pulls) // 2]]
+    biases = sorted({rule.length_bias for rule in best})
+    best = [rule for rule in best if rule.length_bias == biases[len(biases) // 2]]
     return best[len(best) // 2]
 
 
@@ -253,22 +257,24 @@ def _between(values: Sequence[float], least: float) -> list[float]:
     return [least, *((a + b) / 2 for a, b in pairwise(ordered)), 1.0 + 1e-9]
 
 
-def accuracy(rule: OutlookRule, outlooks: Sequence[Outlook], helped: Sequence[bool]) -> float:
+def accuracy(
+    rule: ForecastRule, measurements: Sequence[ForecastInputs], helped: Sequence[bool]
+) -> float:
     """Return the share of runs whose end a rule forecasts."""
-    hits = [rule.helps(seen) == end for seen, end in zip(outlooks, helped, strict=True)]
+    hits = [rule.helps(seen) == end for seen, end in zip(measurements, helped, strict=True)]
     return sum(hits) / len(hits)
 
 
 def leave_one_out(
-    groups: Mapping[str, tuple[Sequence[Outlook], Sequence[bool]]],
+    groups: Mapping[str, tuple[Sequence[ForecastInputs], Sequence[bool]]],
 ) -> dict[str, float]:
     """Fit the rule without one group (a base) at a time; return its accuracy on that group."""
     if len(groups) < 2:
         raise ValueError(f"got {len(groups)} groups: wanted at least 2, to leave one out")
     found = {}
-    for name, (outlooks, helped) in groups.items():
+    for name, (measurements, helped) in groups.items():
         rest = [pair for other, pair in groups.items() if other != name]
         seen = [each for some, _ in rest for each in some]
         rule = fit_rule(seen, [end for _, ends in rest for end in ends])
-        found[name] = accuracy(rule, outlooks, helped)
+        found[name] = accuracy(rule, measurements, helped)
     return found

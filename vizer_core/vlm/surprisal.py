@@ -1,8 +1,8 @@
 """How much of what a model writes depends on the image, in nats a token.
 
-The surprise of token j is -log p(w_j | w_<j, what the model sees). Read a caption three times, with
-its own image, with another's and with none, and compare. For captions drawn at T = 1 the mean
-surprise with another image minus that with the right one estimates KL(p(.|I) || p(.|I')) a token:
+The surprisal of token j is -log p(w_j | w_<j, what the model sees). Read a caption three times,
+with its own image, with another's and with none, and compare. For captions drawn at T = 1 the mean
+surprisal with another image minus that with the right one estimates KL(p(.|I) || p(.|I')) a token:
 0 where the image decides nothing. For captions of people it says how much the image helped to
 foresee their words.
 
@@ -30,7 +30,7 @@ Words = tuple[tuple[str, ...], ...]
 
 
 @torch.no_grad()
-def surprise_with_image(
+def surprisal_with_image(
     vlm: VisionLanguageModel, vision: VisionBatch, captions: CaptionBatch
 ) -> Float[Tensor, "b t"]:
     """Return -log p of each caption token after its image and prompt; 0 at padding."""
@@ -44,7 +44,7 @@ def surprise_with_image(
 
 
 @torch.no_grad()
-def surprise_without_image(
+def surprisal_without_image(
     vlm: VisionLanguageModel, captions: CaptionBatch
 ) -> Float[Tensor, "b t"]:
     """Return -log p of each caption token read as text alone; 0 at padding."""
@@ -66,9 +66,9 @@ def words_of(vlm: VisionLanguageModel, captions: CaptionBatch) -> Words:
 
 
 def nats_by_kind(
-    surprise: Float[Tensor, "b t"], words: Words, kind_of: Callable[[str], str]
+    surprisal: Float[Tensor, "b t"], words: Words, kind_of: Callable[[str], str]
 ) -> dict[str, Statistics]:
-    """Return the surprise per token of each kind of word, and of all tokens.
+    """Return the surprisal per token of each kind of word, and of all tokens.
 
     A caption's first word and its end mark are kinds of their own: the first decides the style.
 
@@ -78,16 +78,16 @@ def nats_by_kind(
     >>> {kind: value.score for kind, value in found.items()}
     {'all tokens': 1.4, 'end': 0.5, 'first word': 2.0, 'content word': 2.0}
     """
-    if len(surprise) != len(words):
-        raise ValueError(f"got {len(surprise)} rows of surprise for {len(words)} captions")
+    if len(surprisal) != len(words):
+        raise ValueError(f"got {len(surprisal)} rows of surprisal for {len(words)} captions")
     kinds = [[_kind(place, word, kind_of) for place, word in enumerate(row)] for row in words]
     names = ["all tokens", *sorted({kind for row in kinds for kind in row}, key=_order)]
     found = {}
     for name in names:
-        chosen = np.zeros(tuple(surprise.shape))
+        chosen = np.zeros(tuple(surprisal.shape))
         for row, mine in enumerate(kinds):
             chosen[row, : len(mine)] = [name in (names[0], kind) for kind in mine]
-        sums = (chosen * surprise.double().cpu().numpy()).sum(axis=1)
+        sums = (chosen * surprisal.double().cpu().numpy()).sum(axis=1)
         found[name] = rate_statistics(sums, chosen.sum(axis=1))
     return found
 

@@ -1,4 +1,4 @@
-"""Surprise of a caption's tokens, by hand and by what it must not depend on; kinds of words."""
+"""Surprisal of a caption's tokens, by hand and by what it must not depend on; kinds of words."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
 
-from vizer_core.vlm import surprise as surprise_module
-from vizer_core.vlm.surprise import (
+from vizer_core.vlm import surprisal as surprisal_module
+from vizer_core.vlm.surprisal import (
     nats_by_kind,
-    surprise_with_image,
-    surprise_without_image,
+    surprisal_with_image,
+    surprisal_without_image,
     words_of,
 )
 from vizer_core.vlm.word_kinds import plain_word_kind, replace_words
@@ -29,9 +29,9 @@ def vision(vlm):
     return vlm.encode_image(noise_images(3))
 
 
-def test_surprise_is_the_log_probability_that_a_plain_forward_gives(vlm, vision):
+def test_surprisal_is_the_log_probability_that_a_plain_forward_gives(vlm, vision):
     captions = vlm.tokenize(TEXTS)
-    found = surprise_with_image(vlm, vision, captions)
+    found = surprisal_with_image(vlm, vision, captions)
     logits = vlm.token_logits(vlm.caption_states(vision, captions))[0, 1]
     chance = logits.softmax(-1)[captions.ids[0, 1]]
     torch.testing.assert_close(found[0, 1], -chance.log().detach())
@@ -40,18 +40,18 @@ def test_surprise_is_the_log_probability_that_a_plain_forward_gives(vlm, vision)
 
 def test_batches_do_not_change_it_and_the_image_does(vlm, vision, monkeypatch):
     captions = vlm.tokenize(TEXTS)
-    right = surprise_with_image(vlm, vision, captions)
-    alone = surprise_without_image(vlm, captions)
-    wrong = surprise_with_image(vlm, vision.select([1, 2, 0]), captions)
-    monkeypatch.setattr(surprise_module, "BATCH", 2)
-    torch.testing.assert_close(surprise_with_image(vlm, vision, captions), right)
-    torch.testing.assert_close(surprise_without_image(vlm, captions), alone)
+    right = surprisal_with_image(vlm, vision, captions)
+    alone = surprisal_without_image(vlm, captions)
+    wrong = surprisal_with_image(vlm, vision.select([1, 2, 0]), captions)
+    monkeypatch.setattr(surprisal_module, "BATCH", 2)
+    torch.testing.assert_close(surprisal_with_image(vlm, vision, captions), right)
+    torch.testing.assert_close(surprisal_without_image(vlm, captions), alone)
     assert not torch.allclose(wrong, right) and not torch.allclose(alone, right)
 
 
 def test_text_alone_is_the_same_whatever_stands_beside_it(vlm):
-    both = surprise_without_image(vlm, vlm.tokenize(TEXTS[:2]))
-    one = surprise_without_image(vlm, vlm.tokenize(TEXTS[1:2]))
+    both = surprisal_without_image(vlm, vlm.tokenize(TEXTS[:2]))
+    one = surprisal_without_image(vlm, vlm.tokenize(TEXTS[1:2]))
     torch.testing.assert_close(both[1:, : one.shape[1]], one)
 
 
@@ -68,11 +68,11 @@ def test_tokens_that_split_a_word_share_it(vlm, monkeypatch):
         return tuple("".join(pieces.get(int(i), "") for i in row) for row in ids)
 
     monkeypatch.setattr(vlm, "decode", decode)
-    row = surprise_module._words_of_row(vlm, torch.tensor([4, 5, 6, 7, 3]))
+    row = surprisal_module._words_of_row(vlm, torch.tensor([4, 5, 6, 7, 3]))
     assert row == ("a", "guitar", "guitar", "red", "")
 
 
-def test_kinds_share_out_the_whole_surprise():
+def test_kinds_share_out_the_whole_surprisal():
     nats = torch.rand(2, 4, generator=torch.Generator().manual_seed(0))
     words = (("a", "dog", "two", ""), ("two", "dogs", "", ""))
     found = nats_by_kind(nats, words, plain_word_kind)
@@ -100,10 +100,10 @@ def test_replaced_words_are_others_of_their_kind_and_the_rest_stays():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v, i: surprise_with_image(v, i, v.tokenize(["a"])), "1 captions for 3 images"),
+        (lambda v, i: surprisal_with_image(v, i, v.tokenize(["a"])), "1 captions for 3 images"),
         (
             lambda v, i: nats_by_kind(torch.zeros(1, 1), (), plain_word_kind),
-            "got 1 rows of surprise for 0 captions",
+            "got 1 rows of surprisal for 0 captions",
         ),
         (
             lambda v, i: replace_words(

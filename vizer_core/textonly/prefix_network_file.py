@@ -1,9 +1,9 @@
-"""Adaptors on disk: weights, and a manifest that says which CLIP and language model they fit.
+"""Prefix networks on disk: weights, and a manifest that names their CLIP and language model.
 
-Both kinds are kept, `AdaptorDecoder` and `SingleTokenMLP`: the manifest names the kind.
+Both kinds are kept, `PrefixDecoder` and `SingleTokenMLP`: the manifest names the kind.
 
-An adaptor maps one CLIP's space into one language model's embeddings. Read with another pair it
-still runs and writes fluent nonsense, so loading checks both fingerprints.
+A prefix network maps one CLIP's space into one language model's embeddings. Read with another pair
+it still runs and writes fluent nonsense, so loading checks both fingerprints.
 """
 
 from __future__ import annotations
@@ -16,40 +16,43 @@ from typing import Any
 from torch import nn
 
 from vizer_core.clip.protocol import ImageTextEncoder
+from vizer_core.files import load_manifest, load_tensors, save_tensors
 from vizer_core.language.protocol import PrefixLanguageModel
-from vizer_core.store import load_manifest, load_tensors, save_tensors
-from vizer_core.textonly.adaptor import (
-    Adaptor,
-    AdaptorConfig,
-    AdaptorDecoder,
+from vizer_core.textonly.prefix_network import (
     MLPConfig,
+    PrefixConfig,
+    PrefixDecoder,
+    PrefixNetwork,
     SingleTokenMLP,
-    new_adaptor,
+    new_prefix_network,
 )
 
-_KINDS = {"AdaptorDecoder": AdaptorConfig, "SingleTokenMLP": MLPConfig}
+# the names that files have for the two networks; the paper says adaptor
+_KINDS = {"AdaptorDecoder": PrefixConfig, "SingleTokenMLP": MLPConfig}
+_NAMES = {PrefixConfig: "AdaptorDecoder", MLPConfig: "SingleTokenMLP"}
 
 
-def save_adaptor(
+def save_prefix_network(
     path: Path,
-    adaptor: Adaptor,
+    prefix_network: PrefixNetwork,
     *,
     encoder: ImageTextEncoder,
     language_model: PrefixLanguageModel,
     made_by: Mapping[str, Any],
 ) -> None:
-    """Write the adaptor, the pair of models it fits, and how it was made.
+    """Write the prefix network, the pair of models it fits, and how it was made.
 
     `made_by` is for the reader: put the training config's `to_dict()`, the pairs' `digest` and the
     seed in it. With a language model that was trained along, save that model too: its fingerprint
     is the one that loading asks for.
     """
-    kind = type(adaptor).__name__
-    if kind not in _KINDS:
-        raise ValueError(f"cannot save a {kind}: wanted one of {sorted(_KINDS)}")
+    kind = _NAMES.get(type(getattr(prefix_network, "config", None)))
+    if kind is None:
+        wanted = f"{PrefixDecoder.__name__} or {SingleTokenMLP.__name__}"
+        raise ValueError(f"cannot save a {type(prefix_network).__name__}: wanted a {wanted}")
     manifest = dict(made_by) | {
         "kind": kind,
-        "adaptor": asdict(adaptor.config),
+        "adaptor": asdict(prefix_network.config),
         "clip": {"name": encoder.name, "fingerprint": encoder.fingerprint},
         "language_model": {
             "name": language_model.name,
@@ -57,21 +60,22 @@ def save_adaptor(
             "dtype": _dtype(language_model),
         },
     }
-    assert isinstance(adaptor, nn.Module)
-    save_tensors(path, adaptor.state_dict(), manifest)
+    assert isinstance(prefix_network, nn.Module)
+    save_tensors(path, prefix_network.state_dict(), manifest)
 
 
-def load_adaptor(
+def load_prefix_network(
     path: Path, *, encoder: ImageTextEncoder, language_model: PrefixLanguageModel
-) -> AdaptorDecoder | SingleTokenMLP:
-    """Read an adaptor for this CLIP and this language model, in eval mode on the LM's device.
+) -> PrefixDecoder | SingleTokenMLP:
+    """Read a prefix network for this CLIP and this language model, in eval mode on the LM's device.
 
     Raises `ValueError` when it was trained with another one of either, or in another precision.
     """
     manifest = load_manifest(path)
     if manifest.get("kind") not in _KINDS:
         raise ValueError(
-            f"{path} holds {manifest.get('kind')!r}, not an adaptor: wanted one of {sorted(_KINDS)}"
+            f"{path} holds {manifest.get('kind')!r}, not a prefix network: wanted "
+            f"one of {sorted(_KINDS)}"
         )
     for part, model in (("clip", encoder), ("language_model", language_model)):
         made_with = manifest[part]
@@ -80,12 +84,12 @@ def load_adaptor(
             raise ValueError(
                 f"{path} was trained with the {part.replace('_', ' ')} {made_with['name']!r} "
                 f"({made_with['fingerprint'][:12]}), got {model.name!r} "
-                f"({model.fingerprint[:12]}). Load that model, or train an adaptor for this one."
+                f"({model.fingerprint[:12]}). Load that model, or train a network for this one."
             )
-    adaptor = new_adaptor(_KINDS[manifest["kind"]](**manifest["adaptor"]))
+    prefix_network = new_prefix_network(_KINDS[manifest["kind"]](**manifest["adaptor"]))
     tensors, _ = load_tensors(path)
-    adaptor.load_state_dict({key: value.float() for key, value in tensors.items()})
-    return adaptor.to(language_model.device).eval()
+    prefix_network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    return prefix_network.to(language_model.device).eval()
 
 
 def _dtype(model: PrefixLanguageModel) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vizer_core import store
-from vizer_core.store import (
+from vizer_core import files as store
+from vizer_core.files import (
     atomic_path,
     find_manifest,
     load_manifest,
@@ -182,7 +182,7 @@ def test_an_error_of_the_caller_stays_what_it_was(tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from vizer_core.store import atomic_path
+from vizer_core.files import atomic_path
 with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of")
     os._exit(9)

@@ -11,10 +11,10 @@ from vizer_core.decoding import Sample
 from vizer_core.metrics.stats import bootstrap
 from vizer_core.runtime import seeded
 from vizer_core.vizer import add_lora
-from vizer_core.vizer.hearing import credit, hearing, preference, step_effect
+from vizer_core.vizer.forecast import auc
 from vizer_core.vizer.lora import adapter_tensors
-from vizer_core.vizer.outlook import separation
-from vizer_core.vizer.readings import Rollout
+from vizer_core.vizer.objectives import Rollout
+from vizer_core.vizer.pairwise_accuracy import credit, pairwise_accuracy, preference, step_effect
 
 K = 3
 
@@ -33,15 +33,15 @@ def log_p(written) -> torch.Tensor:
     return Rollout(vlm, vision, captions).log_probs.sum(dim=1)
 
 
-def test_hearing_is_separation_image_by_image():
+def test_it_is_the_auc_image_by_image():
     own = torch.tensor([3.0, 1.0, 2.0, 2.0, 5.0, 0.0])
     other = torch.tensor([1.0, 1.0, 3.0, 1.0, 4.0, 0.0])
-    found = hearing(own, other, samples=3)
+    found = pairwise_accuracy(own, other, samples=3)
     np.testing.assert_allclose(found.per_image, [(1 + 0.5 + 0) / 3, (1 + 1 + 0.5) / 3])
-    assert found.score == pytest.approx(separation(own, other))
-    assert hearing(other, own, samples=3).score == pytest.approx(1 - found.score)
+    assert found.score == pytest.approx(auc(own, other))
+    assert pairwise_accuracy(other, own, samples=3).score == pytest.approx(1 - found.score)
     with pytest.raises(ValueError, match="6 values, 4 an image"):
-        hearing(own, other, samples=4)
+        pairwise_accuracy(own, other, samples=4)
 
 
 def test_preference_counts_pairs_whose_quality_differs():

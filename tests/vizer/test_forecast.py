@@ -1,4 +1,4 @@
-"""The outlook: a score that hears the words, a deaf one, and a rule that is fitted on ends."""
+"""The forecast: a score that hears the words, a deaf one, and a rule that is fitted on ends."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from tiny_vlm import noise_images, tiny_smol
 
 from vizer_core.decoding import Greedy
+from vizer_core.files import read_json
 from vizer_core.runtime import seeded
-from vizer_core.store import read_json
-from vizer_core.vizer.listener import InformationReward
-from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
-from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.outlook import (
+from vizer_core.vizer.forecast import (
     ContextCosine,
-    Outlook,
-    OutlookRule,
+    ForecastInputs,
+    ForecastRule,
     accuracy,
+    auc,
     fit_rule,
     leave_one_out,
-    length_pull,
+    length_bias,
     mapper_leak,
-    measure_outlook,
-    separation,
+    measure_forecast_inputs,
     with_mapper,
 )
+from vizer_core.vizer.information import InformationReward
+from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
+from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.targets import centre
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
@@ -35,8 +35,8 @@ VLM = tiny_smol()
 VISION = VLM.encode_image(noise_images(6))
 
 
-def seen(value: float, **rest: float) -> Outlook:
-    return Outlook(9, **({"separation": value, "spread": 1.0, "generic": 0.2} | rest))
+def seen(value: float, **rest: float) -> ForecastInputs:
+    return ForecastInputs(9, **({"separation": value, "spread": 1.0, "generic": 0.2} | rest))
 
 
 @dataclass
@@ -62,25 +62,25 @@ class Loud:
 
 def test_separation_is_the_share_of_right_orders():
     own, other = torch.tensor([3.0, 3.0, 1.0, 2.0]), torch.tensor([1.0, 3.0, 2.0, 0.0])
-    assert separation(own, other) == pytest.approx((1 + 0.5 + 0 + 1) / 4)
-    assert separation(own, other) + separation(other, own) == pytest.approx(1.0)
+    assert auc(own, other) == pytest.approx((1 + 0.5 + 0 + 1) / 4)
+    assert auc(own, other) + auc(other, own) == pytest.approx(1.0)
     with pytest.raises(ValueError, match=r"got \(4,\) and \(2,\) scores"):
-        separation(own, other[:2])
+        auc(own, other[:2])
 
 
 def test_a_score_that_does_not_hear_the_words_is_deaf():
-    outlook = measure_outlook(VLM, VISION, Deaf(), generator=seeded(0))
-    assert (outlook.separation, outlook.spread, outlook.n) == (0.5, 0.0, 6)
-    assert not OutlookRule(0.4).helps(outlook)
-    assert "captions of an image score alike" in OutlookRule(0.4).say(outlook)
+    measured = measure_forecast_inputs(VLM, VISION, Deaf(), generator=seeded(0))
+    assert (measured.auc, measured.spread, measured.n) == (0.5, 0.0, 6)
+    assert not ForecastRule(0.4).helps(measured)
+    assert "captions of an image score alike" in ForecastRule(0.4).say(measured)
 
 
 def test_the_listener_hears_its_own_captions():
     reward = InformationReward(VLM)
-    outlook = measure_outlook(VLM, VISION, reward, generator=seeded(0), samples=8)
-    assert outlook.separation > 0.55 and outlook.spread > 0.1 and 0 < outlook.generic <= 1
+    measured = measure_forecast_inputs(VLM, VISION, reward, generator=seeded(0), samples=8)
+    assert measured.auc > 0.55 and measured.spread > 0.1 and 0 < measured.generic <= 1
     with pytest.raises(ValueError, match="6 images with 1 captions"):
-        measure_outlook(VLM, VISION, reward, samples=1, generator=seeded(0))
+        measure_forecast_inputs(VLM, VISION, reward, samples=1, generator=seeded(0))
 
 
 def test_the_context_cosine_is_that_of_the_states_after_the_image():
@@ -96,7 +96,7 @@ def test_the_context_cosine_is_that_of_the_states_after_the_image():
     assert -1 <= mapper_leak(VLM, fitted, VISION) <= 1
     told = with_mapper(seen(0.9), fitted, leak=0.4)
     assert told.leak == 0.4 and told.mapper_gain == 0.0
-    assert not OutlookRule(0.5).helps(told) and "the score leaks" in OutlookRule().say(told)
+    assert not ForecastRule(0.5).helps(told) and "the score leaks" in ForecastRule().say(told)
 
 
 def test_an_adapter_is_switched_off_while_the_base_is_looked_at():
@@ -104,8 +104,8 @@ def test_an_adapter_is_switched_off_while_the_base_is_looked_at():
     shape = MapperConfig(vlm.lm_width, VISION.image_features.shape[1], width=8)
     fitted = random_mapper(shape, centre(VISION.image_features), generator=seeded(1))
 
-    def look() -> tuple[Outlook, float]:
-        found = measure_outlook(vlm, VISION, Loud(), generator=seeded(0), samples=2)
+    def look() -> tuple[ForecastInputs, float]:
+        found = measure_forecast_inputs(vlm, VISION, Loud(), generator=seeded(0), samples=2)
         return found, mapper_leak(vlm, fitted, VISION)
 
     before = look()
@@ -117,7 +117,7 @@ def test_an_adapter_is_switched_off_while_the_base_is_looked_at():
 
 
 def test_the_spread_is_that_of_a_images_captions_about_their_mean():
-    found = measure_outlook(VLM, VISION, Loud(), generator=seeded(0), samples=2)
+    found = measure_forecast_inputs(VLM, VISION, Loud(), generator=seeded(0), samples=2)
     assert found.spread == pytest.approx(0.5)  # scores 0 and 1: half away from their mean
 
 
@@ -132,13 +132,13 @@ class Brief:
 
 
 def test_a_score_that_wants_short_captions_is_found_out():
-    outlook = measure_outlook(VLM, VISION, Brief(), generator=seeded(0), samples=8)
-    assert outlook.pull == pytest.approx(-1.0)
-    told = seen(0.9, pull=-0.8)
-    assert not OutlookRule(0.5, -0.5).helps(told) and OutlookRule(0.5, -0.9).helps(told)
-    said = OutlookRule(0.5, -0.5).say(told)
+    measured = measure_forecast_inputs(VLM, VISION, Brief(), generator=seeded(0), samples=8)
+    assert measured.length_bias == pytest.approx(-1.0)
+    told = seen(0.9, length_bias=-0.8)
+    assert not ForecastRule(0.5, -0.5).helps(told) and ForecastRule(0.5, -0.9).helps(told)
+    said = ForecastRule(0.5, -0.5).say(told)
     assert "wants short captions" in said and "-0.80, wanted at least -0.50" in said
-    assert "wanted at least 50" not in said  # its separation is enough
+    assert "wanted at least 50" not in said  # its AUC is enough
 
 
 def test_pull_is_the_mean_correlation_with_length():
@@ -146,24 +146,29 @@ def test_pull_is_the_mean_correlation_with_length():
         torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]),
         torch.tensor([[2, 4, 6]] * 2),
     )
-    assert length_pull(scores, lengths) == pytest.approx(1.0)  # the second image says nothing
+    assert length_bias(scores, lengths) == pytest.approx(1.0)  # the second image says nothing
     both = torch.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
-    assert length_pull(both, lengths) == pytest.approx(0.0)
-    assert length_pull(scores, torch.full((2, 3), 4)) == 0.0
+    assert length_bias(both, lengths) == pytest.approx(0.0)
+    assert length_bias(scores, torch.full((2, 3), 4)) == 0.0
     with pytest.raises(ValueError, match=r"got \(2, 3\) scores and \(1, 3\) lengths"):
-        length_pull(scores, lengths[:1])
+        length_bias(scores, lengths[:1])
 
 
 def test_the_default_rule_is_the_studys():
     stored = read_json(Path("results/vizer_study.json"))["outlook"]["rule"]
-    found = {"separation": OutlookRule().separation, "pull": OutlookRule().pull}
+    found = {"separation": ForecastRule().auc, "pull": ForecastRule().length_bias}
     assert found == {name: round(value, 2) for name, value in stored.items()}
 
 
 def test_both_thresholds_are_fitted():
-    outlooks = [seen(0.5), seen(0.7, pull=-0.9), seen(0.7, pull=-0.1), seen(0.8, pull=-0.8)]
-    rule = fit_rule(outlooks, [False, False, True, False])
-    assert (rule.separation, rule.pull) == pytest.approx((0.6, -0.45))
+    measurements = [
+        seen(0.5),
+        seen(0.7, length_bias=-0.9),
+        seen(0.7, length_bias=-0.1),
+        seen(0.8, length_bias=-0.8),
+    ]
+    rule = fit_rule(measurements, [False, False, True, False])
+    assert (rule.auc, rule.length_bias) == pytest.approx((0.6, -0.45))
 
 
 def test_a_base_that_is_left_out_has_no_say():
@@ -172,23 +177,23 @@ def test_a_base_that_is_left_out_has_no_say():
 
 
 def test_of_equal_thresholds_the_middle_one_is_taken():
-    outlooks = [seen(value) for value in (0.5, 0.55, 0.7, 0.8)]
-    assert fit_rule(outlooks, [False, True, False, True]).separation == pytest.approx(0.75)
+    measurements = [seen(value) for value in (0.5, 0.55, 0.7, 0.8)]
+    assert fit_rule(measurements, [False, True, False, True]).auc == pytest.approx(0.75)
 
 
 def test_a_rule_is_fitted_on_ends_and_judged_on_a_base_that_it_has_not_seen():
     values, ends = [0.5, 0.55, 0.7, 0.8], [False, False, True, True]
-    outlooks = [seen(value) for value in values]
-    rule = fit_rule(outlooks, ends)
-    assert rule.separation == pytest.approx(0.625) and accuracy(rule, outlooks, ends) == 1.0
-    never = fit_rule(outlooks, [False] * 4)
-    assert not any(never.helps(each) for each in outlooks)
+    measurements = [seen(value) for value in values]
+    rule = fit_rule(measurements, ends)
+    assert rule.auc == pytest.approx(0.625) and accuracy(rule, measurements, ends) == 1.0
+    never = fit_rule(measurements, [False] * 4)
+    assert not any(never.helps(each) for each in measurements)
     assert "training may help" in rule.say(seen(0.7)) and "62.5%" in rule.say(seen(0.5))
-    groups = {"a": (outlooks, ends), "b": ([seen(0.52), seen(0.9)], [False, True]),
+    groups = {"a": (measurements, ends), "b": ([seen(0.52), seen(0.9)], [False, True]),
               "odd": ([seen(0.9)], [False])}  # fmt: skip
     found = leave_one_out(groups)
     assert found["b"] == 1.0 and found["odd"] == 0.0
     with pytest.raises(ValueError, match="got 1 groups"):
         leave_one_out({"a": groups["a"]})
-    with pytest.raises(ValueError, match="4 outlooks and 1 ends"):
-        fit_rule(outlooks, [True])
+    with pytest.raises(ValueError, match="4 forecasts and 1 ends"):
+        fit_rule(measurements, [True])

@@ -1,13 +1,13 @@
 """The trained part: from CLIP tokens to a prefix of language-model embeddings.
 
-`AdaptorDecoder` (MacCap section 4.2, equations 5 to 8): N_q learned queries attend to each other
+`PrefixDecoder` (MacCap section 4.2, equations 5 to 8): N_q learned queries attend to each other
 and to the region tokens in one Transformer decoder layer; an MLP takes each to the width of the
 language model. No positions: the tokens are a set, and shuffling them changes nothing.
 
     Q' = LN(decoder_layer(Q; tokens)),   E = MLP(Q')
 
-`SingleTokenMLP` is the adaptor of the paper's single-token rows (CapDec, DeCap and Baseline with a
-frozen language model): one CLIP vector in, one prefix position out.
+`SingleTokenMLP` is the prefix network of the paper's single-token rows (CapDec, DeCap and Baseline
+with a frozen language model): one CLIP vector in, one prefix position out.
 
 At D = 512 and a language model of width 2048 they have 5,797,376 and 1,575,936 parameters, the
 paper's "5.7M" and "1.5M". symbol -> name: N_q -> queries; D -> clip_width; D_l -> lm_width.
@@ -32,8 +32,8 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class AdaptorConfig:
-    """Sizes of an `AdaptorDecoder`; the defaults are MacCap's.
+class PrefixConfig:
+    """Sizes of an `PrefixDecoder`; the defaults are MacCap's.
 
     The paper gives one layer, 8 heads and "an MLP"; 32 queries, the feed-forward width, dropout
     and the MLP's three layers are read from the release (D10).
@@ -72,10 +72,10 @@ class MLPConfig:
 
 
 @runtime_checkable
-class Adaptor(Protocol):
-    """What training and inference want of an adaptor, an `nn.Module` with a config."""
+class PrefixNetwork(Protocol):
+    """What training and inference want of a prefix network, an `nn.Module` with a config."""
 
-    config: AdaptorConfig | MLPConfig
+    config: PrefixConfig | MLPConfig
 
     @property
     def prefix_length(self) -> int:
@@ -118,10 +118,10 @@ class InputScale(nn.Module):
         return (tokens - self.mean) / self.scale
 
 
-class AdaptorDecoder(nn.Module):
+class PrefixDecoder(nn.Module):
     """Learned queries read a set of CLIP tokens in one decoder layer (MacCap equations 5 to 8)."""
 
-    def __init__(self, config: AdaptorConfig) -> None:
+    def __init__(self, config: PrefixConfig) -> None:
         super().__init__()
         self.config = config
         d = config.clip_width
@@ -187,26 +187,26 @@ class SingleTokenMLP(nn.Module):
         if tokens.shape[1] != 1:
             raise ValueError(
                 f"SingleTokenMLP reads 1 token an item, got {tokens.shape[1]}: train with "
-                "tokens=1, or use AdaptorDecoder"
+                "tokens=1, or use PrefixDecoder"
             )
         return self.mlp(self.input_scale(tokens))
 
 
-def new_adaptor(config: AdaptorConfig | MLPConfig) -> AdaptorDecoder | SingleTokenMLP:
-    """Make the adaptor that a config is of, with fresh weights from torch's global generator.
+def new_prefix_network(config: PrefixConfig | MLPConfig) -> PrefixDecoder | SingleTokenMLP:
+    """Make the prefix network of a config, with fresh weights from torch's global generator.
 
-    >>> new_adaptor(MLPConfig(clip_width=4, lm_width=6)).prefix_length
+    >>> new_prefix_network(MLPConfig(clip_width=4, lm_width=6)).prefix_length
     1
     """
     if isinstance(config, MLPConfig):
         return SingleTokenMLP(config)
-    return AdaptorDecoder(config)
+    return PrefixDecoder(config)
 
 
 def trainable_parameters(module: nn.Module) -> int:
     """Count the parameters that training changes.
 
-    >>> trainable_parameters(AdaptorDecoder(AdaptorConfig(clip_width=512, lm_width=2048)))
+    >>> trainable_parameters(PrefixDecoder(PrefixConfig(clip_width=512, lm_width=2048)))
     5797376
     >>> trainable_parameters(SingleTokenMLP(MLPConfig(clip_width=512, lm_width=2048)))
     1575936
@@ -226,7 +226,7 @@ def _spread_like(mlp: nn.Sequential, words: Tensor, generator: torch.Generator) 
     if words.shape[0] < 2 or words.shape[1] != linear[-1].out_features:
         raise ValueError(
             f"got embeddings {tuple(words.shape)}: wanted at least 2, of the width "
-            f"{linear[-1].out_features} that this adaptor was made for"
+            f"{linear[-1].out_features} that this prefix network was made for"
         )
     for layer in linear[:-1]:
         drawn = torch.randn(layer.weight.shape, generator=generator)
@@ -244,6 +244,6 @@ def _spread_like(mlp: nn.Sequential, words: Tensor, generator: torch.Generator) 
 def _require_width(tokens: Tensor, width: int) -> None:
     if tokens.shape[-1] != width:
         raise ValueError(
-            f"got tokens of width {tokens.shape[-1]}, but this adaptor was made for {width}: use "
+            f"got tokens of width {tokens.shape[-1]}, but this network was made for {width}: use "
             "features of the CLIP that it was trained on"
         )

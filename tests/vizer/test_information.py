@@ -8,7 +8,7 @@ from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
 from vizer_core.decoding import Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.listener import (
+from vizer_core.vizer.information import (
     InformationReward,
     NeighbourReward,
     log_likelihood,
