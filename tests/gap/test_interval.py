@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vizer_core.gap import measure_gap
-from vizer_core.gap.interval import Interval, _draw_counts, bootstrap_gap, bootstrap_mean
+from vizer_core.gap.interval import Interval, bootstrap_gap, bootstrap_mean
+from vizer_core.metrics.resampling import draw_counts
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
 from vizer_lab.world.planted import plant_gap
@@ -24,14 +25,14 @@ def test_estimates_are_the_report_itself():
 
 
 def test_every_pair_is_drawn_equally_often():
-    counts = _draw_counts(5000, 7, seeded(0))
+    counts = draw_counts(5000, 7, seeded(0))
     assert (counts.sum(dim=1) == 7).all()
     assert counts.mean(dim=0).tolist() == pytest.approx([1.0] * 7, abs=0.06)
 
 
 def test_resampling_by_counts_equals_resampling_by_rows():
     image, text = noisy_pairs()
-    counts = _draw_counts(64, 60, seeded(7)).long()
+    counts = draw_counts(64, 60, seeded(7)).long()
     reports = []
     for row in counts:
         chosen = torch.repeat_interleave(torch.arange(60), row)

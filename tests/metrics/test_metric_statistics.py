@@ -57,7 +57,7 @@ def test_same_seed_same_interval_and_another_seed_another():
 def test_blocks_of_resamples_change_no_number(monkeypatch):
     entry = [mean_statistics(SCORES)]
     whole = resampled_scores(entry, resamples=50)
-    monkeypatch.setattr("vizer_core.metrics.stats._BLOCK", 700)
+    monkeypatch.setattr("vizer_core.metrics.resampling.BLOCK", 700)
     assert np.abs(resampled_scores(entry, resamples=50) - whole).max() < 1e-12
 
 

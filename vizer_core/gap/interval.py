@@ -28,6 +28,7 @@ from torch import Tensor
 
 from vizer_core.gap.pairs import require_pairs
 from vizer_core.gap.separability import midpoint_correct
+from vizer_core.metrics.resampling import draw_counts, percentiles
 from vizer_core.metrics.stats import Interval
 
 RESAMPLES_AT_ONCE = 64
@@ -76,7 +77,7 @@ def bootstrap_gap(
     lengthening, drawn = sums.lengthening(), []
     for start in range(0, resamples, RESAMPLES_AT_ONCE):
         count = min(RESAMPLES_AT_ONCE, resamples - start)
-        counts = _draw_counts(count, n, generator).to(image.device)
+        counts = draw_counts(count, n, generator).to(image.device)
         drawn.append(sums.statistics(counts, lengthening=lengthening))
     interval = _centred_interval if centred else _plain_interval
     return {
@@ -112,7 +113,7 @@ def bootstrap_mean(
     flat, means = values.double(), []
     for start in range(0, resamples, RESAMPLES_AT_ONCE):
         count = min(RESAMPLES_AT_ONCE, resamples - start)
-        weights = _draw_counts(count, len(flat), generator).to(flat.device)
+        weights = draw_counts(count, len(flat), generator).to(flat.device)
         means.append(weights @ flat / len(flat))
     return percentile_interval(float(flat.mean()), torch.cat(means), n=len(flat))
 
@@ -125,15 +126,7 @@ def percentile_interval(
     >>> percentile_interval(50.0, torch.arange(101.0))
     Interval(mean=50.0, low=2.5, high=97.5, n=None)
     """
-    ends = torch.tensor([0.025, 0.975], dtype=torch.float64, device=resampled.device)
-    return Interval(estimate, *resampled.double().quantile(ends).tolist(), n=n)
-
-
-def _draw_counts(resamples: int, n: int, generator: torch.Generator) -> Tensor:
-    """How often each of n pairs occurs in each resample; rows sum to n."""
-    drawn = torch.randint(n, (resamples, n), generator=generator)
-    counts = torch.zeros(resamples, n, dtype=torch.float64)
-    return counts.scatter_add_(1, drawn, torch.ones_like(counts))
+    return Interval(estimate, *percentiles(resampled), n=n)
 
 
 @dataclass(frozen=True)

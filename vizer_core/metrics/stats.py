@@ -12,14 +12,13 @@ frequencies stay those of the whole set under resampling.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
-_BLOCK = 2_000_000  # multiplicities drawn at once: bounds memory, changes no number
-_LOW, _HIGH = 2.5, 97.5
+from vizer_core.metrics.resampling import bounds, multiplicities, swaps
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
@@ -133,17 +132,6 @@ def _same_metrics(a: Mapping[str, Statistics], b: Mapping[str, Statistics]) -> N
         _same_images(a[name], b[name])
 
 
-def _multiplicities(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Draw resamples of `n` items as rows of multiplicities, in blocks."""
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n)
-    for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        draws = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-        counts = np.bincount(draws.ravel(), minlength=rows * n)
-        yield counts.reshape(rows, n).astype(np.float64)
-
-
 def resampled_scores(
     systems: Sequence[Statistics], *, resamples: int = 1000, seed: int = 0
 ) -> Float64[np.ndarray, "resamples systems"]:
@@ -158,27 +146,9 @@ def resampled_scores(
         _same_images(systems[0], other)
     widths = np.cumsum([system.rows.shape[1] for system in systems])[:-1]
     joined = np.concatenate([system.rows for system in systems], axis=1)
-    sums = np.concatenate([counts @ joined for counts in _multiplicities(n, resamples, seed)])
+    sums = np.concatenate([counts @ joined for counts in multiplicities(n, resamples, seed)])
     parts = np.split(sums, widths, axis=1)
     return np.column_stack([system.value(part) for system, part in zip(systems, parts)])
-
-
-def _swaps(n: int, permutations: int, seed: int) -> Iterator[np.ndarray]:
-    """Draw which images swap their labels, as rows of 0 and 1, in blocks."""
-    rng = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n)
-    for start in range(0, permutations, block):
-        rows = min(block, permutations - start)
-        packed = rng.integers(0, 256, size=(rows, -(-n // 8)), dtype=np.uint8)
-        yield np.unpackbits(packed, axis=1, count=n).astype(np.float64)
-
-
-def _bounds(scores: np.ndarray) -> tuple[float, float]:
-    finite = scores[np.isfinite(scores)]
-    if not len(finite):
-        return float("nan"), float("nan")
-    low, high = np.percentile(finite, [_LOW, _HIGH])
-    return float(low), float(high)
 
 
 def bootstrap(statistics: Statistics, *, resamples: int = 1000, seed: int = 0) -> Interval:
@@ -188,7 +158,7 @@ def bootstrap(statistics: Statistics, *, resamples: int = 1000, seed: int = 0) -
     Interval(mean=0.5, low=0.5, high=0.5, n=3)
     """
     scores = resampled_scores([statistics], resamples=resamples, seed=seed)[:, 0]
-    return Interval(statistics.score, *_bounds(scores), n=int(statistics.scored.sum()))
+    return Interval(statistics.score, *bounds(scores), n=int(statistics.scored.sum()))
 
 
 def bootstrap_many(
@@ -197,7 +167,7 @@ def bootstrap_many(
     """Bootstrap several metrics over one set of resamples."""
     scores = resampled_scores(list(statistics.values()), resamples=resamples, seed=seed)
     return {
-        name: Interval(entry.score, *_bounds(column), n=int(entry.scored.sum()))
+        name: Interval(entry.score, *bounds(column), n=int(entry.scored.sum()))
         for (name, entry), column in zip(statistics.items(), scores.T)
     }
 
@@ -230,7 +200,7 @@ def paired_bootstraps(
         p = min(1.0, 2 * (1 + int(tail)) / (1 + resamples))
         point = a[name].score - b[name].score
         n = int((a[name].scored | b[name].scored).sum())
-        found[name] = Difference(point, *_bounds(drawn), n=n, p=p)
+        found[name] = Difference(point, *bounds(drawn), n=n, p=p)
     return found
 
 
@@ -261,7 +231,7 @@ def paired_permutations(
     swings = np.concatenate([b[name].rows - a[name].rows for name in a], axis=1)
     widths = np.cumsum([a[name].rows.shape[1] for name in a])[:-1]
     extreme = dict.fromkeys(a, 0)
-    for swapped in _swaps(n, permutations, seed):
+    for swapped in swaps(n, permutations, seed):
         moves = np.split(swapped @ swings, widths, axis=1)
         for name, moved in zip(a, moves):
             first = a[name].value(a[name].rows.sum(axis=0) + moved)
@@ -295,7 +265,7 @@ def bootstrap_seeds(
         point -= float(np.mean([run.score for run in against]))
     drawn = np.random.default_rng([seed, 1]).integers(0, len(runs), size=values.shape)
     means = np.take_along_axis(values, drawn, axis=1).mean(axis=1)
-    return Interval(point, *_bounds(means), n=int(runs[0].scored.sum()))
+    return Interval(point, *bounds(means), n=int(runs[0].scored.sum()))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -333,4 +303,4 @@ def rank_correlation(
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(a), size=(resamples, len(a)))
     taus = np.array([kendalltau(a[draw], b[draw]).statistic for draw in draws])
-    return Interval(float(kendalltau(a, b).statistic), *_bounds(taus), n=len(a))
+    return Interval(float(kendalltau(a, b).statistic), *bounds(taus), n=len(a))

@@ -156,8 +156,9 @@ def length_bias(scores: Real[Tensor, "n k"], lengths: Real[Tensor, "m l"]) -> fl
         raise ValueError(
             f"got {tuple(scores.shape)} scores and {tuple(lengths.shape)} lengths: wanted as many"
         )
-    a, b = (values.double() - values.double().mean(dim=1, keepdim=True)
-            for values in (scores, lengths))  # fmt: skip
+    a, b = (
+        values.double() - values.double().mean(dim=1, keepdim=True) for values in (scores, lengths)
+    )
     scale = a.norm(dim=1) * b.norm(dim=1)
     told = (a.norm(dim=1) > 1e-9) & (b.norm(dim=1) > 0)
     found = (a * b).sum(dim=1)[told] / scale[told]
