@@ -12,6 +12,7 @@ from tiny_vlm import noise_images, tiny_smol
 from vizer_core.decoding import Greedy
 from vizer_core.files import read_json
 from vizer_core.runtime import seeded
+from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.forecast import (
     ContextCosine,
     ForecastInputs,
@@ -28,6 +29,9 @@ from vizer_core.vizer.forecast import (
 from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
+from vizer_core.vizer.objectives import ImageContext, StraightThrough
+from vizer_core.vizer.phase_two import forecast
+from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.targets import centre
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
@@ -197,3 +201,22 @@ def test_a_rule_is_fitted_on_ends_and_judged_on_a_base_that_it_has_not_seen():
         leave_one_out({"a": groups["a"]})
     with pytest.raises(ValueError, match="4 forecasts and 1 ends"):
         fit_rule(measurements, [True])
+
+
+def test_a_forecast_asks_what_the_objective_would_be_trained_on():
+    shape = MapperConfig(VLM.lm_width, VISION.image_features.shape[1], 16)
+    fitted = random_mapper(shape, centre(VISION.image_features), generator=seeded(5))
+    told = {
+        name: forecast(VLM, VISION, objective, seed=0)[1]
+        for name, objective in {
+            "reward": PolicyGradient(ReadBackReward(VLM, fitted)),
+            "words": StraightThrough(fitted),
+            "image": ImageContext(fitted),
+            "deaf": PolicyGradient(Deaf()),
+        }.items()
+    }
+    assert told["reward"] == told["words"] != told["image"]  # the words alone, or with the image
+    assert "all captions of an image score alike" in told["deaf"]
+    good, line = forecast(VLM, VISION, lambda rollout: rollout.states.sum(), seed=0)
+    assert not good and line.startswith("warning: no forecast for a loss without a mapper")
+    assert forecast(VLM, VISION.select([0]), ImageContext(fitted), seed=0)[0] is False

@@ -91,6 +91,8 @@ def forecast(
     reward: Any = objective.reward if isinstance(objective, PolicyGradient) else None
     fitted = getattr(objective if reward is None else reward, "fitted", None)
     in_context = isinstance(objective, ImageContext)
+    if reward is None and fitted is None:
+        return False, "warning: no forecast for a loss without a mapper: nothing scores a caption"
     if reward is None:
         reward = (ContextCosine if in_context else ReadBackReward)(vlm, fitted)
     measured = measure_forecast_inputs(vlm, source, reward, generator=seeded(seed))
