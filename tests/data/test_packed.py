@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import threading
+import time
 
 import pytest
 from PIL import Image
@@ -97,7 +98,13 @@ def test_what_is_no_whole_tar_leaves_no_folder(tmp_path, cache):
 def test_several_at_once_write_one_folder(tmp_path, monkeypatch):
     path = tar_of(tmp_path / "0.tar", [(f"{i}.jpg", pixels()) for i in range(5)])
     calls, real = [], packed._lay_out
-    monkeypatch.setattr(packed, "_lay_out", lambda *a: (calls.append(a), real(*a)))
+
+    def slowly(*given):
+        calls.append(given)
+        time.sleep(0.3)
+        real(*given)
+
+    monkeypatch.setattr(packed, "_lay_out", slowly)
     threads = [threading.Thread(target=laid_out, args=(path,)) for _ in range(4)]
     for thread in threads:
         thread.start()
