@@ -21,7 +21,7 @@ PACKAGE, LAB = ROOT / "vizer_core", ROOT / "vizer_lab"
 PACKAGES = (PACKAGE, LAB)
 CORE_RANKS = {
     "env": 0,
-    "shapes": 1, "runtime": 1, "store": 1, "decoding": 1, "hub": 1, "processes": 1,
+    "shapes": 1, "runtime": 1, "files": 1, "decoding": 1, "hub_errors": 1, "distributed": 1,
     "cache_argument": 1, "overflow": 1, "shipped": 1,
     "wheels": 2,
     "data": 3, "metrics": 3, "tracking": 3, "sharding": 3,

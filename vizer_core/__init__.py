@@ -57,7 +57,7 @@ _HOME = {
     "ImageCaptioner": "captioners.protocol",
     "ImageSet": "data.image_set",
     "ImageTextEncoder": "clip.protocol",
-    "Objective": "vizer.readings",
+    "Objective": "vizer.objectives",
     "PrefixLanguageModel": "language.protocol",
     "Reward": "vizer.rewards",
     "Style": "decoding",

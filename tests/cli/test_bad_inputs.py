@@ -107,7 +107,7 @@ BAD = (
     ("evaluate --captions null.json --references dict.json", 1, "null.json holds a NoneType"),
     ("evaluate --captions good.json --references dict.json", 1, 'dict.json has no "annotations"'),
     ("evaluate --captions good.json --references nowhere", 1, "no such file: nowhere"),
-    ("lab --only micro-clop", 1, "no micro model 'micro-clop': wanted one of"),
+    ("lab --only micro-clop", 1, "no shipped model 'micro-clop': wanted one of"),
     ("train-captioner --out empty", 2, "empty is a folder: wanted the name of a file"),
     ("train-captioner --out there.safetensors", 2, "there.safetensors is there already: name"),
     ("train-captioner --out file/a.safetensors", 2, "is a file, no folder"),

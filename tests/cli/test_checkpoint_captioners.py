@@ -186,7 +186,7 @@ def test_the_file_that_is_trained_is_the_papers(prefix_networks):
     found = {name: json.loads(file.with_name(f"{file.name}.json").read_text())
              for name, file in prefix_networks.items()}  # fmt: skip
     assert {name: made["kind"] for name, made in found.items()} == {
-        "maccap": "PrefixDecoder", "capdec": "SingleTokenMLP", "decap": "SingleTokenMLP",
+        "maccap": "AdaptorDecoder", "capdec": "SingleTokenMLP", "decap": "SingleTokenMLP",
     }  # fmt: skip
     assert found["capdec"]["adaptor"] == {"clip_width": 32, "lm_width": 32, "mlp_layers": 3}
 
@@ -198,7 +198,7 @@ def test_the_comparison_with_one_decoder_has_its_own_name(method, vizer, disk, f
     done = vizer(*words, "--out", out, *models_of(disk))
     assert done.exit_code == 0 and "a prefix of 32;" in done.stderr, done.output
     made = load_manifest(out)
-    assert (made["method"], made["kind"]) == (method, "PrefixDecoder")
+    assert (made["method"], made["kind"]) == (method, "AdaptorDecoder")
     words = ["caption", folder, "--captioner", out]
     assert vizer(*words, *asked(base, disk)).exit_code == 0
     wrong = vizer(*words, *asked("maccap_pass", disk))

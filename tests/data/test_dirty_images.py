@@ -276,7 +276,7 @@ def test_other_images_are_counted_and_named(suffix, tmp_path, caplog):
     placed(tmp_path / f"b{suffix}", b"pixels")
     placed(tmp_path / "a.jpg", encoded(plain(), "jpeg"))
     assert [record.id for record in read_folder(tmp_path)] == ["a.jpg"]
-    said = f"of {tmp_path} are left out: 1 files (1 {suffix.lower()}), first b{suffix}. Save pictu"
+    said = f"of {tmp_path} are left out: 1 files (1 {suffix.lower()}), first b{suffix}. Save image"
     assert said in caplog.text
 
 

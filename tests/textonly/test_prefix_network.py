@@ -112,9 +112,7 @@ def test_statistics_need_tokens_that_differ():
 
 
 def test_wrong_widths_and_counts_are_named():
-    with pytest.raises(
-        ValueError, match="tokens of width 8, but this prefix network was made for 16"
-    ):
+    with pytest.raises(ValueError, match="tokens of width 8, but this network was made for 16"):
         small_prefix_network()(tokens(d=8))
     with pytest.raises(ValueError, match="reads 1 token an item, got 10"):
         SingleTokenMLP(MLPConfig(16, 12))(tokens())

@@ -40,7 +40,7 @@ VISION = VLM.encode_image(noise_images(6))
 
 
 def seen(value: float, **rest: float) -> ForecastInputs:
-    return ForecastInputs(9, **({"separation": value, "spread": 1.0, "generic": 0.2} | rest))
+    return ForecastInputs(9, **({"auc": value, "spread": 1.0, "generic": 0.2} | rest))
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Loud:
         return torch.arange(len(captions)).float() % 2
 
 
-def test_separation_is_the_share_of_right_orders():
+def test_auc_is_the_share_of_right_orders():
     own, other = torch.tensor([3.0, 3.0, 1.0, 2.0]), torch.tensor([1.0, 3.0, 2.0, 0.0])
     assert auc(own, other) == pytest.approx((1 + 0.5 + 0 + 1) / 4)
     assert auc(own, other) + auc(other, own) == pytest.approx(1.0)
@@ -145,7 +145,7 @@ def test_a_score_that_wants_short_captions_is_found_out():
     assert "wanted at least 50" not in said  # its AUC is enough
 
 
-def test_pull_is_the_mean_correlation_with_length():
+def test_length_bias_is_the_mean_correlation_with_length():
     scores, lengths = (
         torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]),
         torch.tensor([[2, 4, 6]] * 2),

@@ -29,7 +29,7 @@ from vizer_core.textonly.prefix_network import (
 
 # the names that files have for the two networks; the paper says adaptor
 _KINDS = {"AdaptorDecoder": PrefixConfig, "SingleTokenMLP": MLPConfig}
-_NAMES = {PrefixConfig: "AdaptorDecoder", MLPConfig: "SingleTokenMLP"}
+_NAMES = {PrefixDecoder: "AdaptorDecoder", SingleTokenMLP: "SingleTokenMLP"}
 
 
 def save_prefix_network(
@@ -46,7 +46,7 @@ def save_prefix_network(
     seed in it. With a language model that was trained along, save that model too: its fingerprint
     is the one that loading asks for.
     """
-    kind = _NAMES.get(type(getattr(prefix_network, "config", None)))
+    kind = _NAMES.get(type(prefix_network))
     if kind is None:
         wanted = f"{PrefixDecoder.__name__} or {SingleTokenMLP.__name__}"
         raise ValueError(f"cannot save a {type(prefix_network).__name__}: wanted a {wanted}")

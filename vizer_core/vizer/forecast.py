@@ -104,7 +104,7 @@ class ForecastRule:
     def helps(self, measured: ForecastInputs) -> bool:
         """Forecast.
 
-        >>> ForecastRule(0.6).helps(ForecastInputs(64, AUC=0.7, spread=0.1, generic=0.3))
+        >>> ForecastRule(0.6).helps(ForecastInputs(64, auc=0.7, spread=0.1, generic=0.3))
         True
         """
         heard = measured.auc >= self.auc and measured.length_bias >= self.length_bias
@@ -134,7 +134,7 @@ def auc(own: Float[Tensor, " m"], other: Float[Tensor, " n"]) -> float:
 
     Entry i of both is a score under the same image.
 
-    >>> AUC(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0]))
+    >>> auc(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([0.0, 3.0, 3.0, -1.0]))
     0.625
     """
     if own.shape != other.shape or not len(own):
@@ -235,8 +235,8 @@ def with_mapper(
 def fit_rule(measurements: Sequence[ForecastInputs], helped: Sequence[bool]) -> ForecastRule:
     """Choose the two thresholds that forecast most of these runs rightly; the middle of equals.
 
-    >>> seen = [ForecastInputs(9, AUC=s, spread=1.0, generic=0.1) for s in (0.5, 0.6, 0.8)]
-    >>> round(fit_rule(seen, [False, False, True]).AUC, 2)
+    >>> seen = [ForecastInputs(9, auc=s, spread=1.0, generic=0.1) for s in (0.5, 0.6, 0.8)]
+    >>> round(fit_rule(seen, [False, False, True]).auc, 2)
     0.7
     """
     if len(measurements) != len(helped) or not measurements:

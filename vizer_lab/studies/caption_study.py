@@ -265,7 +265,7 @@ def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
     """Open n images, and a corpus of `memory` captions, on the profile in force.
 
     >>> study = open_caption_study(2, memory=10)
-    >>> study.images.ids, len(study.corpus), len(study.prefix networks)
+    >>> study.images.ids, len(study.corpus), len(study.prefix_networks)
     (('test-00000', 'test-00001'), 10, 6)
     """
     if n < 1 or memory < 1:
