@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.stamps import code_sha256, core_sha256
 
-MAX_BYTES = 400_000
+MAX_BYTES = 500_000
 MAX_LINE, MAX_CELL_LINES, MAX_DEF_STATEMENTS = 79, 25, 10
 MIN_EXERCISES, MIN_ALT = 3, 20
 NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")

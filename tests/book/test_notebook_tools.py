@@ -144,7 +144,7 @@ def test_a_file_that_is_too_large_or_badly_named_is_named(stored, checkout):
     code_cell(stored, 1)["outputs"][0]["text"] = "1" * 400_001
     faults = faults_of(stored, checkout, name="Probe.ipynb")
     assert any("wanted two digits" in fault for fault in faults)
-    assert any("wanted at most 400,000" in fault for fault in faults)
+    assert any("wanted at most 500,000" in fault for fault in faults)
 
 
 def test_a_concept_may_be_defined_in_its_cell(stored, checkout):
