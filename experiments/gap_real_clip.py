@@ -218,7 +218,7 @@ def histograms(image: Tensor, text: Tensor) -> dict[str, dict[str, Any]]:
         "two_captions": (text, text.roll(1, 0)),
     }
     for name, (one, other) in kinds.items():
-        found[f"cosine_{name}"] = count((one * other).sum(dim=1), 2.0**-6)
+        found[f"cosine_{name}"] = count((one * other).sum(dim=1), 2.0**-5)
     return found
 
 

@@ -3,6 +3,7 @@
 - `style`: colours by meaning, sizes, PNG bytes that repeat
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, sphere, projections
 - `cosines`: MacCap Table 1 with controls, pair-cosine spread, the closer-patch fraction
+- `counts`, imported from its file: histograms from stored counts
 - `forest`, imported from its file: estimates with intervals, row by row, or along a sweep
 - `training`, imported from its file: reward and KL by step, loss against changed captions,
   captions before and after
