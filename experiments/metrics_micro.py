@@ -26,6 +26,7 @@ from vizer_lab.studies.metric_sensitivity import (
     BEFORE,
     TEXT_FAMILIES,
     TRUTHS,
+    Edited,
     ScoredEdits,
     caption_agreement,
     edit_texts,
@@ -51,16 +52,22 @@ def micro_scores(n: int, *, model: str, meteor: bool) -> ScoredEdits:
     return score_edits(split.scenes, images, encoder, meteor=meteor)
 
 
-def coco_scores(n: int, *, meteor: bool) -> ScoredEdits:
-    """Edit one human caption an image, taken in rotation, and score it against three others."""
+def coco_edits(n: int) -> tuple[dict[str, Edited], list[tuple[str, ...]]]:
+    """Edit one human caption an image, taken in rotation, and return three others as references."""
     records = [record for record in coco2014("val") if len(record.captions) >= 5]
     chosen = records[:: len(records) // n][:n]
     turned = [
         record.captions[i % 5 : 5] + record.captions[: i % 5] for i, record in enumerate(chosen)
     ]
     edits = edit_texts([c[0] for c in turned], [c[1] for c in turned])
+    return edits, [captions[2:5] for captions in turned]
+
+
+def coco_scores(n: int, *, meteor: bool) -> ScoredEdits:
+    """Score the edits of COCO's captions."""
+    edits, references = coco_edits(n)
     families = [*TEXT_FAMILIES, "meteor"] if meteor else TEXT_FAMILIES
-    scored = score_texts(edits, [c[2:5] for c in turned], families=families)
+    scored = score_texts(edits, references, families=families)
     return ScoredEdits(
         edits,
         {

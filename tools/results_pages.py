@@ -19,6 +19,15 @@ Row = dict[str, Any]
 
 # what stands in a study's short table: patterns of systems, in order, and metrics
 SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "bertscore_real": (
+        ("coco:unedited", "coco:another_writer", "coco:shuffled_words", "coco:repetition",
+         "coco:truncated", "coco:generic", "coco:another_image"),
+        ("cider", "bertscore_layer3", "bertscore_layer6"),
+    ),
+    "gap_real_clip": (
+        ("real", "micro-clip*"),
+        ("gap_norm", "constant_share", "ks_raw", "ks_standardised", "separability_held_out"),
+    ),
     "gap_micro": (
         ("cls*", "patch_mean*"),
         ("gap_norm", "constant_share", "i2t_r1", "patch_closer"),

@@ -4,6 +4,7 @@
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, projections
 - `cosines`: MacCap Table 1 with controls, pair-cosine spread, the closer-patch fraction
 - `estimates`: one estimate with its interval, the mark that all figures share
+- `counts`, imported from its file: histograms from stored counts
 - `forest`, imported from its file: estimates with intervals, row by row, or along a sweep
 - `training`, imported from its file: reward and KL by step, captions before and after
 - `captions`, imported from its file: a gallery of captions, sub-regions, candidates
