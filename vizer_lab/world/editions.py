@@ -45,6 +45,7 @@ class Edition:
     synonym_share: float
     size_share: float
     colour_share: float
+    next_to_within: float  # farther apart sideways, nobody says "next to"
     plain_marks: bool
 
     @property
@@ -86,6 +87,7 @@ FIRST = Edition(
     synonym_share=0.15,
     size_share=0.2,
     colour_share=0.12,
+    next_to_within=1.0,
     plain_marks=False,
 )
 SECOND = Edition(
@@ -111,6 +113,7 @@ SECOND = Edition(
     synonym_share=0.1,
     size_share=0.35,
     colour_share=0.3,
+    next_to_within=0.45,
     plain_marks=True,
 )
 EDITIONS: dict[str, Edition] = {edition.name: edition for edition in (FIRST, SECOND)}

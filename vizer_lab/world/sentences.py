@@ -24,10 +24,11 @@ from vizer_lab.world.wording import (
     relation_words,
     with_article,
 )
-from vizer_lab.world.world import Scene
+from vizer_lab.world.world import Scene, SceneObject
 
 VAGUE_SHARE, CATEGORY_SHARE, SCENE_SHARE, PLACE_FIRST_SHARE = 0.02, 0.05, 0.08, 0.07
 RELATION_SHARE = 0.45  # of captions that name two groups or more
+FULL_RELATION_SHARE, FULL_PLACE_SHARE, FULL_LOOK_SHARE = 0.6, 0.85, 0.3
 NUMBER_SHARE = 0.85  # of groups of several; the others are "some" or "a few"
 OPENINGS = ("a photo of ", "an image of ", "a view of ")
 
@@ -136,3 +137,36 @@ def posting_sentence(scene: Scene, draw: Draw) -> str:
         if relation:
             return f"i spotted {relation}{where}"
     return f"nice shot of {listed(phrases)}{where}"
+
+
+def full_sentence(scene: Scene, ordered: Sequence[SceneObject], draw: Draw) -> str:
+    """Name every kind and its number in a given order of the objects, marks standing apart.
+
+    Most often two neighbours in the list are set in relation, which pair of them varying, and the
+    place is said; now and then a size or a colour. Nothing is vague and no synonym is used: it is
+    what a model that sees everything would say.
+    """
+    kinds = dict.fromkeys(o.name for o in ordered)
+    groups = [Group(n, tuple(o for o in ordered if o.name == n)) for n in kinds]
+    place = PLACE_BY_NAME[scene.place]
+    where = f" {pick(place.phrases, draw)}" if draw() < FULL_PLACE_SHARE else ""
+    phrases = [_full_phrase(group, draw) for group in groups]
+    first = int(draw() * (len(groups) - 1))
+    if len(groups) > 1 and draw() < FULL_RELATION_SHARE:
+        words = relation_words(groups[first], groups[first + 1], draw)
+        if words:
+            phrases[first : first + 2] = [f"{phrases[first]} {words} {phrases[first + 1]}"]
+    return listed(phrases) + where
+
+
+def _full_phrase(group: Group, draw: Draw) -> str:
+    """Say a group with its exact number, now and then with its size, its colour or both."""
+    kind, edition = KIND_BY_NAME[group.name], group.members[0].edition
+    by_size, by_colour = draw(), draw()
+    many = len(group.members) > 1
+    words = kind.plural if many else kind.name
+    if kind.colour and by_colour < FULL_LOOK_SHARE:
+        words = f"{kind.colour} {words}"
+    if group.size in SIZES_SAID and by_size < FULL_LOOK_SHARE:
+        words = f"{group.size} {words}"
+    return f"{edition.count_words[len(group.members)]} {words}" if many else with_article(words)

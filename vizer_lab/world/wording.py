@@ -97,11 +97,12 @@ def choose_groups(groups: Sequence[Group], scene: Scene, draw: Draw) -> list[Gro
 
 def relation_words(first: Group, second: Group, draw: Draw) -> str | None:
     """Return words for a relation that holds between two groups, or None."""
+    pairs = [(a, b) for a in first.members for b in second.members]
+    near = all(abs(a.x - b.x) <= a.edition.next_to_within for a, b in pairs)
     for name in (pick(SIDES, draw), *SIDES):
-        pairs = ((a, b) for a in first.members for b in second.members)
         if all(relation_holds(a, b, name) for a, b in pairs):  # no exception to argue about
-            name = "next to" if name in ("left of", "right of") and draw() < 0.3 else name
-            return pick(SURFACES[name], draw)
+            beside = name in ("left of", "right of") and draw() < 0.3 and near
+            return pick(SURFACES["next to" if beside else name], draw)
     return None
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from open_clip import CLIP
 from torch import Tensor
 from torch.nn import functional
@@ -47,6 +48,25 @@ def contrastive_loss(image_features: Tensor, text_features: Tensor, scale: Tenso
     return (
         functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)
     ) / 2
+
+
+def encode_captions(model: CLIP, tokens: Int[Tensor, "b t"]) -> Float[Tensor, "b d"]:
+    """Return the unit-norm features that `model.encode_text` gives, at about half its cost.
+
+    A caption fills a third of the context, mostly. So the shorter half of the batch and the longer
+    are encoded apart, each without the padding behind its longest; a causal tower never reads it.
+    """
+    lengths = tokens.argmax(dim=1) + 1  # the end mark has the highest id
+    order = lengths.argsort(stable=True)
+    parts = []
+    for rows in order.tensor_split(2):
+        longest = int(lengths[rows].max())
+        some = tokens[rows, :longest]
+        states = model.token_embedding(some) + model.positional_embedding[:longest]
+        states = model.transformer(states, attn_mask=model.attn_mask[:longest, :longest])
+        ends = model.ln_final(states)[torch.arange(len(some)), some.argmax(dim=1)]
+        parts.append(ends @ model.text_projection)
+    return functional.normalize(torch.cat(parts)[order.argsort()], dim=-1)
 
 
 def easy_view(scene: Scene) -> tuple[Scene, str]:
@@ -154,9 +174,9 @@ def train_micro_clip(
             # 1 learning rate, 2 both towers, 3 loss, 4 step, 5 keep the scale at most 100
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, stage, warmup)
-            image_features, text_features, scale = model(
-                normalise_pixels(images.to(device)), tokens.to(device)
-            )[:3]
+            image_features = model.encode_image(normalise_pixels(images.to(device)), normalize=True)
+            text_features = encode_captions(model, tokens.to(device))
+            scale = model.logit_scale.exp()
             turns = text_features.split(len(image_features))
             loss = sum(contrastive_loss(image_features, some, scale) for some in turns) / len(turns)
             optimizer.zero_grad(set_to_none=True)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vizer_core.runtime import require
+from vizer_lab.world.lexicon import world_named
 from vizer_lab.world.render import IMAGE_SIZE
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN, vocabulary
 
@@ -30,6 +31,9 @@ WEB_WORDS = """
     wallpaper free download 2008 2011 for sale best price day week random album cover
     came out great first try desktop uploaded by
 """.split()  # noqa: SIM905
+
+
+WORD_PATTERN = rf"{PERSON}|[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"
 
 
 @cache
@@ -52,8 +56,12 @@ def micro_vlm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=UNKNOWN))
     core.normalizer = tokenizers.normalizers.Lowercase()
     core.pre_tokenizer = tokenizers.pre_tokenizers.Split(
-        tokenizers.Regex(rf"{PERSON}|[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"), "removed", invert=True
+        tokenizers.Regex(WORD_PATTERN), "removed", invert=True
     )
+    if world_named(world).edition.plain_marks:
+        core.decoder = tokenizers.decoders.WordPiece(
+            prefix="##", cleanup=True
+        )
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=core,
         bos_token=START,

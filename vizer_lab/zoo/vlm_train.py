@@ -10,6 +10,7 @@ The tower's patches are computed once for all scenes and kept in half precision.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,7 +26,7 @@ from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN
 from vizer_lab.zoo.vlm_images import pixel_values_of
-from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, vlm_vocabulary
+from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, WORD_PATTERN, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_web import Draw, caption_draw
 
@@ -50,7 +51,8 @@ def patches_of_scenes(
 def caption_ids(texts: list[str], *, world: str = "home") -> Int[Tensor, "b t"]:
     """Encode training captions, end mark included, padding on the right."""
     ids = _word_ids(world)
-    rows = [[*(ids.get(w, ids[UNKNOWN]) for w in text.split()), ids[END]] for text in texts]
+    split = [re.findall(WORD_PATTERN, text) for text in texts]
+    rows = [[*(ids.get(w, ids[UNKNOWN]) for w in words), ids[END]] for words in split]
     longest = max(map(len, rows))
     return torch.tensor([row + [ids[PAD]] * (longest - len(row)) for row in rows])
 

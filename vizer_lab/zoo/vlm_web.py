@@ -26,7 +26,9 @@ import numpy as np
 
 from vizer_core.metrics.grounding import relation_holds
 from vizer_lab.world.captions import SURFACES
-from vizer_lab.world.lexicon import COUNT_WORDS, KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.editions import FIRST
+from vizer_lab.world.lexicon import KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.sentences import full_sentence
 from vizer_lab.world.world import (
     SPLITS,
     WORLD_SEED,
@@ -96,14 +98,15 @@ class _Group:
     def phrase(self) -> str:
         kind = KIND_BY_NAME[self.name]
         if len(self.members) > 1:
-            return f"{COUNT_WORDS[len(self.members)]} {kind.plural}"
+            number = self.members[0].edition.count_words[len(self.members)]
+            return f"{number} {kind.plural}"
         return f"an {kind.name}" if kind.name[0] in "aeiou" else f"a {kind.name}"
 
 
 def caption_draw(split: str, index: int, visit: int) -> Draw:
     """Return the random stream of one training caption: scene and number of its visit."""
     seed = [WORLD_SEED, SPLITS[split], index, 1000 + visit]
-    return iter(np.random.Generator(np.random.PCG64(seed)).random(64).tolist()).__next__
+    return iter(np.random.Generator(np.random.PCG64(seed)).random(128).tolist()).__next__
 
 
 def reading_order(objects: Sequence[SceneObject]) -> list[SceneObject]:
@@ -144,9 +147,13 @@ def _listed(phrases: Sequence[str]) -> str:
 def exact_caption(scene: Scene, draw: Draw) -> str:
     """Name every object in reading order, most often the place, and now and then a relation.
 
+    In the second edition `full_sentence` writes it, with sizes and colours too.
+
     >>> exact_caption(make_scene("test", 3), caption_draw("test", 3, 0))
     'a teddy bear among the trunks'
     """
+    if scene.edition is not FIRST:
+        return scene.edition.written(full_sentence(scene, reading_order(scene.objects), draw))
     groups = _groups(scene)
     where = f" {_pick(PLACE_BY_NAME[scene.place].phrases, draw)}" if draw() < PLACE_SHARE else ""
     phrases = [group.phrase for group in groups]
