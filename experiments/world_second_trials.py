@@ -1,12 +1,12 @@
-"""Trials for the models of the drawn world's second edition: what was tried, at what cost, with what end.
+"""Trials for the models of the drawn world's second edition: what was tried, and how it ended.
 
-    python -m experiments.world_second_trials clip-main --folder /tmp/trials
-    python -m experiments.world_second_trials --list
+    python -m experiments.world_second_trials second-clip --folder /tmp/trials
 
-A trial trains one model by one recipe on the second edition's training scenes and scores it on its
-validation scenes. It keeps its weights in `--folder`, so that another trial can start from them and a
-killed one goes on, and writes its row to `results/world_second_edition_trials.json`: the recipe, the
-CPU seconds, the scores. Rows of trials that are not run again stay.
+A trial trains one model by one recipe (`vizer_lab.zoo.second_edition`) on the second edition's
+training scenes and scores it on its validation scenes. Its weights stay in `--folder`, so that
+another trial can start from them, and a killed one goes on where it was. Its row in
+`results/world_second_edition_trials.json` holds the recipe, the CPU seconds, the losses and the
+scores; rows of trials that are not run again stay.
 """
 
 from __future__ import annotations
@@ -14,20 +14,136 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from experiments.world_second_recipes import CLIPS, TOWERS, VLMS
-from vizer_core.clip.encoder import OpenClipEncoder
+from vizer_core.decoding import Greedy
 from vizer_core.runtime import git_commit
-from vizer_core.store import load_manifest, load_tensors, save_tensors
+from vizer_core.store import atomic_path, load_tensors, save_tensors
 from vizer_lab.world.data import MicroSplit
-from vizer_lab.zoo.clip_model import build_micro_clip
-from vizer_lab.zoo.lab import pixels_of, score_micro_clip
-from vizer_lab.zoo.second_edition import clip_encoder, places_and_objects
+from vizer_lab.zoo.clip_recipe import ClipRecipe
+from vizer_lab.zoo.lab import score_micro_clip
+from vizer_lab.zoo.second_edition import (
+    CLIP_RECIPES,
+    VLM_RECIPES,
+    WORLD,
+    clip_encoder,
+    objects_against_places,
+)
 from vizer_lab.zoo.train_clip import train_micro_clip
+from vizer_lab.zoo.vlm_images import encode_pictures
+from vizer_lab.zoo.vlm_lab import TOWER_KEYS, vlm_from_state
+from vizer_lab.zoo.vlm_recipe import VlmRecipe
+from vizer_lab.zoo.vlm_run import VlmRun, run_stages
+from vizer_lab.zoo.vlm_scores import caption_scores, claim_scores
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "world_second_edition_trials.json"
+KEPT_LOSSES, SCORED, MOST_WORDS, SHOWN = 60, 500, 40, 6
+SAVE_EVERY = 100
+
+
+def thinned(losses: Sequence[float]) -> dict[str, Any]:
+    """Keep about `KEPT_LOSSES` means of consecutive losses.
+
+    >>> thinned([1.0, 3.0])
+    {'every': 1, 'mean': [1.0, 3.0]}
+    """
+    block = max(1, len(losses) // KEPT_LOSSES)
+    parts = [losses[i : i + block] for i in range(0, len(losses), block)]
+    return {"every": block, "mean": [round(sum(part) / len(part), 4) for part in parts]}
+
+
+def weights_in(folder: Path, name: str) -> Path:
+    """Return where a trial's finished weights lie."""
+    return folder / f"{name}.safetensors"
+
+
+def clip_trial(name: str, recipe: ClipRecipe, folder: Path) -> dict[str, Any]:
+    """Train a CLIP, or read the finished one, and score it on the validation scenes."""
+    path = weights_in(folder, name)
+    if not path.is_file():
+        start = load_tensors(weights_in(folder, recipe.parent))[0] if recipe.parent else None
+        began = time.process_time()
+        model, history = train_micro_clip(
+            recipe,
+            start=start,
+            checkpoint=folder / f"{name}.run.safetensors",
+            save_every=SAVE_EVERY,
+            progress=True,
+        )
+        state = {key: value.half() for key, value in model.state_dict().items()}
+        seconds = time.process_time() - began
+        made = {"recipe": recipe.to_dict(), "loss": history.loss, "cpu_seconds": seconds}
+        save_tensors(path, state, made)
+    state, made = load_tensors(path)
+    encoder = clip_encoder(name, recipe.model, state)
+    against = objects_against_places(encoder)
+    return {
+        "kind": "clip",
+        "recipe": made["recipe"],
+        "cpu_seconds": round(made["cpu_seconds"], 1),
+        "loss": thinned(made["loss"]),
+        "scores": score_micro_clip(encoder, f"{WORLD}_validation") | against,
+    }
+
+
+def vlm_trial(name: str, recipe: VlmRecipe, folder: Path) -> dict[str, Any]:
+    """Run the stages of a VLM that are not finished, and score its greedy captions."""
+    tower: dict[str, Tensor] = {}
+    if recipe.parent:
+        state, _ = load_tensors(weights_in(folder, recipe.parent))
+        tower = {
+            key.removeprefix(TOWER_KEYS): value.float()
+            for key, value in state.items()
+            if key.startswith(TOWER_KEYS)
+        }
+    run = VlmRun.open(weights_in(folder, name), recipe)
+    model = run_stages(run, tower, progress=True)
+    vlm = vlm_from_state(name, recipe.model, dict(model.state_dict()))
+    data = MicroSplit(f"{WORLD}_validation", SCORED)
+    written = vlm.generate(encode_pictures(vlm, data.images), decoding=Greedy(MOST_WORDS)).texts
+    scores = caption_scores(written, data.scenes) | claim_scores(written, data.scenes)
+    return {
+        "kind": "vlm",
+        "recipe": recipe.to_dict(),
+        "cpu_seconds": run.seconds,
+        "loss": {stage: thinned(losses) for stage, losses in run.losses.items()},
+        "scores": {key: round(value, 4) for key, value in scores.items()},
+        "captions": dict(zip(data.ids[:SHOWN], written[:SHOWN])),
+    }
+
+
+def keep_row(name: str, row: dict[str, Any], path: Path = RESULTS) -> None:
+    """Put a trial's row into the results; the others stay."""
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rows[name] = row
+    with atomic_path(path) as place:
+        place.write_text(json.dumps(dict(sorted(rows.items())), indent=1) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the trials that are named, one after another."""
+    known = {**CLIP_RECIPES, **VLM_RECIPES}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=sorted(known), metavar="NAME")
+    parser.add_argument("--folder", type=Path, required=True, help="weights and runs lie here")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    for name in chosen.names:
+        recipe = known[name]
+        trial = clip_trial if isinstance(recipe, ClipRecipe) else vlm_trial
+        row = trial(name, recipe, chosen.folder) | {
+            "split": f"{WORLD}_validation",
+            "hardware": f"CPU, 1 thread, torch {torch.__version__}",
+            "commit": git_commit(),
+        }
+        keep_row(name, row)
+        print(json.dumps({name: row["scores"]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,9 @@ from vizer_lab.world.world import Scene, SceneObject, scene_rng
 from vizer_lab.zoo.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
 from vizer_lab.zoo.tokenizer import MicroTokenizer
+from vizer_lab.zoo.vlm_model import MicroVlmConfig
+from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
+from vizer_lab.zoo.vlm_web import WebMix
 
 WORLD = "second"
 EMPTY_PLACES = 5
@@ -35,6 +38,19 @@ CLIP_RECIPES: dict[str, ClipRecipe] = {
             Stage("one object", steps=350, batch=64, learning_rate=1e-3, easy=True),
             Stage("full scenes", steps=1900, batch=96, learning_rate=1e-3, captions_each=2),
         ),
+    ),
+}
+
+_VLM = MicroVlmConfig(image_size=112, patch_size=14, width=192, ffn=512, world=WORLD)
+VLM_RECIPES: dict[str, VlmRecipe] = {
+    "second-vlm-plain": VlmRecipe(
+        _VLM,
+        tower=VlmStage("tower", steps=1500, batch=64, learning_rate=1e-3),
+        exact=VlmStage("exact", steps=1500, batch=64, learning_rate=2e-3),
+        web=None,
+        mix=WebMix(generic=0.0, partial=0.0, wrong=0.0),
+        scenes=24_000,
+        clip=None,
     ),
 }
 

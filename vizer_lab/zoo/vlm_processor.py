@@ -59,9 +59,7 @@ def micro_vlm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
         tokenizers.Regex(WORD_PATTERN), "removed", invert=True
     )
     if world_named(world).edition.plain_marks:
-        core.decoder = tokenizers.decoders.WordPiece(
-            prefix="##", cleanup=True
-        )
+        core.decoder = tokenizers.decoders.WordPiece(prefix="##", cleanup=True)
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=core,
         bos_token=START,

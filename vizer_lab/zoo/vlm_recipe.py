@@ -73,25 +73,26 @@ class VlmStage:
 class VlmRecipe:
     """A whole training run. `seed` draws the weights and the order of the scenes.
 
-    `tower` trains the vision tower, started from the micro CLIP `clip`; a recipe with a `parent`
-    takes that model's finished tower instead, as the models of one family share theirs. The first
-    `scenes` training scenes are what the language model sees.
+    `tower` trains the vision tower, started from the micro CLIP `clip`, or from fresh weights where
+    that is None; a recipe with a `parent` takes that model's finished tower instead, as the models
+    of one family share theirs. The first `scenes` training scenes are what the language model
+    sees. A recipe without `web` ends after the exact captions: its model speaks plainly.
     """
 
     model: MicroVlmConfig
     tower: VlmStage
     exact: VlmStage
-    web: VlmStage
+    web: VlmStage | None
     mix: WebMix
     scenes: int = 20_000
     seed: int = 0
-    clip: str = "micro-clip-avg"
+    clip: str | None = "micro-clip-avg"
     parent: str | None = None
 
     @property
     def stages(self) -> tuple[VlmStage, ...]:
         """The stages that this recipe runs itself."""
-        own = (self.exact, self.web)
+        own = (self.exact,) if self.web is None else (self.exact, self.web)
         return own if self.parent else (self.tower, *own)
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,6 +109,6 @@ class VlmRecipe:
             self,
             tower=cut(self.tower),
             exact=cut(self.exact),
-            web=cut(self.web),
+            web=cut(self.web) if self.web else None,
             scenes=max(self.exact.batch, int(self.scenes * factor)),
         )

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from tqdm.auto import tqdm
 
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
+from vizer_lab.zoo.step_checkpoint import UNWATCHED, Watch
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN
 from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, WORD_PATTERN, vlm_vocabulary
@@ -119,19 +121,23 @@ def train_captions(
     write: Writer,
     seed: int,
     losses: CaptionLosses = IDEFICS3_LOSSES,
-    progress: bool = False,
+    watch: Watch = UNWATCHED,
 ) -> list[float]:
     """Train connector and language model in place on the scenes of `patches`; return the losses.
 
-    Each visit of a scene gets a caption of its own. The tower must be frozen already.
+    Each visit of a scene gets a caption of its own. The tower must be frozen already. With a
+    checkpoint to `watch` it saves itself as it goes and, called again, goes on to the same end.
     """
     split = split_in(losses.world, "train")
     model.train()
     optimizer = stage.optimizer(model)
-    curve: list[float] = []
-    batches = _visits(len(patches), stage, seed)
-    bar = tqdm(batches, total=stage.steps, desc=stage.name, disable=not progress)
-    for step, visits in enumerate(bar):
+    saved, checkpoint = {"model": model}, watch.checkpoint
+    curve = checkpoint.restore(saved, optimizer) if checkpoint else []
+    done = len(curve)
+    batches = islice(_visits(len(patches), stage, seed), done, None)
+    shown = {"total": stage.steps, "desc": stage.name, "disable": not watch.progress}
+    bar = tqdm(batches, initial=done, **shown)
+    for step, visits in enumerate(bar, start=done):
         # 1 learning rate, 2 captions, 3 loss with or without the pictures, 4 step
         stage.set_rate(optimizer, step)
         texts = [
@@ -148,6 +154,8 @@ def train_captions(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         curve.append(float(loss.detach()))
+        if checkpoint:
+            checkpoint.save(saved, optimizer, curve)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{curve[-1]:.3f}")
     model.eval()
