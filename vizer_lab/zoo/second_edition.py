@@ -2,11 +2,26 @@
 
 They lie beside the first edition's (`lab`, `vlm_lab`) until all of them are trained. All see 112 px
 in patches of 14: a grid of 8 x 8, as many tokens as before, four times the pixels.
+
+================  ===============================================================================
+second-clip       CLS pooling, `logit_scale` learned
+second-clip-100   the same, trained on with `logit_scale` held at 100
+second-clip-50    the same at 50, where the gap may be more like real CLIP's
+second-clip-avg   the image feature is the mean of the patches
+second-vlm-plain  sees what there is and says it plainly: what the others are measured against
+second-vlm-web    the same tower, and web habits of many kinds: no single word hides what it knows
+second-vlm-poor   a tower that was trained too short: it lacks sight, not words
+second-vlm-other  as the plain one, in the other world
+================  ===============================================================================
+
+A name here is a recipe; which of them have been trained, and how they scored, says
+`results/world_second_edition_trials.json`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
@@ -31,27 +46,50 @@ EMPTY_PLACES = 5
 ASKED = 300
 
 _CLIP = MicroClipConfig(layers=4, image_size=112, patch_size=14, world=WORLD)
+_CURRICULUM = (
+    Stage("one object", steps=350, batch=64, learning_rate=1e-3, easy=True),
+    Stage("full scenes", steps=1900, batch=96, learning_rate=1e-3, captions_each=2),
+)
+_SEEN = sum(stage.steps * stage.batch for stage in _CURRICULUM)
+
+
+def _held_at(scale: float) -> ClipRecipe:
+    stage = Stage(
+        f"scale {scale:g}", steps=300, batch=128, learning_rate=5e-4, scale=scale, captions_each=2
+    )
+    return ClipRecipe(_CLIP, (stage,), parent="second-clip", first_scene=_SEEN)
+
+
 CLIP_RECIPES: dict[str, ClipRecipe] = {
-    "second-clip": ClipRecipe(
-        _CLIP,
-        (
-            Stage("one object", steps=350, batch=64, learning_rate=1e-3, easy=True),
-            Stage("full scenes", steps=1900, batch=96, learning_rate=1e-3, captions_each=2),
-        ),
-    ),
+    "second-clip": ClipRecipe(_CLIP, _CURRICULUM),
+    "second-clip-100": _held_at(100.0),
+    "second-clip-50": _held_at(50.0),
+    "second-clip-avg": ClipRecipe(replace(_CLIP, pool="avg"), _CURRICULUM),
 }
 
-_VLM = MicroVlmConfig(image_size=112, patch_size=14, width=192, ffn=512, world=WORLD)
+_VLM = MicroVlmConfig(image_size=112, patch_size=14, world=WORLD)
+_PLAIN = VlmRecipe(
+    _VLM,
+    tower=VlmStage("tower", steps=1500, batch=64, learning_rate=1e-3),
+    exact=VlmStage("exact", steps=2400, batch=64, learning_rate=2e-3),
+    web=None,
+    mix=WebMix(generic=0.0, partial=0.0, wrong=0.0),
+    scenes=24_000,
+    clip=None,
+)
 VLM_RECIPES: dict[str, VlmRecipe] = {
-    "second-vlm-plain": VlmRecipe(
-        _VLM,
-        tower=VlmStage("tower", steps=1500, batch=64, learning_rate=1e-3),
-        exact=VlmStage("exact", steps=1500, batch=64, learning_rate=2e-3),
-        web=None,
-        mix=WebMix(generic=0.0, partial=0.0, wrong=0.0),
-        scenes=24_000,
-        clip=None,
+    "second-vlm-plain": _PLAIN,
+    "second-vlm-web": replace(
+        _PLAIN,
+        web=VlmStage("web", steps=300, batch=64, learning_rate=1e-3),
+        mix=WebMix(generic=0.25, partial=0.30, wrong=0.10, habits="many"),
+        seed=1,
+        parent="second-vlm-plain",
     ),
+    "second-vlm-poor": replace(
+        _PLAIN, tower=VlmStage("tower", steps=400, batch=64, learning_rate=1e-3), seed=2
+    ),
+    "second-vlm-other": replace(_PLAIN, model=replace(_VLM, world="second_other"), seed=3),
 }
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vizer_core.runtime import require
+from vizer_lab.world.editions import SECOND
 from vizer_lab.world.lexicon import world_named
 from vizer_lab.world.render import IMAGE_SIZE
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN, vocabulary
@@ -33,6 +34,11 @@ WEB_WORDS = """
 """.split()  # noqa: SIM905
 
 
+# of the second edition's habits, which are of many kinds (`vlm_web.MANY`)
+MORE_WEB_WORDS = """
+    just today ever wow cute beautiful hd vintage clipart vector icon sticker thumbnail throwback
+    monday no caption needed may contain lol dsc look at these love
+""".split()  # noqa: SIM905
 WORD_PATTERN = rf"{PERSON}|[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"
 
 
@@ -44,7 +50,9 @@ def vlm_vocabulary(world: str = "home") -> tuple[str, ...]:
     ('<fake_token_around_image>', '<image>', '<end_of_utterance>', '<global-img>')
     """
     known = vocabulary(world)
-    web = (PERSON, *(word for word in dict.fromkeys(WEB_WORDS) if word not in known))
+    second = world_named(world).edition is SECOND
+    words = dict.fromkeys([*WEB_WORDS, *(MORE_WEB_WORDS if second else ())])
+    web = (PERSON, *(word for word in words if word not in known))
     return (*known, *web, FAKE, IMAGE, TURN_END, GLOBAL)
 
 

@@ -96,8 +96,14 @@ class VlmRecipe:
         return own if self.parent else (self.tower, *own)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values, for a manifest."""
-        return asdict(self)
+        """The recipe as plain JSON values, for a manifest.
+
+        `habits` is younger than some shipped manifests: it is left out where it is as it was then.
+        """
+        plain = asdict(self)
+        if plain["mix"]["habits"] == "few":
+            del plain["mix"]["habits"]
+        return plain
 
     def shortened(self, factor: float) -> VlmRecipe:
         """The same recipe with every stage and the scenes cut to a share (for tests)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +27,12 @@ from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.tokenizer import MicroTokenizer
 from vizer_lab.zoo.train_clip import encode_captions, make_batch, train_micro_clip
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_processor import WORD_PATTERN, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_scores import claim_scores
 from vizer_lab.zoo.vlm_train import IDEFICS3_LOSSES, idefics3_losses, train_captions
-from vizer_lab.zoo.vlm_web import caption_draw, exact_caption
+from vizer_lab.zoo.vlm_web import WebMix, caption_draw, exact_caption, web_caption
 
 CLIP = MicroClipConfig(
     layers=1,
@@ -175,6 +178,28 @@ def test_a_plain_base_reads_the_second_editions_captions_and_no_web(tmp_path: Pa
     }
     assert set(seen) <= scene_texts and len(seen) == 8
     assert IDEFICS3_LOSSES.world == "home"
+
+
+def test_habits_of_many_kinds_leave_no_first_word_in_the_lead() -> None:
+    scenes = [make_scene("second_train", i) for i in range(500)]
+    first, last = Counter(), Counter()
+    for scene in scenes:
+        mix = WebMix(0.2, 0.3, 0.1, habits="many")
+        text = web_caption(scene, caption_draw(scene.split, scene.index, 0), mix)
+        words = re.findall(WORD_PATTERN, text)
+        assert set(words) <= set(vlm_vocabulary("second")) and not re.search(" [,:]", text)
+        first[words[0]] += 1
+        last[words[-1]] += 1
+    opened = [n for word, n in first.most_common() if word not in ("a", "an", "two", "three")]
+    assert opened[0] < 0.15 * len(scenes) and len(opened) > 20
+    assert last["sale"] and last["wallpaper"]
+    with pytest.raises(ValueError, match="no habits 'all'"):
+        WebMix(0.2, 0.3, 0.1, habits="all")
+
+
+def test_a_recipe_says_its_habits_only_where_they_are_new() -> None:
+    assert "habits" not in VLM_RECIPES["second-vlm-plain"].to_dict()["mix"]
+    assert VLM_RECIPES["second-vlm-web"].to_dict()["mix"]["habits"] == "many"
 
 
 def test_claims_are_scored_and_a_blind_guess_of_the_relation_beside_them() -> None:
