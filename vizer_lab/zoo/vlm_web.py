@@ -73,7 +73,7 @@ class Habits:
     """What web captions add and say instead. The shares of `one_object` need not add up to 1.
 
     A share `opened` of decent captions begins with one of `openings`, a share `closed` ends in one
-    of `closings`. With one opening, one word decides what a greedy caption is; with many, none does.
+    of `closings`. With one opening, one word decides what a greedy caption is; with many none does.
     """
 
     generic: tuple[str, ...]
