@@ -1,12 +1,14 @@
 """Trials for the models of the drawn world's second edition: what was tried, and how it ended.
 
     python -m experiments.world_second_trials second-clip --folder /tmp/trials
+    python -m experiments.world_second_trials second-clip --folder /tmp/trials --ship
 
 A trial trains one model by one recipe (`vizer_lab.zoo.second_edition`) on the second edition's
 training scenes and scores it on its validation scenes. Its weights stay in `--folder`, so that
 another trial can start from them, and a killed one goes on where it was. Its row in
 `results/world_second_edition_trials.json` holds the recipe, the CPU seconds, the losses and the
-scores; rows of trials that are not run again stay.
+scores; rows of trials that are not run again stay. With `--ship` the weights go into the package,
+in half precision, with a manifest whose scores are of the test scenes.
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vizer_core.clip.encoder import OpenClipEncoder
 from vizer_core.decoding import Greedy
 from vizer_core.runtime import git_commit
 from vizer_core.store import atomic_path, load_tensors, save_tensors
+from vizer_core.vlm import SmolVlm
 from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.world import split_in
 from vizer_lab.zoo.clip_recipe import ClipRecipe
 from vizer_lab.zoo.lab import score_micro_clip
 from vizer_lab.zoo.second_edition import (
@@ -33,6 +38,7 @@ from vizer_lab.zoo.second_edition import (
     WORLD,
     clip_encoder,
     objects_against_places,
+    second_weights,
 )
 from vizer_lab.zoo.train_clip import train_micro_clip
 from vizer_lab.zoo.vlm_images import encode_pictures
@@ -42,7 +48,7 @@ from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_scores import caption_scores, claim_scores
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "world_second_edition_trials.json"
-KEPT_LOSSES, SCORED, MOST_WORDS, SHOWN = 60, 500, 40, 6
+KEPT_LOSSES, SCORED, SHIPPED_SCORED, MOST_WORDS, SHOWN = 60, 500, 1000, 40, 6
 SAVE_EVERY = 100
 
 
@@ -80,15 +86,20 @@ def clip_trial(name: str, recipe: ClipRecipe, folder: Path) -> dict[str, Any]:
         made = {"recipe": recipe.to_dict(), "loss": history.loss, "cpu_seconds": seconds}
         save_tensors(path, state, made)
     state, made = load_tensors(path)
-    encoder = clip_encoder(name, recipe.model, state)
-    against = objects_against_places(encoder)
     return {
         "kind": "clip",
         "recipe": made["recipe"],
         "cpu_seconds": round(made["cpu_seconds"], 1),
         "loss": thinned(made["loss"]),
-        "scores": score_micro_clip(encoder, f"{WORLD}_validation") | against,
+        "scores": clip_scores(clip_encoder(name, recipe.model, state), "validation"),
     }
+
+
+def clip_scores(encoder: OpenClipEncoder, part: str) -> dict[str, float]:
+    """Score a CLIP on a part of the second edition: its gallery, and objects against places."""
+    against = objects_against_places(encoder)
+    found = score_micro_clip(encoder, f"{WORLD}_{part}")
+    return found | {f"object_before_empty_{name}": share for name, share in against.items()}
 
 
 def vlm_trial(name: str, recipe: VlmRecipe, folder: Path) -> dict[str, Any]:
@@ -104,21 +115,53 @@ def vlm_trial(name: str, recipe: VlmRecipe, folder: Path) -> dict[str, Any]:
     run = VlmRun.open(weights_in(folder, name), recipe)
     model = run_stages(run, tower, progress=True)
     vlm = vlm_from_state(name, recipe.model, dict(model.state_dict()))
-    data = MicroSplit(f"{WORLD}_validation", SCORED)
-    written = vlm.generate(encode_pictures(vlm, data.images), decoding=Greedy(MOST_WORDS)).texts
-    scores = caption_scores(written, data.scenes) | claim_scores(written, data.scenes)
+    scores, captions = vlm_scores(vlm, recipe.model.world, "validation", SCORED)
     return {
         "kind": "vlm",
         "recipe": recipe.to_dict(),
         "cpu_seconds": run.seconds,
         "loss": {stage: thinned(losses) for stage, losses in run.losses.items()},
-        "scores": {key: round(value, 4) for key, value in scores.items()},
-        "captions": dict(zip(data.ids[:SHOWN], written[:SHOWN])),
+        "scores": scores,
+        "captions": captions,
     }
 
 
-def keep_row(name: str, row: dict[str, Any], path: Path = RESULTS) -> None:
+def vlm_scores(
+    vlm: SmolVlm, world: str, part: str, n: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Score a VLM's greedy captions of a part of its world; return also a few of them by scene."""
+    data = MicroSplit(split_in(world, part), n)
+    written = vlm.generate(encode_pictures(vlm, data.images), decoding=Greedy(MOST_WORDS)).texts
+    scores = caption_scores(written, data.scenes) | claim_scores(written, data.scenes)
+    rounded = {key: round(value, 4) for key, value in scores.items()}
+    return rounded, dict(zip(data.ids[:SHOWN], written[:SHOWN]))
+
+
+def ship(name: str, row: dict[str, Any], folder: Path) -> None:
+    """Write a trial's weights in half precision into the package, scored on the test scenes."""
+    state, _ = load_tensors(weights_in(folder, name))
+    state = {key: value.half() for key, value in state.items()}
+    recipe = {**CLIP_RECIPES, **VLM_RECIPES}[name]
+    if isinstance(recipe, ClipRecipe):
+        scores = clip_scores(clip_encoder(name, recipe.model, state), "test")
+    else:
+        vlm = vlm_from_state(name, recipe.model, state)
+        scores, _ = vlm_scores(vlm, recipe.model.world, "test", SHIPPED_SCORED)
+    keys = ("recipe", "cpu_seconds", "loss", "hardware", "commit")
+    manifest = {
+        "name": name,
+        "command": f"python -m experiments.world_second_trials {name} --folder FOLDER --ship",
+        "parameters": sum(value.numel() for value in state.values()),
+        "scores": scores,
+        **{key: row[key] for key in keys},
+        "art": "OpenMoji, https://openmoji.org, CC BY-SA 4.0",
+    }
+    save_tensors(second_weights(name), state, manifest)
+
+
+def keep_row(name: str, row: dict[str, Any], path: Path | None = None) -> None:
     """Put a trial's row into the results; the others stay."""
+    path = path or RESULTS
     rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     rows[name] = row
     with atomic_path(path) as place:
@@ -131,17 +174,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="+", choices=sorted(known), metavar="NAME")
     parser.add_argument("--folder", type=Path, required=True, help="weights and runs lie here")
+    parser.add_argument("--ship", action="store_true", help="put the weights into the package")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for name in chosen.names:
         recipe = known[name]
         trial = clip_trial if isinstance(recipe, ClipRecipe) else vlm_trial
         row = trial(name, recipe, chosen.folder) | {
-            "split": f"{WORLD}_validation",
+            "part": "validation",
             "hardware": f"CPU, 1 thread, torch {torch.__version__}",
             "commit": git_commit(),
         }
         keep_row(name, row)
+        if chosen.ship:
+            ship(name, row, chosen.folder)
         print(json.dumps({name: row["scores"]}))
 
 

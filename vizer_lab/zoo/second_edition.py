@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
@@ -29,6 +30,8 @@ from torch import Tensor
 
 from vizer_core.clip import loading
 from vizer_core.clip.encoder import OpenClipEncoder
+from vizer_core.store import load_tensors
+from vizer_core.vlm import SmolVlm
 from vizer_lab.world.backgrounds import VARIANTS
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
 from vizer_lab.world.render import render_scenes
@@ -36,7 +39,9 @@ from vizer_lab.world.wording import with_article
 from vizer_lab.world.world import Scene, SceneObject, scene_rng
 from vizer_lab.zoo.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
+from vizer_lab.zoo.lab import WEIGHTS
 from vizer_lab.zoo.tokenizer import MicroTokenizer
+from vizer_lab.zoo.vlm_lab import vlm_from_state
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_web import WebMix
@@ -108,6 +113,26 @@ def clip_encoder(
         tokenizer=MicroTokenizer(world=config.world),
         name=name,
     )
+
+
+def second_weights(name: str, folder: Path = WEIGHTS) -> Path:
+    """Return where a model of the second edition lies, trained or not."""
+    known = sorted({**CLIP_RECIPES, **VLM_RECIPES})
+    if name not in known:
+        raise ValueError(f"no model {name!r} in the second edition: wanted one of {known}")
+    return Path(folder) / f"{name}.safetensors"
+
+
+def load_second_clip(name: str = "second-clip", device: str = "cpu") -> OpenClipEncoder:
+    """Load a shipped CLIP of the second edition."""
+    state, manifest = load_tensors(second_weights(name))
+    return clip_encoder(name, MicroClipConfig(**manifest["recipe"]["model"]), state, device)
+
+
+def load_second_vlm(name: str = "second-vlm-plain", device: str = "cpu") -> SmolVlm:
+    """Load a shipped VLM of the second edition: a fresh model at each call, for LoRA changes it."""
+    state, manifest = load_tensors(second_weights(name))
+    return vlm_from_state(name, MicroVlmConfig(**manifest["recipe"]["model"]), state, device)
 
 
 def objects_against_places(encoder: OpenClipEncoder, asked: int = ASKED) -> dict[str, float]:

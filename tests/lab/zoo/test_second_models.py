@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -11,7 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from experiments import world_second_trials
 from experiments.world_second_trials import keep_row, main, thinned
+from vizer_core.store import load_tensors
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.editions import edition_of
 from vizer_lab.world.world import make_scene
@@ -211,6 +214,32 @@ def test_claims_are_scored_and_a_blind_guess_of_the_relation_beside_them() -> No
     assert all(scores[f"{k}_accuracy"] == 1.0 for k in ("relation", "count", "attribute"))
     assert scores["side_accuracy"] == 1.0 and 0.3 < scores["side_blind"] < 0.6
     assert scores["count_said"] > 0.3 and "side_blind" not in claim_scores(["a dog"], scenes[:1])
+
+
+def test_a_trial_runs_from_nothing_to_shipped_weights(tmp_path: Path, monkeypatch) -> None:
+    clip = ClipRecipe(CLIP, (TWO_CAPTIONS,))
+    for where in (world_second_trials, second_edition):
+        monkeypatch.setattr(where, "CLIP_RECIPES", {"tiny-clip": clip})
+        monkeypatch.setattr(where, "VLM_RECIPES", {"tiny-vlm": RECIPE})
+    monkeypatch.setattr(world_second_trials, "RESULTS", tmp_path / "trials.json")
+    monkeypatch.setattr(
+        world_second_trials, "second_weights", lambda name: tmp_path / f"shipped-{name}.safetensors"
+    )
+    monkeypatch.setattr(world_second_trials, "SCORED", 8)
+    monkeypatch.setattr(world_second_trials, "SHIPPED_SCORED", 8)
+    monkeypatch.setattr("vizer_lab.zoo.lab.GALLERY", 8)
+    main(["tiny-clip", "tiny-vlm", "--folder", str(tmp_path), "--ship"])
+    rows = json.loads((tmp_path / "trials.json").read_text())
+    assert rows["tiny-clip"]["recipe"] == clip.to_dict()
+    assert set(rows["tiny-vlm"]["cpu_seconds"]) == {"tower", "exact"}
+    assert 0 <= rows["tiny-clip"]["scores"]["object_before_empty_there"] <= 1
+    assert len(rows["tiny-vlm"]["captions"]) == 6
+    for name in rows:
+        state, manifest = load_tensors(tmp_path / f"shipped-{name}.safetensors")
+        assert manifest["recipe"] == rows[name]["recipe"] and manifest["scores"]
+        assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+    with pytest.raises(ValueError, match="no model 'huge' in the second edition"):
+        second_edition.second_weights("huge")
 
 
 def test_a_trial_keeps_its_row_and_leaves_the_others(tmp_path: Path) -> None:
