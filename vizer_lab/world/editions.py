@@ -27,7 +27,7 @@ class Edition:
     """The numbers of one edition. Widths are fractions of the image's side.
 
     `size_levels[n - 1]` says how many of the `sizes`, from the smallest, a scene of n objects may
-    start from. `named_shares[n]` are the shares of captions that name 1, 2, ... of n kinds.
+    start from. `named_shares[n - 1]` are the shares of captions that name 1, 2, ... of n kinds.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Edition:
     size_levels: tuple[int, ...]
     repeat_share: float  # of objects that repeat the kind before them
     numbers: tuple[str, ...]  # the words for 1, 2, ...
-    named_shares: dict[int, tuple[float, ...]]
+    named_shares: tuple[tuple[float, ...], ...]
     place_share: float
     synonym_share: float
     size_share: float
@@ -82,7 +82,7 @@ FIRST = Edition(
     size_levels=(6, 6, 5, 5),
     repeat_share=0.15,
     numbers=("one", "two", "three", "four"),
-    named_shares={1: (1.0,), 2: (0.4, 0.6), 3: (0.25, 0.4, 0.35), 4: (0.2, 0.3, 0.3, 0.2)},
+    named_shares=((1.0,), (0.4, 0.6), (0.25, 0.4, 0.35), (0.2, 0.3, 0.3, 0.2)),
     place_share=0.5,
     synonym_share=0.15,
     size_share=0.2,
@@ -101,14 +101,14 @@ SECOND = Edition(
     size_levels=(6, 6, 5, 5, 4, 4),
     repeat_share=0.22,
     numbers=("one", "two", "three", "four", "five", "six"),
-    named_shares={
-        1: (1.0,),
-        2: (0.2, 0.8),
-        3: (0.1, 0.3, 0.6),
-        4: (0.07, 0.18, 0.35, 0.4),
-        5: (0.05, 0.15, 0.3, 0.3, 0.2),
-        6: (0.05, 0.1, 0.25, 0.3, 0.2, 0.1),
-    },
+    named_shares=(
+        (1.0,),
+        (0.2, 0.8),
+        (0.1, 0.3, 0.6),
+        (0.07, 0.18, 0.35, 0.4),
+        (0.05, 0.15, 0.3, 0.3, 0.2),
+        (0.05, 0.1, 0.25, 0.3, 0.2, 0.1),
+    ),
     place_share=0.7,
     synonym_share=0.1,
     size_share=0.35,

@@ -78,7 +78,7 @@ def noun_of(group: Group, draw: Draw) -> str:
 def choose_groups(groups: Sequence[Group], scene: Scene, draw: Draw) -> list[Group]:
     """Choose which groups to name: how many by the edition's shares, which by drawn area."""
     roll, count = draw(), 1
-    for share in scene.edition.named_shares[len(groups)]:
+    for share in scene.edition.named_shares[len(groups) - 1]:
         roll -= share
         if roll < 0:
             break

@@ -268,3 +268,4 @@ def test_a_scene_is_drawn_from_its_own_seed() -> None:
     a, b = (scene_rng(split, 0, purpose=0).random(4) for split in ("train", "second_train"))
     assert not np.array_equal(a, b)
     assert make_scene("second_train", 5).truth != make_scene("train", 5).truth
+    assert len({make_scene("second_train", 5), make_scene("second_train", 5)}) == 1
