@@ -113,7 +113,11 @@ def vlm_trial(name: str, recipe: VlmRecipe, folder: Path) -> dict[str, Any]:
             if key.startswith(TOWER_KEYS)
         }
     run = VlmRun.open(weights_in(folder, name), recipe)
-    model = run_stages(run, tower, progress=True)
+    start = None
+    if recipe.clip and not tower and not run.losses:
+        state, _ = load_tensors(weights_in(folder, recipe.clip))
+        start = clip_encoder(recipe.clip, CLIP_RECIPES[recipe.clip].model, state).model.visual
+    model = run_stages(run, tower, start=start, progress=True)
     vlm = vlm_from_state(name, recipe.model, dict(model.state_dict()))
     scores, captions = vlm_scores(vlm, recipe.model.world, "validation", SCORED)
     return {

@@ -10,7 +10,7 @@ second-clip-50    the same at 50, where the gap may be more like real CLIP's
 second-clip-avg   the image feature is the mean of the patches
 second-vlm-plain  sees what there is and says it plainly: what the others are measured against
 second-vlm-web    the same tower, and web habits of many kinds: no single word hides what it knows
-second-vlm-poor   a tower that was trained too short: it lacks sight, not words
+second-vlm-poor   a tower from fresh weights, trained too short: it lacks sight, not words
 second-vlm-other  as the plain one, in the other world
 ================  ===============================================================================
 
@@ -73,26 +73,31 @@ CLIP_RECIPES: dict[str, ClipRecipe] = {
 }
 
 _VLM = MicroVlmConfig(image_size=112, patch_size=14, world=WORLD)
-_PLAIN = VlmRecipe(
+_POOR = VlmRecipe(
     _VLM,
     tower=VlmStage("tower", steps=1500, batch=64, learning_rate=1e-3),
-    exact=VlmStage("exact", steps=2400, batch=64, learning_rate=2e-3),
+    exact=VlmStage("exact", steps=1400, batch=64, learning_rate=2e-3),
     web=None,
     mix=WebMix(generic=0.0, partial=0.0, wrong=0.0),
-    scenes=24_000,
+    scenes=12_000,
     clip=None,
 )
+_PLAIN = replace(
+    _POOR,
+    exact=VlmStage("exact", steps=2400, batch=64, learning_rate=2e-3),
+    scenes=24_000,
+    seed=1,
+    clip="second-clip",
+)
 VLM_RECIPES: dict[str, VlmRecipe] = {
+    "second-vlm-poor": _POOR,
     "second-vlm-plain": _PLAIN,
     "second-vlm-web": replace(
         _PLAIN,
         web=VlmStage("web", steps=300, batch=64, learning_rate=1e-3),
         mix=WebMix(generic=0.25, partial=0.30, wrong=0.10, habits="many"),
-        seed=1,
+        seed=2,
         parent="second-vlm-plain",
-    ),
-    "second-vlm-poor": replace(
-        _PLAIN, tower=VlmStage("tower", steps=400, batch=64, learning_rate=1e-3), seed=2
     ),
     "second-vlm-other": replace(_PLAIN, model=replace(_VLM, world="second_other"), seed=3),
 }

@@ -117,11 +117,16 @@ class VlmRun:
 
 
 def run_stages(
-    run: VlmRun, tower: Mapping[str, Tensor], *, progress: bool = False
+    run: VlmRun,
+    tower: Mapping[str, Tensor],
+    *,
+    start: nn.Module | None = None,
+    progress: bool = False,
 ) -> Idefics3ForConditionalGeneration:
     """Run the stages that are not finished and return the model.
 
-    `tower` holds the parent's vision tower; empty, the tower is trained here.
+    `tower` holds the parent's vision tower; empty, the tower is trained here. `start` is the vision
+    tower of the recipe's CLIP where that is not among the shipped ones of the first edition.
     """
     recipe = run.recipe
     if bool(tower) != (recipe.parent is not None):
@@ -137,8 +142,8 @@ def run_stages(
         with run.stage("tower", model) as losses:
             if losses is not None:
                 if recipe.clip is not None:
-                    start = load_micro_clip(recipe.clip).model.visual
-                    start_from_clip(eye, start, _calibration(recipe))
+                    visual = start or load_micro_clip(recipe.clip).model.visual
+                    start_from_clip(eye, visual, _calibration(recipe))
                 losses += train_tower(
                     eye,
                     recipe.tower,

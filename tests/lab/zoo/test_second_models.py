@@ -60,7 +60,7 @@ VLM = MicroVlmConfig(
     world="second",
 )
 RECIPE = replace(
-    VLM_RECIPES["second-vlm-plain"],
+    VLM_RECIPES["second-vlm-poor"],
     model=VLM,
     tower=VlmStage("tower", steps=5, batch=4, learning_rate=1e-3),
     exact=VlmStage("exact", steps=7, batch=4, learning_rate=1e-3),
@@ -149,6 +149,18 @@ def test_a_killed_run_goes_on_inside_a_stage_to_the_same_end(
     assert [len(losses) for losses in run.losses.values()] == [5, 7]
     assert not torch.isnan(run.state["lm_head.weight"]).any()
     assert not list(path.parent.glob("tower*")) and not list(path.parent.glob("exact*"))
+
+
+def test_a_tower_starts_from_the_clip_that_is_given(tmp_path: Path) -> None:
+    model = replace(VLM, vision_ffn=128)
+    fresh = replace(RECIPE, model=model, exact=replace(RECIPE.exact, steps=1))
+    clip = build_micro_clip(replace(CLIP, width=32, patch_size=14)).visual
+    runs = {}
+    for name, start in (("given", clip), ("fresh", None)):
+        recipe = replace(fresh, clip="second-clip" if start else None)
+        runs[name] = VlmRun.open(tmp_path / f"{name}.safetensors", recipe)
+        run_stages(runs[name], {}, start=start)
+    assert runs["given"].losses["tower"] != runs["fresh"].losses["tower"]
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
