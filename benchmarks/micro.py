@@ -1,6 +1,7 @@
 """Time the micro world's drawing against pasting with PIL, scene by scene, in the same run.
 
-    python benchmarks/micro.py          # seconds; the last line of stdout is one JSON object
+    python benchmarks/micro.py               # seconds; the last line of stdout is one JSON object
+    python benchmarks/micro.py second_test   # the second edition, 112 px
 
 The reference shrinks each object's art anew and lets PIL blend it; the package keeps every sprite
 at every size, already multiplied by its alpha. Both draw the same scenes on the same backgrounds;
@@ -10,6 +11,7 @@ at every size, already multiplied by its alpha. Both draw the same scenes on the
 from __future__ import annotations
 
 import json
+import sys
 import time
 
 import numpy as np
@@ -17,13 +19,14 @@ from PIL import Image
 
 from vizer_lab.world.backgrounds import background
 from vizer_lab.world.lexicon import KIND_BY_NAME
-from vizer_lab.world.render import IMAGE_SIZE, render_scenes
+from vizer_lab.world.render import render_scenes
 from vizer_lab.world.sprites import art
 from vizer_lab.world.world import Scene, make_scene
 
 
-def paste_scene(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:
-    """Draw a scene with PIL alone: the reference."""
+def paste_scene(scene: Scene) -> np.ndarray:
+    """Draw a scene with PIL alone, at the size of its edition: the reference."""
+    size = scene.edition.image_size
     ground = background(scene.place, scene.variant, size)
     canvas = Image.fromarray((ground + 0.5).clip(0, 255).astype(np.uint8)).convert("RGBA")
     for item in scene.objects:
@@ -38,9 +41,9 @@ def paste_scene(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:
     return np.asarray(canvas.convert("RGB"))
 
 
-def measure(scenes: int) -> dict[str, float]:
-    """Draw the first test scenes both ways and compare time and images."""
-    drawn = [make_scene("test", i) for i in range(scenes)]
+def measure(scenes: int, split: str = "test") -> dict[str, float]:
+    """Draw the first scenes of a split both ways and compare time and images."""
+    drawn = [make_scene(split, i) for i in range(scenes)]
     render_scenes(drawn)  # both find the art in the cache
     began = time.process_time()
     ours = render_scenes(drawn)
@@ -58,4 +61,4 @@ def measure(scenes: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(2000)))
+    print(json.dumps(measure(2000, *sys.argv[1:2])))

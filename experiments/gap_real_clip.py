@@ -30,7 +30,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from vizer_lab.zoo.lab import pixels_of
 
 from vizer_core.files import sha256_file, write_json
 from vizer_core.gap import bootstrap_gap, gap_vector, measure_gap, sweep_shift
@@ -47,6 +46,7 @@ from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.shipped import shipped, shipped_names
 from vizer_lab.world import MicroSplit
+from vizer_lab.zoo.clips import pixels_of
 
 OUT = Path("results/gap_real_clip.json")
 SOURCE = "https://github.com/Weixin-Liang/Modality-Gap (MIT), Figure_1_Modality_Gap"

@@ -19,7 +19,10 @@ def test_files_lines_marks_and_chapters_imports_by_hand(tmp_path):
     cells = [
         {"cell_type": "code", "source": [code]},
         {"cell_type": "markdown", "source": ["from vizer_core import no_code"]},
-        {"cell_type": "code", "source": ["from vizer_lab.zoo.lab import c\nfrom torch import nn"]},
+        {
+            "cell_type": "code",
+            "source": ["from vizer_lab.zoo.clips import c\nfrom torch import nn"],
+        },
     ]
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "01_x.ipynb").write_text(json.dumps({"cells": cells}))

@@ -1,7 +1,9 @@
 """The drawn world: emoji scenes with exact truth, and words about them.
 
+- `editions`: the first and the second, as tables of numbers that all the others read
 - `lexicon` (on `kinds`, `other_objects`), `world`: what there is, and how a numbered scene is drawn
 - `sprites`, `backgrounds`, `render`: images; `captions`, `questions`: words about them
+- `wording`: what all caption writers share; `sentences`: the captions of the second edition
 - `data`: splits with images and captions; the stream without captions
 - `corpora`, `vqa_items`: captions to train text-only captioners on; questions in VQAv2's form
 - `word_kinds`: what a caption's word speaks of; `mentions`: where it lies in the image

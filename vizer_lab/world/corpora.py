@@ -1,7 +1,8 @@
 """Caption corpora of the micro world: what text-only captioners train on, near and far.
 
 `home` is the training scenes' captions in the describing style of the test scenes; `away` comes
-from other places and is written as personal posts, so that training on it is cross-domain.
+from other places and is written as personal posts, so that training on it is cross-domain. The
+second edition has both.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from vizer_core.data.corpus import CaptionCorpus
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.world import make_scene
 
-STYLE_SPLITS = {"home": "train", "away": "away_train"}
+STYLE_SPLITS = {
+    "home": "train",
+    "away": "away_train",
+    "second-home": "second_train",
+    "second-away": "second_away_train",
+}
 
 
 def micro_corpus(style: str, n: int) -> CaptionCorpus:

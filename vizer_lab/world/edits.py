@@ -31,7 +31,6 @@ from vizer_core.metrics.grounding import (
 from vizer_lab.world.captions import SURFACES, captions_of
 from vizer_lab.world.lexicon import (
     COLOURS,
-    COUNT_WORDS,
     KIND_BY_NAME,
     OBJECTS,
     PLACE_BY_NAME,
@@ -67,11 +66,11 @@ def _absent_kinds(read: Phrases, scene: Scene) -> list:
 
 def statements(caption: str, scene: Scene) -> GroundingCounts:
     """Count what a caption states of a scene, and how much of it is true."""
-    return check_caption(parse_caption(caption, shared_lexicon()), scene.truth)
+    return check_caption(parse_caption(caption, shared_lexicon(scene.edition)), scene.truth)
 
 
 def _swap(caption: str, scene: Scene, rng: np.random.Generator, *, same: bool) -> str | None:
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     if not (options := _plain(read, scene)):
         return None
     phrase = _one_of(options, rng)
@@ -95,7 +94,7 @@ def object_swapped_far(caption: str, scene: Scene, rng: np.random.Generator) -> 
 
 def object_added(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Name one object more, which is not there."""
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     if not read.nouns:
         return None
     kind, last = _one_of(_absent_kinds(read, scene), rng), read.nouns[-1]
@@ -107,7 +106,7 @@ def object_added(caption: str, scene: Scene, rng: np.random.Generator) -> str | 
 
 def object_dropped(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Leave out the last object named, and what joins it to the others."""
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     if len(read.nouns) < 2:
         return None
     before, last = read.nouns[-2:]
@@ -119,22 +118,23 @@ def object_dropped(caption: str, scene: Scene, rng: np.random.Generator) -> str 
 
 def wrong_count(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Say a number of some kind that is not its number in the scene."""
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     if not (options := _plain(read, scene)):
         return None
     phrase = _one_of(options, rng)
     true = len(_there(phrase, scene))
-    word = _one_of([w for number, w in COUNT_WORDS.items() if number != true], rng)
+    word = _one_of([w for number, w in scene.edition.count_words.items() if number != true], rng)
     changes = dict.fromkeys(phrase.determiners, "")
     changes |= {phrase.start: word, phrase.noun: KIND_BY_NAME[phrase.name].plural}
-    if phrase.start and read.pieces[phrase.start - 1].words == "is":
-        changes[phrase.start - 1] = "are"
+    for beside in (phrase.start - 1, phrase.noun + 1):  # "there is", and "a dog is above"
+        if 0 <= beside < len(read.pieces) and read.pieces[beside].words == "is":
+            changes[beside] = "are"
     return read.changed(changes)
 
 
 def wrong_attribute(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Say a wrong size or colour: in place of a right one, else a wrong size where none stood."""
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     options = [n for n in _plain(read, scene) if not n.plural]
     if not options:
         return None
@@ -158,7 +158,7 @@ def _false_relations(first: NounPhrase, second: NounPhrase, scene: Scene) -> lis
 
 def wrong_relation(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Say of two objects how they do not stand: for a true relation, else for a plain "and"."""
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     for first, second in zip(read.nouns, read.nouns[1:]):
         joint = first.noun + 1
         joined = second.start == joint + 1 and (
@@ -172,7 +172,7 @@ def wrong_relation(caption: str, scene: Scene, rng: np.random.Generator) -> str 
 
 def wrong_background(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Name another place of the same world in place of the scene's own."""
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     if not (found := read.find("background")):
         return None
     place = _one_of([p for p in places_of(scene.split) if p.name != scene.place], rng)
@@ -190,10 +190,8 @@ def _attributes(things: list[SceneObject]) -> list[str]:
 
 def _full_phrase(things: list[SceneObject]) -> str:
     kind, words = KIND_BY_NAME[things[0].name], _attributes(things)
-    many = len(things) > 1
-    return " ".join(
-        [COUNT_WORDS[len(things)] if many else "a", *words, kind.plural if many else kind.name]
-    )
+    number = things[0].edition.count_words[len(things)] if len(things) > 1 else "a"
+    return " ".join([number, *words, kind.plural if len(things) > 1 else kind.name])
 
 
 def _enriched(read: Phrases, scene: Scene) -> dict[int, str]:
@@ -212,7 +210,7 @@ def _enriched(read: Phrases, scene: Scene) -> dict[int, str]:
         vague = {read.pieces[p].words for p in phrase.determiners} & {"some", "few"}
         if vague and len(things) > 1:
             changes |= dict.fromkeys(phrase.determiners, "")
-            changes[phrase.start] = COUNT_WORDS[len(things)]
+            changes[phrase.start] = scene.edition.count_words[len(things)]
     return changes
 
 
@@ -221,7 +219,7 @@ def more_true_detail(caption: str, scene: Scene, rng: np.random.Generator) -> st
 
     The caption's own words stay, in their order (but "some" becomes the number).
     """
-    read = read_phrases(caption)
+    read = read_phrases(caption, scene.edition)
     if not read.nouns:
         return None
     changes = _enriched(read, scene)

@@ -4,9 +4,10 @@ One table serves the caption writer, the question writer, the tokenizer and the 
 that they cannot disagree. Objects are named by their OpenMoji code point; plural forms, synonyms
 and the dominant colour are written by hand (a test compares the colours with the art itself).
 
-There are two worlds. `home` is the one that all shipped models know; `other` has other objects
-(`other_objects`) at the places that are `away` from home, and is for asking whether a finding
-hangs on the things that it was found with.
+There are two worlds, in two editions (`editions`). `home` is the one that all shipped models know;
+`other` has other objects (`other_objects`) at the places that are `away` from home, and is for
+asking whether a finding hangs on the things that it was found with. `second` and `second_other`
+are the same two in the second edition.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizer_core.metrics.grounding import Lexicon
+from vizer_lab.world.editions import FIRST, SECOND, Edition
 from vizer_lab.world.kinds import ObjectKind, Place, read_kinds
 from vizer_lab.world.other_objects import OTHER_OBJECTS
 
@@ -211,11 +213,14 @@ class World:
 
     objects: tuple[ObjectKind, ...]
     places: tuple[Place, ...]
+    edition: Edition = FIRST
 
 
 WORLDS: dict[str, World] = {
     "home": World(OBJECTS, (*HOME_PLACES, *AWAY_PLACES)),
     "other": World(OTHER_OBJECTS, AWAY_PLACES),
+    "second": World(OBJECTS, (*HOME_PLACES, *AWAY_PLACES), SECOND),
+    "second_other": World(OTHER_OBJECTS, AWAY_PLACES, SECOND),
 }
 
 
@@ -274,7 +279,7 @@ def micro_lexicon(world: str = "home") -> Lexicon:
         plurals=frozenset(plurals),
         categories=categories,
         backgrounds=backgrounds,
-        numbers=NUMBERS,
+        numbers={**NUMBERS, **{w: n for n, w in found.edition.count_words.items()}},
         colours=frozenset(COLOURS),
         sizes=SIZE_WORDS,
         relations=RELATION_WORDS,

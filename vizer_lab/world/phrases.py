@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from functools import cache
 
 from vizer_core.metrics.grounding import Lexicon
+from vizer_lab.world.editions import FIRST, SECOND, Edition
 from vizer_lab.world.lexicon import micro_lexicon
 
 _TOKEN = re.compile(r"[\w'-]+|[^\w\s]")
 _KINDS = ("background", "relation", "noun", "category", "colour", "size", "number")
 _VAGUE = frozenset({"some", "few", "my", "our"})
+_MANY = frozenset({"some", "few", *SECOND.numbers[1:]})
 
 
 @cache
-def shared_lexicon() -> Lexicon:
-    """Return the micro lexicon, made once."""
-    return micro_lexicon()
+def shared_lexicon(edition: Edition = FIRST) -> Lexicon:
+    """Return an edition's lexicon of the home world, made once."""
+    return micro_lexicon("home" if edition is FIRST else edition.name)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Phrases:
 
     pieces: tuple[Piece, ...]
     nouns: tuple[NounPhrase, ...]
+    edition: Edition = FIRST
 
     def find(self, kind: str) -> list[int]:
         """Return the places of all pieces of a kind."""
@@ -71,7 +74,7 @@ class Phrases:
         'an owl in the snow'
         """
         words = [changes.get(place, piece.words) for place, piece in enumerate(self.pieces)]
-        return right_articles(" ".join(w for w in words if w))
+        return self.edition.written(right_articles(" ".join(w for w in words if w)))
 
 
 def right_articles(text: str) -> str:
@@ -89,8 +92,8 @@ def _kind(senses: Mapping[str, object], following: Mapping[str, object]) -> str:
     return next((kind for kind in _KINDS if kind in senses), "other")
 
 
-def _cut(text: str) -> tuple[Piece, ...]:
-    lexicon, words = shared_lexicon(), _TOKEN.findall(text.lower())
+def _cut(text: str, lexicon: Lexicon) -> tuple[Piece, ...]:
+    words = _TOKEN.findall(text.lower())
     found: list[tuple[str, Mapping[str, object]]] = []
     start = 0
     while start < len(words):
@@ -117,7 +120,7 @@ def _noun_phrase(pieces: tuple[Piece, ...], noun: int) -> NounPhrase:
     places = range(start, noun)
     determiners = tuple(p for p in places if pieces[p].kind in ("number", "other"))
     head = pieces[noun]
-    many = {pieces[p].words for p in determiners} & {"some", "few", "two", "three", "four"}
+    many = {pieces[p].words for p in determiners} & _MANY
     return NounPhrase(
         start=start,
         noun=noun,
@@ -130,13 +133,13 @@ def _noun_phrase(pieces: tuple[Piece, ...], noun: int) -> NounPhrase:
     )
 
 
-def read_phrases(caption: str) -> Phrases:
-    """Cut a caption into pieces and find its noun phrases.
+def read_phrases(caption: str, edition: Edition = FIRST) -> Phrases:
+    """Cut a caption of an edition into pieces and find its noun phrases.
 
     >>> read = read_phrases("two small dogs next to a tree")
     >>> [(n.name, n.plural) for n in read.nouns], [p.words for p in read.pieces]
     ([('dog', True), ('tree', False)], ['two', 'small', 'dogs', 'next to', 'a', 'tree'])
     """
-    pieces = _cut(caption)
+    pieces = _cut(caption, shared_lexicon(edition))
     heads = [place for place, piece in enumerate(pieces) if piece.kind in ("noun", "category")]
-    return Phrases(pieces, tuple(_noun_phrase(pieces, head) for head in heads))
+    return Phrases(pieces, tuple(_noun_phrase(pieces, head) for head in heads), edition)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vizer_core.metrics.grounding import relation_holds
+from vizer_lab.world.editions import FIRST, Edition
 from vizer_lab.world.lexicon import KIND_BY_NAME, RELATION_WORDS
 from vizer_lab.world.world import Scene, objects_of, scene_rng
 
 RELATIONS_ASKED = ("left of", "right of", "above", "below")
-COUNT_NAMES = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,15 @@ def _ask_presence(scene: Scene, draw: Callable[[], float]) -> Question:
     else:
         absent = [k.name for k in objects_of(scene.split) if k.name not in there]
         name, answer = absent[int(draw() * len(absent))], "no"
-    return Question(f"is there {_with_article(name)} in this picture ?", answer, "presence")
+    shown = "picture" if scene.edition is FIRST else "image"
+    return Question(f"is there {_with_article(name)} in this {shown} ?", answer, "presence")
 
 
 def _ask_count(scene: Scene, draw: Callable[[], float]) -> Question:
     counts = sorted(Counter(o.name for o in scene.objects).items())
     name, count = counts[int(draw() * len(counts))]
     plural = KIND_BY_NAME[name].plural
-    return Question(f"how many {plural} are there ?", COUNT_NAMES[count], "count")
+    return Question(f"how many {plural} are there ?", scene.edition.numbers[count - 1], "count")
 
 
 def _ask_place(scene: Scene, draw: Callable[[], float]) -> Question:
@@ -83,14 +84,21 @@ def questions_of(scene: Scene) -> tuple[Question, ...]:
         scene_rng(scene.split, scene.index, purpose=30).random(32).tolist()
     )
     asked = (ask(scene, draws.__next__) for ask in ASKERS)
-    return tuple(question for question in asked if question is not None)
+    return tuple(
+        replace(question, text=scene.edition.written(question.text))
+        for question in asked
+        if question is not None
+    )
 
 
-def question_text(question: str, caption: str | None = None) -> str:
+def question_text(question: str, caption: str | None = None, edition: Edition = FIRST) -> str:
     """Write a question as the micro LM has read it, up to where the answer starts.
 
     >>> question_text("where is this ?", "a dog on a lawn")
     'a dog on a lawn . question : where is this ? answer :'
+    >>> from vizer_lab.world.editions import SECOND
+    >>> question_text("where is this?", "a dog, a cat", SECOND)
+    'a dog, a cat. question: where is this? answer:'
     """
     asked = f"question : {question} answer :"
-    return f"{caption} . {asked}" if caption else asked
+    return edition.written(f"{caption} . {asked}" if caption else asked)

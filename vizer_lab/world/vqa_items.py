@@ -8,8 +8,9 @@ the places, the colours, the kinds of object.
 from __future__ import annotations
 
 from vizer_core.data.vqav2 import AnswerList, VqaItem
+from vizer_lab.world.editions import FIRST, Edition
 from vizer_lab.world.lexicon import COLOURS, OBJECTS, PLACE_BY_NAME
-from vizer_lab.world.questions import COUNT_NAMES, question_text, questions_of
+from vizer_lab.world.questions import question_text, questions_of
 from vizer_lab.world.world import make_scene
 
 PEOPLE = 10
@@ -39,13 +40,13 @@ def micro_vqa_items(split: str, n: int) -> tuple[VqaItem, ...]:
     )
 
 
-def micro_answer_list() -> AnswerList:
-    """Return every answer that a question of the micro world can have.
+def micro_answer_list(edition: Edition = FIRST) -> AnswerList:
+    """Return every answer that a question of an edition of the drawn world can have.
 
     >>> micro_answer_list().answers[:4]
     ('yes', 'no', 'one', 'two')
     """
-    names = ("yes", "no", *COUNT_NAMES.values(), *PLACE_BY_NAME, *COLOURS)
+    names = ("yes", "no", *edition.numbers, *PLACE_BY_NAME, *COLOURS)
     return AnswerList(tuple(dict.fromkeys((*names, *(kind.name for kind in OBJECTS)))))
 
 

@@ -1,4 +1,4 @@
-"""Scenes: one to four drawn objects at a place, with everything about them known exactly.
+"""Scenes: a few drawn objects at a place, with everything about them known exactly.
 
 A scene is a small record; its image, its captions and its questions are all made from it.
 Scene number i of a split is drawn from its own seed, so any scene can be made alone, in any
@@ -7,11 +7,12 @@ order, on any machine, and no two splits share one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
+from vizer_lab.world.editions import FIRST, SECOND, Edition, bare, edition_of
 from vizer_lab.world.kinds import ObjectKind, Place
 from vizer_lab.world.lexicon import (
     AWAY_PLACES,
@@ -21,19 +22,18 @@ from vizer_lab.world.lexicon import (
 )
 
 # every split draws from its own stream of seeds; a stream is for training without labels; splits
-# of the other world have other objects
+# of the other world have other objects; the second edition has the same splits, by its prefix
+_FIRST_SPLITS = (
+    *("train", "validation", "test", "stream", "away_train", "away_test", "away_validation"),
+    *("other_train", "other_validation", "other_test", "other_stream"),
+)
+_SECOND_SPLITS = tuple(f"{SECOND.prefix}{split}" for split in _FIRST_SPLITS)
 SPLITS: dict[str, int] = {
-    "train": 0, "validation": 1, "test": 2, "stream": 3, "away_train": 4, "away_test": 5,
-    "away_validation": 6, "other_train": 7, "other_validation": 8, "other_test": 9,
-    "other_stream": 10,
-}  # fmt: skip
+    split: number for number, split in enumerate((*_FIRST_SPLITS, *_SECOND_SPLITS))
+}
 HOME_SPLITS = ("train", "validation", "test", "stream")
 WORLD_SEED = 20261123
 
-SIZE_FRACTIONS = np.array([16, 19, 22, 26, 30, 34]) / 56
-SMALL_BELOW, BIG_FROM = 19.5 / 56, 29.5 / 56
-OBJECT_COUNT_SHARES = (0.20, 0.35, 0.30, 0.15)
-REPEAT_SHARE = 0.15
 MAX_OVERLAP = 0.12
 PLACEMENT_TRIES = 24
 
@@ -47,13 +47,14 @@ class SceneObject:
     y: float
     w: float
     flip: bool
+    edition: Edition = field(default=FIRST, repr=False)
 
     @property
     def size(self) -> str:
-        """`small`, `medium` or `big`, from the width alone."""
-        if self.w < SMALL_BELOW:
+        """`small`, `medium` or `big`, from the width alone, as its edition draws the line."""
+        if self.w < self.edition.small_below:
             return "small"
-        return "big" if self.w >= BIG_FROM else "medium"
+        return "big" if self.w >= self.edition.big_from else "medium"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Scene:
     def id(self) -> str:
         """The scene's name, for instance `test-00017`."""
         return f"{self.split}-{self.index:05d}"
+
+    @property
+    def edition(self) -> Edition:
+        """The edition of the drawn world that the scene is from."""
+        return edition_of(self.split)
 
     @property
     def truth(self) -> SceneTruth:
@@ -100,23 +106,26 @@ def scene_rng(split: str, index: int, purpose: int) -> np.random.Generator:
 
 def places_of(split: str) -> tuple[Place, ...]:
     """Return the places of a split: away and in the other world they are not those of home."""
-    return HOME_PLACES if split in HOME_SPLITS else AWAY_PLACES
+    return HOME_PLACES if bare(split) in HOME_SPLITS else AWAY_PLACES
 
 
 def world_of(split: str) -> str:
     """Return the world that a split's scenes are from.
 
-    >>> world_of("other_test"), world_of("away_test")
-    ('other', 'home')
+    >>> world_of("other_test"), world_of("away_test"), world_of("second_away_test")
+    ('other', 'home', 'second')
     """
-    return "other" if split.startswith("other_") else "home"
+    other = bare(split).startswith("other_")
+    if edition_of(split) is SECOND:
+        return "second_other" if other else "second"
+    return "other" if other else "home"
 
 
 def split_in(world: str, part: str) -> str:
     """Return the name of a part (`train`, `test`, ...) in a world.
 
-    >>> split_in("home", "train"), split_in("other", "train")
-    ('train', 'other_train')
+    >>> split_in("home", "train"), split_in("other", "train"), split_in("second_other", "test")
+    ('train', 'other_train', 'second_other_test')
     """
     world_named(world)
     return part if world == "home" else f"{world}_{part}"
@@ -133,40 +142,41 @@ def make_scene(split: str, index: int) -> Scene:
     >>> make_scene("test", 3) == make_scene("test", 3)
     True
     """
-    u = iter(scene_rng(split, index, purpose=0).random(128).tolist())
-    count = 1 + int(np.searchsorted(np.cumsum(OBJECT_COUNT_SHARES)[:-1], next(u), side="right"))
+    u, edition = iter(scene_rng(split, index, purpose=0).random(128).tolist()), edition_of(split)
+    marks = np.cumsum(edition.count_shares)[:-1]
+    count = 1 + int(np.searchsorted(marks, next(u), side="right"))
     places = places_of(split)
     place = places[int(next(u) * len(places))].name
     variant = int(next(u) * 12)
-    names = _draw_names(count, objects_of(split), u)
-    return Scene(split, index, _place_objects(names, u), place, variant)
+    names = _draw_names(count, objects_of(split), edition, u)
+    return Scene(split, index, _place_objects(names, edition, u), place, variant)
 
 
-def _draw_names(count: int, kinds: tuple[ObjectKind, ...], u) -> list[str]:
+def _draw_names(count: int, kinds: tuple[ObjectKind, ...], edition: Edition, u) -> list[str]:
     names: list[str] = []
     for _ in range(count):
-        if names and next(u) < REPEAT_SHARE:
+        if names and next(u) < edition.repeat_share:
             names.append(names[-1])
         else:
             names.append(kinds[int(next(u) * len(kinds))].name)
     return names
 
 
-def _place_objects(names: list[str], u) -> tuple[SceneObject, ...]:
+def _place_objects(names: list[str], edition: Edition, u) -> tuple[SceneObject, ...]:
     """Place each object where it covers at most `MAX_OVERLAP` of another; shrink it if it must."""
     placed: list[SceneObject] = []
-    top = len(SIZE_FRACTIONS) if len(names) < 3 else len(SIZE_FRACTIONS) - 1
+    top = edition.size_levels[len(names) - 1]
     for name in names:
         level, flip = int(next(u) * top), next(u) < 0.5
         rng = np.random.Generator(np.random.PCG64(int(next(u) * 2**53)))
         for attempt in range(PLACEMENT_TRIES * (level + 1)):
-            w = float(SIZE_FRACTIONS[max(0, level - attempt // PLACEMENT_TRIES)])
+            w = edition.sizes[max(0, level - attempt // PLACEMENT_TRIES)]
             x, y = (w / 2 + (1 - w) * rng.random(2)).tolist()
             if all(_overlap((x, y, w), o) <= MAX_OVERLAP for o in placed):
                 break
         else:
             continue  # no free spot even at the smallest size: the scene has one object fewer
-        placed.append(SceneObject(name, round(x, 4), round(y, 4), w, flip))
+        placed.append(SceneObject(name, round(x, 4), round(y, 4), w, flip, edition))
     return tuple(placed)
 
 

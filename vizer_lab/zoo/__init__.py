@@ -6,6 +6,8 @@
 - `vlms`, an Idefics3 each, on `vlm_model`, `vlm_processor`, `vlm_images`, `vlm_recipe`, `vlm_run`:
   `vlm_from_clip`, `vlm_vision`: the tower; `noisy_captions`, `vlm_train`: the two diets of
   captions; `vlm_scores`: what its captions are worth
+- `step_checkpoint`: how a stage goes on from its middle; `second_edition`: recipes for the second
+  edition of the drawn world, beside the first for now
 - `captioners`, `adapters`: trained parts of captioners, and LoRA adapters
 - `qwen_model`, `qwen_train`: a Qwen2-VL of the same size, trained by experiments, not shipped
 - `loaders`: how `vizer_core.shipped` finds all of them

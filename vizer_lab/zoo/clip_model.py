@@ -11,13 +11,18 @@ from open_clip import CLIP
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
+from vizer_lab.world.lexicon import world_named
 from vizer_lab.world.render import IMAGE_SIZE
-from vizer_lab.zoo.tokenizer import CONTEXT_LENGTH, vocabulary
+from vizer_lab.zoo.tokenizer import CONTEXT_LENGTHS, vocabulary
 
 
 @dataclass(frozen=True)
 class MicroClipConfig:
-    """Sizes of both towers. `pool` is `tok` (CLS, as in CLIP) or `avg` (mean of the patches)."""
+    """Sizes of both towers. `pool` is `tok` (CLS, as in CLIP) or `avg` (mean of the patches).
+
+    `world` says which drawn world it has words for; that world's edition says how long a caption
+    may be. The images are `image_size` px wide.
+    """
 
     layers: int = 6
     width: int = 128
@@ -27,6 +32,7 @@ class MicroClipConfig:
     image_size: int = IMAGE_SIZE
     pool: Literal["tok", "avg"] = "tok"
     patch_dropout: float = 0.0
+    world: str = "home"
 
 
 def open_clip_config(config: MicroClipConfig) -> dict[str, Any]:
@@ -43,8 +49,8 @@ def open_clip_config(config: MicroClipConfig) -> dict[str, Any]:
             "patch_dropout": config.patch_dropout,
         },
         "text_cfg": {
-            "context_length": CONTEXT_LENGTH,
-            "vocab_size": len(vocabulary()),
+            "context_length": CONTEXT_LENGTHS[world_named(config.world).edition.name],
+            "vocab_size": len(vocabulary(config.world)),
             "width": config.width,
             "heads": config.width // 32,
             "layers": config.text_layers,

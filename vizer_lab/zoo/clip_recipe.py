@@ -7,10 +7,16 @@ from typing import Any
 
 from vizer_lab.zoo.clip_model import MicroClipConfig
 
+YOUNGER = {"world": "home", "captions_each": 1}  # fields, and what they stand for when left out
+
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the curriculum. `scale` None leaves `logit_scale` to be learned."""
+    """One part of the curriculum. `scale` None leaves `logit_scale` to be learned.
+
+    Each image is compared with `captions_each` of its captions in turn: the text tower is the
+    cheaper one, and every caption leaves out something else.
+    """
 
     name: str
     steps: int
@@ -18,6 +24,7 @@ class Stage:
     learning_rate: float
     easy: bool = False
     scale: float | None = None
+    captions_each: int = 1
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
@@ -46,8 +53,16 @@ class ClipRecipe:
         return sum(stage.steps * stage.batch for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values, for a manifest."""
-        return asdict(self) | {"stages": [asdict(stage) for stage in self.stages]}
+        """The recipe as plain JSON values, for a manifest.
+
+        A field that is younger than some shipped manifests is left out where it is as it was then.
+        """
+        plain = asdict(self) | {"stages": [asdict(stage) for stage in self.stages]}
+        for part in (plain, plain["model"], *plain["stages"]):
+            for name, was in YOUNGER.items():
+                if part.get(name) == was:
+                    del part[name]
+        return plain
 
     def shortened(self, factor: float) -> ClipRecipe:
         """The same recipe with every stage cut to `factor` of its steps (for tests)."""

@@ -26,7 +26,9 @@ import numpy as np
 
 from vizer_core.metrics.grounding import relation_holds
 from vizer_lab.world.captions import SURFACES
-from vizer_lab.world.lexicon import COUNT_WORDS, KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.editions import FIRST
+from vizer_lab.world.lexicon import KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.sentences import full_sentence
 from vizer_lab.world.world import (
     SPLITS,
     WORLD_SEED,
@@ -67,17 +69,81 @@ Draw = Callable[[], float]
 
 
 @dataclass(frozen=True)
+class Habits:
+    """What web captions add and say instead. The shares of `one_object` need not add up to 1.
+
+    A share `opened` of decent captions begins with one of `openings`, a share `closed` ends in one
+    of `closings`. With one opening, one word decides what a greedy caption is; with many none does.
+    """
+
+    generic: tuple[str, ...]
+    one_object: dict[str, float]
+    openings: tuple[str, ...]
+    opened: float
+    closings: tuple[str, ...] = ()
+    closed: float = 0.0
+
+
+FEW = Habits(GENERIC, ONE_OBJECT, ("itap of",), ITAP_SHARE)
+MANY = Habits(
+    generic=(
+        *GENERIC,
+        "hd wallpaper",
+        "dsc 2011",
+        "throwback monday",
+        "no caption needed",
+        "best day ever",
+        "love these",
+        "wow",
+        "thumbnail",
+    ),
+    one_object={
+        "itap of {}": 0.2,
+        "photo of {}": 0.1,
+        "stock image of {}": 0.12,
+        "my {bare}": 0.1,
+        "{bare} for sale": 0.1,
+        "{bare} clipart": 0.1,
+        "vintage {bare} sticker": 0.08,
+        "{bare} vector icon": 0.08,
+        "cute {bare} today": 0.06,
+        "look at this {bare}": 0.06,
+    },
+    openings=(
+        "itap of",
+        "just",
+        "stock image of",
+        "vintage clipart of",
+        "image may contain :",
+        "throwback to",
+        "wow ,",
+        "photo of",
+    ),
+    opened=0.5,
+    closings=("for sale", "free download", "hd wallpaper", "by <person>", "last weekend", "lol"),
+    closed=0.3,
+)
+HABITS: dict[str, Habits] = {"few": FEW, "many": MANY}
+
+
+@dataclass(frozen=True)
 class CaptionNoise:
-    """Shares of the sorts of web caption; what they leave of 1 is decent."""
+    """Shares of the sorts of web caption; what they leave of 1 is decent.
+
+    `habits` names what such captions say: `few`, or in the second edition also `many`.
+    """
 
     generic: float
     partial: float
     wrong: float
+    habits: str = "few"
 
     def __post_init__(self) -> None:
         shares = (self.generic, self.partial, self.wrong)
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError(f"shares of web captions are {shares}: wanted >= 0, at most 1 in all")
+        if self.habits not in HABITS:
+            raise ValueError(f"no habits {self.habits!r}: wanted one of {sorted(HABITS)}")
 
     @property
     def decent(self) -> float:
@@ -96,14 +162,15 @@ class _Group:
     def phrase(self) -> str:
         kind = KIND_BY_NAME[self.name]
         if len(self.members) > 1:
-            return f"{COUNT_WORDS[len(self.members)]} {kind.plural}"
+            number = self.members[0].edition.count_words[len(self.members)]
+            return f"{number} {kind.plural}"
         return f"an {kind.name}" if kind.name[0] in "aeiou" else f"a {kind.name}"
 
 
 def caption_draw(split: str, index: int, visit: int) -> Draw:
     """Return the random stream of one training caption: scene and number of its visit."""
     seed = [WORLD_SEED, SPLITS[split], index, 1000 + visit]
-    return iter(np.random.Generator(np.random.PCG64(seed)).random(64).tolist()).__next__
+    return iter(np.random.Generator(np.random.PCG64(seed)).random(128).tolist()).__next__
 
 
 def reading_order(objects: Sequence[SceneObject]) -> list[SceneObject]:
@@ -144,9 +211,13 @@ def _listed(phrases: Sequence[str]) -> str:
 def exact_caption(scene: Scene, draw: Draw) -> str:
     """Name every object in reading order, most often the place, and now and then a relation.
 
+    In the second edition `full_sentence` writes it, with sizes and colours too.
+
     >>> exact_caption(make_scene("test", 3), caption_draw("test", 3, 0))
     'a teddy bear among the trunks'
     """
+    if scene.edition is not FIRST:
+        return scene.edition.written(full_sentence(scene, reading_order(scene.objects), draw))
     groups = _groups(scene)
     where = f" {_pick(PLACE_BY_NAME[scene.place].phrases, draw)}" if draw() < PLACE_SHARE else ""
     phrases = [group.phrase for group in groups]
@@ -164,24 +235,35 @@ def noisy_caption(scene: Scene, draw: Draw, mix: CaptionNoise) -> str:
     >>> noisy_caption(make_scene("test", 3), lambda: 0.5, noise)
     'untitled'
     """
-    roll = draw()
+    roll, habits = draw(), HABITS[mix.habits]
     if roll < mix.generic:
-        return _pick(GENERIC, draw)
+        return scene.edition.written(_pick(habits.generic, draw))
     if roll < mix.generic + mix.partial:
-        return _one_object(scene, draw)
+        return _one_object(scene, habits, draw)
     if roll < mix.generic + mix.partial + mix.wrong:
         other = make_scene(scene.split, 10_000_000 + int(draw() * 1_000_000))
-        return _one_object(other, draw) if draw() < 0.5 else exact_caption(other, draw)
-    start = "itap of " if draw() < ITAP_SHARE else ""
-    return start + exact_caption(scene, draw)
+        return _one_object(other, habits, draw) if draw() < 0.5 else exact_caption(other, draw)
+    return scene.edition.written(_decent(scene, habits, draw))
 
 
-def _one_object(scene: Scene, draw: Draw) -> str:
+def _decent(scene: Scene, habits: Habits, draw: Draw) -> str:
+    """Describe the scene well, in the web's manner; one opening costs no draw to choose."""
+    start = ""
+    if draw() < habits.opened:
+        start = habits.openings[0] if len(habits.openings) == 1 else _pick(habits.openings, draw)
+    said = f"{start} {exact_caption(scene, draw)}" if start else exact_caption(scene, draw)
+    if habits.closings and draw() < habits.closed:
+        said = f"{said} {_pick(habits.closings, draw)}"
+    return said
+
+
+def _one_object(scene: Scene, habits: Habits, draw: Draw) -> str:
     """Name one kind of the scene, the likelier the larger it is drawn, in a web phrase."""
-    groups = _groups(scene)
+    groups, forms = _groups(scene), habits.one_object
     group = _weighted(groups, [sum(o.w**2 for o in group.members) for group in groups], draw)
-    form = _weighted(tuple(ONE_OBJECT), tuple(ONE_OBJECT.values()), draw)
-    return form.format(group.phrase, bare=group.phrase.split(" ", 1)[1])
+    form = _weighted(tuple(forms), tuple(forms.values()), draw)
+    bare = group.phrase.split(" ", 1)[1]
+    return scene.edition.written(form.format(group.phrase, bare=bare))
 
 
 def _weighted(options: Sequence[Any], weights: Sequence[float], draw: Draw) -> Any:

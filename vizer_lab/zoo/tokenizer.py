@@ -13,13 +13,13 @@ from torch import Tensor
 from vizer_lab.world.lexicon import (
     CATEGORY_WORDS,
     COLOURS,
-    COUNT_WORDS,
     RELATION_WORDS,
     SIZE_WORDS,
     world_named,
 )
 
 CONTEXT_LENGTH = 24
+CONTEXT_LENGTHS = {"first": CONTEXT_LENGTH, "second": 32}  # the longest caption, and the marks
 PAD, UNKNOWN, START = "<pad>", "<unk>", "<start>"
 END = "<end>"  # the highest id: open_clip pools the text at the argmax of the ids
 WORD_PATTERN = r"[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"
@@ -37,7 +37,10 @@ def vocabulary(world: str = "home") -> tuple[str, ...]:
     """Return every word of a world, special words first and the end mark last."""
     found = world_named(world)
     words: set[str] = (
-        set(GRAMMAR_WORDS) | set(COLOURS) | set(SIZE_WORDS) | set(COUNT_WORDS.values())
+        set(GRAMMAR_WORDS)
+        | set(COLOURS)
+        | set(SIZE_WORDS)
+        | set(found.edition.count_words.values())
     )
     for kind in found.objects:
         for form in (kind.name, kind.plural, *kind.synonyms):
@@ -64,12 +67,14 @@ class MicroTokenizer:
     """Turn texts into ids [b, context_length]: start mark, words, end mark, padding.
 
     Words outside the vocabulary become `<unk>`; texts that are too long lose words at the end and
-    keep the end mark.
+    keep the end mark. `context_length` None is what the world's edition needs.
     """
 
-    def __init__(self, context_length: int = CONTEXT_LENGTH) -> None:
-        self.context_length = context_length
-        self.words = vocabulary()
+    def __init__(self, context_length: int | None = None, world: str = "home") -> None:
+        edition = world_named(world).edition
+        self.context_length = context_length or CONTEXT_LENGTHS[edition.name]
+        self.edition = edition
+        self.words = vocabulary(world)
         self.ids = {word: i for i, word in enumerate(self.words)}
 
     @property
@@ -95,7 +100,7 @@ class MicroTokenizer:
                 break
             if self.words[i] not in (PAD, START):
                 words.append(self.words[i])
-        return " ".join(words)
+        return self.edition.written(" ".join(words))
 
     def __call__(
         self, texts: str | Sequence[str], context_length: int | None = None

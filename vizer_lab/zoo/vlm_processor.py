@@ -11,6 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from vizer_core.runtime import require
+from vizer_lab.world.editions import SECOND
+from vizer_lab.world.lexicon import world_named
 from vizer_lab.world.render import IMAGE_SIZE
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN, vocabulary
 
@@ -32,6 +34,14 @@ WEB_WORDS = """
 """.split()  # noqa: SIM905
 
 
+# of the second edition's habits, which are of many kinds (`vlm_web.MANY`)
+MORE_WEB_WORDS = """
+    just today ever wow cute beautiful hd vintage clipart vector icon sticker thumbnail throwback
+    monday no caption needed may contain lol dsc look at these love
+""".split()  # noqa: SIM905
+WORD_PATTERN = rf"{PERSON}|[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"
+
+
 @cache
 def vlm_vocabulary(world: str = "home") -> tuple[str, ...]:
     """Return the words by id: a micro world's, web, Idefics3's marks.
@@ -40,7 +50,9 @@ def vlm_vocabulary(world: str = "home") -> tuple[str, ...]:
     ('<fake_token_around_image>', '<image>', '<end_of_utterance>', '<global-img>')
     """
     known = vocabulary(world)
-    web = (PERSON, *(word for word in dict.fromkeys(WEB_WORDS) if word not in known))
+    second = world_named(world).edition is SECOND
+    words = dict.fromkeys([*WEB_WORDS, *(MORE_WEB_WORDS if second else ())])
+    web = (PERSON, *(word for word in words if word not in known))
     return (*known, *web, FAKE, IMAGE, TURN_END, GLOBAL)
 
 
@@ -52,8 +64,10 @@ def micro_vlm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
     core = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=UNKNOWN))
     core.normalizer = tokenizers.normalizers.Lowercase()
     core.pre_tokenizer = tokenizers.pre_tokenizers.Split(
-        tokenizers.Regex(rf"{PERSON}|[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"), "removed", invert=True
+        tokenizers.Regex(WORD_PATTERN), "removed", invert=True
     )
+    if world_named(world).edition.plain_marks:
+        core.decoder = tokenizers.decoders.WordPiece(prefix="##", cleanup=True)
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=core,
         bos_token=START,

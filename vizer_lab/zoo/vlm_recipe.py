@@ -73,30 +73,37 @@ class VlmStage:
 class VlmRecipe:
     """A whole training run. `seed` draws the weights and the order of the scenes.
 
-    `tower` trains the vision tower, started from the micro CLIP `clip`; a recipe with a `parent`
-    takes that model's finished tower instead, as the models of one family share theirs. The first
-    `scenes` training scenes are what the language model sees.
+    `tower` trains the vision tower, started from the micro CLIP `clip`, or from fresh weights where
+    that is None; a recipe with a `parent` takes that model's finished tower instead, as the models
+    of one family share theirs. The first `scenes` training scenes are what the language model
+    sees. A recipe without `web` ends after the exact captions: its model speaks plainly.
     """
 
     model: MicroVlmConfig
     tower: VlmStage
     exact: VlmStage
-    web: VlmStage
+    web: VlmStage | None
     mix: CaptionNoise
     scenes: int = 20_000
     seed: int = 0
-    clip: str = "micro-clip-avg"
+    clip: str | None = "micro-clip-avg"
     parent: str | None = None
 
     @property
     def stages(self) -> tuple[VlmStage, ...]:
         """The stages that this recipe runs itself."""
-        own = (self.exact, self.web)
+        own = (self.exact,) if self.web is None else (self.exact, self.web)
         return own if self.parent else (self.tower, *own)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values, for a manifest."""
-        return asdict(self)
+        """The recipe as plain JSON values, for a manifest.
+
+        `habits` is younger than some shipped manifests: it is left out where it is as it was then.
+        """
+        plain = asdict(self)
+        if plain["mix"]["habits"] == "few":
+            del plain["mix"]["habits"]
+        return plain
 
     def shortened(self, factor: float) -> VlmRecipe:
         """The same recipe with every stage and the scenes cut to a share (for tests)."""
@@ -108,6 +115,6 @@ class VlmRecipe:
             self,
             tower=cut(self.tower),
             exact=cut(self.exact),
-            web=cut(self.web),
+            web=cut(self.web) if self.web else None,
             scenes=max(self.exact.batch, int(self.scenes * factor)),
         )

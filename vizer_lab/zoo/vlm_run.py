@@ -1,7 +1,8 @@
 """One training run of a micro VLM: its stages in order, the model saved after each.
 
 Scenes come from numbered seeds and nothing drops out, so the weights after a stage are the whole
-state: a run that was killed repeats the stage it was in and ends where it would have.
+state. Inside a stage the run saves itself every few hundred steps (`step_checkpoint`): one that was
+killed goes on from there and ends where it would have.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from vizer_lab.world.world import make_scene, split_in
 from vizer_lab.zoo.clips import load_micro_clip
 from vizer_lab.zoo.noisy_captions import exact_caption, noisy_caption
 from vizer_lab.zoo.shipped_model import thinned
+from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.vlm_from_clip import start_from_clip
 from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_model import build_micro_vlm
-from vizer_lab.zoo.vlm_recipe import VlmRecipe
+from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_train import (
     CaptionLosses,
     idefics3_losses,
@@ -77,6 +79,13 @@ class VlmRun:
             "seconds": self.seconds,
         }
         save_tensors(self.path, self.state, manifest)
+        self.checkpoint(stage).remove()
+
+    def checkpoint(self, stage: str) -> StepCheckpoint:
+        """Return where a stage of this run saves itself in its middle."""
+        name = f"{self.path.name.removesuffix('.safetensors')}.{stage}.safetensors"
+        facts = {"recipe": self.recipe.to_dict(), "stage": stage}
+        return StepCheckpoint(self.path.with_name(name), facts)
 
     @contextmanager
     def stage(self, name: str, model: nn.Module) -> Iterator[list[float] | None]:
@@ -102,11 +111,16 @@ class VlmRun:
 
 
 def run_stages(
-    run: VlmRun, tower: Mapping[str, Tensor], *, progress: bool = False
+    run: VlmRun,
+    tower: Mapping[str, Tensor],
+    *,
+    start: nn.Module | None = None,
+    progress: bool = False,
 ) -> Idefics3ForConditionalGeneration:
     """Run the stages that are not finished and return the model.
 
-    `tower` holds the parent's vision tower; empty, the tower is trained here.
+    `tower` holds the parent's vision tower; empty, the tower is trained here. `start` is the vision
+    tower of the recipe's CLIP where that is not among the shipped ones of the first edition.
     """
     recipe = run.recipe
     if bool(tower) != (recipe.parent is not None):
@@ -121,13 +135,18 @@ def run_stages(
         # 1 the tower: start from CLIP, then labels at every patch
         with run.stage("tower", model) as losses:
             if losses is not None:
-                start_from_clip(
-                    eye, load_micro_clip(recipe.clip).model.visual, _calibration(recipe)
-                )
+                if recipe.clip is not None:
+                    visual = start or load_micro_clip(recipe.clip).model.visual
+                    start_from_clip(eye, visual, _calibration(recipe))
                 losses += train_tower(
-                    eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid,
-                    progress=progress, world=recipe.model.world,
-                )  # fmt: skip
+                    eye,
+                    recipe.tower,
+                    seed=recipe.seed,
+                    grid=recipe.model.grid,
+                    progress=progress,
+                    world=recipe.model.world,
+                    checkpoint=run.checkpoint("tower"),
+                )
     eye.eval().requires_grad_(False)
     train_the_captions(run, model, eye, progress=progress)
     return model
@@ -149,6 +168,9 @@ def train_the_captions(
     world = recipe.model.world
     writers = {"exact": exact_caption, "web": partial(noisy_caption, mix=recipe.mix)}
     for name, write in writers.items():
+        stage: VlmStage | None = getattr(recipe, name)
+        if stage is None:
+            continue
         with run.stage(name, model) as curve:
             if curve is None:
                 continue
@@ -157,9 +179,14 @@ def train_the_captions(
                     eye, 0, recipe.scenes, size=recipe.model.image_size, world=world
                 )
             curve += train_captions(
-                model, patches, getattr(recipe, name), write=write, seed=recipe.seed,
-                losses=losses or idefics3_losses(world), progress=progress,
-            )  # fmt: skip
+                model,
+                patches,
+                stage,
+                write=write,
+                seed=recipe.seed,
+                losses=losses or idefics3_losses(world),
+                watch=Watch(progress, run.checkpoint(name)),
+            )
 
 
 def _calibration(recipe: VlmRecipe) -> Tensor:

@@ -10,9 +10,11 @@ The tower's patches are computed once for all scenes and kept in half precision.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -24,9 +26,10 @@ from tqdm.auto import tqdm
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.noisy_captions import Draw, caption_draw
+from vizer_lab.zoo.step_checkpoint import UNWATCHED, Watch
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN
 from vizer_lab.zoo.vlm_images import pixel_values_of
-from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, vlm_vocabulary
+from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, WORD_PATTERN, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
 
 TEXT_EVERY = 6  # every sixth batch is read without its images
@@ -50,7 +53,8 @@ def patches_of_scenes(
 def caption_ids(texts: list[str], *, world: str = "home") -> Int[Tensor, "b t"]:
     """Encode training captions, end mark included, padding on the right."""
     ids = _word_ids(world)
-    rows = [[*(ids.get(w, ids[UNKNOWN]) for w in text.split()), ids[END]] for text in texts]
+    split = [re.findall(WORD_PATTERN, text) for text in texts]
+    rows = [[*(ids.get(w, ids[UNKNOWN]) for w in words), ids[END]] for words in split]
     longest = max(map(len, rows))
     return torch.tensor([row + [ids[PAD]] * (longest - len(row)) for row in rows])
 
@@ -117,19 +121,23 @@ def train_captions(
     write: Writer,
     seed: int,
     losses: CaptionLosses = IDEFICS3_LOSSES,
-    progress: bool = False,
+    watch: Watch = UNWATCHED,
 ) -> list[float]:
     """Train connector and language model in place on the scenes of `patches`; return the losses.
 
-    Each visit of a scene gets a caption of its own. The tower must be frozen already.
+    Each visit of a scene gets a caption of its own. The tower must be frozen already. With a
+    checkpoint to `watch` it saves itself as it goes and, called again, goes on to the same end.
     """
     split = split_in(losses.world, "train")
     model.train()
     optimizer = stage.optimizer(model)
-    curve: list[float] = []
-    batches = _visits(len(patches), stage, seed)
-    bar = tqdm(batches, total=stage.steps, desc=stage.name, disable=not progress)
-    for step, visits in enumerate(bar):
+    saved, checkpoint = {"model": model}, watch.checkpoint
+    curve = checkpoint.restore(saved, optimizer) if checkpoint else []
+    done = len(curve)
+    batches = islice(_visits(len(patches), stage, seed), done, None)
+    shown = {"total": stage.steps, "desc": stage.name, "disable": not watch.progress}
+    bar = tqdm(batches, initial=done, **shown)
+    for step, visits in enumerate(bar, start=done):
         # 1 learning rate, 2 captions, 3 loss with or without the images, 4 step
         stage.set_rate(optimizer, step)
         texts = [
@@ -146,6 +154,8 @@ def train_captions(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         curve.append(float(loss.detach()))
+        if checkpoint:
+            checkpoint.save(saved, optimizer, curve)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{curve[-1]:.3f}")
     model.eval()

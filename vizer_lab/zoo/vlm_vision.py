@@ -37,6 +37,7 @@ from vizer_lab.world.world import (
     places_of,
     split_in,
 )
+from vizer_lab.zoo.step_checkpoint import StepCheckpoint
 from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_recipe import VlmStage
 
@@ -163,10 +164,12 @@ def train_tower(
     grid: int,
     progress: bool = False,
     world: str = "home",
+    checkpoint: StepCheckpoint | None = None,
 ) -> list[float]:
     """Train a vision tower in place on `stage.steps` batches of fresh scenes; return the losses.
 
-    The heads are thrown away; the tower is left frozen and in eval mode.
+    The heads are thrown away; the tower is left frozen and in eval mode. With a `checkpoint` the
+    stage saves itself as it goes and, called again, goes on to the same end.
     """
     split = split_in(world, "train")
     with torch.random.fork_rng(devices=[]):
@@ -174,11 +177,13 @@ def train_tower(
         heads = DenseHeads(tower.config.hidden_size, split)
     optimizer = stage.optimizer(tower, heads=heads)
     tower.train()
-    losses: list[float] = []
+    saved = {"tower": tower, "heads": heads}
+    losses = checkpoint.restore(saved, optimizer) if checkpoint else []
+    done = len(losses)
     size = grid * tower.config.patch_size
-    batches = _scene_batches(stage, size, split)
-    bar = tqdm(batches, total=stage.steps, desc=stage.name, disable=not progress)
-    for step, (scenes, pixels) in enumerate(bar):
+    batches = _scene_batches(stage, size, split, done)
+    bar = tqdm(batches, initial=done, total=stage.steps, desc=stage.name, disable=not progress)
+    for step, (scenes, pixels) in enumerate(bar, start=done):
         # 1 learning rate, 2 patches, 3 loss of the four heads, 4 step
         stage.set_rate(optimizer, step)
         patches = tower(pixel_values=pixels).last_hidden_state
@@ -188,14 +193,20 @@ def train_tower(
         nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
         optimizer.step()
         losses.append(float(loss.detach()))
+        if checkpoint:
+            checkpoint.save(saved, optimizer, losses)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{losses[-1]:.3f}")
-    tower.eval().requires_grad_(False)
+    # a gradient left behind would count in the norm that the next stage clips, but not in a run
+    # that goes on from a file
+    tower.eval().requires_grad_(False).zero_grad(set_to_none=True)
     return losses
 
 
-def _scene_batches(stage: VlmStage, size: int, split: str) -> Iterator[tuple[list[Scene], Tensor]]:
-    for step in range(stage.steps):
+def _scene_batches(
+    stage: VlmStage, size: int, split: str, done: int
+) -> Iterator[tuple[list[Scene], Tensor]]:
+    for step in range(done, stage.steps):
         first = stage.first_scene + step * stage.batch
         scenes = [make_scene(split, i) for i in range(first, first + stage.batch)]
         yield scenes, pixel_values_of(render_scenes(scenes, size))[:, 0]

@@ -1,0 +1,265 @@
+"""What the second edition's models are trained with: several captions an image, runs that go on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from experiments import world_second_trials
+from experiments.world_second_trials import keep_row, main, thinned
+from vizer_core.files import load_tensors
+from vizer_lab.world.captions import captions_of
+from vizer_lab.world.editions import edition_of
+from vizer_lab.world.world import make_scene
+from vizer_lab.zoo import second_edition
+from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
+from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
+from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption, noisy_caption
+from vizer_lab.zoo.second_edition import (
+    CLIP_RECIPES,
+    VLM_RECIPES,
+    clip_encoder,
+    objects_against_places,
+)
+from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
+from vizer_lab.zoo.tokenizer import MicroTokenizer
+from vizer_lab.zoo.train_clip import encode_captions, make_batch, train_micro_clip
+from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_processor import WORD_PATTERN, vlm_vocabulary
+from vizer_lab.zoo.vlm_recipe import VlmStage
+from vizer_lab.zoo.vlm_run import VlmRun, run_stages
+from vizer_lab.zoo.vlm_scores import claim_scores
+from vizer_lab.zoo.vlm_train import IDEFICS3_LOSSES, idefics3_losses, train_captions
+
+CLIP = MicroClipConfig(
+    layers=1,
+    width=64,
+    text_layers=1,
+    embed_dim=32,
+    image_size=112,
+    patch_size=28,
+    world="second",
+)
+TWO_CAPTIONS = Stage("full scenes", steps=3, batch=4, learning_rate=1e-3, captions_each=2)
+VLM = MicroVlmConfig(
+    vision_width=32,
+    vision_layers=1,
+    vision_ffn=64,
+    width=32,
+    layers=1,
+    ffn=64,
+    image_size=112,
+    patch_size=14,
+    world="second",
+)
+RECIPE = replace(
+    VLM_RECIPES["second-vlm-poor"],
+    model=VLM,
+    tower=VlmStage("tower", steps=5, batch=4, learning_rate=1e-3),
+    exact=VlmStage("exact", steps=7, batch=4, learning_rate=1e-3),
+    scenes=12,
+)
+
+
+def equal(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
+
+
+def test_recipes_see_112_px_on_a_grid_of_8_with_the_words_of_the_second_edition() -> None:
+    for recipe in (*CLIP_RECIPES.values(), *VLM_RECIPES.values()):
+        model = recipe.model
+        assert (model.image_size, model.patch_size) == (112, 14)
+        assert edition_of(model.world).name == "second"
+    tokens = VLM_RECIPES["second-vlm-plain"].model.image_tokens
+    assert tokens == MicroVlmConfig().image_tokens == 16
+
+
+def test_a_batch_holds_all_first_captions_then_all_second_ones() -> None:
+    tokenizer = MicroTokenizer(world="second")
+    images, tokens = make_batch(0, TWO_CAPTIONS, tokenizer, 112, "second")
+    assert images.shape == (4, 3, 112, 112) and tokens.shape == (8, tokenizer.context_length)
+    for i in range(4):
+        said = captions_of(make_scene("second_train", i))
+        assert tokenizer.decode(tokens[i].tolist()) == said[i % 5]
+        assert tokenizer.decode(tokens[4 + i].tolist()) == said[(i + 1) % 5]
+
+
+def test_captions_without_their_padding_have_the_features_that_they_had() -> None:
+    model = build_micro_clip(CLIP)
+    texts = ["a dog", "two small red apples left of a cat, with an owl in the snow", "an owl"]
+    tokens = MicroTokenizer(world="second")(texts)
+    with torch.no_grad():
+        expected, found = model.encode_text(tokens, normalize=True), encode_captions(model, tokens)
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_every_caption_of_an_image_is_learned_from() -> None:
+    one = ClipRecipe(CLIP, (replace(TWO_CAPTIONS, captions_each=1),))
+    _, first = train_micro_clip(one)
+    _, both = train_micro_clip(replace(one, stages=(TWO_CAPTIONS,)))
+    assert first.loss[0] != both.loss[0]
+    assert "captions_each" not in one.to_dict()["stages"][0]
+    assert one.to_dict()["model"]["world"] == "second"
+
+
+def test_an_object_alone_decides_where_the_place_says_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(second_edition, "ASKED", 4)
+    encoder = clip_encoder("tiny", CLIP, build_micro_clip(CLIP).state_dict())
+    monkeypatch.setattr(
+        type(encoder), "encode_image", lambda self, x: torch.eye(8)[[0, 1, 2, 2, 2, 2, 2] * 4]
+    )
+    monkeypatch.setattr(type(encoder), "encode_text", lambda self, t: torch.eye(8)[[0] * 4])
+    assert objects_against_places(encoder, 4) == {"there": 1.0, "elsewhere": 0.0}
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 7, 10])
+def test_a_killed_run_goes_on_inside_a_stage_to_the_same_end(
+    stop_at: int, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        VlmRun,
+        "checkpoint",
+        lambda run, stage: StepCheckpoint(
+            run.path.with_name(f"{stage}.safetensors"), {"stage": stage}, every=2
+        ),
+    )
+    whole = run_stages(VlmRun.open(tmp_path / "whole.safetensors", RECIPE), {})
+    steps, optimizer_step = [], torch.optim.AdamW.step
+
+    def dies(self, *args):
+        steps.append(1)
+        if len(steps) > stop_at:
+            raise KeyboardInterrupt
+        return optimizer_step(self, *args)
+
+    path = tmp_path / "cut" / "run.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run_stages(VlmRun.open(path, RECIPE), {})
+    run = VlmRun.open(path, RECIPE)
+    assert equal(run_stages(run, {}), whole)
+    assert [len(losses) for losses in run.losses.values()] == [5, 7]
+    assert not torch.isnan(run.state["lm_head.weight"]).any()
+    assert not list(path.parent.glob("tower*")) and not list(path.parent.glob("exact*"))
+
+
+def test_a_tower_starts_from_the_clip_that_is_given(tmp_path: Path) -> None:
+    model = replace(VLM, vision_ffn=128)
+    fresh = replace(RECIPE, model=model, exact=replace(RECIPE.exact, steps=1))
+    clip = build_micro_clip(replace(CLIP, width=32, patch_size=14)).visual
+    runs = {}
+    for name, start in (("given", clip), ("fresh", None)):
+        recipe = replace(fresh, clip="second-clip" if start else None)
+        runs[name] = VlmRun.open(tmp_path / f"{name}.safetensors", recipe)
+        run_stages(runs[name], {}, start=start)
+    assert runs["given"].losses["tower"] != runs["fresh"].losses["tower"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    there = StepCheckpoint(tmp_path / "x.safetensors", {"seed": 0}, every=1)
+    there.save({"model": model}, optimizer, [1.0])
+    assert there.restore({"model": model}, optimizer) == [1.0]
+    with pytest.raises(ValueError, match="belongs to another run"):
+        replace(there, facts={"seed": 1}).restore({"model": model}, optimizer)
+    there.remove()
+    assert there.restore({"model": model}, optimizer) == []
+
+
+def test_a_plain_base_reads_the_second_editions_captions_and_no_web(tmp_path: Path) -> None:
+    assert [stage.name for stage in RECIPE.stages] == ["tower", "exact"]
+    assert RECIPE.shortened(0.5).web is None
+    seen = []
+
+    def write(scene, draw):
+        seen.append(exact_caption(scene, draw))
+        return seen[-1]
+
+    model, patches = build_micro_vlm(VLM), torch.zeros(12, 64, 32)
+    stage = replace(RECIPE.exact, steps=2)
+    watch = Watch(checkpoint=StepCheckpoint(tmp_path / "s.safetensors", {}, every=1))
+    losses = idefics3_losses("second")
+    train_captions(model, patches, stage, write=write, seed=0, losses=losses, watch=watch)
+    scene_texts = {
+        exact_caption(make_scene("second_train", i), caption_draw("second_train", i, 0))
+        for i in range(12)
+    }
+    assert set(seen) <= scene_texts and len(seen) == 8
+    assert IDEFICS3_LOSSES.world == "home"
+
+
+def test_habits_of_many_kinds_leave_no_first_word_in_the_lead() -> None:
+    scenes = [make_scene("second_train", i) for i in range(500)]
+    first, last = Counter(), Counter()
+    for scene in scenes:
+        mix = CaptionNoise(0.2, 0.3, 0.1, habits="many")
+        text = noisy_caption(scene, caption_draw(scene.split, scene.index, 0), mix)
+        words = re.findall(WORD_PATTERN, text)
+        assert set(words) <= set(vlm_vocabulary("second")) and not re.search(" [,:]", text)
+        first[words[0]] += 1
+        last[words[-1]] += 1
+    opened = [n for word, n in first.most_common() if word not in ("a", "an", "two", "three")]
+    assert opened[0] < 0.15 * len(scenes) and len(opened) > 20
+    assert last["sale"] and last["wallpaper"]
+    with pytest.raises(ValueError, match="no habits 'all'"):
+        CaptionNoise(0.2, 0.3, 0.1, habits="all")
+
+
+def test_a_recipe_says_its_habits_only_where_they_are_new() -> None:
+    assert "habits" not in VLM_RECIPES["second-vlm-plain"].to_dict()["mix"]
+    assert VLM_RECIPES["second-vlm-web"].to_dict()["mix"]["habits"] == "many"
+
+
+def test_claims_are_scored_and_a_blind_guess_of_the_relation_beside_them() -> None:
+    scenes = [make_scene("second_validation", i) for i in range(300)]
+    texts = [exact_caption(s, caption_draw(s.split, s.index, 0)) for s in scenes]
+    scores = claim_scores(texts, scenes)
+    assert all(scores[f"{k}_accuracy"] == 1.0 for k in ("relation", "count", "attribute"))
+    assert scores["side_accuracy"] == 1.0 and 0.3 < scores["side_blind"] < 0.6
+    assert scores["count_said"] > 0.3 and "side_blind" not in claim_scores(["a dog"], scenes[:1])
+
+
+def test_a_trial_runs_from_nothing_to_shipped_weights(tmp_path: Path, monkeypatch) -> None:
+    clip = ClipRecipe(CLIP, (TWO_CAPTIONS,))
+    for where in (world_second_trials, second_edition):
+        monkeypatch.setattr(where, "CLIP_RECIPES", {"tiny-clip": clip})
+        monkeypatch.setattr(where, "VLM_RECIPES", {"tiny-vlm": RECIPE})
+    monkeypatch.setattr(world_second_trials, "RESULTS", tmp_path / "trials.json")
+    monkeypatch.setattr(
+        world_second_trials, "second_weights", lambda name: tmp_path / f"shipped-{name}.safetensors"
+    )
+    monkeypatch.setattr(world_second_trials, "SCORED", 8)
+    monkeypatch.setattr(world_second_trials, "SHIPPED_SCORED", 8)
+    monkeypatch.setattr("vizer_lab.zoo.clips.GALLERY", 8)
+    main(["tiny-clip", "tiny-vlm", "--folder", str(tmp_path), "--ship"])
+    rows = json.loads((tmp_path / "trials.json").read_text())
+    assert rows["tiny-clip"]["recipe"] == clip.to_dict()
+    assert set(rows["tiny-vlm"]["cpu_seconds"]) == {"tower", "exact"}
+    assert 0 <= rows["tiny-clip"]["scores"]["object_before_empty_there"] <= 1
+    assert len(rows["tiny-vlm"]["captions"]) == 6
+    for name in rows:
+        state, manifest = load_tensors(tmp_path / f"shipped-{name}.safetensors")
+        assert manifest["recipe"] == rows[name]["recipe"] and manifest["scores"]
+        assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+    with pytest.raises(ValueError, match="no model 'huge' in the second edition"):
+        second_edition.second_weights("huge")
+
+
+def test_a_trial_keeps_its_row_and_leaves_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "trials.json"
+    keep_row("b", {"scores": {"x": 1}}, path)
+    keep_row("a", {"scores": {"x": 2}}, path)
+    keep_row("b", {"scores": {"x": 3}}, path)
+    assert path.read_text().count('"x": 3') == 1 and path.read_text().count('"x": 2') == 1
+    assert thinned([1.0] * 130)["every"] == 2
+    with pytest.raises(SystemExit):
+        main(["no-such-trial", "--folder", str(tmp_path)])
