@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import rankdata
-from vizer_lab.studies.metric_trial import BEFORE, Trial, reactions, score_texts
 
 from experiments.metrics_micro import (
     Rows,
@@ -45,13 +44,14 @@ from vizer_core.metrics.stats import (
     resampled_scores,
 )
 from vizer_core.runtime import git_commit, hardware
+from vizer_lab.studies.metric_sensitivity import BEFORE, ScoredEdits, metric_changes, score_texts
 
 OUT = Path("results/bertscore_real.json")
 ENCODER, LAYERS = "all-minilm-l6-v2", (3, 6)
 COUNTING = ("bleu1", "bleu4", "rouge_l", "cider")
 
 
-def real_trial(n: int, encoders: dict[str, BertEncoder]) -> Trial:
+def real_scores(n: int, encoders: dict[str, BertEncoder]) -> ScoredEdits:
     """Edit one human caption an image and score it by words and by each encoder's states."""
     edits, references = coco_edits(n)
     scored = score_texts(edits, references)
@@ -61,48 +61,48 @@ def real_trial(n: int, encoders: dict[str, BertEncoder]) -> Trial:
         for metric, encoder in encoders.items():
             f1 = bertscore(edit.captions, references, encoder=encoder).f1
             found[name][metric] = mean_statistics(f1)
-    return Trial(edits, found)
+    return ScoredEdits(edits, found)
 
 
-def preferred_rows(trial: Trial) -> Rows:
+def preferred_rows(scored: ScoredEdits) -> Rows:
     """Return how often the caption before an edit scores higher, over images where it had a place.
 
     An edit without an image left has no row.
     """
     rows: Rows = {}
-    for name, edit in trial.edits.items():
+    for name, edit in scored.edits.items():
         if name == BEFORE or not edit.here.any():
             continue
-        for metric in trial.names:
-            before = trial.metrics[BEFORE][metric].per_image[edit.here]
-            after = trial.metrics[name][metric].per_image[edit.here]
+        for metric in scored.names:
+            before = scored.metrics[BEFORE][metric].per_image[edit.here]
+            after = scored.metrics[name][metric].per_image[edit.here]
             wins = (before > after) + 0.5 * (before == after)
             rows[f"coco_preferred:{name}", metric] = rounded(bootstrap(mean_statistics(wins)))
     return rows
 
 
-def rank_rows(trial: Trial, *, resamples: int = 1000) -> Rows:
+def rank_rows(scored: ScoredEdits, *, resamples: int = 1000) -> Rows:
     """Return Spearman's correlation with CIDEr over the edits' scores, images resampled."""
-    keys = [(name, metric) for name in trial.edits for metric in trial.names]
-    systems = [trial.metrics[name][metric] for name, metric in keys]
+    keys = [(name, metric) for name in scored.edits for metric in scored.names]
+    systems = [scored.metrics[name][metric] for name, metric in keys]
     drawn = resampled_scores(systems, resamples=resamples, seed=0)  # the same images for all
     column = {key: drawn[:, i] for i, key in enumerate(keys)}
     rows: Rows = {}
-    for metric in trial.names:
+    for metric in scored.names:
         if metric == "cider":
             continue
         ours, ciders = (
-            np.column_stack([column[name, each] for name in trial.edits])
+            np.column_stack([column[name, each] for name in scored.edits])
             for each in (metric, "cider")
         )
         low, high = np.percentile(
             [spearman(a, b) for a, b in zip(ours, ciders, strict=True)], [2.5, 97.5]
         )
         here = [
-            np.array([trial.metrics[name][each].score for name in trial.edits])
+            np.array([scored.metrics[name][each].score for name in scored.edits])
             for each in (metric, "cider")
         ]
-        count = len(trial.edits[BEFORE])
+        count = len(scored.edits[BEFORE])
         interval = Interval(spearman(*here), float(low), float(high), n=count)
         rows["coco_rank_with_cider", metric] = rounded(interval)
     return rows
@@ -127,10 +127,10 @@ def main() -> None:
     encoders = {
         f"bertscore_layer{layer}": load_bert_encoder(ENCODER, layer=layer) for layer in LAYERS
     }
-    trial = real_trial(options.n, encoders)
-    moved = reactions(trial)
-    scores = score_rows(trial, "coco:") | share_rows(moved, "coco_share_of_fall:")
-    scores |= preferred_rows(trial) | rank_rows(trial)
+    scored = real_scores(options.n, encoders)
+    moved = metric_changes(scored)
+    scores = score_rows(scored, "coco:") | share_rows(moved, "coco_share_of_fall:")
+    scores |= preferred_rows(scored) | rank_rows(scored)
     record = {
         "experiment": "bertscore_real",
         "command": f"python -m experiments.bertscore_real --n {options.n}",

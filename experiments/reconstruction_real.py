@@ -38,8 +38,8 @@ from vizer_core.language import CausalLM, SentenceEncoder
 from vizer_core.metrics.stats import Statistics, mean_statistics
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.textonly import (
-    MICRO_ADAPTOR,
     MICRO_MACCAP,
+    MICRO_NETWORK,
     Checkpoint,
     GaussianNoise,
     NoNoise,
@@ -77,7 +77,7 @@ def train_and_read(
     steps = -(-captions // MICRO_MACCAP.batch_size)
     config = replace(MICRO_MACCAP, noise=noise, epochs=1, schedule=WarmupCosine(max(1, steps // 8)))
     torch.manual_seed(seed)
-    shape = replace(MICRO_ADAPTOR, clip_width=encoder.embed_dim, lm_width=lm.width)
+    shape = replace(MICRO_NETWORK, clip_width=encoder.embed_dim, lm_width=lm.width)
     prefix_network, texts = PrefixDecoder(shape), training_captions(captions)
     pairs = TrainingPairs(encoder.encode_text(texts), texts)
     state = Path(runs) / "states" / f"{variance:g}-{captions}-{seed}.safetensors"

@@ -1,4 +1,4 @@
-"""The study of BERTScore: its rows on a made-up trial, and the stored file."""
+"""The study of BERTScore: its rows on a made-up scored, and the stored file."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vizer_lab.studies.metric_trial import BEFORE, Edited, Trial
 
-from experiments.bertscore_real import COUNTING, preferred_rows, rank_rows, real_trial, spearman
+from experiments.bertscore_real import COUNTING, preferred_rows, rank_rows, real_scores, spearman
 from experiments.metrics_micro import coco_edits
 from vizer_core.metrics.stats import mean_statistics
+from vizer_lab.studies.metric_sensitivity import BEFORE, Edited, ScoredEdits
 
 STORED = Path(__file__).resolve().parents[2] / "results" / "bertscore_real.json"
 
 
-def trial_of(**scores: dict[str, list[float]]) -> Trial:
-    """A trial with per-image scores; an edit has a place where it changes one of them."""
+def scores_of(**scores: dict[str, list[float]]) -> ScoredEdits:
+    """A scored with per-image scores; an edit has a place where it changes one of them."""
     before = scores[BEFORE]
     edits = {
         name: Edited(
@@ -30,16 +30,16 @@ def trial_of(**scores: dict[str, list[float]]) -> Trial:
         name: {metric: mean_statistics(values) for metric, values in each.items()}
         for name, each in scores.items()
     }
-    return Trial(edits, metrics)
+    return ScoredEdits(edits, metrics)
 
 
 def test_the_better_of_two_captions_is_counted_where_the_edit_had_a_place():
-    trial = trial_of(
+    scored = scores_of(
         unedited={"cider": [3, 3, 3, 3], "bert": [1, 1, 1, 1]},
         worse={"cider": [3, 2, 3, 4], "bert": [1, 0.5, 0.9, 1]},
     )
-    rows = preferred_rows(trial)
-    assert trial.edits["worse"].here.tolist() == [False, True, True, True]
+    rows = preferred_rows(scored)
+    assert scored.edits["worse"].here.tolist() == [False, True, True, True]
     assert rows["coco_preferred:worse", "cider"].mean == pytest.approx((1 + 0.5 + 0) / 3, abs=1e-5)
     assert rows["coco_preferred:worse", "bert"].mean == pytest.approx((1 + 1 + 0.5) / 3, abs=1e-5)
     assert rows["coco_preferred:worse", "bert"].n == 3
@@ -47,12 +47,12 @@ def test_the_better_of_two_captions_is_counted_where_the_edit_had_a_place():
 
 
 def test_ranks_over_edits_are_those_of_their_means():
-    trial = trial_of(
+    scored = scores_of(
         unedited={"cider": [3, 3, 3, 3], "bert": [0.9, 0.9, 0.9, 0.9], "odd": [0, 0, 0, 0]},
         middle={"cider": [2, 2, 2, 2], "bert": [0.8, 0.8, 0.8, 0.8], "odd": [1, 1, 1, 1]},
         last={"cider": [1, 1, 1, 1], "bert": [0.1, 0.1, 0.1, 0.1], "odd": [2, 2, 2, 2]},
     )
-    rows = rank_rows(trial, resamples=20)
+    rows = rank_rows(scored, resamples=20)
     same, turned = rows["coco_rank_with_cider", "bert"], rows["coco_rank_with_cider", "odd"]
     assert (same.mean, same.low, same.high) == (1, 1, 1) and turned.mean == -1
     assert ("coco_rank_with_cider", "cider") not in rows
@@ -85,8 +85,8 @@ def test_every_metric_scores_every_edit(tmp_path):
         intermediate_size=16,
     )
     encoder = BertEncoder(transformers.BertModel(config).eval(), tokenizer, 1, "tiny")
-    trial = real_trial(4, {"bertscore_layer1": encoder})
-    for metrics in trial.metrics.values():
+    scored = real_scores(4, {"bertscore_layer1": encoder})
+    for metrics in scored.metrics.values():
         assert set(metrics) == {*COUNTING, "bertscore_layer1"}
         assert all(len(each) == 4 for each in metrics.values())
 

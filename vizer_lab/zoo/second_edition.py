@@ -39,8 +39,8 @@ from vizer_lab.world.wording import with_article
 from vizer_lab.world.world import Scene, SceneObject, scene_rng
 from vizer_lab.zoo.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
-from vizer_lab.zoo.clips import WEIGHTS
 from vizer_lab.zoo.noisy_captions import CaptionNoise
+from vizer_lab.zoo.shipped_model import WEIGHTS
 from vizer_lab.zoo.tokenizer import MicroTokenizer
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
