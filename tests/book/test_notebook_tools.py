@@ -141,7 +141,7 @@ def test_each_broken_rule_is_named(wanted, stored, checkout):
 
 
 def test_a_file_that_is_too_large_or_badly_named_is_named(stored, checkout):
-    code_cell(stored, 1)["outputs"][0]["text"] = "1" * 400_001
+    code_cell(stored, 1)["outputs"][0]["text"] = "1" * 500_001
     faults = faults_of(stored, checkout, name="Probe.ipynb")
     assert any("wanted two digits" in fault for fault in faults)
     assert any("wanted at most 500,000" in fault for fault in faults)
