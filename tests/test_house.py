@@ -45,7 +45,7 @@ LAB_RANKS = {
 RANKS = {"vizer_core": CORE_RANKS, "vizer_lab": LAB_RANKS}
 VAGUE_NAMES = {"utils", "util", "common", "misc", "helpers", "helper", "base_utils"}
 SLOW_IMPORTS = ("transformers", "umap", "matplotlib", "open_clip", "sklearn", "pandas", "typer")
-MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_EXPORTS = 400, 80, 7, 20
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 400, 80, 7
 VERDICTS = {"holds", "does not hold", "not testable here"}
 SCORE = {"system", "metric", "mean", "low", "high", "n", "seeds"}
 SCHEMA = {
@@ -221,12 +221,10 @@ def test_every_public_function_has_a_docstring():
     assert faults == []
 
 
-def test_packages_export_few_names_and_all_of_them_exist():
+def test_what_packages_export_exists():
     for init in (file for file in sources() if file.name == "__init__.py"):
         name = ".".join(init.parent.relative_to(ROOT).parts)
         exported = getattr(importlib.import_module(name), "__all__", [])
-        front_door = init.parent == PACKAGE  # exports the jobs and the protocols of all folders
-        assert front_door or len(exported) <= MAX_EXPORTS, f"{name} exports {len(exported)} names"
         missing = [n for n in exported if not hasattr(importlib.import_module(name), n)]
         assert missing == [], f"{name} exports names that do not exist"
 

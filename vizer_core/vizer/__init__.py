@@ -20,9 +20,10 @@
 
 from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
+from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.lora import LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.mapper import MapperConfig
-from vizer_core.vizer.objectives import ImageContext, StraightThrough
+from vizer_core.vizer.objectives import ImageContext, Rollout, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
@@ -34,10 +35,12 @@ __all__ = [
     "POLICY_GRADIENT",
     "ClipReward",
     "ImageContext",
+    "InformationReward",
     "LoraSettings",
     "MapperConfig",
     "PolicyGradient",
     "ReadBackReward",
+    "Rollout",
     "StraightThrough",
     "TrainConfig",
     "add_lora",
