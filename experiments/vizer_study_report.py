@@ -62,7 +62,7 @@ def statistics(answer: Mapping[str, Any], exam: Exam, before: Sequence[str]) -> 
         return found
     return found | {
         "surprise": surprisal([answer["greedy"]]),
-        "sampled_surprisal": surprisal(answer["sampled"]),
+        "sampled_surprise": surprisal(answer["sampled"]),
     }
 
 
@@ -72,7 +72,7 @@ def drawn_statistics(answer: Mapping[str, Any], exam: Exam) -> dict[str, Statist
     found = {name: value for name, value in every if name.startswith("sampled_")}
     if exam.judge is None:
         return found
-    return found | {"sampled_surprisal": surprisal(answer["sampled"])}
+    return found | {"sampled_surprise": surprisal(answer["sampled"])}
 
 
 def surprisal(draws: Sequence[Sequence[str]]) -> Statistics:

@@ -204,7 +204,7 @@ def test_a_cooler_draw_keeps_the_metrics_of_drawn_captions_alone():
     whole, drawn = statistics(some, exam, GOOD), drawn_statistics(some, exam)
     assert list(drawn) == [name for name in whole if name.startswith("sampled_")]
     assert all((drawn[name].rows == whole[name].rows).all() for name in drawn)
-    assert "sampled_surprisal" in drawn and "sampled_object_f1" in drawn
+    assert "sampled_surprise" in drawn and "sampled_object_f1" in drawn
 
 
 def test_bases_of_the_other_world_have_its_words_and_come_after_their_tower(tmp_path):
