@@ -1,7 +1,7 @@
 """Make `results/reconstruction_real.json`: text-only training on real captions with real models.
 
     make real
-    nice python -m experiments.reconstruction_real          # about 25 minutes of one core
+    nice python -m experiments.reconstruction_real          # half an hour of one core (estimated)
 
 MacCap's training half, with nothing drawn: captions of COCO (2014, one of each training image), a
 real sentence encoder in CLIP's place (MiniLM), a real frozen language model (SmolLM2-135M), and the

@@ -73,7 +73,7 @@ def test_references_are_of_other_writers_than_the_caption_on_trial():
 def test_every_metric_scores_every_edit(tmp_path):
     import transformers
 
-    from vizer_core.metrics.bertscore import BertEncoder
+    from vizer_core.metrics.bertscore import BertEncoder, bertscore
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "man", "on", "with"]
     tokenizer = transformers.BertTokenizerFast(vocab={word: i for i, word in enumerate(words)})
@@ -86,6 +86,11 @@ def test_every_metric_scores_every_edit(tmp_path):
     )
     encoder = BertEncoder(transformers.BertModel(config).eval(), tokenizer, 1, "tiny")
     scored = real_scores(4, {"bertscore_layer1": encoder})
+    edits, references = coco_edits(4)
+    for name in (BEFORE, "another_image"):
+        alone = bertscore(edits[name].captions, references, encoder=encoder).f1
+        found = scored.metrics[name]["bertscore_layer1"].per_image
+        assert found == pytest.approx(alone, abs=1e-6) and len(set(found.tolist())) > 1
     for metrics in scored.metrics.values():
         assert set(metrics) == {*COUNTING, "bertscore_layer1"}
         assert all(len(each) == 4 for each in metrics.values())
