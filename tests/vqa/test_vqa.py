@@ -321,7 +321,7 @@ def test_micro_corpora_are_unique_repeatable_and_of_their_style():
     assert micro_corpus("home", 100).captions == home.captions[:100]
     assert all(image.startswith("away_train-") for image in away.image_ids)
     assert len(set(home.captions) & set(away.captions)) < 40
-    with pytest.raises(ValueError, match=r"no style 'web': wanted one of \['away', 'home'\]"):
+    with pytest.raises(ValueError, match=r"no style 'web': wanted one of \['away', 'home', "):
         micro_corpus("web", 3)
     with pytest.raises(ValueError, match="got n=0"):
         micro_corpus("home", 0)
