@@ -52,7 +52,7 @@ GENERIC = (
     "untitled",
     "photo of the day",
     "photo of the week",
-    "my favourite image",
+    "my favourite picture",
     "my new wallpaper",
     "free download",
     "album cover",
