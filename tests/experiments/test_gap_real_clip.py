@@ -20,7 +20,7 @@ from experiments.gap_real_clip import (
 from vizer_core.gap import measure_gap
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 STORED = Path(__file__).resolve().parents[2] / "results" / "gap_real_clip.json"
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from vizer_core.cli import app
 from vizer_core.runtime import seeded
 from vizer_lab.world import MicroSplit
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def run(*arguments):

@@ -7,7 +7,7 @@ from vizer_core.gap import closer
 from vizer_core.gap.closer import closer_subregion_fraction
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap, plant_regions
+from vizer_lab.world.synthetic import plant_gap, plant_regions
 
 
 def test_planted_patches_are_counted_exactly_and_the_nulls_are_not_fooled():

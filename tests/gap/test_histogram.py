@@ -11,7 +11,7 @@ from vizer_core.gap.histogram import GapHistogram
 from vizer_core.gap.normality import ks_to_fitted_normal
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def local_features(n=60, p=7, d=24, seed=0):

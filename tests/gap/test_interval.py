@@ -8,7 +8,7 @@ from vizer_core.gap.interval import Interval, bootstrap_gap, bootstrap_mean
 from vizer_core.metrics.resampling import draw_counts
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def noisy_pairs(n=60, d=12, seed=0):

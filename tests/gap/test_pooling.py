@@ -6,7 +6,7 @@ import torch
 from vizer_core.gap import GapHistogram, measure_gap
 from vizer_core.gap.pooling import scramble_dimensions
 from vizer_core.runtime import seeded
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 @pytest.fixture(scope="module")

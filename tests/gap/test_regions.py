@@ -16,7 +16,7 @@ from vizer_core.gap.regions import (
 )
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap, plant_regions
+from vizer_lab.world.synthetic import plant_gap, plant_regions
 
 
 def some_features(n=12, r=4, d=16, seed=0):

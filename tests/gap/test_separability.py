@@ -6,7 +6,7 @@ import torch
 from vizer_core.gap.separability import measure_separability, midpoint_correct
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def test_a_planted_gap_is_cut_cleanly_and_its_outlier_dimension_alone_suffices():

@@ -17,7 +17,7 @@ from vizer_core.gap.shift import (
 from vizer_core.gap.stats import gap_vector
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def random_pairs(n=40, d=16, seed=0):

@@ -12,7 +12,7 @@ from vizer_core.gap import measure_gap
 from vizer_core.gap.stats import gap_vector, mean_off_diagonal_cosine, top_share
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def random_pairs(n=300, d=24, seed=0, shift=0.5):

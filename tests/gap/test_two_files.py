@@ -15,7 +15,7 @@ from vizer_core.clip import PairedFeatures
 from vizer_core.gap.feature_file import read_pairs, read_two_files
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 
 def run(*arguments):

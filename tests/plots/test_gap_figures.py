@@ -19,7 +19,7 @@ from vizer_core.plots import (
     png_bytes,
 )
 from vizer_core.runtime import seeded
-from vizer_lab.world.planted import plant_gap, plant_regions
+from vizer_lab.world.synthetic import plant_gap, plant_regions
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from vizer_core.plots import png_bytes
 from vizer_core.runtime import seeded
 from vizer_lab.figures.gap_by_dimension import draw_pair_gap, draw_same_pool
 from vizer_lab.figures.neighbour_cosines import draw_neighbour_cosines
-from vizer_lab.world.planted import plant_gap
+from vizer_lab.world.synthetic import plant_gap
 
 IMAGE = Image.new("RGB", (56, 56), "navy")
 

@@ -11,7 +11,7 @@ import pytest
 from vizer_lab.world import Scene, make_scene
 from vizer_lab.world.captions import home_captions
 from vizer_lab.world.editions import SECOND
-from vizer_lab.world.edits import SCENE_EDITS, statements
+from vizer_lab.world.perturbations import SCENE_EDITS, statements
 from vizer_lab.world.phrases import read_phrases
 from vizer_lab.world.world import SceneObject
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vizer_core.runtime import seeded
-from vizer_lab.world.planted import plant_gap, plant_regions
+from vizer_lab.world.synthetic import plant_gap, plant_regions
 
 
 def test_planted_pairs_have_the_stated_gap_exactly():
