@@ -84,6 +84,7 @@ _POOR = VlmRecipe(
 )
 _PLAIN = replace(
     _POOR,
+    tower=VlmStage("tower", steps=1200, batch=64, learning_rate=8e-4),
     exact=VlmStage("exact", steps=2000, batch=64, learning_rate=2e-3),
     scenes=20_000,
     seed=1,
