@@ -84,8 +84,9 @@ _POOR = VlmRecipe(
 )
 _PLAIN = replace(
     _POOR,
-    exact=VlmStage("exact", steps=2400, batch=64, learning_rate=2e-3),
-    scenes=24_000,
+    tower=VlmStage("tower", steps=1200, batch=64, learning_rate=8e-4),
+    exact=VlmStage("exact", steps=2000, batch=64, learning_rate=2e-3),
+    scenes=20_000,
     seed=1,
     clip="second-clip",
 )
