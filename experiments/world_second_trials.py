@@ -6,7 +6,7 @@
 A trial trains one model by one recipe (`vizer_lab.zoo.second_edition`) on the second edition's
 training scenes and scores it on its validation scenes. Its weights stay in `--folder`, so that
 another trial can start from them, and a killed one goes on where it was. Its row in
-`results/world_second_edition_trials.json` holds the recipe, the CPU seconds, the losses and the
+`results/trials/world_second_edition.json` holds the recipe, the CPU seconds, the losses and the
 scores; rows of trials that are not run again stay. With `--ship` the weights go into the package,
 in half precision, with a manifest whose scores are of the test scenes.
 """
@@ -47,7 +47,7 @@ from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_scores import caption_scores, claim_scores
 from vizer_lab.zoo.vlms import TOWER_KEYS, vlm_from_state
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "world_second_edition_trials.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "trials" / "world_second_edition.json"
 KEPT_LOSSES, SCORED, SHIPPED_SCORED, MOST_WORDS, SHOWN = 60, 500, 1000, 40, 6
 SAVE_EVERY = 100
 

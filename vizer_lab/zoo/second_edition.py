@@ -15,7 +15,7 @@ second-vlm-other  as the plain one, in the other world
 ================  ===============================================================================
 
 A name here is a recipe; which of them have been trained, and how they scored, says
-`results/world_second_edition_trials.json`.
+`results/trials/world_second_edition.json`.
 """
 
 from __future__ import annotations
