@@ -13,20 +13,24 @@ import torch
 from torch import nn
 
 from experiments import world_second_trials
-from experiments.world_second_trials import keep_row, main, thinned
-from vizer_core.files import load_tensors
+from experiments.world_second_trials import keep_row, main, thinned, vlm_scores
+from vizer_core.files import load_manifest, load_tensors
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.editions import edition_of
 from vizer_lab.world.world import make_scene
 from vizer_lab.zoo import second_edition
 from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
+from vizer_lab.zoo.clips import score_micro_clip
 from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption, noisy_caption
 from vizer_lab.zoo.second_edition import (
     CLIP_RECIPES,
     VLM_RECIPES,
     clip_encoder,
+    load_second_clip,
+    load_second_vlm,
     objects_against_places,
+    second_weights,
 )
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.tokenizer import MicroTokenizer
@@ -79,6 +83,25 @@ def test_recipes_see_112_px_on_a_grid_of_8_with_the_words_of_the_second_edition(
         assert edition_of(model.world).name == "second"
     tokens = VLM_RECIPES["second-vlm-plain"].model.image_tokens
     assert tokens == MicroVlmConfig().image_tokens == 16
+
+
+SHIPPED = [
+    name for name in sorted({**CLIP_RECIPES, **VLM_RECIPES}) if second_weights(name).is_file()
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_of_its_recipe_and_scores_what_its_manifest_says(name: str) -> None:
+    manifest = load_manifest(second_weights(name))
+    recipe = {**CLIP_RECIPES, **VLM_RECIPES}[name]
+    assert manifest["recipe"] == recipe.to_dict(), "the recipe changed: train it again"
+    if isinstance(recipe, ClipRecipe):
+        found = score_micro_clip(load_second_clip(name), "second_test")
+        assert found["i2t_r1"] == pytest.approx(manifest["scores"]["i2t_r1"], abs=0.004)
+        assert found["gap_norm"] == pytest.approx(manifest["scores"]["gap_norm"], abs=0.02)
+    else:
+        found, _ = vlm_scores(load_second_vlm(name), recipe.model.world, "test", 200)
+        assert found["object_f1"] == pytest.approx(manifest["scores"]["object_f1"], abs=0.06)
 
 
 def test_a_batch_holds_all_first_captions_then_all_second_ones() -> None:
