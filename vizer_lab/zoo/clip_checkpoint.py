@@ -11,7 +11,7 @@ from pathlib import Path
 
 from open_clip import CLIP
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from vizer_core.files import load_tensors, save_tensors
 from vizer_lab.zoo.clip_recipe import ClipRecipe, History
@@ -26,17 +26,17 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     history: History
 
-    def restore(self, model: CLIP, optimizer: AdamW) -> History:
+    def restore(self, model: CLIP, optimizer: Optimizer) -> History:
         """Put the weights and moments back and return the losses so far."""
         weights = {k[6:]: v for k, v in self.tensors.items() if k.startswith("model.")}
         model.load_state_dict(weights)
         state = optimizer.state_dict()
-        state["state"] = {
-            i: {
-                name: self.tensors[f"adam.{i}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")
-            }
-            for i in range(sum(len(g["params"]) for g in state["param_groups"]))
-        }
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in self.tensors.items():
+            if key.startswith("adam."):
+                _, place, name = key.split(".")
+                moments.setdefault(int(place), {})[name] = value
+        state["state"] = moments
         optimizer.load_state_dict(state)
         return self.history
 
@@ -46,7 +46,7 @@ def save_checkpoint(
     recipe: ClipRecipe,
     position: tuple[int, int],
     model: CLIP,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     history: History,
 ) -> None:
     """Write the state atomically; `position` is (stage number, steps done in it)."""

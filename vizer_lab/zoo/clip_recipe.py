@@ -6,8 +6,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vizer_lab.zoo.clip_model import MicroClipConfig
+from vizer_lab.zoo.muon import OPTIMIZERS
 
-YOUNGER = {"world": "home", "captions_each": 1}  # fields, and what they stand for when left out
+YOUNGER = {
+    "world": "home",
+    "captions_each": 1,
+    "method": "adamw",
+}  # fields, and what they stand for when left out
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,8 @@ class Stage:
     """One part of the curriculum. `scale` None leaves `logit_scale` to be learned.
 
     Each image is compared with `captions_each` of its captions in turn: the text tower is the
-    cheaper one, and every caption leaves out something else.
+    cheaper one, and every caption leaves out something else. `method` is the optimizer: `adamw`
+    for all, or `muon` for the matrices (`zoo.muon`).
     """
 
     name: str
@@ -25,8 +31,11 @@ class Stage:
     easy: bool = False
     scale: float | None = None
     captions_each: int = 1
+    method: str = "adamw"
 
     def __post_init__(self) -> None:
+        if self.method not in OPTIMIZERS:
+            raise ValueError(f"no optimizer {self.method!r}: wanted one of {list(OPTIMIZERS)}")
         if self.steps < 1 or self.batch < 2:
             raise ValueError(f"stage {self.name!r}: wanted steps >= 1 and batch >= 2, got {self}")
 

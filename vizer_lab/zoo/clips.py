@@ -5,6 +5,8 @@ micro-clip          CLS pooling, `logit_scale` learned
 micro-clip-100      the same, trained on with `logit_scale` held at 100, where real CLIP ends
 micro-clip-avg      the image feature is the mean of the patches, so patches are trained too
 ==================  ==============================================================================
+
+Those of the second edition are listed in `drawn_recipes`.
 """
 
 from __future__ import annotations
@@ -26,8 +28,12 @@ from vizer_core.clip.encoder import OpenClipEncoder
 from vizer_core.files import load_tensors
 from vizer_core.metrics.self_retrieval import retrieval_credit
 from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.editions import FIRST, edition_of
+from vizer_lab.world.world import split_in
 from vizer_lab.zoo.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
+from vizer_lab.zoo.drawn_recipes import CLIP_RECIPES
+from vizer_lab.zoo.drawn_scores import objects_against_places
 from vizer_lab.zoo.shipped_model import (
     ART,
     ShippedModel,
@@ -81,8 +87,13 @@ class ShippedClip(ShippedModel):
         return encoder_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: OpenClipEncoder) -> dict[str, float]:
-        """Measure retrieval, the gap and the scale on test scenes."""
-        return score_micro_clip(model)
+        """Measure retrieval, the gap and the scale on test scenes of its world.
+
+        In the second edition also what it knows of objects against places.
+        """
+        world = self.recipe.model.world
+        found = score_micro_clip(model, split_in(world, "test"))
+        return found if edition_of(world) is FIRST else found | objects_against_places(model)
 
 
 _CURRICULUM = (
@@ -107,6 +118,7 @@ CLIPS: dict[str, ShippedClip] = by_name(
             (_CURRICULUM[0], Stage("full scenes", steps=1200, batch=128, learning_rate=1e-3)),
         ),
     ),
+    *(ShippedClip(name, recipe) for name, recipe in CLIP_RECIPES.items()),
 )
 
 
@@ -128,9 +140,8 @@ def encoder_from_state(
     preprocess = loading.preprocess_for(
         model, {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
     )
-    return OpenClipEncoder(
-        model.to(device), preprocess=preprocess, tokenizer=MicroTokenizer(), name=name
-    )
+    tokenizer = MicroTokenizer(world=config.world)
+    return OpenClipEncoder(model.to(device), preprocess=preprocess, tokenizer=tokenizer, name=name)
 
 
 def score_micro_clip(encoder: OpenClipEncoder, split: str = "test") -> dict[str, float]:

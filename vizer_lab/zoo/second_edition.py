@@ -85,11 +85,10 @@ _POOR = VlmRecipe(
 )
 _PLAIN = replace(
     _POOR,
-    tower=VlmStage("tower", steps=1200, batch=64, learning_rate=8e-4),
-    exact=VlmStage("exact", steps=2000, batch=64, learning_rate=2e-3),
-    scenes=20_000,
+    tower=VlmStage("tower", steps=5000, batch=64, learning_rate=5e-3, method="muon"),
+    exact=VlmStage("exact", steps=3000, batch=64, learning_rate=5e-3, method="muon"),
+    scenes=40_000,
     seed=1,
-    clip="second-clip",
 )
 VLM_RECIPES: dict[str, VlmRecipe] = {
     "second-vlm-poor": _POOR,

@@ -31,6 +31,7 @@ from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.clip_checkpoint import load_checkpoint, save_checkpoint
 from vizer_lab.zoo.clip_model import build_micro_clip, normalise_pixels
 from vizer_lab.zoo.clip_recipe import ClipRecipe, History, Stage
+from vizer_lab.zoo.muon import muon_and_adamw
 from vizer_lab.zoo.tokenizer import MicroTokenizer
 
 Batch = tuple[Tensor, Tensor]  # images uint8 [b, 3, s, s], token ids [captions_each * b, t]
@@ -124,12 +125,17 @@ def learning_rate(step: int, stage: Stage, warmup: int) -> float:
     return stage.learning_rate * 0.5 * (1 + cos(pi * share))
 
 
-def make_optimizer(model: CLIP, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on matrices only, and CLIP's second beta of .98."""
+def make_optimizer(model: CLIP, stage: Stage, weight_decay: float) -> torch.optim.Optimizer:
+    """Return AdamW with weight decay on matrices only and CLIP's second beta of .98, or Muon.
+
+    Each group keeps in `pace` the multiple of the stage's rate that it runs at.
+    """
+    if stage.method == "muon":
+        return muon_and_adamw(model, rate=stage.learning_rate, weight_decay=weight_decay)
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay, "pace": 1.0},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0, "pace": 1.0},
     ]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
@@ -163,7 +169,7 @@ def train_micro_clip(
             continue
         if stage.scale is not None:
             model.logit_scale.requires_grad_(False).fill_(log(stage.scale))
-        optimizer, done = make_optimizer(model, recipe.weight_decay), 0
+        optimizer, done = make_optimizer(model, stage, recipe.weight_decay), 0
         if resumed and resumed.stage == number:
             history, done = resumed.restore(model, optimizer), resumed.step
         history.stage_starts.setdefault(stage.name, len(history.loss))
@@ -173,7 +179,7 @@ def train_micro_clip(
         for step, (images, tokens) in enumerate(bar, start=done):
             # 1 learning rate, 2 both towers, 3 loss, 4 step, 5 keep the scale at most 100
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, stage, warmup)
+                group["lr"] = learning_rate(step, stage, warmup) * group["pace"]
             image_features = model.encode_image(normalise_pixels(images.to(device)), normalize=True)
             text_features = encode_captions(model, tokens.to(device))
             scale = model.logit_scale.exp()

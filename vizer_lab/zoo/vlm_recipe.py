@@ -8,15 +8,20 @@ from typing import Any
 
 import torch
 
+from vizer_lab.zoo.muon import OPTIMIZERS, muon_and_adamw
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
 
 HEADS_FASTER = 10.0
+YOUNGER = {"method": "adamw", "text": "captions"}  # fields, and what they are when left out
 
 
 @dataclass(frozen=True)
 class VlmStage:
-    """One part of the training. Batch k holds scenes from `first_scene + k * batch` on."""
+    """One part of the training. Batch k holds scenes from `first_scene + k * batch` on.
+
+    `method` is the optimizer: `adamw` for all, or `muon` for the matrices (`zoo.muon`).
+    """
 
     name: str
     steps: int
@@ -24,8 +29,11 @@ class VlmStage:
     learning_rate: float
     first_scene: int = 0
     weight_decay: float = 0.01
+    method: str = "adamw"
 
     def __post_init__(self) -> None:
+        if self.method not in OPTIMIZERS:
+            raise ValueError(f"no optimizer {self.method!r}: wanted one of {list(OPTIMIZERS)}")
         if self.steps < 1 or self.batch < 2:
             raise ValueError(f"stage {self.name!r}: wanted steps >= 1 and batch >= 2, got {self}")
 
@@ -48,11 +56,19 @@ class VlmStage:
 
     def optimizer(
         self, model: torch.nn.Module, *, heads: torch.nn.Module | None = None
-    ) -> torch.optim.AdamW:
-        """Return AdamW with weight decay on matrices only; fresh `heads` run `HEADS_FASTER`.
+    ) -> torch.optim.Optimizer:
+        """Return AdamW with weight decay on matrices only, or Muon and AdamW.
 
-        Each group keeps its own multiple of the rate in `pace`.
+        Fresh `heads` run `HEADS_FASTER`. Each group keeps its own multiple of the rate in `pace`.
         """
+        if self.method == "muon":
+            return muon_and_adamw(
+                model,
+                rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+                heads=heads,
+                heads_pace=HEADS_FASTER,
+            )
         groups = []
         for module, pace in ((model, 1.0), (heads, HEADS_FASTER)):
             trained = [p for p in module.parameters() if p.requires_grad] if module else []
@@ -63,7 +79,7 @@ class VlmStage:
             [group for group in groups if group["params"]], lr=self.learning_rate, betas=(0.9, 0.98)
         )
 
-    def set_rate(self, optimizer: torch.optim.AdamW, step: int) -> None:
+    def set_rate(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Set each group's learning rate for a step."""
         for group in optimizer.param_groups:
             group["lr"] = self.rate(step) * group["pace"]
@@ -76,7 +92,8 @@ class VlmRecipe:
     `tower` trains the vision tower, started from the micro CLIP `clip`, or from fresh weights where
     that is None; a recipe with a `parent` takes that model's finished tower instead, as the models
     of one family share theirs. The first `scenes` training scenes are what the language model
-    sees. A recipe without `web` ends after the exact captions: its model speaks plainly.
+    sees. A recipe without `web` ends after the exact captions: its model speaks plainly. `text` says
+    what it reads without an image: `captions` like those of its stage, or `general` sentences.
     """
 
     model: MicroVlmConfig
@@ -88,6 +105,11 @@ class VlmRecipe:
     seed: int = 0
     clip: str | None = "micro-clip-avg"
     parent: str | None = None
+    text: str = "captions"
+
+    def __post_init__(self) -> None:
+        if self.text not in ("captions", "general"):
+            raise ValueError(f"text is {self.text!r}: wanted 'captions' or 'general'")
 
     @property
     def stages(self) -> tuple[VlmStage, ...]:
@@ -98,9 +120,13 @@ class VlmRecipe:
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for a manifest.
 
-        `habits` is younger than some shipped manifests: it is left out where it is as it was then.
+        A field that is younger than some shipped manifests is left out where it is as it was then.
         """
         plain = asdict(self)
+        for part in (plain, plain["tower"], plain["exact"], plain["web"] or {}):
+            for name, was in YOUNGER.items():
+                if part.get(name) == was:
+                    del part[name]
         if plain["mix"]["habits"] == "few":
             del plain["mix"]["habits"]
         return plain

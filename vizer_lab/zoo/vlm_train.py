@@ -120,12 +120,14 @@ def train_captions(
     *,
     write: Writer,
     seed: int,
+    write_text: Writer | None = None,
     losses: CaptionLosses = IDEFICS3_LOSSES,
     watch: Watch = UNWATCHED,
 ) -> list[float]:
     """Train connector and language model in place on the scenes of `patches`; return the losses.
 
-    Each visit of a scene gets a caption of its own. The tower must be frozen already. With a
+    Each visit of a scene gets a caption of its own; batches of text alone are by `write_text`, and
+    are captions too without one. The tower must be frozen already. With a
     checkpoint to `watch` it saves itself as it goes and, called again, goes on to the same end.
     """
     split = split_in(losses.world, "train")
@@ -140,12 +142,14 @@ def train_captions(
     for step, visits in enumerate(bar, start=done):
         # 1 learning rate, 2 captions, 3 loss with or without the images, 4 step
         stage.set_rate(optimizer, step)
+        alone = step % TEXT_EVERY == TEXT_EVERY - 1
+        written_by = write_text if alone and write_text else write
         texts = [
-            write(make_scene(split, stage.first_scene + i), caption_draw(split, i, visit))
+            written_by(make_scene(split, stage.first_scene + i), caption_draw(split, i, visit))
             for i, visit in visits
         ]
         ids = caption_ids(texts, world=losses.world)
-        if step % TEXT_EVERY == TEXT_EVERY - 1:
+        if alone:
             loss = losses.text(model, ids)
         else:
             loss = losses.caption(model, patches[[i for i, _ in visits]].float(), ids)
