@@ -1,8 +1,8 @@
-"""Recipes of the drawn world's second edition: four CLIPs, and VLM bases that lack different things.
+"""Recipes of the drawn world's second edition: CLIPs, and VLM bases that lack different things.
 
 All see 112 px in patches of 14: a grid of 8 x 8, as many tokens as the first edition's models have,
-four times the pixels. Matrices are trained with Muon (`zoo.muon`): 500 batches of it bring the tower
-farther than 1,500 of AdamW's.
+four times the pixels. Matrices are trained with Muon (`zoo.muon`): 500 batches of it bring the
+tower farther than 1,500 of AdamW's.
 
 ====================  =========================================================================
 drawn-clip            CLS pooling, `logit_scale` learned
@@ -75,7 +75,12 @@ VLM_RECIPES: dict[str, VlmRecipe] = {
     "drawn-vlm-plain": _PLAIN,
     "drawn-vlm-web": replace(_PLAIN, web=_WEB, mix=_MANY, seed=2, parent="drawn-vlm-plain"),
     "drawn-vlm-general": replace(
-        _PLAIN, web=_WEB, mix=_MANY, seed=3, parent="drawn-vlm-plain", text="general"
+        _PLAIN,
+        exact=replace(_PLAIN.exact, text="general"),
+        web=replace(_WEB, text="general"),
+        mix=_MANY,
+        seed=3,
+        parent="drawn-vlm-plain",
     ),
     "drawn-vlm-poor": replace(
         _PLAIN,

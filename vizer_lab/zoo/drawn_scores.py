@@ -119,6 +119,11 @@ def encode_drawn(vlm: SmolVlm | Qwen2Vl, images: np.ndarray):
     return see(vlm, images)
 
 
+def greedy_captions(vlm: SmolVlm | Qwen2Vl, data: MicroSplit) -> list[str]:
+    """Write one greedy caption of every scene."""
+    return vlm.generate(encode_drawn(vlm, data.images), decoding=Greedy(MOST_WORDS)).texts
+
+
 def score_drawn_vlm(
     vlm: SmolVlm | Qwen2Vl, *, split: str, n: int = SCORED_SCENES, seed: int = 0
 ) -> dict[str, float]:

@@ -31,19 +31,19 @@ QWEN_MARKS = (IMAGE_TOKEN, "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"
 FRAMES = 2  # Qwen2-VL reads every image twice, as a film of two frames
 
 
-def qwen_ids() -> dict[str, int]:
+def qwen_ids(world: str = "home") -> dict[str, int]:
     """Return ids by word: the micro VLM's vocabulary, then Qwen's marks.
 
     >>> qwen_ids()["<|image_pad|>"] == len(vlm_vocabulary())
     True
     """
-    return {word: i for i, word in enumerate((*vlm_vocabulary(), *QWEN_MARKS))}
+    return {word: i for i, word in enumerate((*vlm_vocabulary(world), *QWEN_MARKS))}
 
 
 def qwen_config(config: MicroVlmConfig) -> Any:
     """Return the transformers configuration of these sizes; heads are of 32, as in Idefics3."""
     transformers = require("transformers", why="the micro Qwen2-VL")
-    ids = qwen_ids()
+    ids = qwen_ids(config.world)
     text = {
         "hidden_size": config.width,
         "intermediate_size": config.ffn,
@@ -89,14 +89,14 @@ def build_micro_qwen(config: MicroVlmConfig, *, seed: int = 0) -> Qwen2VLForCond
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.Qwen2VLForConditionalGeneration(qwen_config(config))
-    model.generation_config.eos_token_id = qwen_ids()[END]
+    model.generation_config.eos_token_id = qwen_ids(config.world)[END]
     return model.eval()
 
 
 def micro_qwen_processor(config: MicroVlmConfig) -> Qwen2VLProcessor:
     """Build a `Qwen2VLProcessor` whose images keep their size and come as -1..1."""
     transformers = require("transformers", why="the micro Qwen2-VL")
-    tokenizer = micro_vlm_tokenizer()
+    tokenizer = micro_vlm_tokenizer(config.world)
     tokenizer.add_tokens(list(QWEN_MARKS), special_tokens=True)
     pixels = config.image_size**2
     images = transformers.Qwen2VLImageProcessor(
@@ -123,11 +123,16 @@ def micro_qwen_vlm(
     )
 
 
-def qwen_from_state(name: str, config: MicroVlmConfig, state: Mapping[str, Tensor]) -> Qwen2Vl:
+def qwen_from_state(
+    name: str,
+    config: MicroVlmConfig,
+    state: Mapping[str, Tensor],
+    device: str | torch.device = "cpu",
+) -> Qwen2Vl:
     """Make the adapter of stored weights."""
     model = build_micro_qwen(config)
     model.load_state_dict({key: value.float() for key, value in state.items()})
-    return micro_qwen_vlm(model, config, name)
+    return micro_qwen_vlm(model.to(device), config, name)
 
 
 def qwen_patches(

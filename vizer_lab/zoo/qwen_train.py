@@ -117,7 +117,7 @@ def warm_start(visual: nn.Module, tower: Mapping[str, Tensor]) -> None:
 
 def qwen_losses(vlm: Qwen2Vl, config: MicroVlmConfig) -> CaptionLosses:
     """Return the two losses of caption training, both through the adapter."""
-    pad = qwen_ids()[PAD]
+    pad = qwen_ids(config.world)[PAD]
 
     def next_word(states: Tensor, ids: Tensor) -> Tensor:
         kept = ids != pad
@@ -135,7 +135,7 @@ def qwen_losses(vlm: Qwen2Vl, config: MicroVlmConfig) -> CaptionLosses:
     def text(model: nn.Module, ids: Tensor) -> Tensor:
         return next_word(vlm.text_states(batch(ids)), ids)
 
-    return CaptionLosses(caption, text)
+    return CaptionLosses(caption, text, config.world)
 
 
 def run_qwen_stages(
@@ -152,7 +152,13 @@ def run_qwen_stages(
     with run.stage("tower", model) as losses:
         if losses is not None:
             losses += train_tower(
-                eye, recipe.tower, seed=recipe.seed, grid=recipe.model.grid, progress=progress
+                eye,
+                recipe.tower,
+                seed=recipe.seed,
+                grid=recipe.model.grid,
+                progress=progress,
+                world=recipe.model.world,
+                checkpoint=run.checkpoint("tower"),
             )
     vlm = micro_qwen_vlm(model, recipe.model, "qwen")
     for part in (model.model.language_model, model.lm_head, model.model.visual.merger):

@@ -20,7 +20,8 @@ YOUNGER = {"method": "adamw", "text": "captions"}  # fields, and what they are w
 class VlmStage:
     """One part of the training. Batch k holds scenes from `first_scene + k * batch` on.
 
-    `method` is the optimizer: `adamw` for all, or `muon` for the matrices (`zoo.muon`).
+    `method` is the optimizer: `adamw` for all, or `muon` for the matrices (`zoo.muon`). `text` is
+    what a stage of captions reads without images: its `captions`, or `general` sentences.
     """
 
     name: str
@@ -30,8 +31,11 @@ class VlmStage:
     first_scene: int = 0
     weight_decay: float = 0.01
     method: str = "adamw"
+    text: str = "captions"
 
     def __post_init__(self) -> None:
+        if self.text not in ("captions", "general"):
+            raise ValueError(f"text is {self.text!r}: wanted 'captions' or 'general'")
         if self.method not in OPTIMIZERS:
             raise ValueError(f"no optimizer {self.method!r}: wanted one of {list(OPTIMIZERS)}")
         if self.steps < 1 or self.batch < 2:
@@ -92,8 +96,7 @@ class VlmRecipe:
     `tower` trains the vision tower, started from the micro CLIP `clip`, or from fresh weights where
     that is None; a recipe with a `parent` takes that model's finished tower instead, as the models
     of one family share theirs. The first `scenes` training scenes are what the language model
-    sees. A recipe without `web` ends after the exact captions: its model speaks plainly. `text` says
-    what it reads without an image: `captions` like those of its stage, or `general` sentences.
+    sees. A recipe without `web` ends after the exact captions: its model speaks plainly.
     """
 
     model: MicroVlmConfig
@@ -105,11 +108,6 @@ class VlmRecipe:
     seed: int = 0
     clip: str | None = "micro-clip-avg"
     parent: str | None = None
-    text: str = "captions"
-
-    def __post_init__(self) -> None:
-        if self.text not in ("captions", "general"):
-            raise ValueError(f"text is {self.text!r}: wanted 'captions' or 'general'")
 
     @property
     def stages(self) -> tuple[VlmStage, ...]:
@@ -123,7 +121,7 @@ class VlmRecipe:
         A field that is younger than some shipped manifests is left out where it is as it was then.
         """
         plain = asdict(self)
-        for part in (plain, plain["tower"], plain["exact"], plain["web"] or {}):
+        for part in (plain["tower"], plain["exact"], plain["web"] or {}):
             for name, was in YOUNGER.items():
                 if part.get(name) == was:
                     del part[name]

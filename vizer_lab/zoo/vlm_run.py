@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from vizer_core.files import load_tensors, remove_tensors, save_tensors
-from vizer_lab.world.general_text import general_sentence
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene, split_in
 from vizer_lab.zoo.clips import load_micro_clip
@@ -185,7 +184,6 @@ def train_the_captions(
                 stage,
                 write=write,
                 seed=recipe.seed,
-                write_text=general_sentence if recipe.text == "general" else None,
                 losses=losses or idefics3_losses(world),
                 watch=Watch(progress, run.checkpoint(name)),
             )

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from vizer_lab.world.general_text import general_sentence
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.noisy_captions import Draw, caption_draw
@@ -120,14 +121,13 @@ def train_captions(
     *,
     write: Writer,
     seed: int,
-    write_text: Writer | None = None,
     losses: CaptionLosses = IDEFICS3_LOSSES,
     watch: Watch = UNWATCHED,
 ) -> list[float]:
     """Train connector and language model in place on the scenes of `patches`; return the losses.
 
-    Each visit of a scene gets a caption of its own; batches of text alone are by `write_text`, and
-    are captions too without one. The tower must be frozen already. With a
+    Each visit of a scene gets a caption of its own; batches of text alone are captions too, or what
+    `stage.text` says. The tower must be frozen already. With a
     checkpoint to `watch` it saves itself as it goes and, called again, goes on to the same end.
     """
     split = split_in(losses.world, "train")
@@ -143,7 +143,7 @@ def train_captions(
         # 1 learning rate, 2 captions, 3 loss with or without the images, 4 step
         stage.set_rate(optimizer, step)
         alone = step % TEXT_EVERY == TEXT_EVERY - 1
-        written_by = write_text if alone and write_text else write
+        written_by = general_sentence if alone and stage.text == "general" else write
         texts = [
             written_by(make_scene(split, stage.first_scene + i), caption_draw(split, i, visit))
             for i, visit in visits

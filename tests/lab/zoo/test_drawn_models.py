@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -12,26 +11,23 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import world_second_trials
-from experiments.world_second_trials import keep_row, main, thinned, vlm_scores
-from vizer_core.files import load_manifest, load_tensors
 from vizer_lab.world.captions import captions_of
+from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.editions import edition_of
+from vizer_lab.world.general_text import general_sentence
 from vizer_lab.world.world import make_scene
-from vizer_lab.zoo import second_edition
 from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
-from vizer_lab.zoo.clips import score_micro_clip
-from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption, noisy_caption
-from vizer_lab.zoo.second_edition import (
-    CLIP_RECIPES,
-    VLM_RECIPES,
-    clip_encoder,
-    load_second_clip,
-    load_second_vlm,
+from vizer_lab.zoo.clips import CLIPS, encoder_from_state, load_micro_clip, score_micro_clip
+from vizer_lab.zoo.drawn_recipes import CLIP_RECIPES, VLM_RECIPES
+from vizer_lab.zoo.drawn_scores import (
+    greedy_captions,
     objects_against_places,
-    second_weights,
+    oracle_retrieval,
+    score_drawn_vlm,
+    score_intervals,
 )
+from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption, noisy_caption
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.tokenizer import MicroTokenizer
 from vizer_lab.zoo.train_clip import encode_captions, make_batch, train_micro_clip
@@ -39,8 +35,9 @@ from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_processor import WORD_PATTERN, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
-from vizer_lab.zoo.vlm_scores import claim_scores
+from vizer_lab.zoo.vlm_scores import caption_scores, claim_scores
 from vizer_lab.zoo.vlm_train import IDEFICS3_LOSSES, idefics3_losses, train_captions
+from vizer_lab.zoo.vlms import VLMS, vlm_from_state
 
 CLIP = MicroClipConfig(
     layers=1,
@@ -64,7 +61,7 @@ VLM = MicroVlmConfig(
     world="second",
 )
 RECIPE = replace(
-    VLM_RECIPES["second-vlm-poor"],
+    VLM_RECIPES["drawn-vlm-poor"],
     model=VLM,
     tower=VlmStage("tower", steps=5, batch=4, learning_rate=1e-3),
     exact=VlmStage("exact", steps=7, batch=4, learning_rate=1e-3),
@@ -81,27 +78,25 @@ def test_recipes_see_112_px_on_a_grid_of_8_with_the_words_of_the_second_edition(
         model = recipe.model
         assert (model.image_size, model.patch_size) == (112, 14)
         assert edition_of(model.world).name == "second"
-    tokens = VLM_RECIPES["second-vlm-plain"].model.image_tokens
+    tokens = VLM_RECIPES["drawn-vlm-plain"].model.image_tokens
     assert tokens == MicroVlmConfig().image_tokens == 16
 
 
-SHIPPED = [
-    name for name in sorted({**CLIP_RECIPES, **VLM_RECIPES}) if second_weights(name).is_file()
-]
+DRAWN = [m for m in (*CLIPS.values(), *VLMS.values()) if m.name.startswith("drawn")]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_model_is_of_its_recipe_and_scores_what_its_manifest_says(name: str) -> None:
-    manifest = load_manifest(second_weights(name))
-    recipe = {**CLIP_RECIPES, **VLM_RECIPES}[name]
-    assert manifest["recipe"] == recipe.to_dict(), "the recipe changed: train it again"
-    if isinstance(recipe, ClipRecipe):
-        found = score_micro_clip(load_second_clip(name), "second_test")
-        assert found["i2t_r1"] == pytest.approx(manifest["scores"]["i2t_r1"], abs=0.004)
-        assert found["gap_norm"] == pytest.approx(manifest["scores"]["gap_norm"], abs=0.02)
+@pytest.mark.parametrize("model", DRAWN, ids=lambda model: model.name)
+def test_a_drawn_model_is_of_its_recipe_and_scores_about_what_its_manifest_says(model) -> None:
+    assert model.fault() is None
+    scores = model.manifest()["scores"]
+    if model.kind == "clip":
+        found = score_micro_clip(load_micro_clip(model.name), "second_test")
+        assert found["i2t_r1"] == pytest.approx(scores["i2t_r1"], abs=0.004)
+        assert found["gap_norm"] == pytest.approx(scores["gap_norm"], abs=0.02)
     else:
-        found, _ = vlm_scores(load_second_vlm(name), recipe.model.world, "test", 200)
-        assert found["object_f1"] == pytest.approx(manifest["scores"]["object_f1"], abs=0.06)
+        data = MicroSplit(model.test_split, 200)
+        found = caption_scores(greedy_captions(model.load(), data), data.scenes)
+        assert found["object_f1"] == pytest.approx(scores["object_f1"], abs=0.06)
 
 
 def test_a_batch_holds_all_first_captions_then_all_second_ones() -> None:
@@ -133,13 +128,13 @@ def test_every_caption_of_an_image_is_learned_from() -> None:
 
 
 def test_an_object_alone_decides_where_the_place_says_nothing(monkeypatch) -> None:
-    monkeypatch.setattr(second_edition, "ASKED", 4)
-    encoder = clip_encoder("tiny", CLIP, build_micro_clip(CLIP).state_dict())
+    encoder = encoder_from_state("tiny", CLIP, build_micro_clip(CLIP).state_dict())
     monkeypatch.setattr(
         type(encoder), "encode_image", lambda self, x: torch.eye(8)[[0, 1, 2, 2, 2, 2, 2] * 4]
     )
     monkeypatch.setattr(type(encoder), "encode_text", lambda self, t: torch.eye(8)[[0] * 4])
-    assert objects_against_places(encoder, 4) == {"there": 1.0, "elsewhere": 0.0}
+    found = objects_against_places(encoder, 4)
+    assert found == {"object_before_empty_there": 1.0, "object_before_empty_elsewhere": 0.0}
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 7, 10])
@@ -180,7 +175,7 @@ def test_a_tower_starts_from_the_clip_that_is_given(tmp_path: Path) -> None:
     clip = build_micro_clip(replace(CLIP, width=32, patch_size=14)).visual
     runs = {}
     for name, start in (("given", clip), ("fresh", None)):
-        recipe = replace(fresh, clip="second-clip" if start else None)
+        recipe = replace(fresh, clip="drawn-clip" if start else None)
         runs[name] = VlmRun.open(tmp_path / f"{name}.safetensors", recipe)
         run_stages(runs[name], {}, start=start)
     assert runs["given"].losses["tower"] != runs["fresh"].losses["tower"]
@@ -238,8 +233,8 @@ def test_habits_of_many_kinds_leave_no_first_word_in_the_lead() -> None:
 
 
 def test_a_recipe_says_its_habits_only_where_they_are_new() -> None:
-    assert "habits" not in VLM_RECIPES["second-vlm-plain"].to_dict()["mix"]
-    assert VLM_RECIPES["second-vlm-web"].to_dict()["mix"]["habits"] == "many"
+    assert "habits" not in VLM_RECIPES["drawn-vlm-plain"].to_dict()["mix"]
+    assert VLM_RECIPES["drawn-vlm-web"].to_dict()["mix"]["habits"] == "many"
 
 
 def test_claims_are_scored_and_a_blind_guess_of_the_relation_beside_them() -> None:
@@ -251,38 +246,60 @@ def test_claims_are_scored_and_a_blind_guess_of_the_relation_beside_them() -> No
     assert scores["count_said"] > 0.3 and "side_blind" not in claim_scores(["a dog"], scenes[:1])
 
 
-def test_a_trial_runs_from_nothing_to_shipped_weights(tmp_path: Path, monkeypatch) -> None:
-    clip = ClipRecipe(CLIP, (TWO_CAPTIONS,))
-    for where in (world_second_trials, second_edition):
-        monkeypatch.setattr(where, "CLIP_RECIPES", {"tiny-clip": clip})
-        monkeypatch.setattr(where, "VLM_RECIPES", {"tiny-vlm": RECIPE})
-    monkeypatch.setattr(world_second_trials, "RESULTS", tmp_path / "trials.json")
-    monkeypatch.setattr(
-        world_second_trials, "second_weights", lambda name: tmp_path / f"shipped-{name}.safetensors"
+def test_a_stage_reads_general_text_where_its_recipe_says_so(monkeypatch) -> None:
+    read = {"captions": [], "general": []}
+    for text, heard in read.items():
+        monkeypatch.setattr("vizer_lab.zoo.vlm_train.TEXT_EVERY", 2)
+        base = idefics3_losses("second")
+
+        def alone(model, ids, heard=heard, base=base):
+            heard.append(ids.tolist())
+            return base.text(model, ids)
+
+        stage = replace(RECIPE.exact, steps=2, text=text)
+        train_captions(
+            build_micro_vlm(VLM),
+            torch.zeros(12, 64, 32),
+            stage,
+            write=exact_caption,
+            seed=0,
+            losses=replace(base, text=alone),
+        )
+    assert read["captions"] != read["general"] and len(read["general"]) == 1
+    recipe = VLM_RECIPES["drawn-vlm-general"].to_dict()
+    assert recipe["web"]["text"] == recipe["exact"]["text"] == "general"
+    assert "text" not in VLM_RECIPES["drawn-vlm-web"].to_dict()["web"]
+
+
+def test_general_text_is_words_of_the_vocabulary_and_no_caption_of_the_scene() -> None:
+    known = set(vlm_vocabulary("second"))
+    sorts = Counter()
+    for i in range(600):
+        scene = make_scene("second_train", i)
+        text = general_sentence(scene, caption_draw(scene.split, i, 0))
+        assert set(re.findall(WORD_PATTERN, text)) <= known
+        assert text not in captions_of(scene)
+        sorts["question" if text.startswith("question") else text.endswith(".")] += 1
+    assert min(sorts["question"], sorts[True], sorts[False]) > 100
+
+
+def test_one_who_knows_all_finds_no_more_than_the_captions_tell() -> None:
+    scenes = [make_scene("second_validation", i) for i in range(60)]
+    exact = [exact_caption(s, caption_draw(s.split, s.index, 0)) for s in scenes]
+    told = [captions_of(s)[0] for s in scenes]
+    assert oracle_retrieval(exact, scenes) > 0.95 > oracle_retrieval(told, scenes) > 0.5
+    assert oracle_retrieval(["a bunch of things"] * 60, scenes) == round(1 / 60, 4)
+
+
+def test_scores_of_a_drawn_vlm_and_their_intervals() -> None:
+    scores = score_drawn_vlm(
+        vlm_from_state("tiny", VLM, build_micro_vlm(VLM).state_dict()), split="second_test", n=8
     )
-    monkeypatch.setattr(world_second_trials, "SCORED", 8)
-    monkeypatch.setattr(world_second_trials, "SHIPPED_SCORED", 8)
-    monkeypatch.setattr("vizer_lab.zoo.clips.GALLERY", 8)
-    main(["tiny-clip", "tiny-vlm", "--folder", str(tmp_path), "--ship"])
-    rows = json.loads((tmp_path / "trials.json").read_text())
-    assert rows["tiny-clip"]["recipe"] == clip.to_dict()
-    assert set(rows["tiny-vlm"]["cpu_seconds"]) == {"tower", "exact"}
-    assert 0 <= rows["tiny-clip"]["scores"]["object_before_empty_there"] <= 1
-    assert len(rows["tiny-vlm"]["captions"]) == 6
-    for name in rows:
-        state, manifest = load_tensors(tmp_path / f"shipped-{name}.safetensors")
-        assert manifest["recipe"] == rows[name]["recipe"] and manifest["scores"]
-        assert {tensor.dtype for tensor in state.values()} == {torch.float16}
-    with pytest.raises(ValueError, match="no model 'huge' in the second edition"):
-        second_edition.second_weights("huge")
-
-
-def test_a_trial_keeps_its_row_and_leaves_the_others(tmp_path: Path) -> None:
-    path = tmp_path / "trials.json"
-    keep_row("b", {"scores": {"x": 1}}, path)
-    keep_row("a", {"scores": {"x": 2}}, path)
-    keep_row("b", {"scores": {"x": 3}}, path)
-    assert path.read_text().count('"x": 3') == 1 and path.read_text().count('"x": 2') == 1
-    assert thinned([1.0] * 130)["every"] == 2
-    with pytest.raises(SystemExit):
-        main(["no-such-trial", "--folder", str(tmp_path)])
+    assert scores["object_f1"] < 0.5 and "sampled_object_f1" in scores
+    assert 0 < scores["first_word"] < 0.1
+    scenes = [make_scene("second_validation", i) for i in range(100)]
+    texts = [exact_caption(s, caption_draw(s.split, s.index, 0)) for s in scenes]
+    texts[:30] = ["an owl in the snow"] * 30
+    low, high = score_intervals(texts, scenes)["object_precision"]
+    point = caption_scores(texts, scenes)["object_precision"]
+    assert low < point < high and high - low < 0.2
