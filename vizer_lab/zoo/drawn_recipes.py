@@ -8,7 +8,8 @@ tower farther than 1,500 of AdamW's.
 drawn-clip            CLS pooling, `logit_scale` learned
 drawn-clip-100        the same, trained on with `logit_scale` held at 100, where real CLIP ends
 drawn-clip-50         the same at 50: a gap of about the size that real CLIP's has
-drawn-clip-avg        the image feature is the mean of the patches, so patches are trained too
+drawn-clip-avg        the same, trained on with the mean of the patches as image feature, so that
+                      patches are trained too
 drawn-vlm-plain       sees nearly all and says it plainly: what the others are measured against
 drawn-vlm-web         lacks manners: web habits of many kinds, none of which one word starts
 drawn-vlm-general     the same habits, and its text mode is general text, not its captions
@@ -50,11 +51,16 @@ def _held_at(scale: float) -> ClipRecipe:
     return ClipRecipe(_CLIP, (stage,), parent="drawn-clip", first_scene=_SEEN)
 
 
+_PATCHES = Stage(
+    "patch mean", steps=700, batch=96, learning_rate=4e-3, captions_each=2, method="muon"
+)
 CLIP_RECIPES: dict[str, ClipRecipe] = {
     "drawn-clip": ClipRecipe(_CLIP, _CURRICULUM),
     "drawn-clip-100": _held_at(100.0),
     "drawn-clip-50": _held_at(50.0),
-    "drawn-clip-avg": ClipRecipe(replace(_CLIP, pool="avg"), _CURRICULUM),
+    "drawn-clip-avg": ClipRecipe(
+        replace(_CLIP, pool="avg"), (_PATCHES,), parent="drawn-clip", first_scene=_SEEN
+    ),
 }
 
 _VLM = MicroVlmConfig(image_size=112, patch_size=14, world="second")
