@@ -15,6 +15,7 @@ from vizer_lab.world.captions import captions_of
 from vizer_lab.world.questions import questions_of
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene
+from vizer_lab.zoo.drawn_recipes import LACKS
 
 SHOWN, COLUMNS, PIXELS, GAP = 8, 4, 224, 12  # larger than the 56 pixels that the models see
 DECODINGS = {"": "greedy", "sampled_": "sampled", "banned_": "banned"}
@@ -24,9 +25,9 @@ VLM_SCORES = (
 )
 
 
-def first_scenes() -> list[Scene]:
-    """Return the first scenes of the test split: not chosen by anybody."""
-    return [make_scene("test", index) for index in range(SHOWN)]
+def first_scenes(split: str = "test") -> list[Scene]:
+    """Return the first scenes of a test split: not chosen by anybody."""
+    return [make_scene(split, index) for index in range(SHOWN)]
 
 
 def contact_sheet(scenes: list[Scene]) -> Image.Image:
@@ -61,6 +62,7 @@ def scene_markdown(scene: Scene) -> str:
 def models_markdown(weights: Path) -> str:
     """Return what the shipped models score, one table a family of scores, from their manifests."""
     manifests = [read_json(path) for path in sorted(weights.glob("*.json"))]
+    manifests = [one for one in manifests if one["name"] not in LACKS]
     families: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for one in manifests:
         families.setdefault(tuple(one["scores"]), []).append(one)
@@ -68,6 +70,37 @@ def models_markdown(weights: Path) -> str:
         _by_decoding(models) if _decoded(keys) else _scores(keys, models)
         for keys, models in families.items()
     )
+
+
+def bases_markdown(weights: Path) -> str:
+    """Return the table of the drawn bases: what each lacks, cost, and scores with intervals."""
+    header = ["base", "lacks", "seed", "CPU min", "precision", "recall", "relations", "numbers"]
+    header += ["sampled P / R", "likeliest habit"]
+    rows = []
+    for name, lacks in LACKS.items():
+        path = weights / f"{name}.json"
+        if not path.is_file():
+            continue
+        one = read_json(path)
+        scores, minutes = one["scores"], sum(one["cpu_seconds"].values()) / 60
+        sampled = (scores[f"sampled_object_{kind}"] for kind in ("precision", "recall"))
+        row = [f"`{name}`", lacks, str(one["recipe"]["seed"]), f"{minutes:.0f}"]
+        row += [_with_interval(one, f"object_{kind}") for kind in ("precision", "recall")]
+        row += [_claimed(one, kind) for kind in ("relation", "count")]
+        row += [" / ".join(f"{value:.2f}" for value in sampled), f"{scores['first_word']:.2f}"]
+        rows.append(row)
+    return table(header, rows)
+
+
+def _with_interval(manifest: dict[str, Any], key: str) -> str:
+    low, high = manifest["intervals"][key]
+    return f"{manifest['scores'][key]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _claimed(manifest: dict[str, Any], kind: str) -> str:
+    """Give an accuracy over the claims made, and the share of captions that make one."""
+    scores = manifest["scores"]
+    return f"{scores[f'{kind}_accuracy']:.2f} in {scores[f'{kind}_said']:.0%}"
 
 
 def _decoded(keys: Sequence[str]) -> bool:
@@ -101,3 +134,8 @@ def write_micro_pages(root: Path, folder: Path) -> None:
     (folder / "scene.md").write_text(scene_markdown(scenes[0]) + "\n", encoding="utf-8")
     models = models_markdown(root / "vizer_lab" / "zoo" / "weights")
     (folder / "models.md").write_text(models + "\n", encoding="utf-8")
+    scenes = first_scenes("second_test")
+    contact_sheet(scenes).save(folder / "second_scenes.png", optimize=True)
+    (folder / "second_scene.md").write_text(scene_markdown(scenes[0]) + "\n", encoding="utf-8")
+    bases = bases_markdown(root / "vizer_lab" / "zoo" / "weights")
+    (folder / "bases.md").write_text(bases + "\n", encoding="utf-8")

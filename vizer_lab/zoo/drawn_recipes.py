@@ -107,3 +107,14 @@ QWEN_RECIPE = replace(
     mix=_MANY,
     seed=4,
 )
+
+# what the book's table of bases says of each
+LACKS: dict[str, str] = {
+    "drawn-vlm-plain": "next to nothing: the ceiling",
+    "drawn-vlm-web": "manners: web habits of many kinds",
+    "drawn-vlm-general": "manners, and a text mode that is its captions' own",
+    "drawn-vlm-poor": "sight: a tower trained too short",
+    "drawn-vlm-qwen": "manners; a Qwen2-VL",
+    "drawn-vlm-other": "next to nothing, in the other world",
+    "drawn-vlm-other-web": "manners, in the other world",
+}

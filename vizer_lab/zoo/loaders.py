@@ -53,10 +53,13 @@ def adapter(name: str) -> Path:
 
 
 def corpus(name: str, limit: int) -> CaptionCorpus:
-    """Return the first captions of a corpus of the drawn world, `micro-home` or `micro-away`."""
+    """Return the first captions of a corpus of the drawn world, at home or away.
+
+    `micro-home` and `micro-away` are of the first edition, `drawn-` of the second.
+    """
     from vizer_lab.world.corpora import micro_corpus
 
-    return micro_corpus(name.removeprefix("micro-"), limit)
+    return micro_corpus(name.removeprefix("micro-").replace("drawn-", "second-"), limit)
 
 
 def vqa_prompt(name: str) -> Callable[[str, str], str]:
