@@ -11,7 +11,7 @@ from vizer_core.cli.caption_lines import as_text
 from vizer_core.cli.named_images import NamedImages
 
 if TYPE_CHECKING:
-    from vizer_core.vizer.train_config import TrainConfig
+    from vizer_core.vizer.adapter_run import TrainConfig
 
 STATE = "run.safetensors"  # a run that is not finished, beside its record
 LOOKED_AT = 200  # images whose captions are compared before and after
