@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor, nn
 
 from vizer_core.data.image_set import ImageSet
 from vizer_core.distributed import is_main_process
@@ -272,31 +274,29 @@ def settings_in(objective: Any) -> Any:
 
 
 def _plain(value: Any, deep: int) -> Any:
-    """Return a value as JSON can hold it; models and tensors by their kind alone."""
+    """Return a value as JSON can hold it: of an object its kind and its public attributes."""
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
     if value is None or isinstance(value, str | int):
         return value
+    if isinstance(value, partial):
+        return [_plain(value.func, deep), _plain(value.args, deep), _plain(value.keywords, deep)]
+    # what lies in a list is not looked into: an image changes when it is first read
     if isinstance(value, Mapping):
-        return _short({str(key): _plain(one, deep) for key, one in value.items()})
+        return _short({str(key): _plain(one, 0) for key, one in value.items()})
     if isinstance(value, list | tuple):
-        return _short([_plain(one, deep) for one in value])
-    if hasattr(value, "__name__"):  # a function, or a class
-        return value.__name__
-    kind, settings = type(value).__name__, getattr(value, "__dict__", {})
-    if deep == 0:
-        return kind
-    kept = {
-        name: _plain(one, deep - 1)
-        for name, one in settings.items()
-        if not name.startswith("_") and _is_setting(one)
-    }
-    return {"kind": kind, **kept} if kept else kind
-
-
-def _is_setting(value: Any) -> bool:
-    plain = (str, int, float, list, tuple, Mapping, type(None))
-    return isinstance(value, plain) or is_dataclass(value) or hasattr(value, "__name__")
+        return _short([_plain(one, 0) for one in value])
+    if isinstance(value, Tensor):
+        return sha256(value.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+    if isinstance(value, nn.Module):
+        return [type(value).__name__, _short([_plain(one, 0) for one in value.parameters()])]
+    for known in ("fingerprint", "__name__"):  # a model; a function or a class
+        if hasattr(value, known):
+            return getattr(value, known)
+    settings = getattr(value, "__dict__", {}) if deep else {}
+    named = {name: one for name, one in settings.items() if not name.startswith("_")}
+    kind = type(value).__name__
+    return {"kind": kind} | {n: _plain(v, deep - 1) for n, v in named.items()} if named else kind
 
 
 def _short(value: Any) -> Any:

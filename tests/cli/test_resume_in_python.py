@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 import vizer_core as vc
@@ -16,7 +18,7 @@ from vizer_core.adapter_job import settings_in
 from vizer_core.run_folder import Stopped
 from vizer_core.textonly import run_state
 from vizer_core.textonly import train as text_only
-from vizer_core.vizer import adapter_run
+from vizer_core.vizer import InformationReward, adapter_run
 from vizer_core.vizer.lora import has_lora
 from vizer_core.vizer.rewards import LengthWindow
 
@@ -146,16 +148,14 @@ def test_enhance_goes_on(objective, enhance, disk, tmp_path, kill_after):
     assert len(list((tmp_path / "cut").iterdir())) == 3
 
 
-def test_a_command_goes_on_with_what_a_function_began(enhance, vizer, disk, tmp_path, kill_after):
-    enhance(tmp_path / "whole")
+def test_a_command_knows_what_a_function_began(enhance, vizer, disk, tmp_path, kill_after):
     kill_after(adapter_run, "save_run", 3)
     with pytest.raises(Killed):
         enhance(tmp_path / "cut")
     words = ["enhance", "--images", disk.images, "--model", disk.smolvlm, "--images-per-step", 3]
-    kill_after(adapter_run, "save_run", 6)
-    config = vizer(*words, "--objective", "information", "--seed", 1, "--out", tmp_path / "cut")
-    assert "belongs to another run (seed: 0 then, 1 now)" in config.stderr
-    assert (tmp_path / "cut" / ".vizer-run" / "run.safetensors").is_file()
+    words += ["--objective", "information", "--out", tmp_path / "cut"]
+    other = vizer(*words, "--seed", 1)
+    assert "belongs to another run (seed: 0 then, 1 now)" in other.stderr
 
 
 @pytest.mark.parametrize(
@@ -213,18 +213,40 @@ def test_a_model_that_carries_an_adapter_is_refused_at_once(enhance, disk, tmp_p
     assert not (tmp_path / "b").exists()
 
 
-def test_an_object_is_known_by_its_settings():
-    class Short:
-        def __init__(self, most):
-            self.most, self._calls = most, 0
+class Short:
+    """A reward that pays for few words, and counts how often it was asked."""
 
-        def __call__(self, vision, captions):
-            return -captions.mask.sum(dim=1).clamp(max=self.most)
+    def __init__(self, most):
+        self.most, self._calls = most, 0
 
+    def __call__(self, vision, captions):
+        return -captions.mask.sum(dim=1).clamp(max=self.most)
+
+
+def test_an_object_is_known_by_its_settings(disk):
+    vlm = vc.load_vlm(str(disk.smolvlm))
     window = LengthWindow(Short(3), low=2, high=12, price=0.1)
     said = settings_in(window)
-    assert said["reward"]["reward"] == "Short" or said["reward"]["reward"]["most"] == 3
-    assert settings_in(replace(window, price=0.2)) != said
+    assert said["reward"]["reward"] == {"kind": "Short", "most": 3}
     assert settings_in(LengthWindow(Short(3), low=2, high=12, price=0.1)) == said
-    assert settings_in(Short(4)) != settings_in(Short(3))
-    assert "_calls" not in str(said)
+    assert settings_in(replace(window, price=0.2)) != said
+    assert settings_in(replace(window, reward=Short(4))) != said
+    assert settings_in(InformationReward(vlm, 0.5))["reward"] == {
+        "kind": "InformationReward",
+        "vlm": vlm.fingerprint,
+        "weight": 0.5,
+        "per_token": False,
+        "prompt": None,
+    }
+    others = [partial(len, *given) for given in ((), (1,), (torch.zeros(2),), (torch.ones(2),))]
+    assert len({str(settings_in(one)) for one in others}) == len(others)
+
+
+def test_an_object_with_another_setting_does_not_go_on(enhance, tmp_path, kill_after):
+    reward = LengthWindow(Short(3), low=2, high=12, price=0.1)
+    kill_after(adapter_run, "save_run", 1)
+    with pytest.raises(Killed):
+        enhance(tmp_path / "cut", objective=reward)
+    with pytest.raises(ValueError, match=r"another run \(objective: .*'price': 0.2"):
+        enhance(tmp_path / "cut", objective=replace(reward, price=0.2))
+    enhance(tmp_path / "cut", objective=reward)
