@@ -20,7 +20,8 @@ Map, from the ground up (a folder imports only what stands above it in this list
 - `gap`, `textonly`: the modality-gap analysis; training a captioner on text alone
 - `captioners`, `vizer`: MacCap and its baselines; ViZer's mapper and zero-label training
 - `vqa`, `evaluation`, `plots`: answers from captions; scores with intervals; figures of them
-- `models`, `jobs`: names to models; each job as one function
+- `models`, `jobs`: names to models; each job as one function (`captioner_job`, `adapter_job`: long
+  ones, which go on after a stop; `run_folder`: where they lie until they are finished)
 - `cli`: the command `vizer`
 
 The drawn world, the shipped models and the book's studies are `vizer_lab`.
