@@ -24,6 +24,7 @@ from vizer_core.models import dtype_of
 from vizer_core.run_folder import JOB, RUN, STATE, Tell, to_log, working_on
 from vizer_core.runtime import seeded
 from vizer_core.vizer import add_lora, load_adapter, load_mapper, save_adapter, shuffled
+from vizer_core.vizer.adapter_run import TrainConfig, TrainHistory
 from vizer_core.vizer.diagnostics import warnings_of
 from vizer_core.vizer.drift import Drift, measure_drift
 from vizer_core.vizer.lora import MANIFEST, remove_lora
@@ -33,7 +34,6 @@ from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, forecast, 
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.train import as_objective, train_adapter
-from vizer_core.vizer.adapter_run import TrainConfig, TrainHistory
 from vizer_core.vizer.write_captions import share_captions
 from vizer_core.vlm.protocol import VisionLanguageModel
 
