@@ -32,12 +32,13 @@ from torch import Tensor
 from vizer_core.decoding import Sample
 from vizer_core.files import write_json
 from vizer_core.runtime import git_commit, hardware, seeded
+from vizer_core.vizer.adapter_run import TrainConfig
 from vizer_core.vizer.lora import add_lora, lora_parameters
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig, random_mapper
-from vizer_core.vizer.objectives import ImageContext, Rollout
+from vizer_core.vizer.objectives import ImageContext
+from vizer_core.vizer.rollout import Rollout
 from vizer_core.vizer.targets import VisionSource, centre
 from vizer_core.vizer.train import train_adapter
-from vizer_core.vizer.train_config import TrainConfig
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
 from vizer_core.vlm import CaptionBatch, SmolVlm, VisionBatch
 from vizer_lab.world.data import MicroSplit

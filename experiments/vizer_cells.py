@@ -29,6 +29,7 @@ from typing import Any
 from experiments import vizer_world as world
 from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train_adapter
+from vizer_core.vizer.adapter_run import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.best_of_n import best_of_n
 from vizer_core.vizer.drift import measure_drift
 from vizer_core.vizer.information import InformationReward
@@ -36,7 +37,6 @@ from vizer_core.vizer.mapper import FittedMapper, random_mapper
 from vizer_core.vizer.objectives import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.write_captions import first_token_mass, write_captions
 from vizer_core.vlm import SmolVlm, VisionBatch
 from vizer_lab.zoo import load_micro_clip

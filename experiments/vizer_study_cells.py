@@ -35,17 +35,17 @@ from experiments.vizer_bases import home_of
 from experiments.vizer_study_world import Trial
 from vizer_core.runtime import seeded
 from vizer_core.vizer import MapperConfig, ReadBackReward, add_lora, fit_mapper, shuffled
+from vizer_core.vizer.adapter_run import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.agreement import ConsensusReward, word_weights
 from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
 from vizer_core.vizer.information import InformationReward, NeighbourReward
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.neighbours import HardNegativeReward, nearest_images
 from vizer_core.vizer.objectives import ImageContext
+from vizer_core.vizer.policy_gradient import Reward
 from vizer_core.vizer.residual import residual, subregion_targets
-from vizer_core.vizer.rewards import Reward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train import train_adapter
-from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.train_mapper import MAPPER_FIT
 from vizer_core.vizer.write_captions import sample_captions
 from vizer_core.vlm import VisionBatch

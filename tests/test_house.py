@@ -20,18 +20,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, LAB = ROOT / "vizer_core", ROOT / "vizer_lab"
 PACKAGES = (PACKAGE, LAB)
 CORE_RANKS = {
-    "env": 0,
+    "env": 0, "lazy": 0,
     "shapes": 1, "runtime": 1, "files": 1, "decoding": 1, "hub_errors": 1, "distributed": 1,
-    "cache_argument": 1, "overflow": 1, "shipped": 1,
-    "wheels": 2,
+    "token_loop": 1, "shipped": 1,
+    "wheels": 2, "run_folder": 2,
     "data": 3, "metrics": 3, "tracking": 3, "sharding": 3,
     "clip": 4, "language": 4, "vlm": 4,
     "gap": 5, "textonly": 5,
     "captioners": 6, "vizer": 6,
     "vqa": 7, "evaluation": 7, "plots": 7, "models": 7,
-    "jobs": 8,
-    "cli": 9,
-    "__main__": 10, "__init__": 10,
+    "captioner_job": 8, "adapter_job": 8,
+    "jobs": 9,
+    "cli": 10,
+    "__main__": 11, "__init__": 11,
 }  # fmt: skip
 LAB_RANKS = {
     "world": 0,
@@ -165,7 +166,7 @@ def test_in_the_laboratory_only_the_command_knows_the_command_line():
     [
         ("gap/stats.py", "from vizer_core.textonly import pairs", "imports textonly (rank 5)"),
         ("data/coco.py", "def f():\n    import vizer_core.clip.encoder", "imports clip (rank 4)"),
-        ("shapes.py", "from vizer_core import cli", "imports cli (rank 9)"),
+        ("shapes.py", "from vizer_core import cli", "imports cli (rank 10)"),
         ("gap/stats.py", "from vizer_core.odd import x", "imports odd (rank none)"),
         ("odd/x.py", "", "no rank for 'odd'"),
     ],
@@ -273,6 +274,43 @@ def test_type_checkers_see_the_front_door():
     assert seen == vizer_core._HOME
     assert all((package / "py.typed").is_file() for package in PACKAGES)
     assert {*vizer_core.__all__} == {*seen, "__version__"}
+
+
+LAZY_FOLDERS = [
+    init.parent
+    for init in sources()
+    if init.parent not in PACKAGES and "_HOME = {" in init.read_text()
+]
+
+
+@pytest.mark.parametrize("folder", LAZY_FOLDERS, ids=relative)
+def test_type_checkers_see_what_a_folder_exports(folder):
+    """A type checker reads other lines than Python does: both name the same things, and no file."""
+    package = importlib.import_module(".".join(folder.relative_to(ROOT).parts))
+    seen = {
+        (alias.asname, node.module)
+        for node in ast.walk(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module != "vizer_core.lazy"
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    given = [(name, module) for module, names in package._HOME.items() for name in names]
+    assert sorted(given) == sorted(seen)
+    assert {name for name, _ in seen} & {file.stem for file in folder.glob("*.py")} == set()
+
+
+def test_a_folder_loads_the_files_of_the_names_that_are_asked_for():
+    code = """
+import sys
+from vizer_core.vizer import cosine_loss
+from vizer_core.metrics import Interval
+import vizer_core.vizer
+assert "train_adapter" in dir(vizer_core.vizer) and "vizer_core.vizer.losses" in sys.modules
+print([m for m in ("vizer_core.vizer.train", "vizer_core.vlm.loading") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
 
 
 def test_no_name_of_the_front_door_is_a_module_too():

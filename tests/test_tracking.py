@@ -78,7 +78,7 @@ def test_only_the_first_process_reports(notes, tmp_path, monkeypatch):
 
 
 def test_a_history_gives_its_curves_and_nothing_else():
-    from vizer_core.vizer.train_config import TrainHistory
+    from vizer_core.vizer.adapter_run import TrainHistory
 
     history = TrainHistory(reward=[0.1], kl=[0.0], stopped="KL")
     assert curves_of(history)["reward"] == [0.1] and "stopped" not in curves_of(history)

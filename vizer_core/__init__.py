@@ -10,16 +10,18 @@ What stands in `__all__` is the package's front door: names to models (`load_cli
 
 Map, from the ground up (a folder imports only what stands above it in this list):
 
-- `shapes`, `runtime`, `store`, `decoding`, `hub`, `processes`, `shipped`: axis names, device and
-  profile, files that survive, how the next word is chosen, what is wrong with a checkpoint, shares
-  of a job, models that come with the installation
+- `shapes`, `runtime`, `files`, `decoding`, `token_loop`, `hub_errors`, `distributed`, `shipped`,
+  `lazy`: axis names, device and profile, files that survive, how the next word is chosen, loops
+  over tokens, what is wrong with a checkpoint, shares of a job, models that come with the
+  installation, what a folder exports
 - `data`, `metrics`, `tracking`: facts about the world, no neural nets; a run for a tracker
 - `sharding`: a frozen model cut over several processes
 - `clip`, `language`, `vlm`: the three frozen things, each behind a protocol
 - `gap`, `textonly`: the modality-gap analysis; training a captioner on text alone
 - `captioners`, `vizer`: MacCap and its baselines; ViZer's mapper and zero-label training
 - `vqa`, `evaluation`, `plots`: answers from captions; scores with intervals; figures of them
-- `models`, `jobs`: names to models; each job as one function
+- `models`, `jobs`: names to models; each job as one function (`captioner_job`, `adapter_job`: long
+  ones, which go on after a stop; `run_folder`: where they lie until they are finished)
 - `cli`: the command `vizer`
 
 The drawn world, the shipped models and the book's studies are `vizer_lab`.
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from vizer_core.models import load_lm as load_lm
     from vizer_core.models import load_vlm as load_vlm
     from vizer_core.vizer.objectives import Objective as Objective
-    from vizer_core.vizer.rewards import Reward as Reward
+    from vizer_core.vizer.policy_gradient import Reward as Reward
     from vizer_core.vlm.protocol import VisionLanguageModel as VisionLanguageModel
 
     __version__: str
@@ -59,7 +61,7 @@ _HOME = {
     "ImageTextEncoder": "clip.protocol",
     "Objective": "vizer.objectives",
     "PrefixLanguageModel": "language.protocol",
-    "Reward": "vizer.rewards",
+    "Reward": "vizer.policy_gradient",
     "Style": "decoding",
     "VisionLanguageModel": "vlm.protocol",
     "answer_questions": "jobs",

@@ -9,19 +9,24 @@
 ====================  =========================================================================
 
 Models come from `vizer_core.models`, images from `vizer_core.data.image_set.read_images`. The
-command line adds options to these jobs, and runs that go on after they were stopped.
+command line adds options to these jobs. The first two are long: stopped and called again with the
+same arguments they go on to the same weights, with others they are refused, and one that came to
+its end returns what it made (`captioner_job`, `adapter_job`, `run_folder`).
 """
 
 from __future__ import annotations
 
-import tempfile
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from vizer_core import adapter_job, captioner_job
+from vizer_core.adapter_job import AdapterJob, Enhancement, run_record
+from vizer_core.captioner_job import CaptionerJob, run_folder
 from vizer_core.captioners.protocol import ImageCaptioner
 from vizer_core.captioners.registry import METHODS
 from vizer_core.clip.protocol import ImageTextEncoder
@@ -35,26 +40,12 @@ from vizer_core.files import manifest_path
 from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.metrics.clipscore import PREFIX
 from vizer_core.metrics.references import References, match
-from vizer_core.models import dtype_of, is_micro, load_captioner, trained_file
-from vizer_core.runtime import seeded
+from vizer_core.models import is_micro, load_captioner, trained_file
+from vizer_core.run_folder import JOB, differences, is_unfinished
 from vizer_core.shipped import shipped_names
-from vizer_core.textonly import TrainingPairs, fit_text_only, save_prefix_network
-from vizer_core.textonly.prefix_network import new_prefix_network
-from vizer_core.textonly.presets import TRAININGS, settings_of
-from vizer_core.vizer import add_lora, save_adapter, shuffled
-from vizer_core.vizer.diagnostics import warnings_of
-from vizer_core.vizer.drift import Drift, measure_drift
-from vizer_core.vizer.lora import CONFIG, MANIFEST, WEIGHTS
-from vizer_core.vizer.named_objectives import (
-    WITH_MAPPER,
-    config_of,
-    make_objective,
-    objective_named,
-)
-from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, forecast, kl_now
-from vizer_core.vizer.text_states import ImageSource
-from vizer_core.vizer.train import train_adapter
-from vizer_core.vizer.write_captions import write_captions
+from vizer_core.textonly.presets import TRAININGS
+from vizer_core.vizer.lora import CONFIG, MANIFEST, WEIGHTS, require_no_lora
+from vizer_core.vizer.named_objectives import config_of, objective_named
 from vizer_core.vlm.protocol import VisionLanguageModel
 from vizer_core.vqa.answering import protocol_for
 from vizer_core.vqa.report import VqaReport, evaluate_vqa
@@ -70,8 +61,8 @@ __all__ = [
     "train_captioner",
 ]
 
+logger = logging.getLogger(__name__)
 SHIPPED_CAPTIONS = 20_000  # of a shipped corpus; a file is read whole
-LOOKED_AT = 200  # images whose captions are compared before and after
 Images = str | Path | ImageSet | Sequence[Image.Image]
 
 
@@ -91,42 +82,48 @@ def train_captioner(
     file of captions, `hf:OWNER/DATASET:SPLIT`, a shipped corpus by name, or the captions
     themselves. `out` is a folder or a .safetensors file; `load_captioner(out)` reads it. No image
     is read, and both models stay as they are. On the micro models 20,000 captions take a minute or
-    two of a CPU core; at the paper's size it is hours of a GPU. It does not save itself on the way:
-    `vizer train-captioner` does.
+    two of a CPU core; at the paper's size it is hours of a GPU.
 
-    Raises `ValueError` on an unknown method or fewer than two different captions,
-    `FileNotFoundError` if there is no such corpus, and `FileExistsError` if `out` is there already.
+    Stopped, by a kill too, and called again with the same arguments it goes on to the same weights:
+    it saves itself every 200 steps and on Ctrl-C, in `OUT.run` beside the file. Where `out` holds
+    what these arguments made, it is loaded and nothing is trained.
+
+    Raises `ValueError` on an unknown method, on fewer than two different captions, and where a run
+    with other arguments was stopped (it names them and keeps the run); `FileNotFoundError` if there
+    is no such corpus, and `FileExistsError` if something else is at `out`.
     """
-    import torch
-
     if method not in TRAININGS:
         raise ValueError(f"no training {method!r}: wanted one of {', '.join(TRAININGS)}")
     file = trained_file(out)
-    _require_new(file, manifest_path(file))
     texts = _captions_of(corpus)
-    shape, config = settings_of(method, encoder=clip, lm=lm, epochs=epochs)
-    torch.manual_seed(seed)
-    prefix_network: Any = new_prefix_network(
-        shape
-    )  # checkers do not see that a module's call is `forward`
-    pairs = TrainingPairs(clip.encode_text(texts).cpu(), texts)
-    fit_text_only(prefix_network, lm, pairs, config, generator=seeded(seed))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    made_by = {"method": method, "config": config.to_dict(), "pairs": pairs.digest, "seed": seed}
-    save_prefix_network(file, prefix_network, encoder=clip, language_model=lm, made_by=made_by)
+    job = CaptionerJob(method, texts, clip, lm, seed=seed, epochs=epochs)
+    there = _there(file, manifest_path(file))
+    if there and not is_unfinished(run_folder(file) / JOB):
+        _require_made_by(captioner_job.job_kept_in(file), job, there[0])
+    else:
+        job.run(file)
     own = method.removesuffix("_same_decoder")
     memory = texts if METHODS[own].memory else "micro-home"
     return load_captioner(file, clip=clip, lm=lm, memory=memory)
 
 
-def _require_new(*files: Path) -> None:
-    """Raise `FileExistsError` before any work if a file that it would end in is there already."""
-    there = [str(file) for file in files if file.exists() or file.is_symlink()]
-    if there:
-        raise FileExistsError(
-            f"{', '.join(there)} is there already, and nothing is replaced: name another out, or "
-            "delete it first"
-        )
+def _there(*files: Path) -> list[Path]:
+    """Return those of some files that are there, links to nothing too."""
+    return [file for file in files if file.exists() or file.is_symlink()]
+
+
+def _require_made_by(
+    kept: Mapping[str, Any] | None, job: CaptionerJob | AdapterJob, out: Path
+) -> None:
+    """Raise `FileExistsError` unless what is there is what this job made; `kept` is whose it is."""
+    if kept == job.identity:
+        logger.info("%s is there already, made by the same job: nothing is trained", out)
+        return
+    whose = f", of another run ({differences(kept, job.identity)})" if kept is not None else ""
+    raise FileExistsError(
+        f"{out} is there already{whose}, and nothing is replaced: name another out, or delete it "
+        "first"
+    )
 
 
 def _captions_of(corpus: str | Path | Sequence[str]) -> list[str]:
@@ -142,47 +139,6 @@ def _captions_of(corpus: str | Path | Sequence[str]) -> list[str]:
             "differences, wanted at least 2, better some thousands"
         )
     return texts
-
-
-@dataclass(frozen=True, eq=False)
-class Enhancement:
-    """What zero-label training did: captions of the first images before and after, and how far.
-
-    `forecast` is what was expected before, `curve` the loss by step, `kl` KL(base || now) a caption
-    token in nats.
-    """
-
-    folder: Path
-    measured: str
-    names: tuple[str, ...]
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-    curve: tuple[float, ...]
-    kl: float
-
-    @property
-    def drift(self) -> Drift:
-        """How far the captions moved."""
-        return measure_drift(self.before, self.after, kl=self.kl)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What looks wrong, in words; run it once with `shuffle=True` before you believe a gain."""
-        return tuple(warnings_of((self.curve[0], self.curve[-1]), self.drift))
-
-    def table(self) -> str:
-        """Lay out what was expected, what changed, and three captions before and after."""
-        drift, pairs = self.drift, list(zip(self.names, self.before, self.after))
-        order = sorted(range(len(pairs)), key=lambda i: pairs[i][1] == pairs[i][2])[:3]
-        return "\n".join(
-            [
-                self.measured,
-                f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
-                f"KL from the base {self.kl:.2g}; wrote {self.folder}",
-                *(f"warning: {line}" for line in self.warnings),
-                *(f"  {pairs[i][0]}: {pairs[i][1]}  ->  {pairs[i][2]}" for i in sorted(order)),
-            ]
-        )
 
 
 def enhance(
@@ -203,49 +159,40 @@ def enhance(
     image another's target: the control that must not help.
 
     `vlm` carries the adapter afterwards. On the micro VLM 1,000 images take about a minute of a CPU
-    core; SmolVLM wants a GPU. It does not save itself on the way: `vizer enhance` does.
+    core; SmolVLM wants a GPU.
 
-    Raises `ValueError` on an unknown objective, on fewer than 2 images, and where the model carries
-    an adapter already; `FileExistsError` where `out` holds an adapter or a model.
+    Stopped, by a kill too, and called again with the same arguments it goes on to the same weights:
+    it saves itself every few steps and on Ctrl-C, in `OUT/.vizer-run`, and takes the adapter off
+    `vlm` again. An objective that is an object is known by its settings, not by its code. Where
+    `out` holds what these arguments made, it is put on `vlm` and nothing is trained.
+
+    Raises `ValueError` on an unknown objective, on fewer than 2 images, where the model carries
+    an adapter already, and where a run with other arguments was stopped (it names them and keeps
+    the run); `FileExistsError` where `out` holds another adapter or a model.
     """
     if isinstance(objective, str):
         objective = objective_named(objective)
-    _require_new(*(Path(out) / name for name in (MANIFEST, WEIGHTS, CONFIG, "config.json")))
-    data = _image_set(images)
+    folder, data = Path(out), _image_set(images)
+    if _there(folder / "config.json"):
+        raise FileExistsError(
+            f"{folder / 'config.json'} is there already, and nothing is replaced: a model lies in "
+            f"{folder}, name another out"
+        )
     if len(data) < 2:
         raise ValueError(
             f"got {len(data)} image, and an adapter learns from differences between images: wanted "
             "at least 2, better some hundreds"
         )
-    source = ImageSource(vlm, data.images)
-    few = ImageSource(vlm, data.images[:LOOKED_AT])
-    fitted = None
-    if objective in WITH_MAPPER:
-        with tempfile.TemporaryDirectory(prefix="vizer-mapper-") as states:
-            fitted = fit_on_own_captions(
-                vlm, source, data.names, objective=objective, seed=seed, folder=Path(states)
-            )
+    require_no_lora(vlm)
     config = config_of(objective)
     if learning_rate is not None:
         config = replace(config, learning_rate=learning_rate)
-    goal = make_objective(objective, vlm, fitted=fitted)
-    _, measured = forecast(vlm, source, goal, seed=seed)
-    before = write_captions(vlm, few)
-    add_lora(vlm, generator=seeded(seed))
-    seen = shuffled(source, generator=seeded(seed + 1)) if shuffle else source
-    history = train_adapter(vlm, seen, goal, config, generator=seeded(seed))
-    made_by = {
-        "objective": objective if isinstance(objective, str) else type(objective).__name__,
-        "images": len(data),
-        "shuffled": shuffle,
-        "learning_rate": config.learning_rate,
-        "seed": seed,
-        "dtype": dtype_of(vlm),
-    }
-    folder = save_adapter(vlm, Path(out), made_by=made_by)
-    curve, kl = tuple(curve_of(history, goal)), kl_now(vlm, source, seed=seed)
-    after = write_captions(vlm, few)
-    return Enhancement(folder, measured, data.names[: len(few)], before, after, curve, kl)
+    job = AdapterJob(vlm, data, objective, config, seed=seed, shuffle=shuffle)
+    there = _there(*(folder / name for name in (MANIFEST, WEIGHTS, CONFIG)))
+    if there and not is_unfinished(run_record(folder)):
+        _require_made_by(adapter_job.job_kept_in(folder), job, there[0])
+        return job.result(folder)
+    return job.run(folder)
 
 
 def _image_set(images: Images) -> ImageSet:

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 import vizer_core
 from vizer_core.cli import app
-from vizer_core.cli.app import is_quiet, say
+from vizer_core.cli.app import RENAMED, is_quiet, say
 from vizer_core.cli.examples import EXAMPLES, WIDTH, example_lines
 
 COMMANDS = get_command(app).commands
@@ -86,6 +86,17 @@ def test_a_long_example_is_cut_into_lines_that_a_shell_joins():
     assert all(len(line) <= WIDTH for line in lines) and lines[0].endswith(" \\")
     (joined,) = EXAMPLES["vqa"]
     assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(joined)
+
+
+@pytest.mark.parametrize("former", [["--images-at-once", "4"], ["--images-at-once=4"]])
+def test_the_former_name_of_an_option_is_told_its_new_one(former, vizer):
+    done = vizer("enhance", "--images", "few", "--out", "new", *former)
+    assert done.exit_code == 2
+    assert done.stderr.endswith("--images-at-once is called --micro-batch-size now\n")
+    assert all(
+        name in {word for option in COMMANDS[command].params for word in option.opts}
+        for (command, _), name in RENAMED.items()
+    )
 
 
 def test_quiet_and_verbose_together_are_refused(vizer):

@@ -10,15 +10,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.cli.kills import Killed, finished, killed
+from vizer_core import captioner_job, run_folder
 from vizer_core import files as store
-from vizer_core import textonly
 from vizer_core import vizer as vizer_package
-from vizer_core.cli import enhance
 from vizer_core.cli.named_images import NamedImages
 from vizer_core.cli.phase_two import show_changes
 from vizer_core.clip import PairedFeatures, extract
 from vizer_core.files import load_manifest, write_json
 from vizer_core.textonly import run_state
+from vizer_core.textonly import train as text_only
 from vizer_core.vizer import adapter_run, lora, text_states, train
 from vizer_core.vlm import VisionBatch
 
@@ -79,7 +79,7 @@ def test_what_others_put_into_a_run_is_not_deleted(vizer, asked, tmp_path, kill_
     (folder / "shard-00001.safetensors").mkdir()
     said = finished(vizer, *words).stderr
     assert names_in(folder) == ["precious.txt", "shard-00001.safetensors"]
-    assert f"left {folder}: it holds what this command did not write (precious.txt" in said
+    assert f"left {folder}: it holds what this run did not write (precious.txt" in said
 
 
 def test_a_users_folders_and_files_in_out_are_not_touched(vizer, asked, disk, tmp_path):
@@ -130,7 +130,7 @@ def same_adapter(one, two) -> bool:
 def test_a_kill_while_the_adapter_is_written(manifest, vizer, asked, tmp_path, monkeypatch):
     words, out = asked[f"pr/{RUN}"], tmp_path / "pr"
     with monkeypatch.context() as patch:
-        patch.setattr(*((enhance, "remove_run") if manifest else (lora, "write_json")), stop)
+        patch.setattr(*((run_folder, "remove_run") if manifest else (lora, "write_json")), stop)
         killed(vizer, *words)
     assert (out / "adapter_config.json").is_file() and (out / RUN / "run.safetensors").is_file()
     assert (out / "vizer.json").is_file() == manifest
@@ -140,7 +140,7 @@ def test_a_kill_while_the_adapter_is_written(manifest, vizer, asked, tmp_path, m
     assert same_adapter(out, tmp_path / "whole")
 
 
-def stop(*_):
+def stop(*_, **__):
     """End as a kill does."""
     raise Killed
 
@@ -187,7 +187,7 @@ def test_ctrl_c_in_a_step_keeps_the_steps_before_it(vizer, asked, tmp_path, monk
         patch.setattr(train, "clip_and_step", interrupted_at(4))
         done = vizer(*words)
     assert done.exit_code == 130
-    again = "call the same command again to go on"
+    again = "call the same again to go on"
     assert done.stderr.endswith(f"stopped after step 3 of 8: {again}\n")
     with monkeypatch.context() as patch:  # and before another step is whole
         patch.setattr(train, "clip_and_step", interrupted_at(1))
@@ -195,6 +195,30 @@ def test_ctrl_c_in_a_step_keeps_the_steps_before_it(vizer, asked, tmp_path, monk
     finished(vizer, *words)
     finished(vizer, *words[:-1], tmp_path / "whole")
     assert same_adapter(tmp_path / "pr", tmp_path / "whole")
+
+
+def test_ctrl_c_in_a_captioners_step_keeps_the_steps_before_it(vizer, asked, tmp_path, monkeypatch):
+    words = [*asked["m.safetensors.run"][:-1], tmp_path / "cut.safetensors", "--epochs", 5]
+    step = text_only.apply_gradients
+    calls: list[int] = []
+
+    def half(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_only, "apply_gradients", half)
+        done = vizer(*words)
+    assert done.exit_code == 130
+    assert done.stderr.endswith("stopped after step 3 of 5: call the same again to go on\n")
+    said = finished(vizer, *words).stderr
+    assert f"going on with {tmp_path / 'cut.safetensors.run'}" in said
+    words[words.index(tmp_path / "cut.safetensors")] = tmp_path / "whole.safetensors"
+    finished(vizer, *words)
+    first, second = (load_file(tmp_path / f"{name}.safetensors") for name in ("cut", "whole"))
+    assert all(first[key].equal(second[key]) for key in first)
 
 
 def interrupted_at(call: int):
@@ -211,7 +235,7 @@ def interrupted_at(call: int):
     return half
 
 
-NOTHING = "stopped: nothing was saved yet, so the same command starts again\n"
+NOTHING = "stopped: nothing was saved yet, so the same call starts again\n"
 
 
 @pytest.mark.parametrize("place", KEPT_IN)
@@ -243,7 +267,7 @@ def test_ctrl_c_after_something_is_saved_says_where_it_lies(
         for module, name in (
             (vizer_package, "save_mapper"),
             (PairedFeatures, "save"),
-            (textonly, "save_prefix_network"),
+            (captioner_job, "save_prefix_network"),
         ):
             patch.setattr(module, name, interrupt)
         done = vizer(*asked[place])

@@ -10,11 +10,10 @@ import torch
 from tiny_vlm import tiny_smol
 
 from vizer_core.runtime import seeded
-from vizer_core.vizer.adapter_run import AdapterRun, deal_images
+from vizer_core.vizer.adapter_run import AdapterRun, TrainConfig, deal_images
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.targets import Shuffled
 from vizer_core.vizer.train import clip_and_step
-from vizer_core.vizer.train_config import TrainConfig
 from vizer_core.vlm.protocol import VisionBatch
 
 CONFIG = TrainConfig(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vizer_core.runtime import seeded
-from vizer_core.vizer.advantages import (
+from vizer_core.vizer.policy_gradient import (
     group_mean,
     grpo,
     rloo,

@@ -12,7 +12,6 @@ from tiny_vlm import noise_images, tiny_smol
 from vizer_core.decoding import Greedy
 from vizer_core.files import read_json
 from vizer_core.runtime import seeded
-from vizer_core.vizer.advantages import PolicyGradient
 from vizer_core.vizer.forecast import (
     ContextCosine,
     ForecastInputs,
@@ -31,6 +30,7 @@ from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.objectives import ImageContext, StraightThrough
 from vizer_core.vizer.phase_two import forecast
+from vizer_core.vizer.policy_gradient import PolicyGradient
 from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.targets import centre
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch

@@ -10,13 +10,8 @@ from vizer_core.decoding import Sample
 from vizer_core.runtime import seeded
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.objectives import (
-    ImageContext,
-    Objective,
-    Rollout,
-    StraightThrough,
-    straight_through,
-)
+from vizer_core.vizer.objectives import ImageContext, Objective, StraightThrough, straight_through
+from vizer_core.vizer.rollout import Rollout
 from vizer_core.vizer.targets import centre
 from vizer_core.vlm.protocol import VisionBatch
 

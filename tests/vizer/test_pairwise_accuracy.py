@@ -13,8 +13,8 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer import add_lora
 from vizer_core.vizer.forecast import auc
 from vizer_core.vizer.lora import adapter_tensors
-from vizer_core.vizer.objectives import Rollout
 from vizer_core.vizer.pairwise_accuracy import credit, pairwise_accuracy, preference, step_effect
+from vizer_core.vizer.rollout import Rollout
 
 K = 3
 

@@ -16,19 +16,16 @@ from vizer_core.runtime import seeded
 from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
+from vizer_core.vizer.policy_gradient import Reward, name_of, reward_of_step, score_captions
 from vizer_core.vizer.rewards import (
     ClipReward,
     LengthWindow,
     PairReward,
     ReadBackReward,
     RepetitionPenalty,
-    Reward,
     SelfRetrievalReward,
     UnfinishedPenalty,
-    name_of,
     repeated_share,
-    reward_of_step,
-    score_captions,
 )
 from vizer_core.vizer.targets import centre, shuffled
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch

@@ -14,13 +14,14 @@ from tiny_vlm import noise_images, tiny_smol
 from tests.cli.kills import Killed
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
+from vizer_core.vizer.adapter_run import VIZER_MICRO, VIZER_PAPER, TrainConfig
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.objectives import ImageContext, Rollout, StraightThrough
+from vizer_core.vizer.objectives import ImageContext, StraightThrough
+from vizer_core.vizer.rollout import Rollout
 from vizer_core.vizer.targets import centre, shuffled
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.train import as_objective, train_adapter
-from vizer_core.vizer.train_config import VIZER_MICRO, VIZER_PAPER, TrainConfig
 
 IMAGES = noise_images(11)
 CONFIG = TrainConfig(

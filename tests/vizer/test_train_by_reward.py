@@ -11,13 +11,12 @@ from tiny_vlm import noise_images, tiny_smol
 from tests.cli.kills import Killed
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.advantages import PolicyGradient, group_mean, rloo, scst
+from vizer_core.vizer.adapter_run import POLICY_GRADIENT
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
-from vizer_core.vizer.objectives import Rollout
-from vizer_core.vizer.rewards import group_rewards
+from vizer_core.vizer.policy_gradient import PolicyGradient, group_mean, group_rewards, rloo, scst
+from vizer_core.vizer.rollout import Rollout
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vizer.train import train_adapter
-from vizer_core.vizer.train_config import POLICY_GRADIENT
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 FAST = replace(

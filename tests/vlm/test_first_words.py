@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
 
-from vizer_core.vlm.likelihood import first_word_mass
+from vizer_core.vlm.first_words import first_word_mass
 
 
 @pytest.fixture(scope="module")

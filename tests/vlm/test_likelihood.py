@@ -10,7 +10,7 @@ from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
 from vizer_core.decoding import Sample
 from vizer_core.runtime import seeded
-from vizer_core.vlm.likelihood import base_kl, log_probs_of, token_log_probs
+from vizer_core.vlm.language_side import base_kl, log_probs_of, token_log_probs
 
 
 @pytest.mark.parametrize("make", [tiny_smol, tiny_qwen])

@@ -8,7 +8,7 @@ from tiny_vlm import noise_images, tiny_qwen, tiny_smol
 
 from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
-from vizer_core.vlm import CaptionBatch, VisionBatch, VisionLanguageModel, captioning
+from vizer_core.vlm import CaptionBatch, VisionBatch, VisionLanguageModel, generation
 
 FAMILIES = {
     "idefics3": lambda: tiny_smol("Idefics3"),
@@ -143,7 +143,7 @@ def test_the_same_generator_gives_the_same_captions_however_they_are_batched(vlm
         return vlm.generate(vision, decoding=rule, samples=3, generator=seeded(seed))
 
     first = draw(1)
-    monkeypatch.setattr(captioning, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(generation, "ROWS_AT_ONCE", 3)
     assert torch.equal(draw(1).ids, first.ids)
     assert draw(2).texts != first.texts
 

@@ -9,15 +9,8 @@ from tiny_vlm import VOCABULARY, noise_images, tiny_smol, tiny_tokenizer
 from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.generation import (
-    Prefix,
-    TokenLimits,
-    draw,
-    top_p_logits,
-    uniform_numbers,
-    write,
-)
-from vizer_core.vlm.tokens import CaptionTokens
+from vizer_core.vlm.generation import TokenLimits, draw, top_p_logits, uniform_numbers, write
+from vizer_core.vlm.prompts import CaptionTokens, Prefix
 
 PAD, EOS = 0, 3
 

@@ -22,11 +22,12 @@ system              trained on             noise is drawn in     reads, beside t
 ==================  =====================  ====================  =================================
 
 `Baseline`, `CapDec` and `ClipCap` are in `single_token`, the last three rows in `controls`,
-`MemoryBank` in `memory_bank`. Names are imported when they are asked for: the registry is read
-without torch.
+`MemoryBank` in `memory_bank`. The registry is read without torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vizer_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vizer_core.captioners.clipre import ClipRe as ClipRe
@@ -51,41 +52,15 @@ if TYPE_CHECKING:
     from vizer_core.captioners.zerocap import ZeroCap as ZeroCap
 
 _HOME = {
-    "Baseline": "single_token",
-    "Blind": "controls",
-    "CapDec": "single_token",
-    "Captioner": "protocol",
-    "ClipCap": "single_token",
-    "ClipRe": "clipre",
-    "DeCap": "decap",
-    "GlobalTokens": "maccap",
-    "MacCap": "maccap",
-    "Magic": "magic",
-    "MagicConfig": "magic",
-    "MeanShift": "controls",
-    "MemoryBank": "memory_bank",
-    "OracleText": "controls",
-    "RegionTokens": "maccap",
-    "SampledMacCap": "maccap",
-    "Socratic": "socratic",
-    "WordList": "socratic",
-    "ZeroCap": "zerocap",
-    "caption_images": "protocol",
+    "vizer_core.captioners.clipre": ("ClipRe",),
+    "vizer_core.captioners.controls": ("Blind", "MeanShift", "OracleText"),
+    "vizer_core.captioners.decap": ("DeCap",),
+    "vizer_core.captioners.maccap": ("GlobalTokens", "MacCap", "RegionTokens", "SampledMacCap"),
+    "vizer_core.captioners.magic": ("Magic", "MagicConfig"),
+    "vizer_core.captioners.memory_bank": ("MemoryBank",),
+    "vizer_core.captioners.protocol": ("Captioner", "caption_images"),
+    "vizer_core.captioners.single_token": ("Baseline", "CapDec", "ClipCap"),
+    "vizer_core.captioners.socratic": ("Socratic", "WordList"),
+    "vizer_core.captioners.zerocap": ("ZeroCap",),
 }
-__all__ = list(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name of this folder when it is asked for, and keep it."""
-    from importlib import import_module
-
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    """List the names that are exported beside what is imported already."""
-    return sorted({*globals(), *__all__})
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -34,7 +34,7 @@ from vizer_core.clip import ImageTextEncoder
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.prefix import no_prefix
 from vizer_core.language.stepper import StepState, pick, start, step
-from vizer_core.overflow import OverflowWatch
+from vizer_core.token_loop import OverflowWatch
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ from vizer_core.clip import ImageTextEncoder
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.prefix import no_prefix
 from vizer_core.language.stepper import StepState, pick, start, step
-from vizer_core.overflow import OverflowWatch
 from vizer_core.textonly.filtering import Candidates, clip_scores
+from vizer_core.token_loop import OverflowWatch
 
 TINY = 1e-15  # keeps 0 / 0 out of a step without gradient
 

@@ -17,14 +17,18 @@ from typer.core import TyperGroup
 from vizer_core import env
 
 ROOT_OPTIONS = ("--verbose", "--debug", "--quiet", "--version")
+RENAMED = {("enhance", "--images-at-once"): "--micro-batch-size"}  # by command, what was before
 
 
 class RootOptionsAnywhere(TyperGroup):
     """Takes the options of `vizer` itself behind the name of a command too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move them to the front; what comes after `--` is no option."""
+        """Move them to the front; what comes after `--` is no option. Name what was renamed."""
         end = args.index("--") if "--" in args else len(args)
+        for (command, former), name in RENAMED.items():
+            if command in args[:end] and former in {word.partition("=")[0] for word in args[:end]}:
+                raise typer.BadParameter(f"vizer {command} {former} is called {name} now")
         own = [word for word in args[:end] if word in ROOT_OPTIONS]
         others = [word for word in args[:end] if word not in ROOT_OPTIONS]
         return super().parse_args(ctx, own + others + args[end:])
@@ -41,7 +45,6 @@ app = typer.Typer(
     "minute, and vizer caption IMAGES --method maccap. Every command has a --help of its own.",
 )
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "vizer.json")
-RUN, JOB = ".vizer-run", "job.json"  # in an adapter's folder, until it is whole
 _QUIET = ContextVar("quiet", default=False)  # set anew by each command line
 _TRACEBACKS = ContextVar("tracebacks", default=False)
 
@@ -109,10 +112,11 @@ def errors_as_exit_status(*read: Path | str | None, goes_on: bool = True) -> Ite
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
-        from vizer_core.cli.job import say_stop
+        from vizer_core.run_folder import Stopped
 
-        if not say_stop(error) or _TRACEBACKS.get():
+        if not isinstance(error, Stopped) or _TRACEBACKS.get():
             raise
+        say(str(error), err=True)
         raise typer.Exit(130) from error
     except Exception as error:
         from vizer_core.cli.answers import answer_to
@@ -122,10 +126,6 @@ def errors_as_exit_status(*read: Path | str | None, goes_on: bool = True) -> Ite
             raise
         typer.echo(f"error: {said}", err=True)
         raise typer.Exit(1) from error
-    finally:
-        from vizer_core.cli.job import let_go
-
-        let_go()
 
 
 def keep_inputs(
@@ -249,7 +249,7 @@ def new_adapter_folder(path: Path) -> Path:
 
     An adapter beside the run that was writing it is no adapter yet: the command goes on.
     """
-    from vizer_core.cli.job import is_unfinished
+    from vizer_core.run_folder import JOB, RUN, is_unfinished
 
     if path.exists() and not path.is_dir():
         raise typer.BadParameter(f"{path} is a file: wanted a folder")

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import typer
 
 from vizer_core.cli.app import say
-from vizer_core.cli.job import KIND, is_unfinished, require_same
+from vizer_core.run_folder import KIND, is_unfinished, require_same
 
 if TYPE_CHECKING:
     from torch import Generator

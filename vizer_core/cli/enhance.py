@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vizer_core.cli.app import (
-    JOB,
-    RUN,
     Device,
     Dtype,
     Overwrite,
@@ -26,11 +23,11 @@ from vizer_core.cli.app import (
     new_file,
     say,
 )
-from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
 from vizer_core.cli.models import PACKED, folder_of, read_images, require_there, vlm_of
 from vizer_core.cli.named_images import NamedImages, require_readable
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER
 from vizer_core.cli.phase_two import enhance, require_images, require_memory
+from vizer_core.run_folder import JOB, RUN, digest_of_files, require_ours, working_on
 from vizer_core.shipped import shipped_names
 
 Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
@@ -61,28 +58,6 @@ def _record_of(out: Path, images: Path, model: str) -> Path:
     return out / RUN / JOB
 
 
-def _read_by(vlm: Any, images: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Return what a run reads, so that another run is told from it."""
-    return {"model": vlm.fingerprint, "images": digest_of_files(images, names)}
-
-
-def _say(fitted: Any) -> None:
-    """Print the held-out cosine beside a constant answer's, and warn where it is no more."""
-    if not fitted.history.held_out:
-        return
-    look = fitted.history.held_out[-1]
-    say(
-        f"mapper: held-out cosine {look.cosine:.3f}, a constant answer {look.constant_cosine:.3f} "
-        f"({look.n} images)"
-    )
-    if look.cosine <= look.constant_cosine:
-        say(
-            "warning: on images it has not seen, the mapper does no better than a constant: its "
-            "targets may teach nothing. Give more images (the micro VLM wants 8,000 or so).",
-            err=True,
-        )
-
-
 @app.command(name="fit-mapper", short_help="ViZer phase 1: fit the mapper, without labels.")
 def fit_mapper_command(
     images: Images,
@@ -109,6 +84,7 @@ def fit_mapper_command(
     record = out.with_name(f"{out.name}.states") / JOB
     keep_apart(images, record.parent)
     with errors_as_exit_status(model):
+        from vizer_core.adapter_job import tell_of_mapper
         from vizer_core.distributed import is_main_process
         from vizer_core.vizer import save_mapper
         from vizer_core.vizer.phase_two import fit_on_own_captions
@@ -117,16 +93,16 @@ def fit_mapper_command(
         require_ours(record)
         vlm = vlm_of(model, device, dtype)
         source = _images_of(vlm, images)
-        job = _read_by(vlm, images, source.names) | {"objective": objective, "seed": seed}
-        same_job(record, job, of=str(record.parent))
-        fitted = fit_on_own_captions(
-            vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
-        )
-        if is_main_process():
-            made_by = {"objective": objective, "images": len(source)}
-            save_mapper(out, fitted, vlm, made_by=made_by)
-        remove_run(record)
-        _say(fitted)
+        job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names)}
+        job |= {"objective": objective, "seed": seed}
+        with working_on(record, job, of=str(record.parent), tell=say):
+            fitted = fit_on_own_captions(
+                vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
+            )
+            if is_main_process():
+                made_by = {"objective": objective, "images": len(source)}
+                save_mapper(out, fitted, vlm, made_by=made_by)
+        tell_of_mapper(fitted, say)
         say(f"wrote {out}")
 
 
@@ -192,6 +168,9 @@ def enhance_command(
     weight = _weight(objective, mapper, information_weight)
     record = _record_of(out, images, model)
     with errors_as_exit_status(model, mapper):
+        from vizer_core.adapter_job import AdapterJob
+        from vizer_core.data.image_set import ImageSet
+
         require_there(images)
         require_ours(record)
         vlm = vlm_of(model, device, dtype)
@@ -199,36 +178,21 @@ def enhance_command(
         config = _config(objective, learning_rate, images_per_step, micro_batch_size)
         require_memory(vlm, config)
         require_images(len(source := _images_of(vlm, images)), images)
-        settings = {"weight": weight, "shuffle": shuffle, "seed": seed}
-        job = settings | _read_by(vlm, images, source.names)
-        job |= {"objective": objective, "learning_rate": config.learning_rate}
-        job |= {"images_per_step": images_per_step}
-        job |= {"mapper": mapper and digest_of_files(mapper, [mapper.name])}
-        same_job(record, job, of=str(out))
-        fitted = _mapper_of(mapper, source, objective=objective, seed=seed, folder=record.parent)
-        where = {"out": out, "tracker": report_to}
-        enhance(vlm, source, objective, config, fitted=fitted, **settings, **where)
-        remove_run(record)
-
-
-def _mapper_of(
-    given: Path | None, source: NamedImages, *, objective: str, seed: int, folder: Path
-) -> Any:
-    """Return the mapper that is given, or one fitted on the images; None if none is wanted."""
-    from vizer_core.vizer import load_mapper
-    from vizer_core.vizer.phase_two import fit_on_own_captions
-
-    if given is None and objective not in WITH_MAPPER:
-        return None
-    fitted = (
-        load_mapper(given, source.vlm)
-        if given
-        else fit_on_own_captions(
-            source.vlm, source, source.names, objective=objective, seed=seed, folder=folder
+        enhance(
+            AdapterJob(
+                vlm,
+                ImageSet(tuple(source.names), source.images),
+                objective,
+                config,
+                seed=seed,
+                shuffle=shuffle,
+                weight=weight,
+                mapper=mapper,
+                source=source,
+            ),
+            out,
+            tracker=report_to,
         )
-    )
-    _say(fitted)
-    return fitted
 
 
 def _config(

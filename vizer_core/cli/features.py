@@ -21,8 +21,8 @@ from vizer_core.cli.app import (
 from vizer_core.cli.caption_lines import as_text
 from vizer_core.cli.captioner_options import Pretrained, QuickGelu
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.job import digest_of_files, remove_run, require_ours, same_job
 from vizer_core.cli.models import PACKED, folder_of, require_there
+from vizer_core.run_folder import digest_of_files, require_ours, working_on
 
 ASKED = "asked.json"  # what a job that is not finished works on
 
@@ -83,19 +83,18 @@ def features_command(
         encoder = clip_encoder(model, pretrained, device, quick_gelu)
         names = [record.id for record in records]
         asked = {"images": digest_of_files(images, names), "model": encoder.fingerprint}
-        same_job(folder / ASKED, asked, of=str(folder))
-        records = [replace(record, id=as_text(record.id)) for record in records]
-        done = encode_records(
-            records,
-            encoder,
-            out_dir=folder,
-            config=ExtractConfig(batch_size=batch_size),
-            progress=is_main_process() and not is_quiet(),
-        )
-        if is_main_process():
-            found = load_features(folder)
-            found.save(out, _made_by(encoder, done))
-        remove_run(folder / ASKED)
+        with working_on(folder / ASKED, asked, of=str(folder), tell=say):
+            records = [replace(record, id=as_text(record.id)) for record in records]
+            done = encode_records(
+                records,
+                encoder,
+                out_dir=folder,
+                config=ExtractConfig(batch_size=batch_size),
+                progress=is_main_process() and not is_quiet(),
+            )
+            if is_main_process():
+                found = load_features(folder)
+                found.save(out, _made_by(encoder, done))
         left_out = f", {len(done.skipped)} left out" if done.skipped else ""
         say(f"{out}: {done.images} images{left_out}, {done.texts} texts, d = {encoder.embed_dim}")
 

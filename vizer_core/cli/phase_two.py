@@ -6,69 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vizer_core.cli.app import RUN, is_quiet, say
+from vizer_core.cli.app import is_quiet, say
 from vizer_core.cli.caption_lines import as_text
-from vizer_core.cli.named_images import NamedImages
 
 if TYPE_CHECKING:
-    from vizer_core.vizer.train_config import TrainConfig
+    from vizer_core.adapter_job import AdapterJob, Enhancement
+    from vizer_core.vizer.adapter_run import TrainConfig
 
-STATE = "run.safetensors"  # a run that is not finished, beside its record
-LOOKED_AT = 200  # images whose captions are compared before and after
 FEW = 200  # images; with fewer, training teaches little
 SHOWN = 3  # images whose captions are shown before and after
 
 
-def enhance(
-    vlm: Any,
-    images: NamedImages,
-    objective: str,
-    config: TrainConfig,
-    *,
-    fitted: Any,
-    weight: float | None,
-    shuffle: bool,
-    seed: int,
-    out: Path,
-    tracker: str | None = None,
-) -> None:
+def enhance(job: AdapterJob, out: Path, *, tracker: str | None = None) -> None:
     """Say the forecast, train an adapter into `out`, and say what it did to the captions."""
-    from vizer_core.distributed import is_main_process
-    from vizer_core.models import dtype_of
-    from vizer_core.runtime import seeded
     from vizer_core.tracking import curves_of, report_run
-    from vizer_core.vizer import add_lora, save_adapter, shuffled, train_adapter
-    from vizer_core.vizer.named_objectives import make_objective
-    from vizer_core.vizer.phase_two import curve_of, forecast, kl_now
-    from vizer_core.vizer.write_captions import share_captions
 
-    goal = make_objective(objective, vlm, fitted=fitted, weight=weight)
-    good, line = forecast(vlm, images, goal, seed=seed)
-    say(line, err=not good)
-    looked_at = images.first(LOOKED_AT)
-    before = share_captions(vlm, looked_at)
-    add_lora(vlm, generator=seeded(seed))
-    history = train_adapter(
-        vlm,
-        shuffled(images, generator=seeded(seed + 1)) if shuffle else images,
-        goal,
-        config,
-        generator=seeded(seed),
-        checkpoint=out / RUN / STATE,
-        progress=not is_quiet(),
-    )
-    settings = {"objective": objective, "learning_rate": config.learning_rate}
-    settings |= {"shuffled": shuffle, "seed": seed}
-    if is_main_process():
-        made_by = settings | {"images": len(images), "dtype": dtype_of(vlm)}
-        save_adapter(vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight}))
-    kl = kl_now(vlm, images, micro_batch_size=config.micro_batch_size, seed=seed)
-    after = share_captions(vlm, looked_at)
-    report(before, after, curve=curve_of(history, goal), kl=kl, out=out)
-    show_changes(looked_at.names, before, after)
-    settings |= {"images_per_step": config.images_per_step}
+    done = job.run(out, tell=say, progress=not is_quiet())
+    report(done)
+    show_changes(done.names, done.before, done.after)
+    asked = ("objective", "learning_rate", "shuffle", "seed", "images_per_step")
+    settings = {name: job.identity[name] for name in asked}
+    settings["shuffled"] = settings.pop("shuffle")
     report_run(
-        curves_of(history), tracker, run=out.name, folder=out.parent / "logs", settings=settings
+        curves_of(done.history),
+        tracker,
+        run=out.name,
+        folder=out.parent / "logs",
+        settings=settings,
     )
 
 
@@ -108,19 +72,14 @@ def show_changes(names: Sequence[str], before: Sequence[str], after: Sequence[st
         say(f"  {as_text(names[place])}: {old}  ->  {'(the same)' if old == new else new}")
 
 
-def report(
-    before: Sequence[str], after: Sequence[str], *, curve: Sequence[float], kl: float, out: Path
-) -> None:
+def report(done: Enhancement) -> None:
     """Say what a run did to the captions, with its warnings."""
-    from vizer_core.vizer.diagnostics import warnings_of
-    from vizer_core.vizer.drift import measure_drift
-
-    drift = measure_drift(before, after, kl=kl)
+    drift = done.drift
     say(
         f"{drift.changed:.0%} of {drift.n} captions changed; length x {drift.longer:.2f}; "
-        f"KL from the base {two_digits(kl)}; wrote {out}"
+        f"KL from the base {two_digits(done.kl)}; wrote {done.folder}"
     )
-    for warning in warnings_of((curve[0], curve[-1]), drift):
+    for warning in done.warnings:
         say(f"warning: {warning}", err=True)
 
 

@@ -29,18 +29,8 @@ from vizer_core.cli.captioner_options import (
     Pretrained,
     QuickGelu,
 )
-from vizer_core.cli.captioner_runs import (
-    JOB,
-    STATE,
-    job_of,
-    keep_captioner,
-    require_captions,
-    run_folder,
-    say_start,
-    show_captions,
-)
+from vizer_core.cli.captioner_runs import require_captions, show_captions
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.job import same_job
 from vizer_core.cli.models import MICRO_LM, language_model_of
 
 
@@ -91,62 +81,43 @@ def train_captioner_command(
     of a CPU core; at the paper's size hours of a GPU. At the end three captions are shown, from
     their own features. --dtype is the language model's: caption with the same one.
 
-    A run saves itself every 200 steps, in OUT.run beside --out; a stopped one goes on when called
-    again with the same corpus, models, settings and seed, and with others it is refused. Under
-    torchrun or accelerate launch each batch is shared out, and the result is that of one process;
-    with an FSDP configuration each process holds a part of the language model.
+    A run saves itself every 200 steps and on Ctrl-C, in OUT.run beside --out; a stopped one goes on
+    when called again with the same corpus, models, settings and seed, and with others it is
+    refused. Under torchrun or accelerate launch each batch is shared out, and the result is that of
+    one process; with an FSDP configuration each process holds a part of the language model.
     """
     choice("--method", method, TRAININGS)
     keep_inputs(out, "--out", corpus, references, clip, pretrained, language_model)
     with errors_as_exit_status(clip, pretrained, language_model):
-        import torch
-
+        from vizer_core.captioner_job import CaptionerJob
         from vizer_core.data.corpus import load_corpus, require_corpus
         from vizer_core.data.leakage import records_of_references, require_no_leakage
-        from vizer_core.runtime import seeded
-        from vizer_core.textonly import Checkpoint, TrainingPairs, fit_text_only
-        from vizer_core.textonly.prefix_network import new_prefix_network
-        from vizer_core.textonly.presets import settings_of
         from vizer_core.tracking import curves_of, report_run
 
         require_corpus(corpus)
-        found, folder = load_corpus(corpus, captions), run_folder(out)
+        found = load_corpus(corpus, captions)
         texts = list(found.captions)
         if references is not None:
             say(require_no_leakage(found, records_of_references(references)).summary(), err=True)
         require_captions(texts, corpus)
-        encoder = clip_encoder(clip, pretrained, device, quick_gelu)
-        lm = language_model_of(language_model, device, dtype)
-        rules = {"epochs": epochs, "at_once": captions_at_once, "variance": variance}
-        shape, config = settings_of(method, encoder=encoder, lm=lm, **rules)
-        same_job(folder / JOB, job_of(method, config, texts, encoder, lm, seed), of=str(folder))
-        torch.manual_seed(seed)
-        prefix_network = new_prefix_network(shape)
-        steps = say_start(method, prefix_network, config, texts, lm.device, folder)
-        pairs = TrainingPairs(encoder.encode_text(texts).cpu(), texts)
-        history = fit_text_only(
-            prefix_network,
-            lm,
-            pairs,
-            config,
-            generator=seeded(seed),
-            checkpoint=Checkpoint(folder / STATE, every=200),
-            progress=not is_quiet(),
+        job = CaptionerJob(
+            method,
+            texts,
+            clip_encoder(clip, pretrained, device, quick_gelu),
+            language_model_of(language_model, device, dtype),
+            seed=seed,
+            epochs=epochs,
+            variance=variance,
+            captions_at_once=captions_at_once,
+            noted={"corpus": corpus},
         )
-        made_by = {
-            "method": method,
-            "config": config.to_dict(),
-            "pairs": pairs.digest,
-            "corpus": corpus,
-            "seed": seed,
-        }
-        keep_captioner(out, prefix_network, encoder, lm, made_by)
-        show_captions(prefix_network, lm, pairs, config.tokens)
+        done = job.run(out, tell=say, progress=not is_quiet())
+        show_captions(done.prefix_network, job.lm, done.pairs, job.settings[1].tokens)
         report_run(
-            curves_of(history),
+            curves_of(done.history),
             report_to,
             run=out.stem,
             folder=out.parent / "logs",
             settings={"method": method, "corpus": corpus, "seed": seed},
         )
-        say(f"{out}: loss {history.mean_loss():.3f} after {steps:,} steps")
+        say(f"{out}: loss {done.history.mean_loss():.3f} after {job.steps:,} steps")

@@ -5,6 +5,7 @@ Up to `IN_MEMORY` bytes images are kept decoded; beyond that each is opened agai
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from PIL import Image
 from vizer_core.data.folder import read_folder
 from vizer_core.data.images import CorruptImage, ImageFiles, open_image
 from vizer_core.data.packed import captions_of, is_packed, laid_out
+from vizer_core.files import files_digest
 
 logger = logging.getLogger(__name__)
 IN_MEMORY = 256 * 2**20  # bytes of decoded images
@@ -43,6 +45,24 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def digest(self) -> str:
+        """Return a digest of names and content in 16 hex digits, so that a run knows its images.
+
+        Of images in memory it reads the pixels, of others the files' bytes, each whole.
+
+        >>> one, two = (ImageSet(("a",), [Image.new("L", (1, 1), grey)]) for grey in (7, 8))
+        >>> one.digest() == two.digest(), len(one.digest())
+        (False, 16)
+        """
+        if isinstance(self.images, ImageFiles):
+            return files_digest(dict(zip(self.names, self.images.paths)))
+        digest = hashlib.blake2b(digest_size=8)
+        for name, image in zip(self.names, self.images):
+            pixels = hashlib.blake2b(image.tobytes()).hexdigest()
+            said = f"{name}\0{image.mode}{image.size}{pixels}\0"
+            digest.update(said.encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
     def skipped_lines(self) -> list[str]:
         """Return what to tell of files that were left out, a line each and a line with the count.

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from vizer_core.cache_argument import cache_argument
+from vizer_core.token_loop import cache_argument
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

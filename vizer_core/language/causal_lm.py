@@ -19,16 +19,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vizer_core.cache_argument import cache_argument
 from vizer_core.decoding import Beam, Decoding, Sample
 from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY, load_causal_lm
 from vizer_core.language.prefix import PrefixedBatch, positions_of
 from vizer_core.language.protocol import Generated, TokenBatch
 from vizer_core.language.text_form import TextForm, form_of
-from vizer_core.overflow import OverflowWatch
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, shard_blocks
+from vizer_core.token_loop import OverflowWatch, cache_argument
 
 PADDING_POSITION = {"opt": -1}  # of modeling_opt.py: cumsum(mask) * mask - 1
 

@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vizer_core.cache_argument import cache_argument
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.loading import WHY
 from vizer_core.language.prefix import positions_of
 from vizer_core.runtime import require
+from vizer_core.token_loop import cache_argument
 
 KeysValues: TypeAlias = tuple[Tensor, Tensor]  # each [b, heads, t, head width], one pair a layer
 

@@ -13,3 +13,35 @@
 - `stats`: intervals, paired tests, seeds, Holm; `selection`: what chance finds among many settings
 - `availability`: Java, and jars inside packages
 """
+
+from typing import TYPE_CHECKING
+
+from vizer_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vizer_core.metrics.selection import chance_findings as chance_findings
+    from vizer_core.metrics.selection import choose_best as choose_best
+    from vizer_core.metrics.selection import seed_noise as seed_noise
+    from vizer_core.metrics.stats import Interval as Interval
+    from vizer_core.metrics.stats import bootstrap as bootstrap
+    from vizer_core.metrics.stats import bootstrap_seeds as bootstrap_seeds
+    from vizer_core.metrics.stats import holm as holm
+    from vizer_core.metrics.stats import mean_statistics as mean_statistics
+    from vizer_core.metrics.stats import paired_bootstrap as paired_bootstrap
+    from vizer_core.metrics.stats import rank_correlation as rank_correlation
+    from vizer_core.metrics.stats import rate_statistics as rate_statistics
+
+_HOME = {
+    "vizer_core.metrics.selection": ("chance_findings", "choose_best", "seed_noise"),
+    "vizer_core.metrics.stats": (
+        "Interval",
+        "bootstrap",
+        "bootstrap_seeds",
+        "holm",
+        "mean_statistics",
+        "paired_bootstrap",
+        "rank_correlation",
+        "rate_statistics",
+    ),
+}
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

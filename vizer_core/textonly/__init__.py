@@ -18,7 +18,12 @@ from vizer_core.textonly.filtering import (
 from vizer_core.textonly.inference import average_mix
 from vizer_core.textonly.noise import GaussianNoise, Noise, NoNoise
 from vizer_core.textonly.pairs import TrainingPairs
-from vizer_core.textonly.prefix_network import PrefixConfig, PrefixDecoder, SingleTokenMLP
+from vizer_core.textonly.prefix_network import (
+    PrefixConfig,
+    PrefixDecoder,
+    SingleTokenMLP,
+    trainable_parameters,
+)
 from vizer_core.textonly.prefix_network_file import load_prefix_network, save_prefix_network
 from vizer_core.textonly.presets import MICRO_MACCAP, MICRO_NETWORK, TextOnlyConfig
 from vizer_core.textonly.regions import region_noise
@@ -46,4 +51,5 @@ __all__ = [
     "region_noise",
     "sample_and_filter",
     "save_prefix_network",
+    "trainable_parameters",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vizer_core.distributed import is_main_process
 from vizer_core.files import load_tensors, save_tensors
 
 
@@ -46,12 +48,19 @@ class RunState:
         self.rates: list[float] = []
         self._loss: list[Tensor] = []
         self._norm: list[Tensor] = []
+        self._saved = 0  # steps that the checkpoint holds
+        self._whole = True  # False from a step's first change of a weight until it is recorded
+        optimizer.register_step_pre_hook(self._begin)
+
+    def _begin(self, *_: Any) -> None:
+        self._whole = False
 
     def record(self, loss: Tensor, rate: float, norm: Tensor) -> None:
         """Keep a step's numbers; tensors are read only when the run is saved or ends."""
         self._loss.append(loss)
         self._norm.append(norm)
         self.rates.append(rate)
+        self._whole = True
 
     def losses(self) -> list[float]:
         """Return the loss of every step."""
@@ -76,6 +85,27 @@ class RunState:
         }
         tensors = {key: value.clone() for key, value in tensors.items()}  # tied weights, once each
         save_tensors(checkpoint.path, tensors, manifest)
+        self._saved = len(self.rates)
+
+    @contextmanager
+    def kept_when_stopped(
+        self, checkpoint: Checkpoint | None, identity: Mapping[str, Any], total: int
+    ) -> Iterator[None]:
+        """Save the steps that are whole when `KeyboardInterrupt` comes, and raise it again.
+
+        It then says how far the run is, as in "step 3 of 50"; nothing where no step was kept. In
+        the middle of a step's change of the weights nothing can be saved: what was before counts.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if checkpoint is None or not is_main_process():
+                raise
+            if self._whole and len(self.rates) > self._saved:
+                self.save(checkpoint, identity)
+            if not self._saved:
+                raise
+            raise KeyboardInterrupt(f"step {self._saved} of {total}") from error
 
     def resume(self, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> int:
         """Put the saved state back and return the steps done: 0 when nothing was saved.
@@ -102,7 +132,8 @@ class RunState:
         self._loss = list(tensors["run.loss"])
         self._norm = list(tensors["run.norm"])
         self.rates = list(manifest["rates"])
-        return len(self.rates)
+        self._saved = len(self.rates)
+        return self._saved
 
     def _load_moments(self, tensors: Mapping[str, Tensor]) -> None:
         state: dict[int, dict[str, Tensor]] = {}

@@ -84,8 +84,8 @@ def fit_text_only(
 ) -> History:
     """Train a network in place to say each caption from its noised feature (MacCap equation 9).
 
-    With `config.train_language_model` the language model is trained in place as well: pass a copy
-    if others use it. With a `checkpoint` the run saves itself, and goes on when called again with
+    With `config.train_language_model` the language model is trained too: pass a copy if others use
+    it. With a `checkpoint` the run saves itself, on Ctrl-C too, and goes on when called again with
     an equally seeded generator. Both models are left frozen or trained as asked, in eval mode.
     """
     device, model = language_model.device, language_model.model
@@ -113,7 +113,8 @@ def fit_text_only(
     start = state.resume(checkpoint, identity) if checkpoint else 0
     steps_per_epoch = -(-len(pairs) // config.batch_size)
     total, clock, seen = steps_per_epoch * config.epochs, time.perf_counter(), 0
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    kept = state.kept_when_stopped(checkpoint, identity, total)
+    with kept, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if config.standardise and start == 0:
             words = language_model.embed(ids[mask].unique()[None])[0].detach()
             _set_ends(prefix_network, features, words, config, seeded(seed))

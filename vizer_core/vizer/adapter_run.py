@@ -1,16 +1,24 @@
-"""Runs that can be killed and go on to the same end: what is kept, when, and whose it is.
+"""A training of an adapter, whatever its objective: its settings, its record, and its steps.
 
-A run's state (`Run`) is one safetensors file with its record in the header, so that one rename
-replaces all of it: weights, AdamW's moments, the random generator, the history. `fit_mapper` keeps
-one too. `AdapterRun` is what `train_adapter` keeps: it deals the images into steps before anything
-else is drawn, yields the steps that are left, and saves after each that is due. With its state goes
-what the vision side says of a few images: a source that shows others is refused. Stopped by Ctrl-C
-it saves the last step that was whole (`kept_when_stopped`). Of several processes the first saves.
+===================  ============================================================================
+VIZER_PAPER          ViZer section 4: AdamW, weight decay 0.01, 1 epoch; a caption an image
+VIZER_MICRO          the same at the learning rate and batch of the micro models
+POLICY_GRADIENT      four captions an image, the distance from the base known at every step
+===================  ============================================================================
+
+ViZer does not state learning rate, batch, warm-up, clipping and decoding; its "RL" rows state none
+of these. The anchor KL(base || now) is ours, and off unless `kl_weight` says so. Others are made by
+`dataclasses.replace(POLICY_GRADIENT, learning_rate=1e-4)`.
+
+`AdapterRun` is what `train_adapter` keeps: it deals the images into steps before anything else is
+drawn, yields the steps that are left, and saves its state (`run_state.Run`) after each that is due:
+a run that is killed goes on to the same end. With its state goes what the vision side says of a few
+images: a source that shows others is refused. Stopped by Ctrl-C it saves the last step that was
+whole (`kept_when_stopped`). Of several processes the first saves.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,115 +29,101 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from vizer_core.decoding import Decoding, Sample
 from vizer_core.distributed import is_main_process
-from vizer_core.files import atomic_path
 from vizer_core.vizer.lora import lora_parameters
+from vizer_core.vizer.run_state import Run, load_run, save_run
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.train_config import TrainConfig, TrainHistory
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 logger = logging.getLogger(__name__)
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 LOOKED_AT = 16  # images that tell one source from another
 PATCHES = 8  # runs of embeddings, of which a mean each tells one image from another
 SAME_IMAGE = 0.02  # of a vector's length; bfloat16 has steps of 0.004
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A training run's state: tensors, and a JSON record with its identity under `made_by`."""
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of a training; it takes images times epochs over `images_per_step` steps.
 
-    tensors: dict[str, Tensor]
-    record: dict[str, Any]
-
-    @classmethod
-    def capture(
-        cls,
-        parameters: Mapping[str, nn.Parameter],
-        optimizer: torch.optim.AdamW,
-        record: Mapping[str, Any],
-        *,
-        generator: torch.Generator | None = None,
-    ) -> Run:
-        """Copy what the rest of the run depends on; parameters in the optimizer's order."""
-        tensors = {f"weight.{name}": value.detach() for name, value in parameters.items()}
-        state = optimizer.state_dict()["state"]
-        for name, moments in zip(parameters, (state[i] for i in sorted(state)), strict=True):
-            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS}
-        if generator is not None:
-            tensors["generator"] = generator.get_state()
-        copied = {key: value.cpu().clone().contiguous() for key, value in tensors.items()}
-        return cls(copied, dict(record))
-
-    def restore(
-        self,
-        parameters: Mapping[str, nn.Parameter],
-        optimizer: torch.optim.AdamW,
-        *,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        """Put weights, moments and the generator back where they were."""
-        weights = tensors_under(self.tensors, "weight.")
-        if set(weights) != set(parameters):
-            odd = sorted(set(weights) ^ set(parameters))
-            raise ValueError(
-                f"the run's parameters are not this model's: {len(odd)} differ, such as {odd[0]}"
-            )
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-        state = optimizer.state_dict()
-        state["state"] = {
-            place: {key: self.tensors[f"{key}.{name}"] for key in MOMENTS}
-            for place, name in enumerate(parameters)
-        }
-        optimizer.load_state_dict(state)
-        if generator is not None:
-            generator.set_state(self.tensors["generator"])
-
-
-def save_run(path: Path, run: Run) -> None:
-    """Write a run's state as one file; a kill leaves the state before or the state after."""
-    with atomic_path(Path(path)) as temporary:
-        save_file(run.tensors, temporary, metadata={"record": json.dumps(run.record)})
-
-
-def load_run(path: Path, made_by: Mapping[str, Any]) -> Run | None:
-    """Read the state at `path`, or return None where there is none yet.
-
-    Raises `ValueError` when it belongs to other settings, data or seed: to go on would mix runs.
+    `samples` captions are written for each image. `micro_batch_size` images of a step go through
+    with gradient at once and the rest after them (gradient accumulation), all at once where it is
+    None: less memory, the same step but for rounding. A run's identity leaves it out.
     """
-    path = Path(path)
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as stream:
-            record = json.loads((stream.metadata() or {}).get("record", "null"))
-            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a readable checkpoint: {error}. Delete it.") from error
-    if not isinstance(record, dict) or "made_by" not in record:
-        raise ValueError(f"{path} is no checkpoint of a run: it has no record")
-    wanted = json.loads(json.dumps(dict(made_by)))
-    if record["made_by"] != wanted:
-        kept = record["made_by"]
-        odd = sorted(key for key in wanted.keys() | kept.keys() if wanted.get(key) != kept.get(key))
-        raise ValueError(
-            f"{path} belongs to another run: {', '.join(odd)} differ. Delete it to start again, or "
-            "ask for the same run"
-        )
-    return Run(tensors, record)
+
+    learning_rate: float = 2e-4
+    images_per_step: int = 32  # of all processes together
+    samples: int = 1
+    epochs: int = 1  # "Both the mapper and the VLM are trained for 1 epoch each"
+    weight_decay: float = 0.01  # "AdamW optimizer with weight decay of 0.01"
+    warmup_steps: int = 5
+    clip_norm: float = 1.0
+    decoding: Decoding = field(default_factory=Sample)
+    prompt: str | None = None
+    kl_weight: float = 0.0
+    kl_every: int = 10  # steps from one look at KL(base || now) to the next; 0 never looks
+    max_kl: float = float("inf")  # stop when KL(base || now) passes this
+    save_every: int = 20
+    micro_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        counts = (self.images_per_step, self.samples, self.epochs, self.save_every)
+        counts += (self.micro_batch_size or 1, self.warmup_steps + 1, self.kl_every + 1)
+        if min(counts) < 1:
+            raise ValueError(
+                "wanted at least 1 image a step, 1 sample, 1 epoch and no negative count, got "
+                f"{self}"
+            )
+        if not self.learning_rate > 0 or not self.clip_norm > 0 or self.kl_weight < 0:
+            raise ValueError(
+                f"wanted a positive learning rate and clip, kl_weight >= 0, got {self}"
+            )
+        if self.max_kl < float("inf") and not (self.kl_every or self.kl_weight):
+            raise ValueError(f"max_kl={self.max_kl} needs kl_every > 0: nothing would measure it")
+
+    def measures_kl(self, step: int) -> bool:
+        """Say whether the distance from the base is known after this step, counted from 0.
+
+        >>> [step for step in range(25) if VIZER_MICRO.measures_kl(step)]
+        [0, 10, 20]
+        """
+        return bool(self.kl_weight or (self.kl_every and step % self.kl_every == 0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON values, for a manifest."""
+        rule = {"rule": type(self.decoding).__name__} | asdict(self.decoding)
+        limit = self.max_kl if self.max_kl < float("inf") else None
+        plain = {key: value for key, value in asdict(self).items() if key != "micro_batch_size"}
+        return plain | {"decoding": rule, "max_kl": limit}
 
 
-def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with `prefix`, without it."""
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+VIZER_PAPER = TrainConfig(learning_rate=1e-4, images_per_step=8, decoding=Sample(max_tokens=32))
+VIZER_MICRO = TrainConfig()
+POLICY_GRADIENT = TrainConfig(samples=4, kl_every=1, save_every=5)
+
+
+@dataclass
+class TrainHistory:
+    """What happened, one entry a step; `stopped` says why a run ended before its last image.
+
+    `loss` is the objective's, without the anchor. `reward` and `spread`, the mean standard
+    deviation of rewards within an image, are a policy gradient's, empty otherwise: without spread
+    there is nothing to learn from. `kl` is None where it was not measured. `length` counts tokens
+    a caption, `top1` is the share of the step's commonest caption.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    reward: list[float] = field(default_factory=list)
+    spread: list[float] = field(default_factory=list)
+    kl: list[float | None] = field(default_factory=list)
+    gradient_norm: list[float] = field(default_factory=list)
+    length: list[float] = field(default_factory=list)
+    top1: list[float] = field(default_factory=list)
+    stopped: str | None = None
 
 
 def deal_images(

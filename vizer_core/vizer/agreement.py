@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.vizer.rewards import captions_an_image
+from vizer_core.vizer.policy_gradient import captions_an_image
 from vizer_core.vizer.targets import compared_rows
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 

@@ -35,7 +35,7 @@ from torch import Tensor
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.vizer.diagnostics import LEAK_MARGIN, swap_test
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vizer.rewards import Reward, captions_an_image, score_captions
+from vizer_core.vizer.policy_gradient import Reward, captions_an_image, score_captions
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.write_captions import first_token_mass, vision_batches
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel

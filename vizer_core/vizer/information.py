@@ -43,9 +43,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vizer_core.vizer.rewards import captions_an_image
+from vizer_core.vizer.policy_gradient import captions_an_image
 from vizer_core.vizer.targets import VisionSource, compared_rows
-from vizer_core.vlm.likelihood import token_log_probs
+from vizer_core.vlm.language_side import token_log_probs
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 

@@ -1,4 +1,4 @@
-"""LoRA on the language model alone, by PEFT: add, list, save and load.
+"""LoRA on the language model alone, by PEFT: add, list, save and load, take off.
 
 Hu et al. 2021 (LoRA), section 4.1: W x + (alpha / r) B A x, with A drawn at random and B zero, so
 that training starts from the base model exactly. ViZer (section 4): r = 32, alpha = 64; which
@@ -82,7 +82,7 @@ def add_lora(
     generator: torch.Generator,
 ) -> None:
     """Put a fresh adapter on the language model, in place; all other parameters are frozen."""
-    _require_no_lora(vlm)
+    require_no_lora(vlm)
     peft = require("peft", why="LoRA")
     config = peft.LoraConfig(
         r=settings.rank,
@@ -106,6 +106,17 @@ def reset_lora(vlm: VisionLanguageModel, *, generator: torch.Generator) -> None:
                 bound = 1 / sqrt(parameter.shape[1])
                 drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
                 parameter.copy_(drawn)
+
+
+def remove_lora(vlm: VisionLanguageModel) -> None:
+    """Take the adapter off, in place: the model is its base again, and can be given another one."""
+    tuner = require("peft.tuners.tuners_utils", why="LoRA").BaseTunerLayer
+    for name, layer in list(vlm.model.named_modules()):
+        if isinstance(layer, tuner):
+            above, _, own = name.rpartition(".")
+            setattr(vlm.model.get_submodule(above), own, layer.get_base_layer())
+    if hasattr(vlm.model, "peft_config"):
+        del vlm.model.peft_config
 
 
 def has_lora(vlm: VisionLanguageModel) -> bool:
@@ -173,7 +184,7 @@ def load_adapter(
     vlm: VisionLanguageModel, folder: Path, *, trainable: bool = False
 ) -> dict[str, Any]:
     """Put a saved adapter on the model it was trained for, in place, and return its manifest."""
-    _require_no_lora(vlm)
+    require_no_lora(vlm)
     folder = Path(folder)
     record = read_record(folder / MANIFEST)
     if record.get("fingerprint") != vlm.fingerprint:
@@ -225,7 +236,8 @@ def _inject(vlm: VisionLanguageModel, config: Any) -> None:
     vlm.model.eval()
 
 
-def _require_no_lora(vlm: VisionLanguageModel) -> None:
+def require_no_lora(vlm: VisionLanguageModel) -> None:
+    """Raise `ValueError` where the model carries an adapter already."""
     if has_lora(vlm):
         raise ValueError(
             f"{vlm.name} carries LoRA already: call reset_lora for a fresh start, or load the base "

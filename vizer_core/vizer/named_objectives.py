@@ -17,13 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vizer_core.vizer.advantages import PolicyGradient
+from vizer_core.vizer.adapter_run import POLICY_GRADIENT, VIZER_MICRO, TrainConfig
 from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.objectives import ImageContext, StraightThrough
+from vizer_core.vizer.policy_gradient import PolicyGradient
 from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.train import as_objective
-from vizer_core.vizer.train_config import POLICY_GRADIENT, VIZER_MICRO, TrainConfig
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 PAPER_NAMES = {"vizer_g": "image_context"}

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from vizer_core.vizer.rewards import PairReward, captions_an_image, name_of
+from vizer_core.vizer.policy_gradient import captions_an_image, name_of
+from vizer_core.vizer.rewards import PairReward
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 ROWS_AT_ONCE = 1024

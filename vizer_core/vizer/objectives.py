@@ -18,7 +18,6 @@ which of these it trains is not known; its formula and its figure show the first
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -27,51 +26,7 @@ from torch import Tensor
 
 from vizer_core.vizer.losses import cosine_loss
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vlm.likelihood import base_kl, log_probs_of
-from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
-
-
-@dataclass(frozen=True, eq=False)
-class Rollout:
-    """Images and k captions just written for each; states are made when asked for, and kept.
-
-    `temperature` is what the captions were drawn at. `advantages` say how good they are, one a
-    caption, where the objective is a policy gradient.
-    """
-
-    vlm: VisionLanguageModel
-    vision: VisionBatch
-    captions: CaptionBatch
-    prompt: str | None = None
-    temperature: float = 1.0
-    advantages: Float[Tensor, " m"] | None = None
-
-    @property
-    def samples(self) -> int:
-        """Captions an image, order A, A, B, B."""
-        return len(self.captions) // len(self.vision)
-
-    @cached_property
-    def states(self) -> Float[Tensor, "b t1 h"]:
-        """States of the captions after their images, with gradient to LoRA; no logits."""
-        return self.vlm.caption_states(self.vision, self.captions, prompt=self.prompt)
-
-    @cached_property
-    def logits(self) -> Float[Tensor, "m v"]:
-        """Next-token logits at the m caption tokens, padding left out."""
-        return self.vlm.token_logits(self.states[:, :-1][self.captions.mask])
-
-    @property
-    def log_probs(self) -> Float[Tensor, "m t"]:
-        """The log-probability of each caption token, 0 at padding, with gradient to LoRA."""
-        return log_probs_of(self.logits, self.captions, temperature=self.temperature)
-
-    def kl_from_base(self) -> Float[Tensor, ""]:
-        """Return KL(base || now) per caption token; the gradient reaches LoRA."""
-        with torch.no_grad(), self.vlm.adapter_off():
-            states = self.vlm.caption_states(self.vision, self.captions, prompt=self.prompt)
-            base = self.vlm.token_logits(states[:, :-1][self.captions.mask])
-        return base_kl(base, self.logits)
+from vizer_core.vizer.rollout import Rollout
 
 
 @runtime_checkable

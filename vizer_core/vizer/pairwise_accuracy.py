@@ -28,8 +28,8 @@ from torch import Tensor
 
 from vizer_core.metrics.stats import Statistics, rate_statistics
 from vizer_core.vizer.lora import lora_parameters
-from vizer_core.vizer.objectives import Rollout
-from vizer_core.vizer.rewards import captions_an_image
+from vizer_core.vizer.policy_gradient import captions_an_image
+from vizer_core.vizer.rollout import Rollout
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 

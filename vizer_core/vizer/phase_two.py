@@ -15,7 +15,7 @@ import torch
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.advantages import PolicyGradient
+from vizer_core.vizer.adapter_run import TrainHistory
 from vizer_core.vizer.forecast import (
     ContextCosine,
     ForecastRule,
@@ -24,8 +24,10 @@ from vizer_core.vizer.forecast import (
     with_mapper,
 )
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
-from vizer_core.vizer.objectives import ImageContext, Rollout
+from vizer_core.vizer.objectives import ImageContext
+from vizer_core.vizer.policy_gradient import PolicyGradient
 from vizer_core.vizer.rewards import ReadBackReward
+from vizer_core.vizer.rollout import Rollout
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vizer.text_states import (
     SHARD,
@@ -33,7 +35,6 @@ from vizer_core.vizer.text_states import (
     read_back_states,
     states_in_shards,
 )
-from vizer_core.vizer.train_config import TrainHistory
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
 from vizer_core.vlm.protocol import VisionLanguageModel
 

@@ -15,22 +15,20 @@ Captions come k an image, in the order A, A, B, B. What a reward compares with t
 images, as their `targets`: F_I unless told otherwise, CLIP features after `with_targets`. So
 `targets.shuffled` of any source is the control of any reward.
 
-A reward is any function of images and captions that gives a score a caption. An object may say two
-things more, a `name` and `for_step`; see `Reward`.
+How any reward is asked, and what it may say beside its scores: `policy_gradient`.
 
 Guards are rewards around rewards, each with its price named: `LengthWindow`, `RepetitionPenalty`,
 `UnfinishedPenalty`.
 
 >>> def short(images, captions):
 ...     return [-len(text.split()) for text in captions.texts]
->>> name_of(short), name_of(LengthWindow(short, 2, 9, price=0.1))
-('short', 'short+length(2-9)')
+>>> LengthWindow(short, 2, 9, price=0.1).name
+'short+length(2-9)'
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -43,21 +41,15 @@ from vizer_core.metrics.diversity import caption_lengths, distinct_n
 from vizer_core.metrics.tokenize import tokenize_captions
 from vizer_core.shapes import require_unit_norm
 from vizer_core.vizer.mapper import FittedMapper
+from vizer_core.vizer.policy_gradient import (
+    Reward,
+    captions_an_image,
+    name_of,
+    reward_of_step,
+    score_captions,
+)
+from vizer_core.vizer.rollout import LocalBatch
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
-
-
-@runtime_checkable
-class Reward(Protocol):
-    """Scores captions, higher is better: a function, or an object that may say two things more.
-
-    `name` goes into results and manifests; the function's or class's name otherwise (`name_of`).
-    `for_step(vision, batch)` is asked at each step by all processes together, and returns what
-    scores this process's batch among the images of every process's; the reward itself otherwise
-    (`reward_of_step`). A reward that holds others passes the question on to them.
-    """
-
-    def __call__(self, vision: VisionBatch, captions: CaptionBatch, /) -> Any:
-        """Score m = b k captions of b images: m numbers, as a tensor, an array or a list."""
 
 
 @runtime_checkable
@@ -72,71 +64,6 @@ class PairReward(Protocol):
 
     def image_vectors(self, vision: VisionBatch) -> Float[Tensor, "b d"]:
         """Return what each image's captions are compared with."""
-
-
-@runtime_checkable
-class Gathering(Protocol):
-    """One process's part of a step (`local_batch.LocalBatch`): which images, and how rows join."""
-
-    mine: range
-
-    def gather(self, rows: Tensor) -> Tensor:
-        """Join rows of every process, in the order of the step's images."""
-
-
-def name_of(reward: Reward) -> str:
-    """Return what a reward is called.
-
-    >>> name_of(len), name_of(partial(len))
-    ('len', 'len')
-    """
-    inner = reward.func if isinstance(reward, partial) else reward
-    return str(getattr(inner, "name", None) or getattr(inner, "__name__", type(inner).__name__))
-
-
-def reward_of_step(reward: Reward, vision: VisionBatch, batch: Gathering) -> Reward:
-    """Return what scores a process's part of a step: what `for_step` says, or the reward itself.
-
-    All processes must call this together.
-    """
-    ask = getattr(reward, "for_step", None)
-    return ask(vision, batch) if ask else reward
-
-
-def score_captions(
-    reward: Reward, vision: VisionBatch, captions: CaptionBatch
-) -> Float[Tensor, " m"]:
-    """Ask a reward; what is not one finite number a caption is refused."""
-    given, wanted = reward(vision, captions), "wanted one finite number a caption"
-    try:
-        scores = torch.as_tensor(given)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name_of(reward)} gave {type(given).__name__}: {wanted}") from error
-    finite = int(torch.isfinite(scores).sum())
-    if scores.shape != (len(captions),) or finite < len(captions):
-        raise ValueError(
-            f"{name_of(reward)} gave scores {tuple(scores.shape)}, {finite} of them finite, for "
-            f"{len(captions)} captions: {wanted}"
-        )
-    return scores if scores.is_floating_point() else scores.float()
-
-
-def group_rewards(
-    reward: Reward, vision: VisionBatch, captions: CaptionBatch
-) -> Float[Tensor, "b k"]:
-    """Score captions and lay them out one row an image; NaN and inf are refused."""
-    return score_captions(reward, vision, captions).reshape(len(vision), -1)
-
-
-def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
-    """Return k, or say that the captions do not divide over the images."""
-    k = len(captions) // max(len(vision), 1)
-    if not k or k * len(vision) != len(captions):
-        raise ValueError(
-            f"{len(captions)} captions for {len(vision)} images: wanted as many for each image, "
-            "in the order A, A, B, B"
-        )
-    return k
 
 
 def _cosines(reward: PairReward, vision: VisionBatch, captions: CaptionBatch) -> Tensor:
@@ -230,7 +157,7 @@ class SelfRetrievalReward:
         """Score captions by how well they single out their image."""
         return RetrievalAmong(self, self.pair.image_vectors(vision), 0)(vision, captions)
 
-    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: LocalBatch) -> Reward:
         """Compare with the images of the whole step."""
         return RetrievalAmong(self, batch.gather(self.pair.image_vectors(vision)), batch.mine.start)
 
@@ -269,7 +196,7 @@ class Guard:
 
     reward: Reward
 
-    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: LocalBatch) -> Reward:
         """Guard what the inner reward is in the step."""
         return replace(self, reward=reward_of_step(self.reward, vision, batch))
 

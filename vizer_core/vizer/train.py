@@ -39,13 +39,11 @@ import torch
 from torch import Tensor
 
 from vizer_core.distributed import gather_items, sum_gradients, sum_over_processes
-from vizer_core.vizer.adapter_run import AdapterRun
-from vizer_core.vizer.advantages import Judged, PolicyGradient
-from vizer_core.vizer.local_batch import LocalBatch, MicroBatch, sample_local_batch
-from vizer_core.vizer.objectives import Objective, Rollout
-from vizer_core.vizer.rewards import Reward
+from vizer_core.vizer.adapter_run import AdapterRun, TrainConfig, TrainHistory
+from vizer_core.vizer.objectives import Objective
+from vizer_core.vizer.policy_gradient import Judged, PolicyGradient, Reward
+from vizer_core.vizer.rollout import LocalBatch, MicroBatch, Rollout, sample_local_batch
 from vizer_core.vizer.targets import Shuffled, VisionSource
-from vizer_core.vizer.train_config import TrainConfig, TrainHistory
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 
@@ -62,7 +60,7 @@ def train_adapter(
     """Train the adapter that `vlm` carries on the images of `source`; return what happened.
 
     `source` is a `VisionBatch` computed before, or an `ImageSource` that encodes each image when
-    its turn comes; both give the same run. `config` is one of `train_config`: VIZER_PAPER or
+    its turn comes; both give the same run. `config` is one of `adapter_run`: VIZER_PAPER or
     VIZER_MICRO for a loss, POLICY_GRADIENT for a reward. With a `checkpoint` the run saves itself
     every `save_every` steps and, called again with the same seed, goes on to the same end.
     """

@@ -23,8 +23,8 @@ from tqdm.auto import tqdm
 from vizer_core.decoding import Decoding, Greedy, Sample
 from vizer_core.distributed import gather_items, my_share
 from vizer_core.vizer.targets import Slice, VisionSource
+from vizer_core.vlm.first_words import first_word_mass
 from vizer_core.vlm.generation import skip_draws
-from vizer_core.vlm.likelihood import first_word_mass
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 
 BATCH = 64

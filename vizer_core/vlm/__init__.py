@@ -4,50 +4,65 @@
 - `smolvlm`: `SmolVlm`, for Idefics3 and SmolVLM checkpoints and the micro models
 - `qwen2vl`: `Qwen2Vl`, for Qwen2-VL and Qwen2.5-VL; `loading`: `load_vlm` chooses between them
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
-- `language_side`, `captioning`: what adapters share; states, and captions from cached features
-- `writing`, `tokens`: one token after the other over a key-value cache; ids and words
+- what adapters share. `prompts`: the processor's side, ids and words; `language_side`: states of
+  captions and their log p; `generation`: `CaptionWriter`, captions token by token
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
 - `surprisal`, `word_kinds`: nats a token with the right image, a wrong one and none; which words
-- `likelihood`: log p of caption tokens, and how a model begins its captions
-- `modules`: components, where LoRA may go and what it may not change, by a module's name; gradient
-  checkpointing
+- `first_words`: how a model begins its captions
+- `modules`: components, and where LoRA may go, by a module's name
 - `pooling`: readings of F_I
 """
 
-from vizer_core.vlm.budget import StepPlan, least_seconds, step_flops
-from vizer_core.vlm.loading import load_vlm
-from vizer_core.vlm.memory import step_memory
-from vizer_core.vlm.modules import (
-    ALL_PROJECTIONS,
-    ATTENTION_PROJECTIONS,
-    FEED_FORWARD_PROJECTIONS,
-    language_targets,
-)
-from vizer_core.vlm.pooling import global_tile_mean, mean_patches, post_connector_mean
-from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
-from vizer_core.vlm.qwen2vl import Qwen2Vl
-from vizer_core.vlm.sizes import size_of
-from vizer_core.vlm.smolvlm import SmolVlm
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ALL_PROJECTIONS",
-    "ATTENTION_PROJECTIONS",
-    "FEED_FORWARD_PROJECTIONS",
-    "CaptionBatch",
-    "Prompt",
-    "Qwen2Vl",
-    "SmolVlm",
-    "StepPlan",
-    "VisionBatch",
-    "VisionLanguageModel",
-    "global_tile_mean",
-    "language_targets",
-    "least_seconds",
-    "load_vlm",
-    "mean_patches",
-    "post_connector_mean",
-    "size_of",
-    "step_flops",
-    "step_memory",
-]
+from vizer_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vizer_core.vlm.budget import StepPlan as StepPlan
+    from vizer_core.vlm.budget import kv_bytes as kv_bytes
+    from vizer_core.vlm.budget import least_seconds as least_seconds
+    from vizer_core.vlm.budget import step_flops as step_flops
+    from vizer_core.vlm.generation import CaptionWriter as CaptionWriter
+    from vizer_core.vlm.loading import load_vlm as load_vlm
+    from vizer_core.vlm.loading import register as register
+    from vizer_core.vlm.memory import step_memory as step_memory
+    from vizer_core.vlm.modules import ALL_PROJECTIONS as ALL_PROJECTIONS
+    from vizer_core.vlm.modules import ATTENTION_PROJECTIONS as ATTENTION_PROJECTIONS
+    from vizer_core.vlm.modules import COMPONENTS as COMPONENTS
+    from vizer_core.vlm.modules import FEED_FORWARD_PROJECTIONS as FEED_FORWARD_PROJECTIONS
+    from vizer_core.vlm.modules import component_of as component_of
+    from vizer_core.vlm.modules import language_targets as language_targets
+    from vizer_core.vlm.pooling import global_tile_mean as global_tile_mean
+    from vizer_core.vlm.pooling import mean_patches as mean_patches
+    from vizer_core.vlm.pooling import post_connector_mean as post_connector_mean
+    from vizer_core.vlm.protocol import CaptionBatch as CaptionBatch
+    from vizer_core.vlm.protocol import Prompt as Prompt
+    from vizer_core.vlm.protocol import VisionBatch as VisionBatch
+    from vizer_core.vlm.protocol import VisionLanguageModel as VisionLanguageModel
+    from vizer_core.vlm.qwen2vl import Qwen2Vl as Qwen2Vl
+    from vizer_core.vlm.sizes import size_of as size_of
+    from vizer_core.vlm.smolvlm import SmolVlm as SmolVlm
+    from vizer_core.vlm.word_kinds import replace_words as replace_words
+
+_HOME = {
+    "vizer_core.vlm.budget": ("StepPlan", "kv_bytes", "least_seconds", "step_flops"),
+    "vizer_core.vlm.generation": ("CaptionWriter",),
+    "vizer_core.vlm.loading": ("load_vlm", "register"),
+    "vizer_core.vlm.memory": ("step_memory",),
+    "vizer_core.vlm.modules": (
+        "ALL_PROJECTIONS",
+        "ATTENTION_PROJECTIONS",
+        "COMPONENTS",
+        "FEED_FORWARD_PROJECTIONS",
+        "component_of",
+        "language_targets",
+    ),
+    "vizer_core.vlm.pooling": ("global_tile_mean", "mean_patches", "post_connector_mean"),
+    "vizer_core.vlm.protocol": ("CaptionBatch", "Prompt", "VisionBatch", "VisionLanguageModel"),
+    "vizer_core.vlm.qwen2vl": ("Qwen2Vl",),
+    "vizer_core.vlm.sizes": ("size_of",),
+    "vizer_core.vlm.smolvlm": ("SmolVlm",),
+    "vizer_core.vlm.word_kinds": ("replace_words",),
+}
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -1,53 +1,37 @@
-"""Writing captions token by token over a key-value cache: greedy and sampled.
+"""Writing captions from cached vision features, over a key-value cache: greedy, sampled, by beam.
 
-The prompt runs once an image, also when several captions are drawn for it: its keys and values are
-then repeated. Randomness is one uniform number a token, drawn on the CPU for all rows and all
-positions before the first word and read through the inverse of the distribution function: the same
-generator gives the same captions on every device and for every way of splitting the batch.
+`CaptionWriter` is what an adapter inherits: loading, `generate`, `caption`. Beneath it `write` adds
+one token after the other. The prompt runs once an image, also when several captions are drawn for
+it: its keys and values are then repeated. Randomness is one uniform number a token, drawn on the
+CPU for all rows and all positions before the first word and read through the inverse of the
+distribution function: the same generator gives the same captions on every device and for every way
+of splitting the batch. Beam search is transformers' own.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
 
 from vizer_core.decoding import Beam, Decoding, Greedy, Sample
+from vizer_core.token_loop import OverflowWatch
+from vizer_core.vlm.language_side import LanguageSide
+from vizer_core.vlm.pretrained import read_config, read_model, read_processor
+from vizer_core.vlm.prompts import Prefix
+from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 
+ROWS_AT_ONCE = 128  # captions written in one batch
+Adapter = TypeVar("Adapter", bound="CaptionWriter")
 Logits = Float[Tensor, "b v"]
 TextPass: TypeAlias = Callable[..., Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Prefix:
-    """What the language model reads before the caption, padded on the left.
-
-    `positions` are [b, s] for one-dimensional rotary positions and [3, b, s] for Qwen's.
-    """
-
-    embeddings: Float[Tensor, "b s h"]
-    mask: Bool[Tensor, "b s"]
-    positions: Int[Tensor, "*axes b s"]
-
-    def repeated(self, samples: int) -> Prefix:
-        """Return the prefix of k captions an image, order A, A, B, B; itself where k is 1."""
-        if samples == 1:
-            return self
-        return Prefix(
-            self.embeddings.repeat_interleave(samples, dim=0),
-            self.mask.repeat_interleave(samples, dim=0),
-            self.positions.repeat_interleave(samples, dim=-2),
-        )
-
-    def next_positions(self, count: int) -> Int[Tensor, "b t"]:
-        """Return the positions of the `count` tokens that follow."""
-        axes = [axis for axis in range(self.positions.ndim) if axis != self.positions.ndim - 2]
-        first = self.positions.amax(dim=axes) + 1
-        return first[:, None] + torch.arange(count, device=first.device)
 
 
 @dataclass(frozen=True)
@@ -58,6 +42,178 @@ class TokenLimits:
     pad: int
     suppressed: tuple[int, ...] = ()
     banned_first: tuple[int, ...] = ()
+
+
+class CaptionWriter(LanguageSide):
+    """A language side that writes. The vision tower is never called by `generate`.
+
+    A family says in `classes` which of transformers' classes reads which `model_type`. Its
+    constructor takes a model, its processor and its name, and freezes the model; what else it
+    takes, with defaults, are the options of `from_pretrained`.
+    """
+
+    classes: ClassVar[dict[str, str]]
+
+    def __init__(self, model: nn.Module, processor: Any, name: str, *, default_prompt: str) -> None:
+        super().__init__(model, processor, name, default_prompt=default_prompt)
+        if self.base.config.model_type not in self.classes:
+            wanted = " or ".join(self.classes.values())
+            raise ValueError(f"{name} is a {type(self.base).__name__}: wanted {wanted}")
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Adapter],
+        name_or_path: str | Path,
+        *,
+        device: torch.device | str = "auto",
+        dtype: torch.dtype | None = None,
+        **options: Any,
+    ) -> Adapter:
+        """Load a checkpoint of the family from the hub, the cache or a folder.
+
+        `options` are those of the constructor, such as `image_splitting` or `max_pixels`.
+        """
+        family = read_config(name_or_path).model_type
+        if family not in cls.classes:
+            raise ValueError(
+                f"{name_or_path} is a {family!r}: {cls.__name__} wants one of "
+                f"{sorted(cls.classes)}; load_vlm chooses the adapter by itself"
+            )
+        model = read_model(name_or_path, cls.classes[family], device=device, dtype=dtype)
+        return cls(model, read_processor(name_or_path), str(name_or_path), **options)
+
+    @abstractmethod
+    def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
+        """Run the frozen vision side once, without gradient."""
+
+    @torch.no_grad()
+    def generate(
+        self,
+        vision: VisionBatch,
+        *,
+        decoding: Decoding,
+        samples: int = 1,
+        prompt: Prompt = None,
+        banned: Sequence[str] = (),
+        generator: torch.Generator | None = None,
+    ) -> CaptionBatch:
+        """Write `samples` captions an image, order A, A, B, B; `banned` words never come first.
+
+        Sampling reads `generator` once, for all captions: batches and devices do not change them.
+        Raises `ValueError` where the model overflows (float16) instead of writing what follows.
+        """
+        if samples < 1 or len(vision) == 0:
+            raise ValueError(f"samples={samples} for {len(vision)} images: wanted at least 1 each")
+        prompts = self.prompts_for(vision, prompt)
+        limits = TokenLimits(
+            eos=self.tokens.eos_ids,
+            pad=self.tokens.pad,
+            suppressed=(self.image_token_id,),
+            banned_first=self.tokens.first_ids(banned),
+        )
+        if isinstance(decoding, Beam):
+            if samples > 1:
+                raise ValueError("beam search gives one caption an image: use Sample() for more")
+            return self.tokens.written([self._search(vision, prompts, decoding, limits)])
+        uniform = uniform_numbers(samples * len(vision), decoding, generator)
+        images = max(1, ROWS_AT_ONCE // samples)
+        parts = []
+        for first in range(0, len(vision), images):
+            last = min(first + images, len(vision))
+            some, their_prompts = vision.select(range(first, last)), prompts[first:last]
+            numbers = uniform[first * samples : last * samples]
+            parts.append(self._write(some, their_prompts, decoding, limits, numbers))
+        return self.tokens.written(parts)
+
+    def caption(
+        self,
+        images: Sequence[Image.Image],
+        *,
+        decoding: Decoding | None = None,
+        prompt: Prompt = None,
+        batch_size: int = 32,
+        generator: torch.Generator | None = None,
+    ) -> list[str]:
+        """Caption images: encode, then write, greedily unless told otherwise."""
+        vision = self.encode_image(images, batch_size=batch_size)
+        rule = decoding or Greedy()
+        return list(self.generate(vision, decoding=rule, prompt=prompt, generator=generator).texts)
+
+    def __call__(
+        self,
+        images: Sequence[Image.Image],
+        *,
+        batch_size: int = 64,
+        generator: torch.Generator | None = None,
+        decoding: Decoding | None = None,
+        prompt: Prompt = None,
+    ) -> list[str]:
+        """Caption any number of images, `batch_size` in memory at once, as `caption` does."""
+        if len(images) == 0 or batch_size < 1:
+            raise ValueError(
+                f"got {len(images)} images in batches of {batch_size}: wanted at least 1 of each"
+            )
+        asked = {"decoding": decoding, "prompt": prompt, "generator": generator}
+        texts: list[str] = []
+        for first in range(0, len(images), batch_size):
+            texts += self.caption(images[first : first + batch_size], **asked)
+        return texts
+
+    def _write(
+        self,
+        vision: VisionBatch,
+        prompts: list[str],
+        rule: Greedy | Sample,
+        limits: TokenLimits,
+        uniform: Float[Tensor, "rows t"],
+    ) -> Int[Tensor, "rows written"]:
+        watch = OverflowWatch(self.name, self.embedding_table.dtype)
+        written = write(
+            self._text_pass,
+            lambda states: watch.look(self.token_logits(states)),
+            prefix=self.prefix(vision, prompt=prompts),
+            cache=self.new_cache(),
+            rule=rule,
+            limits=limits,
+            uniform=uniform,
+        )
+        watch.require_none()
+        return written
+
+    def _text_pass(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
+        embeddings = tokens if tokens.is_floating_point() else self.embed(tokens)
+        return self.run_text(embeddings, mask, positions, cache)
+
+    def _search(
+        self, vision: VisionBatch, prompts: list[str], rule: Beam, limits: TokenLimits
+    ) -> Int[Tensor, "b t"]:
+        """Search by beam with transformers' own `generate`, from the cached features."""
+        inputs = self.transformers_inputs(vision, prompt=prompts)
+        options = rule.generate_options() | {
+            "eos_token_id": list(limits.eos),
+            "pad_token_id": limits.pad,
+            "suppress_tokens": list(limits.suppressed),
+            "repetition_penalty": 1.0,  # checkpoints bring their own
+        }
+        if limits.banned_first:
+            options["begin_suppress_tokens"] = list(limits.banned_first)
+        watch = OverflowWatch(self.name, self.embedding_table.dtype)
+        written = self.base.generate(**inputs, **options, logits_processor=[watch])
+        watch.require_none()
+        return written[:, inputs["input_ids"].shape[1] :]
+
+    def transformers_inputs(self, vision: VisionBatch, *, prompt: Prompt = None) -> dict[str, Any]:
+        """Return what transformers' own `forward` and `generate` take in the place of pixels."""
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        ids, mask = self.prompt_batch(vision, prompt=prompt)
+        cached = [each.to(self.embedding_table) for each in vision.image_embeddings]
+        image = BaseModelOutputWithPooling(pooler_output=cached)
+        return {
+            "input_ids": ids,
+            "attention_mask": mask.long(),
+            "mm_encoder_outputs": {"image": image},
+        }
 
 
 def top_p_logits(logits: Logits, top_p: float) -> Logits:

@@ -1,4 +1,4 @@
-"""The half that all adapters share: the language model over vision features computed before.
+"""The language model over vision features computed before: states of captions, and their log p.
 
 Whatever the model, a caption is read in the same way. The prompt's ids are embedded, the image's
 embeddings take the places of its image tokens, prompts are padded on the left, and only the text
@@ -6,38 +6,39 @@ model runs. Nothing here calls the vision tower, and nothing but `token_logits` 
 
 Source: ViZer's f_psi, `last_hidden_state` of transformers' text models: after the last norm, before
 the LM head. A subclass says where its parts are and how a prompt looks.
+
+Here alone logits become log p, at the tokens of captions only. Rewards sum it over tokens
+(`vizer.information`), a policy gradient takes it token by token (`vizer.policy_gradient`), and its
+negative is the surprisal of a token (`vlm.surprisal`). `base_kl` is how far one model's log p lies
+from another's: the anchor KL(base || new) of zero-label training.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from vizer_core.cache_argument import cache_argument
 from vizer_core.runtime import require
 from vizer_core.sharding import HeldBytes, held_bytes, shard_blocks
-from vizer_core.vlm.generation import Prefix
-from vizer_core.vlm.modules import (
-    ALL_PROJECTIONS,
-    adapters_off,
-    fingerprint_of,
-    language_targets,
-    recomputed,
-)
-from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
-from vizer_core.vlm.tokens import CaptionTokens
+from vizer_core.token_loop import cache_argument
+from vizer_core.vlm.modules import ALL_PROJECTIONS, language_targets
+from vizer_core.vlm.prompts import Prefix, PromptSide
+from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch, VisionLanguageModel
 
-PROMPTS_KEPT = 1000  # tokenised prompts remembered; questions differ from image to image
+SAMPLED_VALUES = 64  # of each weight, in a fingerprint
 
 
-class LanguageSide(ABC):
+class LanguageSide(PromptSide):
     """What `VisionLanguageModel` does without pixels, writing apart.
 
     The parameters are frozen and in evaluation mode from here on. LoRA may be added with PEFT,
@@ -56,28 +57,13 @@ class LanguageSide(ABC):
         self.base = model.get_base_model() if wrapped else model
         if not wrapped:
             self.base.requires_grad_(False)
-        self.processor = processor
-        self.name = name
-        self.default_prompt = default_prompt
-        self.tokens = CaptionTokens(
-            processor.tokenizer, name, more_eos=self.base.generation_config.eos_token_id
-        )
-        self._prompts: dict[tuple[tuple[int, ...], str], tuple[int, ...]] = {}
+        ends = self.base.generation_config.eos_token_id
+        super().__init__(processor, name, default_prompt=default_prompt, more_eos=ends)
 
     @property
     @abstractmethod
     def text_model(self) -> nn.Module:
         """The language model without its head."""
-
-    @abstractmethod
-    def prompt_ids(self, grid: tuple[int, ...], prompt: str) -> list[int]:
-        """Tokenise a prompt with as many image tokens as an image of this grid needs."""
-
-    @abstractmethod
-    def prompt_positions(
-        self, ids: Int[Tensor, "b s"], mask: Bool[Tensor, "b s"], grid: Int[Tensor, "b 3"]
-    ) -> Int[Tensor, "*axes b s"]:
-        """Return the rotary positions of left-padded prompts."""
 
     @property
     def lm_width(self) -> int:
@@ -126,17 +112,6 @@ class LanguageSide(ABC):
     def adapter_off(self) -> AbstractContextManager[None]:
         """Run the base model inside this context: LoRA is switched off, and back on after."""
         return adapters_off(self.base)
-
-    def tokenize(self, texts: Sequence[str]) -> CaptionBatch:
-        """Encode captions, EOS at the end of each."""
-        captions = self.tokens.encode(texts)
-        return CaptionBatch(
-            captions.ids.to(self.device), captions.mask.to(self.device), captions.texts
-        )
-
-    def decode(self, ids: Int[Tensor, "b t"]) -> tuple[str, ...]:
-        """Turn caption ids into texts, each cut at its first EOS."""
-        return self.tokens.decode(ids)
 
     def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t h"]:
         """Look up token embeddings, E_phi."""
@@ -232,51 +207,116 @@ class LanguageSide(ABC):
         embeddings = self.embed(ids).masked_scatter(at_image, images)
         return Prefix(embeddings, mask, self.prompt_positions(ids, mask, vision.grid))
 
-    def prompt_batch(
-        self, vision: VisionBatch, *, prompt: Prompt = None
-    ) -> tuple[Int[Tensor, "b s"], Bool[Tensor, "b s"]]:
-        """Return the ids of each image's prompt, padded on the left, and where they are real."""
-        rows = [
-            self._remembered_ids(tuple(grid), text)
-            for grid, text in zip(
-                vision.grid.tolist(), self.prompts_for(vision, prompt), strict=True
-            )
-        ]
-        for place, (row, image) in enumerate(zip(rows, vision.image_embeddings, strict=True)):
-            if row.count(self.image_token_id) != len(image):
-                raise ValueError(
-                    f"the prompt of image {place} has {row.count(self.image_token_id)} image "
-                    f"tokens and its features {len(image)} vectors: wanted as many. Were the "
-                    "features made by another model, or is the processor's image_seq_len wrong?"
-                )
-        width = max(map(len, rows))
-        ids = torch.tensor([[self.tokens.pad] * (width - len(row)) + list(row) for row in rows])
-        lengths = torch.tensor([len(row) for row in rows])
-        mask = torch.arange(width) >= width - lengths[:, None]
-        return ids.to(self.device), mask.to(self.device)
 
-    def prompts_for(self, vision: VisionBatch, prompt: Prompt) -> list[str]:
-        """Return one prompt an image: the default, one for all, or one each."""
-        if prompt is None or isinstance(prompt, str):
-            return [self.default_prompt if prompt is None else prompt] * len(vision)
-        if len(prompt) != len(vision):
-            raise ValueError(f"{len(prompt)} prompts for {len(vision)} images: wanted one each")
-        return list(prompt)
+def log_probs_of(
+    logits: Float[Tensor, "m v"], captions: CaptionBatch, *, temperature: float = 1.0
+) -> Float[Tensor, "b t"]:
+    """Return log p of each caption token from the m logits that predict them; 0 at padding.
 
-    def chat_prompt(self, text: str) -> str:
-        """Write a question about the image the way the model's chat template wants it."""
-        if not getattr(self.processor, "chat_template", None):
-            raise ValueError(
-                f"{self.name} has no chat template: it is a base model. Give the prompt as text."
-            )
-        content = [{"type": "image"}, {"type": "text", "text": text}]
-        turn = [{"role": "user", "content": content}]
-        return self.processor.apply_chat_template(turn, add_generation_prompt=True)
+    Divide by the temperature that the captions were drawn at.
 
-    def _remembered_ids(self, grid: tuple[int, ...], prompt: str) -> tuple[int, ...]:
-        key = (grid, prompt)
-        if key not in self._prompts:
-            if len(self._prompts) >= PROMPTS_KEPT:
-                self._prompts.clear()
-            self._prompts[key] = tuple(self.prompt_ids(grid, prompt))
-        return self._prompts[key]
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> captions = CaptionBatch(torch.tensor([[0, 1], [1, 0]]), mask, ("a cat", "a"))
+    >>> log_probs_of(torch.tensor([[0.5, 0.5], [0.2, 0.8], [0.5, 0.5]]).log(), captions).exp()
+    tensor([[0.5000, 0.8000],
+            [0.5000, 1.0000]])
+    """
+    mask = captions.mask.to(logits.device)
+    chosen = captions.ids[captions.mask].to(logits.device)[:, None]
+    if len(logits) != len(chosen):
+        raise ValueError(
+            f"{len(logits)} rows of logits for {len(chosen)} caption tokens: wanted one a token, "
+            "padding left out"
+        )
+    scaled = logits.float() if temperature == 1 else logits.float() / temperature
+    picked = scaled.gather(1, chosen)[:, 0] - scaled.logsumexp(dim=1)
+    return torch.zeros(mask.shape, device=mask.device).masked_scatter(mask, picked)
+
+
+def token_log_probs(
+    vlm: VisionLanguageModel, states: Float[Tensor, "b t1 h"], captions: CaptionBatch
+) -> Float[Tensor, "b t"]:
+    """Return log p of each caption token from the captions' states; 0 at padding."""
+    return log_probs_of(vlm.token_logits(states[:, :-1][captions.mask.to(states.device)]), captions)
+
+
+def base_kl(
+    base_logits: Float[Tensor, "m v"], new_logits: Float[Tensor, "m v"]
+) -> Float[Tensor, ""]:
+    """Return KL(base || new) in nats, averaged over m token positions.
+
+    >>> base = torch.tensor([[0.5, 0.5]]).log()
+    >>> base_kl(base, torch.tensor([[0.25, 0.75]]).log())
+    tensor(0.1438)
+    """
+    if base_logits.shape != new_logits.shape or not len(base_logits):
+        raise ValueError(
+            f"got base logits {tuple(base_logits.shape)} and new logits {tuple(new_logits.shape)}: "
+            "wanted two equal shapes with at least one position"
+        )
+    base = base_logits.float().log_softmax(dim=-1)
+    new = new_logits.float().log_softmax(dim=-1)
+    return functional.kl_div(new, base, log_target=True, reduction="batchmean")
+
+
+def fingerprint_of(model: nn.Module) -> str:
+    """Hash each base weight's shape and 64 values spread over it, 16 hex digits.
+
+    Billions of weights take well under a second, and LoRA layers do not count: their weights are
+    left out, and the weights they wrap keep their own names.
+    """
+    digest = hashlib.sha256()
+    for key, value in sorted(_base_weights(model)):
+        spread = torch.linspace(0, value.numel() - 1, SAMPLED_VALUES, dtype=torch.float64).long()
+        sample = value.detach().reshape(-1)[spread.to(value.device)].float().cpu()
+        digest.update(f"{key}{tuple(value.shape)}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _base_weights(model: nn.Module) -> list[tuple[str, Tensor]]:
+    named = [(key.replace(".base_layer", ""), value) for key, value in model.named_parameters()]
+    return [(key, value) for key, value in named if ".lora_" not in key and value.numel()]
+
+
+@contextmanager
+def adapters_off(model: nn.Module) -> Iterator[None]:
+    """Switch PEFT's layers off inside this context; afterwards all is as before.
+
+    PEFT's own switch turns `requires_grad` on for every adapter when it comes back: the flags are
+    put back here as they were. A model without adapters is left alone.
+    """
+    tuner = require("peft.tuners.tuners_utils", why="LoRA").BaseTunerLayer
+    layers = [each for each in model.modules() if isinstance(each, tuner)]
+    active = [layer for layer in layers if not layer.disable_adapters]
+    flags = [(weight, weight.requires_grad) for layer in active for weight in layer.parameters()]
+    for layer in active:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in active:
+            layer.enable_adapters(True)
+        for weight, trained in flags:
+            weight.requires_grad_(trained)
+
+
+@contextmanager
+def recomputed(text_model: nn.Module) -> Iterator[None]:
+    """Run the text model with gradient checkpointing: keep each layer's input, compute it again.
+
+    Chen et al. 2016 (1604.06174). One forward pass more, and memory that grows with the layers'
+    inputs instead of everything inside them (`memory.kept_bytes`). transformers' layers do it by
+    themselves, but only in training mode, which would switch dropout on; here the layers alone
+    believe that they are training, and only while a pass with gradient goes through.
+    """
+    layers = list(text_model.layers)
+    again = partial(checkpoint, use_reentrant=False)
+    for layer in layers:
+        layer.gradient_checkpointing, layer._gradient_checkpointing_func = True, again
+        layer.training = True  # the layer alone: its attention and feed-forward stay in eval mode
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing = layer.training = False

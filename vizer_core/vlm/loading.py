@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from vizer_core.vlm.captioning import CaptionWriter
+from vizer_core.vlm.generation import CaptionWriter
 from vizer_core.vlm.pretrained import read_config
 from vizer_core.vlm.qwen2vl import Qwen2Vl
 from vizer_core.vlm.smolvlm import SmolVlm

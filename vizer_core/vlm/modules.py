@@ -1,4 +1,4 @@
-"""The modules of a vision-language model, by name: components, LoRA's layers, what stays frozen.
+"""The modules of a vision-language model, by name: components, and the layers that LoRA touches.
 
 Both families name their parts in their own way:
 
@@ -23,21 +23,11 @@ with the whole name as a regular expression: that is what `language_targets` mak
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-
-import torch
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
-
-from vizer_core.runtime import require
+from collections.abc import Sequence
 
 ATTENTION_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 FEED_FORWARD_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 ALL_PROJECTIONS = ATTENTION_PROJECTIONS + FEED_FORWARD_PROJECTIONS
-SAMPLED_VALUES = 64  # of each weight, in a fingerprint
 COMPONENTS = ("vision tower", "connector", "language model", "head")
 STEMS = {  # in the order of asking: Qwen's merger lies inside its tower
     "head": ("lm_head",),
@@ -76,66 +66,3 @@ def language_targets(stem: str, projections: Sequence[str] = ALL_PROJECTIONS) ->
             f"LoRA projections {list(projections)}: wanted one or more of {list(ALL_PROJECTIONS)}"
         )
     return rf"(?:.*\.)?{stem}\.layers\.\d+\.(?:self_attn|mlp)\.(?:{'|'.join(projections)})"
-
-
-def fingerprint_of(model: nn.Module) -> str:
-    """Hash each base weight's shape and 64 values spread over it, 16 hex digits.
-
-    Billions of weights take well under a second, and LoRA layers do not count: their weights are
-    left out, and the weights they wrap keep their own names.
-    """
-    digest = hashlib.sha256()
-    for key, value in sorted(_base_weights(model)):
-        spread = torch.linspace(0, value.numel() - 1, SAMPLED_VALUES, dtype=torch.float64).long()
-        sample = value.detach().reshape(-1)[spread.to(value.device)].float().cpu()
-        digest.update(f"{key}{tuple(value.shape)}".encode())
-        digest.update(sample.numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def adapters_off(model: nn.Module) -> Iterator[None]:
-    """Switch PEFT's layers off inside this context; afterwards all is as before.
-
-    PEFT's own switch turns `requires_grad` on for every adapter when it comes back: the flags are
-    put back here as they were. A model without adapters is left alone.
-    """
-    tuner = require("peft.tuners.tuners_utils", why="LoRA").BaseTunerLayer
-    layers = [each for each in model.modules() if isinstance(each, tuner)]
-    active = [layer for layer in layers if not layer.disable_adapters]
-    flags = [(weight, weight.requires_grad) for layer in active for weight in layer.parameters()]
-    for layer in active:
-        layer.enable_adapters(False)
-    try:
-        yield
-    finally:
-        for layer in active:
-            layer.enable_adapters(True)
-        for weight, trained in flags:
-            weight.requires_grad_(trained)
-
-
-def _base_weights(model: nn.Module) -> list[tuple[str, Tensor]]:
-    named = [(key.replace(".base_layer", ""), value) for key, value in model.named_parameters()]
-    return [(key, value) for key, value in named if ".lora_" not in key and value.numel()]
-
-
-@contextmanager
-def recomputed(text_model: nn.Module) -> Iterator[None]:
-    """Run the text model with gradient checkpointing: keep each layer's input, compute it again.
-
-    Chen et al. 2016 (1604.06174). One forward pass more, and memory that grows with the layers'
-    inputs instead of everything inside them (`memory.kept_bytes`). transformers' layers do it by
-    themselves, but only in training mode, which would switch dropout on; here the layers alone
-    believe that they are training, and only while a pass with gradient goes through.
-    """
-    layers = list(text_model.layers)
-    again = partial(checkpoint, use_reentrant=False)
-    for layer in layers:
-        layer.gradient_checkpointing, layer._gradient_checkpointing_func = True, again
-        layer.training = True  # the layer alone: its attention and feed-forward stay in eval mode
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.gradient_checkpointing = layer.training = False

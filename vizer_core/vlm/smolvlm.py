@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from vizer_core.vlm.captioning import CaptionWriter
+from vizer_core.vlm.generation import CaptionWriter
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
 from vizer_core.vlm.protocol import VisionBatch
 

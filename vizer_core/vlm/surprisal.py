@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.metrics.stats import Statistics, rate_statistics
-from vizer_core.vlm.likelihood import token_log_probs
+from vizer_core.vlm.language_side import token_log_probs
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 BATCH = 64

@@ -11,20 +11,52 @@
 `reconstruction`
 """
 
-from vizer_lab.figures.gap_axis import draw_gap_axis, draw_scale_curve
-from vizer_lab.figures.intervals import draw_grouped_intervals, draw_intervals
-from vizer_lab.figures.metric_sensitivity import draw_agreement, draw_sensitivity
-from vizer_lab.figures.scenes import draw_images, draw_patch_maps
-from vizer_lab.figures.systems import draw_systems
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "draw_agreement",
-    "draw_gap_axis",
-    "draw_grouped_intervals",
-    "draw_images",
-    "draw_intervals",
-    "draw_patch_maps",
-    "draw_scale_curve",
-    "draw_sensitivity",
-    "draw_systems",
-]
+from vizer_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vizer_lab.figures.ablation import draw_chance as draw_chance
+    from vizer_lab.figures.ablation import draw_proxy as draw_proxy
+    from vizer_lab.figures.ablation import draw_seed_forest as draw_seed_forest
+    from vizer_lab.figures.curves import draw_curves as draw_curves
+    from vizer_lab.figures.gap_axis import draw_gap_axis as draw_gap_axis
+    from vizer_lab.figures.gap_axis import draw_scale_curve as draw_scale_curve
+    from vizer_lab.figures.gap_by_dimension import draw_pair_gap as draw_pair_gap
+    from vizer_lab.figures.gap_by_dimension import draw_same_pool as draw_same_pool
+    from vizer_lab.figures.improvement import draw_improvement_map as draw_improvement_map
+    from vizer_lab.figures.intervals import draw_grouped_intervals as draw_grouped_intervals
+    from vizer_lab.figures.intervals import draw_intervals as draw_intervals
+    from vizer_lab.figures.metric_sensitivity import draw_agreement as draw_agreement
+    from vizer_lab.figures.metric_sensitivity import draw_sensitivity as draw_sensitivity
+    from vizer_lab.figures.neighbour_cosines import draw_neighbour_cosines as draw_neighbour_cosines
+    from vizer_lab.figures.pairwise_accuracy import Foretold as Foretold
+    from vizer_lab.figures.pairwise_accuracy import draw_foretelling as draw_foretelling
+    from vizer_lab.figures.pairwise_accuracy import draw_pair_scores as draw_pair_scores
+    from vizer_lab.figures.precision_recall import draw_precision_recall as draw_precision_recall
+    from vizer_lab.figures.questions import draw_by_type as draw_by_type
+    from vizer_lab.figures.reconstruction import draw_losses as draw_losses
+    from vizer_lab.figures.reconstruction import draw_noise_cosine as draw_noise_cosine
+    from vizer_lab.figures.reconstruction import draw_trade_off as draw_trade_off
+    from vizer_lab.figures.scenes import draw_images as draw_images
+    from vizer_lab.figures.scenes import draw_patch_maps as draw_patch_maps
+    from vizer_lab.figures.systems import draw_systems as draw_systems
+    from vizer_lab.figures.systems import system as system
+
+_HOME = {
+    "vizer_lab.figures.ablation": ("draw_chance", "draw_proxy", "draw_seed_forest"),
+    "vizer_lab.figures.curves": ("draw_curves",),
+    "vizer_lab.figures.gap_axis": ("draw_gap_axis", "draw_scale_curve"),
+    "vizer_lab.figures.gap_by_dimension": ("draw_pair_gap", "draw_same_pool"),
+    "vizer_lab.figures.improvement": ("draw_improvement_map",),
+    "vizer_lab.figures.intervals": ("draw_grouped_intervals", "draw_intervals"),
+    "vizer_lab.figures.metric_sensitivity": ("draw_agreement", "draw_sensitivity"),
+    "vizer_lab.figures.neighbour_cosines": ("draw_neighbour_cosines",),
+    "vizer_lab.figures.pairwise_accuracy": ("Foretold", "draw_foretelling", "draw_pair_scores"),
+    "vizer_lab.figures.precision_recall": ("draw_precision_recall",),
+    "vizer_lab.figures.questions": ("draw_by_type",),
+    "vizer_lab.figures.reconstruction": ("draw_losses", "draw_noise_cosine", "draw_trade_off"),
+    "vizer_lab.figures.scenes": ("draw_images", "draw_patch_maps"),
+    "vizer_lab.figures.systems": ("draw_systems", "system"),
+}
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -17,6 +17,8 @@ from vizer_lab.world.captions import captions_of
 from vizer_lab.world.corpora import micro_corpus
 from vizer_lab.world.data import MicroSplit, unlabelled_stream
 from vizer_lab.world.lexicon import micro_lexicon
+from vizer_lab.world.mentions import find_named_objects, kinds_left_out
+from vizer_lab.world.perturbations import statements
 from vizer_lab.world.questions import questions_of
 from vizer_lab.world.render import render_scene, render_scenes
 from vizer_lab.world.vqa_items import micro_answer_list, micro_prompt, micro_vqa_items
@@ -26,6 +28,8 @@ __all__ = [
     "MicroSplit",
     "Scene",
     "captions_of",
+    "find_named_objects",
+    "kinds_left_out",
     "make_scene",
     "micro_answer_list",
     "micro_corpus",
@@ -35,5 +39,6 @@ __all__ = [
     "questions_of",
     "render_scene",
     "render_scenes",
+    "statements",
     "unlabelled_stream",
 ]

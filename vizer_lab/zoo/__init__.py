@@ -13,15 +13,28 @@
 - `loaders`: how `vizer_core.shipped` finds all of them
 """
 
-from vizer_lab.zoo.clips import CLIPS, load_micro_clip, score_micro_clip
-from vizer_lab.zoo.language_models import load_micro_lm
-from vizer_lab.zoo.vlms import VLMS, load_micro_vlm
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CLIPS",
-    "VLMS",
-    "load_micro_clip",
-    "load_micro_lm",
-    "load_micro_vlm",
-    "score_micro_clip",
-]
+from vizer_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vizer_lab.zoo.adapters import context_mapper as context_mapper
+    from vizer_lab.zoo.adapters import read_back_mapper as read_back_mapper
+    from vizer_lab.zoo.adapters import shipped_adapter as shipped_adapter
+    from vizer_lab.zoo.clips import CLIPS as CLIPS
+    from vizer_lab.zoo.clips import load_micro_clip as load_micro_clip
+    from vizer_lab.zoo.clips import pixels_of as pixels_of
+    from vizer_lab.zoo.clips import score_micro_clip as score_micro_clip
+    from vizer_lab.zoo.language_models import load_micro_lm as load_micro_lm
+    from vizer_lab.zoo.vlm_images import encode_images as encode_images
+    from vizer_lab.zoo.vlms import VLMS as VLMS
+    from vizer_lab.zoo.vlms import load_micro_vlm as load_micro_vlm
+
+_HOME = {
+    "vizer_lab.zoo.adapters": ("context_mapper", "read_back_mapper", "shipped_adapter"),
+    "vizer_lab.zoo.clips": ("CLIPS", "load_micro_clip", "pixels_of", "score_micro_clip"),
+    "vizer_lab.zoo.language_models": ("load_micro_lm",),
+    "vizer_lab.zoo.vlm_images": ("encode_images",),
+    "vizer_lab.zoo.vlms": ("VLMS", "load_micro_vlm"),
+}
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

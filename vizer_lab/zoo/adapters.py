@@ -31,18 +31,18 @@ import torch
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.files import read_json
 from vizer_core.runtime import hardware, seeded
-from vizer_core.vizer.advantages import PolicyGradient
+from vizer_core.vizer.adapter_run import POLICY_GRADIENT, TrainConfig
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.lora import MANIFEST, LoraSettings, add_lora, load_adapter, save_adapter
 from vizer_core.vizer.lora import WEIGHTS as LORA_WEIGHTS
 from vizer_core.vizer.lora import settings_dict as lora_dict
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
-from vizer_core.vizer.rewards import ReadBackReward, Reward
+from vizer_core.vizer.policy_gradient import PolicyGradient, Reward
+from vizer_core.vizer.rewards import ReadBackReward
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.text_states import CaptionStates, generated_states, read_back_states
 from vizer_core.vizer.train import train_adapter
-from vizer_core.vizer.train_config import POLICY_GRADIENT, TrainConfig
 from vizer_core.vizer.train_mapper import MAPPER_FIT, fit_mapper
 from vizer_core.vlm import SmolVlm
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel

@@ -19,7 +19,7 @@ from vizer_core.metrics.grounding import RATES, ground_captions
 from vizer_core.metrics.stats import bootstrap_many, rate_statistics
 from vizer_core.runtime import seeded
 from vizer_core.vlm import Qwen2Vl, SmolVlm
-from vizer_core.vlm.likelihood import first_word_mass
+from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.backgrounds import VARIANTS
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS, micro_lexicon

@@ -34,7 +34,7 @@ WEB_WORDS = """
 """.split()  # noqa: SIM905
 
 
-# of the second edition's habits, which are of many kinds (`vlm_web.MANY`)
+# of the second edition's habits, which are of many kinds (`noisy_captions.MANY`)
 MORE_WEB_WORDS = """
     just today ever wow cute beautiful hd vintage clipart vector icon sticker thumbnail throwback
     monday no caption needed may contain lol dsc look at these love

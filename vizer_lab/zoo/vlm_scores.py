@@ -30,7 +30,7 @@ from vizer_core.metrics.grounding import (
 )
 from vizer_core.runtime import seeded
 from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.likelihood import first_word_mass
+from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.lexicon import micro_lexicon
 from vizer_lab.world.wording import SIDES

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vizer_core.files import load_tensors
 from vizer_core.vlm import Qwen2Vl, SmolVlm
-from vizer_core.vlm.likelihood import first_word_mass
+from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.editions import FIRST, edition_of
 from vizer_lab.world.world import split_in

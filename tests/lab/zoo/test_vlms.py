@@ -11,7 +11,7 @@ import torch
 
 from vizer_core.decoding import Greedy
 from vizer_core.files import find_manifest, load_tensors
-from vizer_core.vlm.likelihood import first_word_mass
+from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.world import Scene, SceneObject
 from vizer_lab.zoo import vlms

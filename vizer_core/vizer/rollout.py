@@ -1,23 +1,29 @@
-"""One step's images among processes: who writes which captions, and what each micro-batch weighs.
+"""The captions of a step: written among processes, then read again with gradient, part by part.
 
 A step has a batch of images. Each process takes a contiguous part of it, its local batch, draws the
 numbers for everybody's captions and uses its own, and reads its captions again in micro-batches as
 large as memory allows. Weights make the micro-batches of all processes add up to the loss of one
 process that does the whole batch at once: images weigh alike, the KL's tokens weigh alike.
+
+An objective is given a micro-batch as a `Rollout`, which makes states, logits and log p when it is
+asked for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.distributed import even_micro_batches, gather_rows, my_share, sum_over_processes
+from vizer_core.vizer.adapter_run import TrainConfig
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.train_config import TrainConfig
 from vizer_core.vlm.generation import skip_draws
+from vizer_core.vlm.language_side import base_kl, log_probs_of
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
@@ -103,3 +109,46 @@ def sample_local_batch(
     )
     skip_draws((count - mine.stop) * k, rule, generator)
     return LocalBatch(mine, count, idle, vision, captions)
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """Images and k captions just written for each; states are made when asked for, and kept.
+
+    `temperature` is what the captions were drawn at. `advantages` say how good they are, one a
+    caption, where the objective is a policy gradient.
+    """
+
+    vlm: VisionLanguageModel
+    vision: VisionBatch
+    captions: CaptionBatch
+    prompt: str | None = None
+    temperature: float = 1.0
+    advantages: Float[Tensor, " m"] | None = None
+
+    @property
+    def samples(self) -> int:
+        """Captions an image, order A, A, B, B."""
+        return len(self.captions) // len(self.vision)
+
+    @cached_property
+    def states(self) -> Float[Tensor, "b t1 h"]:
+        """States of the captions after their images, with gradient to LoRA; no logits."""
+        return self.vlm.caption_states(self.vision, self.captions, prompt=self.prompt)
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "m v"]:
+        """Next-token logits at the m caption tokens, padding left out."""
+        return self.vlm.token_logits(self.states[:, :-1][self.captions.mask])
+
+    @property
+    def log_probs(self) -> Float[Tensor, "m t"]:
+        """The log-probability of each caption token, 0 at padding, with gradient to LoRA."""
+        return log_probs_of(self.logits, self.captions, temperature=self.temperature)
+
+    def kl_from_base(self) -> Float[Tensor, ""]:
+        """Return KL(base || now) per caption token; the gradient reaches LoRA."""
+        with torch.no_grad(), self.vlm.adapter_off():
+            states = self.vlm.caption_states(self.vision, self.captions, prompt=self.prompt)
+            base = self.vlm.token_logits(states[:, :-1][self.captions.mask])
+        return base_kl(base, self.logits)

@@ -5,7 +5,7 @@ import torch
 import transformers
 from torch import nn
 
-from vizer_core.cache_argument import cache_argument
+from vizer_core.token_loop import cache_argument
 
 
 class Older(nn.Module):

@@ -1,4 +1,4 @@
-"""Policy gradients for captions: advantages and losses as formulas, and the two as an objective.
+"""Policy gradients for captions: how a reward is asked, its advantage, and the loss of that.
 
 b images, k captions each; r_ij is the reward of caption j of image i, m_i their mean.
 
@@ -16,6 +16,10 @@ A CLIP reward spreads by .01 to .03 within an image. Dividing by that spread blo
 size of signal, image by image; `scaled_by_batch` divides by one number for the whole batch.
 Tokens of a caption share its advantage, and `sequence_loss` is the unbiased estimate.
 
+A reward is any function of images and captions that gives a score a caption. An object may say two
+things more, a `name` and `for_step`; see `Reward`. Rewards themselves are in `rewards`,
+`information`, `neighbours`.
+
 `PolicyGradient` is what `train_adapter` takes: a reward, and the advantage that is made of it.
 ViZer's baseline "RL" uses a reward model; algorithm, reward and settings are not stated. With
 `rewards.ReadBackReward` it is the policy-gradient peer of ViZer: the same score, another gradient,
@@ -26,23 +30,91 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
-from vizer_core.vizer.local_batch import LocalBatch
-from vizer_core.vizer.objectives import Rollout
-from vizer_core.vizer.rewards import Reward, group_rewards, name_of, reward_of_step
-from vizer_core.vizer.train_config import TrainConfig
-from vizer_core.vlm.protocol import VisionLanguageModel
+from vizer_core.vizer.adapter_run import TrainConfig
+from vizer_core.vizer.rollout import LocalBatch, Rollout
+from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 Advantage = Callable[..., Tensor]
 EPSILON = 1e-4  # beside a spread, as in TRL
 
 Rewards = Float[Tensor, "b k"]
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """Scores captions, higher is better: a function, or an object that may say two things more.
+
+    `name` goes into results and manifests; the function's or class's name otherwise (`name_of`).
+    `for_step(vision, batch)` is asked at each step by all processes together, and returns what
+    scores this process's batch among the images of every process's; the reward itself otherwise
+    (`reward_of_step`). A reward that holds others passes the question on to them.
+    """
+
+    def __call__(self, vision: VisionBatch, captions: CaptionBatch, /) -> Any:
+        """Score m = b k captions of b images: m numbers, as a tensor, an array or a list."""
+
+
+def name_of(reward: Reward) -> str:
+    """Return what a reward is called.
+
+    >>> name_of(len), name_of(partial(len))
+    ('len', 'len')
+    """
+    inner = reward.func if isinstance(reward, partial) else reward
+    return str(getattr(inner, "name", None) or getattr(inner, "__name__", type(inner).__name__))
+
+
+def reward_of_step(reward: Reward, vision: VisionBatch, batch: LocalBatch) -> Reward:
+    """Return what scores a process's part of a step: what `for_step` says, or the reward itself.
+
+    All processes must call this together.
+    """
+    ask = getattr(reward, "for_step", None)
+    return ask(vision, batch) if ask else reward
+
+
+def score_captions(
+    reward: Reward, vision: VisionBatch, captions: CaptionBatch
+) -> Float[Tensor, " m"]:
+    """Ask a reward; what is not one finite number a caption is refused."""
+    given, wanted = reward(vision, captions), "wanted one finite number a caption"
+    try:
+        scores = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name_of(reward)} gave {type(given).__name__}: {wanted}") from error
+    finite = int(torch.isfinite(scores).sum())
+    if scores.shape != (len(captions),) or finite < len(captions):
+        raise ValueError(
+            f"{name_of(reward)} gave scores {tuple(scores.shape)}, {finite} of them finite, for "
+            f"{len(captions)} captions: {wanted}"
+        )
+    return scores if scores.is_floating_point() else scores.float()
+
+
+def group_rewards(
+    reward: Reward, vision: VisionBatch, captions: CaptionBatch
+) -> Float[Tensor, "b k"]:
+    """Score captions and lay them out one row an image; NaN and inf are refused."""
+    return score_captions(reward, vision, captions).reshape(len(vision), -1)
+
+
+def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
+    """Return k, or say that the captions do not divide over the images."""
+    k = len(captions) // max(len(vision), 1)
+    if not k or k * len(vision) != len(captions):
+        raise ValueError(
+            f"{len(captions)} captions for {len(vision)} images: wanted as many for each image, "
+            "in the order A, A, B, B"
+        )
+    return k
 
 
 def _require_group(rewards: Tensor) -> None:
