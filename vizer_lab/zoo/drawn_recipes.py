@@ -65,6 +65,7 @@ CLIP_RECIPES: dict[str, ClipRecipe] = {
 
 _VLM = MicroVlmConfig(image_size=112, patch_size=14, world="second")
 _NO_NOISE = CaptionNoise(generic=0.0, partial=0.0, wrong=0.0)
+_SHORTER = VlmStage("exact", steps=1500, batch=64, learning_rate=5e-3, method="muon")
 _WEB = VlmStage("web", steps=400, batch=64, learning_rate=2e-3, method="muon")
 _MANY = CaptionNoise(generic=0.25, partial=0.30, wrong=0.10, habits="many")
 _PLAIN = VlmRecipe(
@@ -79,10 +80,12 @@ _PLAIN = VlmRecipe(
 )
 VLM_RECIPES: dict[str, VlmRecipe] = {
     "drawn-vlm-plain": _PLAIN,
-    "drawn-vlm-web": replace(_PLAIN, web=_WEB, mix=_MANY, seed=2, parent="drawn-vlm-plain"),
+    "drawn-vlm-web": replace(
+        _PLAIN, exact=_SHORTER, web=_WEB, mix=_MANY, seed=2, parent="drawn-vlm-plain"
+    ),
     "drawn-vlm-general": replace(
         _PLAIN,
-        exact=replace(_PLAIN.exact, text="general"),
+        exact=replace(_SHORTER, text="general"),
         web=replace(_WEB, text="general"),
         mix=_MANY,
         seed=3,
@@ -95,7 +98,13 @@ VLM_RECIPES: dict[str, VlmRecipe] = {
         scenes=12_000,
         seed=0,
     ),
-    "drawn-vlm-other": replace(_PLAIN, model=replace(_VLM, world="second_other"), seed=5),
+    "drawn-vlm-other": replace(
+        _PLAIN,
+        model=replace(_VLM, world="second_other"),
+        tower=replace(_PLAIN.tower, steps=3000),
+        exact=_SHORTER,
+        seed=5,
+    ),
 }
 VLM_RECIPES["drawn-vlm-other-web"] = replace(
     VLM_RECIPES["drawn-vlm-other"], web=_WEB, mix=_MANY, seed=6, parent="drawn-vlm-other"
@@ -103,6 +112,7 @@ VLM_RECIPES["drawn-vlm-other-web"] = replace(
 QWEN_RECIPE = replace(
     _PLAIN,
     tower=VlmStage("tower", steps=400, batch=64, learning_rate=3e-3, method="muon"),
+    exact=_SHORTER,
     web=_WEB,
     mix=_MANY,
     seed=4,
