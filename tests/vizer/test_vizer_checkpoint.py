@@ -11,7 +11,7 @@ from tiny_vlm import tiny_smol
 
 from vizer_core.files import load_manifest
 from vizer_core.runtime import seeded
-from vizer_core.vizer import adapter_run
+from vizer_core.vizer import run_state
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.run_state import Run, load_run, save_run
@@ -109,7 +109,7 @@ def test_a_kill_while_writing_leaves_the_state_before(tmp_path, monkeypatch):
         save_file(tensors, name, metadata)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(adapter_run, "save_file", dies)
+    monkeypatch.setattr(run_state, "save_file", dies)
     with pytest.raises(KeyboardInterrupt):
         save_run(path, Run.capture(parameters, optimizer, {"made_by": {}, "step": 2}))
     assert load_run(path, {}).record["step"] == 1

@@ -14,8 +14,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vizer_core.vizer.policy_gradient import Reward, name_of, reward_of_step, score_captions
-from vizer_core.vizer.rollout import LocalBatch
+from vizer_core.vizer.policy_gradient import (
+    Gathering,
+    Reward,
+    name_of,
+    reward_of_step,
+    score_captions,
+)
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 Rule = Callable[[Tensor], Tensor]
@@ -61,7 +66,7 @@ class EnsembleReward:
             torch.stack([score_captions(reader, vision, captions) for reader in self.readers])
         )
 
-    def for_step(self, vision: VisionBatch, batch: LocalBatch) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
         """Let each reader see the images of every process's batch."""
         readers = tuple(reward_of_step(reader, vision, batch) for reader in self.readers)
         return replace(self, readers=readers)

@@ -62,6 +62,16 @@ class Reward(Protocol):
         """Score m = b k captions of b images: m numbers, as a tensor, an array or a list."""
 
 
+@runtime_checkable
+class Gathering(Protocol):
+    """One process's part of a step (`rollout.LocalBatch`): which images, and how rows join."""
+
+    mine: range
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Join rows of every process, in the order of the step's images."""
+
+
 def name_of(reward: Reward) -> str:
     """Return what a reward is called.
 
@@ -72,7 +82,7 @@ def name_of(reward: Reward) -> str:
     return str(getattr(inner, "name", None) or getattr(inner, "__name__", type(inner).__name__))
 
 
-def reward_of_step(reward: Reward, vision: VisionBatch, batch: LocalBatch) -> Reward:
+def reward_of_step(reward: Reward, vision: VisionBatch, batch: Gathering) -> Reward:
     """Return what scores a process's part of a step: what `for_step` says, or the reward itself.
 
     All processes must call this together.

@@ -42,13 +42,13 @@ from vizer_core.metrics.tokenize import tokenize_captions
 from vizer_core.shapes import require_unit_norm
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.policy_gradient import (
+    Gathering,
     Reward,
     captions_an_image,
     name_of,
     reward_of_step,
     score_captions,
 )
-from vizer_core.vizer.rollout import LocalBatch
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 
@@ -157,7 +157,7 @@ class SelfRetrievalReward:
         """Score captions by how well they single out their image."""
         return RetrievalAmong(self, self.pair.image_vectors(vision), 0)(vision, captions)
 
-    def for_step(self, vision: VisionBatch, batch: LocalBatch) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
         """Compare with the images of the whole step."""
         return RetrievalAmong(self, batch.gather(self.pair.image_vectors(vision)), batch.mine.start)
 
@@ -196,7 +196,7 @@ class Guard:
 
     reward: Reward
 
-    def for_step(self, vision: VisionBatch, batch: LocalBatch) -> Reward:
+    def for_step(self, vision: VisionBatch, batch: Gathering) -> Reward:
         """Guard what the inner reward is in the step."""
         return replace(self, reward=reward_of_step(self.reward, vision, batch))
 
