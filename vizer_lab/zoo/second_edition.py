@@ -136,9 +136,11 @@ def load_second_clip(name: str = "second-clip", device: str = "cpu") -> OpenClip
     return clip_encoder(name, MicroClipConfig(**manifest["recipe"]["model"]), state, device)
 
 
-def load_second_vlm(name: str = "second-vlm-plain", device: str = "cpu") -> SmolVlm:
+def load_second_vlm(
+    name: str = "second-vlm-plain", device: str = "cpu", *, folder: Path = TRIALS
+) -> SmolVlm:
     """Load a shipped VLM of the second edition: a fresh model at each call, for LoRA changes it."""
-    state, manifest = load_tensors(second_weights(name))
+    state, manifest = load_tensors(second_weights(name, folder))
     return vlm_from_state(name, MicroVlmConfig(**manifest["recipe"]["model"]), state, device)
 
 
