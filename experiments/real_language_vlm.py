@@ -1,4 +1,4 @@
-"""Train a drawn-world VLM with a real language half, and score it: `results/real_language_vlm.json`.
+"""Train and score a VLM with a real language half: makes `results/real_language_vlm.json`.
 
     make real
     nice python -m experiments.real_language_vlm --folder /tmp/rlv            # an hour of one core

@@ -28,6 +28,8 @@ from vizer_core.cli.captioner_options import (
     LanguageModel,
     Pretrained,
     QuickGelu,
+    Sentences,
+    StartToken,
 )
 from vizer_core.cli.captioner_runs import (
     JOB,
@@ -70,6 +72,8 @@ def train_captioner_command(
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
     language_model: LanguageModel = MICRO_LM,
+    lm_start_token: StartToken = None,
+    lm_sentences: Sentences = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the method's own.")] = None,
     variance: Annotated[
         float | None,
@@ -116,7 +120,8 @@ def train_captioner_command(
             say(require_no_leakage(found, records_of_references(references)).summary(), err=True)
         require_captions(texts, corpus)
         encoder = clip_encoder(clip, pretrained, device, quick_gelu)
-        lm = language_model_of(language_model, device, dtype)
+        form = {"start_token": lm_start_token, "sentences": lm_sentences}
+        lm = language_model_of(language_model, device, dtype, **form)
         rules = {"epochs": epochs, "at_once": captions_at_once, "variance": variance}
         shape, config = settings_of(method, encoder=encoder, lm=lm, **rules)
         same_job(folder / JOB, job_of(method, config, texts, encoder, lm, seed), of=str(folder))

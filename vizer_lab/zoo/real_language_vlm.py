@@ -8,10 +8,9 @@ connector       pixel shuffle and one linear layer, trained here
 language model  SmolLM2-135M-Instruct (`vizer_core.wheels`), frozen under LoRA on its attention
 ==============  ==================================================================================
 
-A step costs two CPU seconds, so training starts where it can: the connector begins as the linear
-map that best turns a block of patches into the embedding of the words for what is on them (least
-squares; the labels at every patch taught the tower, too). From fresh weights the first hundreds of
-steps go into finding that map.
+A step costs two and a half CPU seconds, so training starts where it can: the connector begins as
+the linear map that best turns a block of patches into the embedding of the words for what is on
+them (least squares; the labels at every patch taught the tower, too).
 
 Only connector and LoRA are stored, 4.3 MB in half precision. Tower and language model are found by
 name and held to the digests in the manifest; LoRA is merged into the weights on loading, so that
@@ -41,7 +40,7 @@ from tqdm.auto import tqdm
 from vizer_core.files import load_tensors, save_tensors, sha256_file
 from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import LoadedModel, load_causal_lm
-from vizer_core.language.text_form import form_of
+from vizer_core.language.text_form import TextForm, form_of
 from vizer_core.runtime import require, seeded
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vlm import SmolVlm, VisionBatch
@@ -76,7 +75,7 @@ class RealLanguageRecipe:
         default_factory=lambda: LoraSettings(rank=16, alpha=32, projections=ATTENTION_PROJECTIONS)
     )
     exact: VlmStage = field(
-        default_factory=lambda: VlmStage("exact", steps=1600, batch=16, learning_rate=1e-3)
+        default_factory=lambda: VlmStage("exact", steps=1400, batch=16, learning_rate=1e-3)
     )
     scenes: int = 20_000
     connector: str = "words"
@@ -156,7 +155,8 @@ def build(recipe: RealLanguageRecipe, folder: Path = TRIALS) -> SmolVlm:
     """
     eye, config = load_tower(recipe.tower, folder)
     lm = load_causal_lm(recipe.language_model)
-    start = form_of(recipe.language_model).start_mark or lm.tokenizer.bos_token
+    form: TextForm = form_of(recipe.language_model)
+    start = form.start_mark or lm.tokenizer.bos_token
     vlm = assemble(eye, config, lm, start)
     connector = vlm.base.model.connector
     with torch.no_grad():

@@ -19,12 +19,12 @@ from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_recipe import HEADS_FASTER, VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_train import (
-    visits_of,
     caption_ids,
     caption_loss,
     patches_of_scenes,
     text_loss,
     train_captions,
+    visits_of,
 )
 from vizer_lab.zoo.vlm_vision import train_tower
 from vizer_lab.zoo.vlms import vlm_from_state
