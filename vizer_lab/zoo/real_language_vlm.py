@@ -106,6 +106,8 @@ def assemble(eye: SmolVlm, config: MicroVlmConfig, lm: LoadedModel, start_mark: 
     if start_mark not in tokenizer.get_vocab():
         raise ValueError(f"the tokenizer has no start mark {start_mark!r}")
     tokenizer.bos_token = start_mark
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
     tokenizer.add_special_tokens({"additional_special_tokens": list(MARKS)})
     ids = {
         "bos_token_id": tokenizer.bos_token_id,
