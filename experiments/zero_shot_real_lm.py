@@ -36,14 +36,14 @@ from experiments.grid import Cell, run_grid, seconds_spent
 from experiments.scoring import Exam, difference_rows, score, score_rows
 from vizer_core.captioners import Captioner, Magic, Socratic, WordList, ZeroCap
 from vizer_core.captioners.controls import Blind
-from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_MICRO
+from vizer_core.captioners.magic import MAGIC_COCO
 from vizer_core.captioners.socratic import (
     SOCRATIC_DECODING,
     CompletionPrompt,
     NotesPrompt,
     TagPrefix,
 )
-from vizer_core.captioners.zerocap import ZEROCAP_ADAPTED, ZEROCAP_MICRO
+from vizer_core.captioners.zerocap import ZEROCAP_ADAPTED
 from vizer_core.data.coco import coco2014
 from vizer_core.files import write_json
 from vizer_core.language import CausalLM, nats_per_token
@@ -57,15 +57,14 @@ from vizer_lab.zoo.clips import load_micro_clip, pixels_of
 
 OUT, RUNS = Path("results/zero_shot_real_lm.json"), Path(".cache/zero_shot_real_lm")
 CLIP, PLAIN = "micro-clip-100", "smollm2-135m"
-MODELS = ("plain", "tuned", "micro")
 METRICS = ("object_precision", "object_recall", "object_f1", "background_accuracy", "length")
-TUNING = CaptionTuning(steps=60)
+TUNING = CaptionTuning(steps=50)
 HELD_OUT = 200  # captions of validation images, read before and after the tuning
 PROMPTINGS = {"notes": NotesPrompt(), "completion": CompletionPrompt(), "tags": TagPrefix()}
-# fewer candidates, words and completions than the papers', for one core
-COMPLETIONS = 4
-MAGIC = replace(MAGIC_COCO, candidates=20, max_tokens=10)
-ZEROCAP = replace(ZEROCAP_ADAPTED, candidates=100, max_tokens=8)
+# fewer candidates, tokens and completions than the papers', for one core; alike for all models
+COMPLETIONS, WORDS = 3, 12
+MAGIC = replace(MAGIC_COCO, candidates=16, max_tokens=8)
+ZEROCAP = replace(ZEROCAP_ADAPTED, candidates=100, max_tokens=7)
 # bfloat16 reads sooner on a CPU; ZeroCap's gradients are taken in float32
 DTYPES = {"socratic": "bfloat16", "magic": "bfloat16", "zerocap": "float32"}
 AT_ONCE = 50  # images in a batch
@@ -125,7 +124,7 @@ def language_model(kind: str, folder: str, dtype: str) -> CausalLM:
     return load_lm({"plain": PLAIN, "tuned": folder}[kind], device="cpu", dtype=dtype)
 
 
-def captioner_of(method: str, lm: CausalLM, kind: str, prompt: str) -> Captioner:
+def captioner_of(method: str, lm: CausalLM, prompt: str) -> Captioner:
     """Make one of the three methods with a language model and a prompt."""
     clip = load_micro_clip(CLIP)
     if method == "socratic":
@@ -133,14 +132,11 @@ def captioner_of(method: str, lm: CausalLM, kind: str, prompt: str) -> Captioner
             WordList.from_template("objects", [kind.name for kind in OBJECTS], "a {}", top=2),
             WordList.from_template("place", [place.name for place in HOME_PLACES], "a photo of {}"),
         )
-        rule = replace(SOCRATIC_DECODING, max_tokens=16)
+        rule = replace(SOCRATIC_DECODING, max_tokens=WORDS)
         return Socratic(clip, lm, lists, PROMPTINGS[prompt], COMPLETIONS, rule, AT_ONCE)
-    micro = kind == "micro"
     if method == "magic":
-        width = replace(MAGIC_MICRO, candidates=MAGIC.candidates) if micro else MAGIC
-        return Magic(lm, clip, width, prompt=prompt, batch_size=AT_ONCE)
-    shape = ZEROCAP_MICRO if micro else ZEROCAP
-    return ZeroCap(lm, clip, shape, prompt=prompt, batch_size=AT_ONCE)
+        return Magic(lm, clip, MAGIC, prompt=prompt, batch_size=AT_ONCE)
+    return ZeroCap(lm, clip, ZEROCAP, prompt=prompt, batch_size=AT_ONCE)
 
 
 @cache
@@ -155,7 +151,7 @@ def caption(
     """Write one row's captions, and the one of the mean image."""
     began = time.process_time()
     model = language_model(lm, tuned_folder, DTYPES[method])
-    captioner = captioner_of(method, model, lm, prompt)
+    captioner = captioner_of(method, model, prompt)
     features = image_features(n)
     loading, began = time.process_time() - began, time.process_time()
     written = captioner.caption(features, generator=seeded(seed))
@@ -200,7 +196,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "interval": "95% bootstrap over images, one run; differences are paired",
         "models": {"clip": CLIP, "plain": PLAIN, "micro": "micro-lm"},
         "settings": {
-            "socratic": {"completions": COMPLETIONS},
+            "socratic": {"completions": COMPLETIONS, "max_tokens": WORDS},
             "magic": asdict(MAGIC),
             "zerocap": asdict(ZEROCAP),
             "dtype": DTYPES,
