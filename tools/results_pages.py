@@ -42,6 +42,7 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "wrong_relation", "shuffled_words", "keyword_list", "generic", "another_image"),
         ("bleu4", "cider", "meteor", "clipscore", "object_f1"),
     ),
+    "reconstruction_real": (("*:text", "*:another"), ("sentence_cosine", "bleu1", "cider")),
     "reconstruction_micro": (("x0:*", "x0.33:*", "x1:*"), ("bleu4", "object_f1", "exact")),
     "vizer_micro": (
         ("base", "base_primed", "vizer_gt", "vizer_g", "vizer_g_shuffled", "read_back",

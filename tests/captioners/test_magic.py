@@ -18,7 +18,7 @@ from vizer_core.captioners.magic import (
     magic_term,
 )
 from vizer_core.decoding import Greedy
-from vizer_core.language import no_prefix
+from vizer_core.language import no_prefix, start
 from vizer_core.runtime import seeded
 
 CONFIG = MagicConfig(candidates=5, max_tokens=6)
@@ -89,6 +89,23 @@ def test_without_clip_the_image_does_not_matter_and_with_it_the_cosine_rises():
         means.append(float((encoder().encode_text(texts) * features).sum(-1).mean()))
         assert (len(set(texts)) == 1) is (beta == 0)
     assert means[1] > means[0] + 0.05
+
+
+def test_a_prompt_is_read_by_both_models_and_not_returned():
+    lm, features = tiny_lm(), states().image_features
+    plain = replace(CONFIG, alpha=0.0, beta=0.0)
+    texts = lm.decode(magic_search(lm, encoder(), features, config=plain, prompt="w3 w5"))
+    wanted = lm.generate(
+        no_prefix(lm, 1), prompts=["w3 w5"], decoding=Greedy(CONFIG.max_tokens)
+    ).texts[0]
+    assert set(texts) == {wanted} and wanted != greedy(CONFIG.max_tokens)
+    asked = replace(CONFIG, candidates=4, max_tokens=1, beta=50.0, alpha=0.0)
+    ids = magic_search(lm, encoder(), features, config=asked, prompt="w3 w5")
+    state = start(lm, no_prefix(lm, 1), ["w3 w5"])
+    likely = state.logits.topk(4).indices[0].tolist()
+    said = encoder().encode_text([f"w3 w5 {lm.decode(torch.tensor([[v]]))[0]}" for v in likely])
+    best = (features @ said.T).argmax(dim=1).tolist()
+    assert [likely[place] for place in best] == ids[:, 0].tolist()
 
 
 def test_the_penalty_is_the_greatest_cosine():

@@ -11,8 +11,10 @@ from tiny_clip import WORDS
 
 from vizer_core.captioners import Socratic
 from vizer_core.captioners.socratic import (
+    CompletionPrompt,
     Finding,
     NotesPrompt,
+    Prompting,
     TagPrefix,
     WordList,
     find_words,
@@ -77,6 +79,19 @@ def test_clip_takes_the_nearest_completion():
 def test_a_completion_ends_with_its_first_sentence():
     assert first_sentence("") == "" and first_sentence("\n a dog\nQ: x") == "a dog"
     assert first_sentence("a dog") == "a dog" and first_sentence("A cat. A dog.") == "A cat."
+
+
+def test_a_quoted_caption_ends_with_its_quotation_mark():
+    assert first_sentence(' a dog on a lawn". Next photo: "a cat"') == "a dog on a lawn"
+    assert first_sentence('"a cat. A dog"') == "a cat." and first_sentence('""') == ""
+    assert first_sentence('a dog"\na cat') == "a dog"
+
+
+def test_a_completion_goes_on_from_a_caption_that_has_begun():
+    lm, prompting = tiny_lm(), CompletionPrompt("w1", "w2", "w4")
+    assert prompting.prompts([FOUND]) == ['w1 Objects: w3, w5. Place: w9. w2 "w4']
+    assert prompting.prefix([FOUND, FOUND], lm).shape == (2, 0, lm.width)
+    assert isinstance(prompting, Prompting)
 
 
 def test_the_micro_worlds_words_are_lists():

@@ -98,7 +98,7 @@ def test_zerocap_keeps_so_many_beams_after_the_prompt():
     [
         (["--method", "clipre", "--beams", 3], "--beams is not used by --method clipre"),
         (["--method", "magic", "--temperature", 1], "--temperature is not used by --method magic"),
-        (["--method", "maccap", "--prompt", "a"], "belongs to --method zerocap, and to --model"),
+        (["--method", "maccap", "--prompt", "a"], "belongs to --method magic, zerocap, and to"),
         (["--method", "zerocap", "--temperature", 1], "--temperature is not used by"),
         (["--method", "maccap", "--memory", 20_000], "--memory is not used by --method maccap"),
         (["--method", "clipre", "--adaptor", "x"], "--captioner is not used by --method clipre"),

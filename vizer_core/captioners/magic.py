@@ -15,7 +15,8 @@ Where we differ: all images of a batch are written at once and the keys and valu
 kept, with the same result; the states h_j run over BOS and the prompt too, as in the release. The
 paper tunes GPT-2 on captions with SimCTG's loss, which pushes the states of different tokens apart;
 here the language model is whatever is passed, and one that was only adapted to captions has states
-that the penalty separates less.
+that the penalty separates less. A `prompt` may begin the caption, as ZeroCap's does, for a model
+that would begin no caption by itself; the paper has none.
 """
 
 from __future__ import annotations
@@ -68,17 +69,20 @@ class Magic:
     language_model: CausalLM
     encoder: ImageTextEncoder
     config: MagicConfig = MAGIC_COCO
+    prompt: str = ""
     batch_size: int = 16
     name: str = "magic"
     reads_patches: ClassVar[bool] = False
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
-        """Search for one caption an image; nothing is drawn from the generator."""
+        """Search for one caption an image, without the prompt; nothing is drawn."""
         features = image_features_of(images)
         require_width(features, self.encoder.embed_dim, self.name)
         captions: list[str] = []
         for rows in features.split(self.batch_size):
-            ids = magic_search(self.language_model, self.encoder, rows, config=self.config)
+            ids = magic_search(
+                self.language_model, self.encoder, rows, config=self.config, prompt=self.prompt
+            )
             captions += self.language_model.decode(ids)
         return captions
 
@@ -90,12 +94,17 @@ def magic_search(
     image_features: Float[Tensor, "b d"],
     *,
     config: MagicConfig,
+    prompt: str = "",
 ) -> Int[Tensor, "b t"]:
     """Write ids for b images at once; rows that are finished are filled up with EOS.
 
+    CLIP reads the `prompt` in front of the words; what is returned is without it.
+
     Raises `ValueError` where the language model's logits are no numbers (float16).
     """
-    state = start(lm, no_prefix(lm, len(image_features)))
+    said = torch.tensor(lm.word_ids([prompt])[0] if prompt else [], dtype=torch.long)
+    said = said.to(lm.device).expand(len(image_features), -1)
+    state = start(lm, no_prefix(lm, len(said)), [prompt] * len(said) if prompt else None)
     watch = OverflowWatch(lm.name, lm.model.dtype)
     _require_vocabulary(config.candidates, state.logits.shape[1])
     written = torch.zeros(len(image_features), 0, dtype=torch.long, device=lm.device)
@@ -107,7 +116,8 @@ def magic_search(
             rearrange(ahead.hidden[:, -1], "(b k) h -> b k h", k=config.candidates), state.hidden
         )
         if config.beta > 0:
-            texts = continuation_features(lm, encoder, written, ids).to(image_features.device)
+            texts = continuation_features(lm, encoder, torch.cat([said, written], dim=1), ids)
+            texts = texts.to(image_features.device)
             magic = magic_term(image_features, texts, logit_scale=encoder.logit_scale)
             scores = scores + config.beta * magic.to(scores.device)
         best = scores.argmax(dim=1)

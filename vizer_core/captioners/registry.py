@@ -209,7 +209,7 @@ def _magic(given: Given) -> Captioner:
 
     config = MAGIC_MICRO if given.parts.micro else MAGIC_COCO
     config = replace(config, max_tokens=given.style.max_tokens or config.max_tokens)
-    return Magic(given.lm, given.encoder, config)
+    return Magic(given.lm, given.encoder, config, prompt=given.style.prompt or "")
 
 
 def _zerocap(given: Given) -> Captioner:
@@ -284,7 +284,7 @@ register(
         language_model=False,
     )
 )
-register(Method("magic", "lets CLIP vote on every word", _magic, style=("max_tokens",)))
+register(Method("magic", "lets CLIP vote on every word", _magic, style=("prompt", "max_tokens")))
 register(
     Method(
         "zerocap",

@@ -5,12 +5,13 @@ Zeng et al. 2022 (Socratic Models), section 4.1:
     words = CLIP's best of every list;  texts = 10 completions of prompt(words), temperature .9;
     caption = the text with the greatest cosine to the image.
 
-Two ways to hand the words to a language model, and neither is the paper's own wording:
+Three ways to hand the words to a language model, and none is the paper's own wording:
 
-==============  ==========================================================================
-NotesPrompt     a few words of English after BOS, for a general language model
-TagPrefix       the bare words in front of BOS, which is how the micro LM has read tags
-==============  ==========================================================================
+================  ========================================================================
+NotesPrompt       notes and a request, for a model that follows instructions
+CompletionPrompt  a text that a caption goes on from, for a base model, which only continues
+TagPrefix         the bare words in front of BOS, which is how the micro LM has read tags
+================  ========================================================================
 
 Where we differ: the paper asks GPT-3 over the network; here the language model is a local one, and
 usually far smaller, so this row shows the recipe and not the paper's quality. Kinds of image and
@@ -118,11 +119,39 @@ class NotesPrompt:
         >>> NotesPrompt().prompts([(Finding("place", ("beach",)), Finding("objects", ("a", "b")))])
         ['Notes on a picture. Place: beach. Objects: a, b. A short caption:']
         """
-        notes = [
-            " ".join(f"{f.name.capitalize()}: {', '.join(f.words)}." for f in row)
-            for row in findings
-        ]
-        return [f"{self.opening} {note} {self.request}" for note in notes]
+        return [f"{self.opening} {_notes(row)} {self.request}" for row in findings]
+
+
+@dataclass(frozen=True)
+class CompletionPrompt:
+    """A text in which the findings stand and a quoted caption has begun.
+
+    A base model has read no requests, but much text that goes on in the way it began. What it
+    writes after the `opening` of the caption is taken up to the closing quotation mark.
+    """
+
+    before: str = "Here is a list of what a photo shows."
+    request: str = "Caption of the photo:"
+    opening: str = "A photo of"
+
+    def prefix(
+        self, findings: Sequence[tuple[Finding, ...]], lm: PrefixLanguageModel
+    ) -> Float[Tensor, "b q h"]:
+        """Return prefixes of length 0."""
+        return no_prefix(lm, len(findings))
+
+    def prompts(self, findings: Sequence[tuple[Finding, ...]]) -> list[str]:
+        """Write the beginning of every image's text.
+
+        >>> CompletionPrompt().prompts([(Finding("objects", ("a", "b")),)])
+        ['Here is a list of what a photo shows. Objects: a, b. Caption of the photo: "A photo of']
+        """
+        return [f'{self.before} {_notes(row)} {self.request} "{self.opening}' for row in findings]
+
+
+def _notes(findings: Sequence[Finding]) -> str:
+    """Write findings as short notes."""
+    return " ".join(f"{f.name.capitalize()}: {', '.join(f.words)}." for f in findings)
 
 
 @dataclass(frozen=True)
@@ -189,9 +218,11 @@ class Socratic:
 def first_sentence(text: str) -> str:
     """Cut a completion at its first line break or sentence end: a base model writes on.
 
-    >>> first_sentence("A dog on a beach. It is warm.")
-    'A dog on a beach.'
+    A quotation mark in front is passed over, and the next one ends the caption.
+
+    >>> first_sentence("A dog on a beach. It is warm."), first_sentence('"A dog", said the owner')
+    ('A dog on a beach.', 'A dog')
     """
-    line = (text.strip().splitlines() or [""])[0]
+    line = (text.strip().lstrip('"').split('"')[0].strip().splitlines() or [""])[0]
     end = line.find(". ")
     return line[: end + 1] if end >= 0 else line

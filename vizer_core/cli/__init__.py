@@ -4,7 +4,8 @@ Exit status: 0 done, 1 failed (the message says why; none if the reader of a pip
 wrong use of the command line.
 
 - `scores`, `score_inputs`: evaluate, compare; `features`: features; `gap`: gap; `vqa`: vqa
-- `train_captioner`: train-captioner; `caption`: caption; `enhance`: fit-mapper, enhance
+- `train_captioner`: train-captioner; `caption`: caption; `tune_lm`: tune-lm
+- `enhance`: fit-mapper, enhance
 - `app`, `encoders`, `models`, `captioner_options`, `decoding_options`: what the commands share
 - `examples`: what the help of each command ends with
 
@@ -13,7 +14,7 @@ function that is given `app`.
 """
 
 from vizer_core.cli import train_captioner, caption, enhance, features, gap, vqa  # isort: skip
-from vizer_core.cli import scores  # isort: skip
+from vizer_core.cli import scores, tune_lm  # isort: skip
 from vizer_core.cli.app import app
 from vizer_core.cli.examples import EXAMPLES, epilog
 from vizer_core.shipped import declared
@@ -32,5 +33,6 @@ __all__ = [
     "gap",
     "scores",
     "train_captioner",
+    "tune_lm",
     "vqa",
 ]

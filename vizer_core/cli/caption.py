@@ -36,6 +36,8 @@ from vizer_core.cli.captioner_options import (
     LanguageModel,
     Pretrained,
     QuickGelu,
+    Sentences,
+    StartToken,
     captioner_file,
     require_captioner,
     with_command,
@@ -113,7 +115,8 @@ def _zero_shot_writer(
     if row.trainings:
         require_captioner(method, captioner, models=(clip, language_model))
     encoder = clip_encoder(clip, options["pretrained"], device, options["quick_gelu"])
-    lm = language_model_of(language_model, device, dtype) if row.language_model else None
+    form = {"start_token": options["lm_start_token"], "sentences": options["lm_sentences"]}
+    lm = language_model_of(language_model, device, dtype, **form) if row.language_model else None
     memory: tuple[str, ...] = ()
     if row.memory:
         memory = load_corpus(options["corpus"], options["memory"]).captions
@@ -172,6 +175,8 @@ def caption_command(
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
     language_model: LanguageModel = MICRO_LM,
+    lm_start_token: StartToken = None,
+    lm_sentences: Sentences = None,
     corpus: Corpus = "micro-home",
     memory: Annotated[int, typer.Option(min=1, help="Captions in the memory.")] = 20_000,
     prompt: Prompt = None,
@@ -194,7 +199,8 @@ def caption_command(
     the models come from the local cache or the hub, and methods that are trained want --captioner.
     The memory of decap and clipre holds captions of --corpus.
 
-    A captioner file wants the --clip, --pretrained and --language-model that it was trained with.
+    A captioner file wants the --clip, --pretrained and --language-model that it was trained with,
+    and the same --lm-start-token and --lm-sentences.
     """
     if (method is None) == (model is None):
         raise typer.BadParameter("give either --method NAME or --model NAME")
@@ -208,6 +214,8 @@ def caption_command(
         "pretrained": pretrained,
         "quick_gelu": quick_gelu,
         "language_model": language_model,
+        "lm_start_token": lm_start_token,
+        "lm_sentences": lm_sentences,
         "corpus": corpus,
         "memory": memory,
     }

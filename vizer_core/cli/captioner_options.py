@@ -26,6 +26,23 @@ LanguageModel = Annotated[
     str,
     typer.Option(help="A causal LM: hub id, folder, GGUF file, 'micro-lm' or 'smollm2-135m'."),
 ]
+StartToken = Annotated[
+    str | None,
+    typer.Option(
+        "--lm-start-token",
+        metavar="TOKEN",
+        help="What begins a text of --language-model, such as <|endoftext|>. Default: its "
+        "tokenizer's mark, or what is known of the model.",
+    ),
+]
+Sentences = Annotated[
+    bool | None,
+    typer.Option(
+        "--lm-sentences/--no-lm-sentences",
+        help="Whether --language-model reads captions as sentences: with a full stop, which what "
+        "it writes loses again. Default: no, or what is known of the model.",
+    ),
+]
 Corpus = Annotated[
     str,
     typer.Option(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Prompt = Annotated[
     str | None,
-    typer.Option(help="What --model is asked, or how zerocap begins. Default: their own."),
+    typer.Option(help="What --model is asked, or how zerocap and magic begin. Default: their own."),
 ]
 MaxTokens = Annotated[
     int | None, typer.Option(min=1, help="At most so many tokens a caption. Default: the method's.")

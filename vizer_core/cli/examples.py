@@ -22,9 +22,12 @@ EXAMPLES = {
         "vizer caption IMAGES --method maccap --json captions.json",
         "vizer caption IMAGES --method maccap --captioner maccap.safetensors --clip ViT-B-32 "
         "--pretrained openai --language-model facebook/opt-1.3b",
+        "vizer caption IMAGES --method magic --clip ViT-B-32 --pretrained openai "
+        "--language-model TUNED",
         "vizer caption IMAGES --model HuggingFaceTB/SmolVLM-Base --adapter ADAPTER --beams 3 "
         "--max-tokens 40 --json captions.json",
     ),
+    "tune-lm": ("vizer tune-lm --language-model smollm2-135m --corpus coco2014-train --out TUNED",),
     "fit-mapper": ("vizer fit-mapper --images IMAGES --out mapper.safetensors",),
     "enhance": (
         "vizer enhance --images IMAGES --objective information --out ADAPTER",

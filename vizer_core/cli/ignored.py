@@ -21,10 +21,11 @@ from vizer_core.cli.app import say
 
 DECODING = {"prompt", "max_tokens", "beams", "temperature"}
 # options that not every way of captioning uses; --adaptor is what --captioner was called before
-ALIKE = ("corpus", "language_model", "dtype")  # a remark, where another method uses them
+OF_LM = ("language_model", "lm_start_token", "lm_sentences", "dtype")
+ALIKE = ("corpus", *OF_LM)  # a remark, where another method uses them
 PARTIAL = {
-    *("adapter", "captioner", "clip", "pretrained", "quick_gelu", "language_model", "corpus"),
-    *("memory", "dtype"),
+    *("adapter", "captioner", "clip", "pretrained", "quick_gelu", "corpus", "memory"),
+    *OF_LM,
     *DECODING,
 }
 
@@ -42,7 +43,7 @@ def used_by(method: str | None) -> set[str]:
     row = METHODS[method]
     used = {"clip", "pretrained", "quick_gelu", *row.style}
     if row.language_model:
-        used |= {"language_model", "dtype"}
+        used |= set(OF_LM)
     if row.trainings:
         used.add("captioner")
     if row.memory:

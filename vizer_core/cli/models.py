@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from vizer_core.cli.app import DTYPES, choice, errors_as_exit_status, say
 
@@ -22,11 +25,39 @@ def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
     return load_vlm(model, device=device, dtype=choice("--dtype", dtype, DTYPES))
 
 
-def language_model_of(model: str, device: str, dtype: str = "auto") -> Any:
-    """Load a causal language model: a shipped one by name, others by hub id or folder."""
-    from vizer_core.models import load_lm
+def language_model_of(
+    model: str,
+    device: str,
+    dtype: str = "auto",
+    *,
+    start_token: str | None = None,
+    sentences: bool | None = None,
+) -> Any:
+    """Load a causal language model: a shipped one by name, others by hub id or folder.
 
-    return load_lm(model, device=device, dtype=choice("--dtype", dtype, DTYPES))
+    `start_token` and `sentences` say how its texts begin and end; None is what is known of it. Ends
+    with status 2 where they are given for a shipped model, whose form is its own.
+    """
+    from vizer_core.models import UnusedSettingError, load_lm
+
+    exact = choice("--dtype", dtype, DTYPES)
+    form = None
+    if start_token is not None or sentences is not None:
+        from vizer_core.language.text_form import form_of
+
+        form = form_of(model)
+        if start_token is not None:
+            form = replace(form, start_mark=start_token)
+        if sentences is not None:
+            form = replace(form, sentences=sentences)
+    try:
+        return load_lm(model, device=device, dtype=exact, form=form)
+    except UnusedSettingError as error:
+        names = ("--lm-start-token", "--lm-sentences")
+        given = [name for name, value in zip(names, (start_token, sentences)) if value is not None]
+        raise typer.BadParameter(
+            f"{model} is shipped with its form of texts: leave {' and '.join(given)} out"
+        ) from error
 
 
 def folder_of(images: Any) -> Any:

@@ -28,6 +28,8 @@ from vizer_core.cli.captioner_options import (
     LanguageModel,
     Pretrained,
     QuickGelu,
+    Sentences,
+    StartToken,
 )
 from vizer_core.cli.captioner_runs import require_captions, show_captions
 from vizer_core.cli.encoders import clip_encoder
@@ -60,6 +62,8 @@ def train_captioner_command(
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
     language_model: LanguageModel = MICRO_LM,
+    lm_start_token: StartToken = None,
+    lm_sentences: Sentences = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the method's own.")] = None,
     variance: Annotated[
         float | None,
@@ -100,11 +104,12 @@ def train_captioner_command(
         if references is not None:
             say(require_no_leakage(found, records_of_references(references)).summary(), err=True)
         require_captions(texts, corpus)
+        form = {"start_token": lm_start_token, "sentences": lm_sentences}
         job = CaptionerJob(
             method,
             texts,
             clip_encoder(clip, pretrained, device, quick_gelu),
-            language_model_of(language_model, device, dtype),
+            language_model_of(language_model, device, dtype, **form),
             seed=seed,
             epochs=epochs,
             variance=variance,

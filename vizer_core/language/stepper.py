@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vizer_core.language.causal_lm import CausalLM
+from vizer_core.language.fast_linear import fast_linears
 from vizer_core.language.loading import WHY
 from vizer_core.language.prefix import positions_of
 from vizer_core.runtime import require
@@ -88,12 +89,13 @@ def _read(
     """Run the model on new positions after `before`. Its cache is copied, not appended to."""
     transformers = require("transformers", why=WHY)
     cache = transformers.DynamicCache(before.cache if before else None)
-    out = lm.model(
-        **inputs,
-        **cache_argument(lm.model, cache),
-        use_cache=True,
-        output_hidden_states=True,
-    )
+    with fast_linears(lm.model):
+        out = lm.model(
+            **inputs,
+            **cache_argument(lm.model, cache),
+            use_cache=True,
+            output_hidden_states=True,
+        )
     hidden = out.hidden_states[-1].float()
     return StepState(
         cache=tuple((layer.keys, layer.values) for layer in cache.layers),

@@ -9,7 +9,10 @@ Models that were trained on captions, as the shipped one, take them as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vizer_core.files import read_record, write_json
 
 ENDS = (".", "!", "?")
 
@@ -55,10 +58,29 @@ class TextForm:
 FORMS = {"smollm2-135m": TextForm("<|endoftext|>", sentences=True)}
 
 
+FORM_FILE = "text_form.json"  # in the folder of a model that was tuned on texts of one form
+
+
 def form_of(name: object) -> TextForm:
-    """Return the form that a model of this name wants; others are read as their tokenizer says.
+    """Return the form that a model of this name, or in this folder, wants.
+
+    Others are read as their tokenizer says. Raises `ValueError` where a folder's file of it is
+    broken.
 
     >>> form_of("smollm2-135m").start_mark, form_of("facebook/opt-125m").start_mark
     ('<|endoftext|>', None)
     """
-    return FORMS.get(str(name), TextForm())
+    file = Path(str(name)) / FORM_FILE
+    if not file.is_file():
+        return FORMS.get(str(name), TextForm())
+    found = read_record(file)
+    if found.keys() != {"start_mark", "sentences"}:
+        raise ValueError(
+            f"{file} holds {sorted(found)}: wanted start_mark and sentences, as a tuned model has"
+        )
+    return TextForm(found["start_mark"], bool(found["sentences"]))
+
+
+def save_form(form: TextForm, folder: Path) -> None:
+    """Write beside a model's weights in which form it is to be read."""
+    write_json(folder / FORM_FILE, asdict(form))

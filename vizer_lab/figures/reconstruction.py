@@ -98,12 +98,12 @@ def draw_trade_off(
     panels: Mapping[str, Mapping[str, Mapping[float, Interval]]],
     *,
     roles: Mapping[str, str],
-    mark: float,
+    mark: float | None = None,
 ) -> Figure:
     """Draw one panel a metric and one curve a reading, over the angle that the noise turns by.
 
     Angles are in degrees; bars are 95% intervals. The dotted line stands at `mark`, the angle
-    between an image and its caption.
+    between an image and its caption, where there are images.
     """
     if not panels or not all(curves and all(curves.values()) for curves in panels.values()):
         raise ValueError('got no points, wanted {"CIDEr": {"text": {0.0: Interval(...)}}}')
@@ -124,7 +124,8 @@ def draw_trade_off(
                 role = roles[name]
                 look = {"linestyle": LINES[role], "markersize": 5}
                 draw_estimate_curve(axes, name, apart, role, **look)
-            axes.axvline(mark, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
+            if mark is not None:
+                axes.axvline(mark, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.set_ylim(bottom=0)
             axes.set_title(metric)
             axes.set_xlabel("angle of the noise, degrees")

@@ -59,6 +59,23 @@ class MicroVlmConfig:
         return (self.grid // self.shuffle) ** 2
 
 
+def vision_sizes(config: MicroVlmConfig) -> dict[str, Any]:
+    """Return the tower's sizes as `Idefics3Config` takes them.
+
+    >>> vision_sizes(MicroVlmConfig())["patch_size"]
+    7
+    """
+    return {
+        "hidden_size": config.vision_width,
+        "intermediate_size": config.vision_ffn,
+        "num_hidden_layers": config.vision_layers,
+        "num_attention_heads": max(1, config.vision_width // 32),
+        "image_size": config.image_size,
+        "patch_size": config.patch_size,
+        "hidden_act": "gelu",  # open_clip's, whose weights the tower starts from
+    }
+
+
 def idefics3_config(config: MicroVlmConfig) -> Any:
     """Return the transformers configuration of these sizes."""
     transformers = require("transformers", why="the micro VLM")
@@ -75,18 +92,9 @@ def idefics3_config(config: MicroVlmConfig) -> Any:
         pad_token_id=ids[PAD],
         tie_word_embeddings=False,
     )
-    vision = {
-        "hidden_size": config.vision_width,
-        "intermediate_size": config.vision_ffn,
-        "num_hidden_layers": config.vision_layers,
-        "num_attention_heads": max(1, config.vision_width // 32),
-        "image_size": config.image_size,
-        "patch_size": config.patch_size,
-        "hidden_act": "gelu",  # open_clip's, whose weights the tower starts from
-    }
     return transformers.Idefics3Config(
         text_config=text,
-        vision_config=vision,
+        vision_config=vision_sizes(config),
         scale_factor=config.shuffle,
         image_token_id=ids[IMAGE],
         bos_token_id=ids[START],

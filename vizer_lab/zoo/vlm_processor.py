@@ -17,7 +17,11 @@ from vizer_lab.world.render import IMAGE_SIZE
 from vizer_lab.zoo.tokenizer import END, PAD, START, UNKNOWN, vocabulary
 
 if TYPE_CHECKING:
-    from transformers import Idefics3Processor, PreTrainedTokenizerFast
+    from transformers import (
+        Idefics3Processor,
+        PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+    )
 
 FAKE, IMAGE, TURN_END, GLOBAL = (
     "<fake_token_around_image>",
@@ -84,11 +88,17 @@ def micro_vlm_processor(
     image_tokens: int = 16, size: int = IMAGE_SIZE, *, world: str = "home"
 ) -> Idefics3Processor:
     """Build an `Idefics3Processor` for images of `size` px, unsplit."""
+    return processor_of(micro_vlm_tokenizer(world), image_tokens, size)
+
+
+def processor_of(
+    tokenizer: PreTrainedTokenizerBase, image_tokens: int, size: int
+) -> Idefics3Processor:
+    """Build an `Idefics3Processor` of any tokenizer that has Idefics3's marks."""
     transformers = require("transformers", why="the micro VLM")
     images = transformers.Idefics3ImageProcessor(
         size={"longest_edge": size},
         max_image_size={"longest_edge": size},
         do_image_splitting=False,
     )
-    tokenizer = micro_vlm_tokenizer(world)
     return transformers.Idefics3Processor(images, tokenizer, image_seq_len=image_tokens)

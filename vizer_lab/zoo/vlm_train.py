@@ -136,7 +136,7 @@ def train_captions(
     saved, checkpoint = {"model": model}, watch.checkpoint
     curve = checkpoint.restore(saved, optimizer) if checkpoint else []
     done = len(curve)
-    batches = islice(_visits(len(patches), stage, seed), done, None)
+    batches = islice(visits_of(len(patches), stage, seed), done, None)
     shown = {"total": stage.steps, "desc": stage.name, "disable": not watch.progress}
     bar = tqdm(batches, initial=done, **shown)
     for step, visits in enumerate(bar, start=done):
@@ -166,7 +166,7 @@ def train_captions(
     return curve
 
 
-def _visits(n: int, stage: VlmStage, seed: int) -> Iterator[list[tuple[int, int]]]:
+def visits_of(n: int, stage: VlmStage, seed: int) -> Iterator[list[tuple[int, int]]]:
     """Yield batches of (scene, number of its visit): whole passes over the scenes, shuffled."""
     rng, line, epoch = np.random.default_rng(seed), [], 0
     for _ in range(stage.steps):

@@ -53,6 +53,11 @@ def test_readings_have_their_role_their_bars_and_the_mark():
     assert axes.get_ylim()[0] == 0
 
 
+def test_without_images_there_is_no_mark():
+    (axes,) = draw_trade_off(PANELS, roles=ROLES).axes
+    assert all(line.get_linestyle() != ":" for line in axes.get_lines())
+
+
 def test_drawn_again_they_are_the_same_bytes():
     first, second = (png_bytes(draw_trade_off(PANELS, roles=ROLES, mark=65.0)) for _ in range(2))
     assert first == second

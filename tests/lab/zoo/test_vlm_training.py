@@ -19,12 +19,12 @@ from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
 from vizer_lab.zoo.vlm_recipe import HEADS_FASTER, VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_train import (
-    _visits,
     caption_ids,
     caption_loss,
     patches_of_scenes,
     text_loss,
     train_captions,
+    visits_of,
 )
 from vizer_lab.zoo.vlm_vision import train_tower
 from vizer_lab.zoo.vlms import vlm_from_state
@@ -190,9 +190,9 @@ def test_patches_are_the_towers_in_half_precision() -> None:
     assert found.dtype == torch.half and torch.allclose(found.float(), wanted, atol=5e-3)
 
 
-def test_every_pass_visits_every_scene_once() -> None:
+def test_every_passvisits_of_every_scene_once() -> None:
     stage = VlmStage("x", steps=5, batch=4, learning_rate=1e-3)
-    visits = [visit for batch in _visits(10, stage, seed=0) for visit in batch]
+    visits = [visit for batch in visits_of(10, stage, seed=0) for visit in batch]
     assert sorted(i for i, epoch in visits[:10]) == list(range(10))
     assert {epoch for _, epoch in visits[:10]} == {0} and {e for _, e in visits[10:]} == {1}
 
