@@ -19,9 +19,11 @@ from vizer_lab.zoo import load_micro_clip
 from vizer_lab.zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
-# the second edition's corpora are declared together with its models
-CORPORA = [style for style, split in STYLE_SPLITS.items() if edition_of(split) is FIRST]
-TABLES = {"corpus": [f"micro-{style}" for style in CORPORA]}
+CORPORA = [
+    f"micro-{style}" if edition_of(split) is FIRST else style.replace("second", "drawn")
+    for style, split in STYLE_SPLITS.items()
+]
+TABLES = {"corpus": CORPORA}
 for each in MODELS.values():
     TABLES.setdefault(each.kind, []).append(each.name)
 
@@ -46,12 +48,14 @@ def test_a_name_gives_the_model_that_the_laboratory_loads():
     folder = shipped("adapter", "micro-vlm-read-back")()
     assert (folder / "vizer.json").is_file()
     assert shipped("corpus", "micro-away")(3).name == "micro-away"
+    drawn = shipped("corpus", "drawn-home")(3)
+    assert drawn.image_ids[0] == "second_train-00000" and drawn.name == "drawn-home"
     assert shipped("vqa_prompt", "micro-lm")() is micro_prompt
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
     with pytest.raises(
-        ValueError, match="no shipped vlm 'x': wanted one of micro-vlm, micro-vlm-h"
+        ValueError, match="no shipped vlm 'x': wanted one of drawn-vlm-general, drawn-"
     ):
         shipped("vlm", "x")
 
@@ -66,7 +70,7 @@ def test_another_distribution_may_ship_models_too(monkeypatch):
     mine = EntryPoint("clip.mine", "builtins:dict", GROUP)
     monkeypatch.setattr(module, "entry_points", lambda group: (mine,))
     monkeypatch.setattr(module, "declared", module.declared.__wrapped__)
-    assert shipped_names("clip") == ("micro-clip", "micro-clip-100", "micro-clip-avg", "mine")
+    assert shipped_names("clip") == (*sorted(TABLES["clip"]), "mine")
 
 
 def test_the_pyproject_of_somebody_else_is_not_read(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tools.tables import cell, number, table
-from vizer_core.files import read_json
+from vizer_core.files import load_manifest, read_json
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.questions import questions_of
 from vizer_lab.world.render import render_scenes
@@ -78,10 +78,7 @@ def bases_markdown(weights: Path) -> str:
     header += ["sampled P / R", "likeliest habit"]
     rows = []
     for name, lacks in LACKS.items():
-        path = weights / f"{name}.json"
-        if not path.is_file():
-            continue
-        one = read_json(path)
+        one = load_manifest(weights / f"{name}.safetensors")
         scores, minutes = one["scores"], sum(one["cpu_seconds"].values()) / 60
         sampled = (scores[f"sampled_object_{kind}"] for kind in ("precision", "recall"))
         row = [f"`{name}`", lacks, str(one["recipe"]["seed"]), f"{minutes:.0f}"]
@@ -137,5 +134,9 @@ def write_micro_pages(root: Path, folder: Path) -> None:
     scenes = first_scenes("second_test")
     contact_sheet(scenes).save(folder / "second_scenes.png", optimize=True)
     (folder / "second_scene.md").write_text(scene_markdown(scenes[0]) + "\n", encoding="utf-8")
-    bases = bases_markdown(root / "vizer_lab" / "zoo" / "weights")
-    (folder / "bases.md").write_text(bases + "\n", encoding="utf-8")
+    weights = root / "vizer_lab" / "zoo" / "weights"
+    (folder / "bases.md").write_text(bases_markdown(weights) + "\n", encoding="utf-8")
+    clip = load_manifest(weights / "drawn-clip.safetensors")
+    told = f"R@1 of one who knows all: {number(clip['oracle_t2i_r1'])}; of `drawn-clip`: "
+    told += f"{_score(clip, 't2i_r1')}."
+    (folder / "oracle.md").write_text(f"> {told}\n", encoding="utf-8")

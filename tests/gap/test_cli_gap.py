@@ -164,7 +164,7 @@ def test_missing_files_and_models_give_one_line_and_exit_1(folder, tmp_path):
         ([*model, "ViT-B-32", "--pretrained", tmp_path / "none.safetensors"], "no checkpoint"),
         (
             [*model, "micro", "--pretrained", "large"],
-            "no shipped clip 'large': wanted one of micro-clip",
+            "no shipped clip 'large': wanted one of drawn-clip",
         ),
     ):
         done = run(*arguments)

@@ -40,4 +40,5 @@ def micro_corpus(style: str, n: int) -> CaptionCorpus:
             first.setdefault(text, scene.id)
         index += 1
     captions = tuple(first)[:n]
-    return CaptionCorpus(f"micro-{style}", captions, tuple(first[text] for text in captions))
+    name = style.replace("second", "drawn") if style.startswith("second") else f"micro-{style}"
+    return CaptionCorpus(name, captions, tuple(first[text] for text in captions))

@@ -6,10 +6,11 @@
 - `vlms`, an Idefics3 each, on `vlm_model`, `vlm_processor`, `vlm_images`, `vlm_recipe`, `vlm_run`:
   `vlm_from_clip`, `vlm_vision`: the tower; `noisy_captions`, `vlm_train`: the two diets of
   captions; `vlm_scores`: what its captions are worth
-- `step_checkpoint`: how a stage goes on from its middle; `second_edition`: recipes for the second
-  edition of the drawn world, beside the first for now
+- `drawn_recipes`, `drawn_scores`: the models of the drawn world's second edition, beside the first
+  for now; `real_language_vlm`: one whose language half is a real model
+- `step_checkpoint`: how a stage goes on from its middle; `muon`: the optimizer of the drawn models
 - `captioners`, `adapters`: trained parts of captioners, and LoRA adapters
-- `qwen_model`, `qwen_train`: a Qwen2-VL of the same size, trained by experiments, not shipped
+- `qwen_model`, `qwen_train`: a Qwen2-VL of the same size
 - `loaders`: how `vizer_core.shipped` finds all of them
 """
 

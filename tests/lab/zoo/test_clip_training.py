@@ -169,8 +169,11 @@ def gallery():
         yield
 
 
+FIRST_EDITION = sorted(name for name in CLIPS if name.startswith("micro"))  # others: drawn_models
+
+
 @pytest.mark.usefixtures("gallery")
-@pytest.mark.parametrize("name", sorted(CLIPS))
+@pytest.mark.parametrize("name", FIRST_EDITION)
 def test_the_shipped_model_scores_what_its_manifest_says(name: str) -> None:
     encoder = load_micro_clip(name)
     assert isinstance(encoder, OpenClipEncoder)
