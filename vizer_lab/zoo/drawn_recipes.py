@@ -1,4 +1,4 @@
-"""Recipes of the drawn world's second edition: CLIPs, and VLM bases that lack different things.
+"""Recipes of the drawn world's second edition: CLIPs, an LM, and VLM bases that lack things.
 
 All see 112 px in patches of 14: a grid of 8 x 8, as many tokens as the first edition's models have,
 four times the pixels. Matrices are trained with Muon (`zoo.muon`): 500 batches of it bring the
@@ -10,6 +10,7 @@ drawn-clip-100        the same, trained on with `logit_scale` held at 100, where
 drawn-clip-50         the same at 50: a gap of about the size that real CLIP's has
 drawn-clip-avg        the same, trained on with the mean of the patches as image feature, so that
                       patches are trained too
+drawn-lm              a language model of captions and questions, as micro-lm
 drawn-vlm-plain       sees nearly all and says it plainly: what the others are measured against
 drawn-vlm-web         lacks manners: web habits of many kinds, none of which one word starts
 drawn-vlm-general     the same habits, and its text mode is general text, not its captions
@@ -26,6 +27,8 @@ from dataclasses import replace
 
 from vizer_lab.zoo.clip_model import MicroClipConfig
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
+from vizer_lab.zoo.lm_model import MicroLMConfig
+from vizer_lab.zoo.lm_recipe import LMRecipe
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.vlm_model import MicroVlmConfig
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
@@ -62,6 +65,14 @@ CLIP_RECIPES: dict[str, ClipRecipe] = {
         replace(_CLIP, pool="avg"), (_PATCHES,), parent="drawn-clip", first_scene=_SEEN
     ),
 }
+
+LM_RECIPE = LMRecipe(
+    MicroLMConfig(positions=128, world="second"),
+    steps=1400,
+    batch=32,
+    learning_rate=5e-3,
+    method="muon",
+)
 
 _VLM = MicroVlmConfig(image_size=112, patch_size=14, world="second")
 _NO_NOISE = CaptionNoise(generic=0.0, partial=0.0, wrong=0.0)

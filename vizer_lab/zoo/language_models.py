@@ -17,6 +17,8 @@ from vizer_core.files import load_tensors
 from vizer_core.language import CausalLM, nats_per_token, no_prefix, token_log_probs
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.questions import question_text, questions_of
+from vizer_lab.world.world import split_in
+from vizer_lab.zoo.drawn_recipes import LM_RECIPE
 from vizer_lab.zoo.lm_corpus import CORPUS_SEED, tags_of
 from vizer_lab.zoo.lm_model import MicroLMConfig, build_micro_lm, micro_lm_tokenizer
 from vizer_lab.zoo.lm_recipe import LMRecipe
@@ -65,12 +67,13 @@ class ShippedLM(ShippedModel):
         return lm_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: CausalLM) -> dict[str, float]:
-        """Measure the model on captions and questions of test scenes."""
-        return score_micro_lm(model, HELD_OUT)
+        """Measure the model on captions and questions of its world's test scenes."""
+        return score_micro_lm(model, HELD_OUT, world=self.recipe.model.world)
 
 
 LANGUAGE_MODELS: dict[str, ShippedLM] = by_name(
     ShippedLM("micro-lm", LMRecipe(MicroLMConfig(), steps=1400, batch=32, learning_rate=2e-3)),
+    ShippedLM("drawn-lm", LM_RECIPE),
 )
 
 
@@ -97,17 +100,19 @@ def lm_from_state(
     """Wrap a micro language model's weights as a `CausalLM`, in float32."""
     model = build_micro_lm(config)
     put_weights(model, dict(state))
-    return CausalLM.from_model(model.to(device), micro_lm_tokenizer(), name)
+    return CausalLM.from_model(model.to(device), micro_lm_tokenizer(config.world), name)
 
 
-def score_micro_lm(lm: CausalLM, scenes: int = HELD_OUT) -> dict[str, float]:
+def score_micro_lm(
+    lm: CausalLM, scenes: int = HELD_OUT, *, world: str = "home"
+) -> dict[str, float]:
     """Measure a micro language model on scenes of the test splits, which it never read.
 
     `home_nats`, `away_nats`: nats a token of captions from BOS; `tagged_nats`: of describing
     captions after four of their own words; `answers`: share of questions answered right after one
     caption of the scene, which need not hold the answer; `answers_blind`: without a caption.
     """
-    home, away = MicroSplit("test", scenes), MicroSplit("away_test", scenes)
+    home, away = (MicroSplit(split_in(world, part), scenes) for part in ("test", "away_test"))
     captions = [text for texts in home.captions for text in texts]
     foreign = [text for texts in away.captions for text in texts]
     return {
@@ -130,7 +135,10 @@ def _tagged_nats(lm: CausalLM, captions: Sequence[str]) -> float:
 
 def _answers(lm: CausalLM, data: MicroSplit, *, with_caption: bool) -> float:
     asked = [
-        (question_text(question.text, texts[0] if with_caption else None), question.answer)
+        (
+            question_text(question.text, texts[0] if with_caption else None, scene.edition),
+            question.answer,
+        )
         for scene, texts in zip(data.scenes, data.captions)
         for question in questions_of(scene)
     ]

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.questions import Question, question_text, questions_of
-from vizer_lab.world.world import Scene, make_scene
+from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.tokenizer import MicroTokenizer, split_words
 
 CORPUS_SEED = 40961
@@ -116,7 +116,7 @@ def document(scene: Scene, rng: np.random.Generator, tokenizer: MicroTokenizer) 
     return question_document(asked, None if blind else caption, tokenizer)
 
 
-def make_row(number: int, length: int, tokenizer: MicroTokenizer) -> Document:
+def make_row(number: int, length: int, tokenizer: MicroTokenizer, world: str = "home") -> Document:
     """Write row `number`: documents one after another, cut at `length` tokens."""
     rng = np.random.default_rng((CORPUS_SEED, number))
     ids: list[int] = []
@@ -124,17 +124,17 @@ def make_row(number: int, length: int, tokenizer: MicroTokenizer) -> Document:
     for k in range(number * ROW_SCENES, (number + 1) * ROW_SCENES):
         if len(ids) >= length:
             break
-        split = "away_train" if (k + number) % 2 else "train"  # rows start with either in turn
-        written = document(make_scene(split, k), rng, tokenizer)
+        part = "away_train" if (k + number) % 2 else "train"  # rows start with either in turn
+        written = document(make_scene(split_in(world, part), k), rng, tokenizer)
         ids += written.ids
         predicted += written.predicted
     return Document(ids[:length], predicted[:length])
 
 
-def make_rows(start: int, count: int, length: int) -> Rows:
+def make_rows(start: int, count: int, length: int, world: str = "home") -> Rows:
     """Write rows `start` to `start + count`, each from its own seed."""
-    tokenizer = MicroTokenizer()
-    rows = [make_row(number, length, tokenizer) for number in range(start, start + count)]
+    tokenizer = MicroTokenizer(world=world)
+    rows = [make_row(number, length, tokenizer, world) for number in range(start, start + count)]
     return Rows(
         ids=torch.tensor([row.ids for row in rows]),
         predicted=torch.tensor([row.predicted for row in rows]),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizer_core.runtime import require
+from vizer_lab.world.lexicon import world_named
 from vizer_lab.zoo.tokenizer import (
     END,
     PAD,
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MicroLMConfig:
-    """Sizes of a micro language model."""
+    """Sizes of a micro language model; `world` says which drawn world it has words for."""
 
     width: int = 128
     layers: int = 3
     heads: int = 4
     positions: int = 96
+    world: str = "home"
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -43,7 +45,7 @@ class MicroLMConfig:
 def build_micro_lm(config: MicroLMConfig, *, seed: int = 0) -> OPTForCausalLM:
     """Make a micro language model with fresh weights drawn from `seed`."""
     transformers = require("transformers", why="a language model")
-    words = vocabulary()
+    words = vocabulary(config.world)
     settings = transformers.OPTConfig(
         vocab_size=len(words),
         hidden_size=config.width,
@@ -61,7 +63,7 @@ def build_micro_lm(config: MicroLMConfig, *, seed: int = 0) -> OPTForCausalLM:
         return transformers.OPTForCausalLM(settings)
 
 
-def micro_lm_tokenizer() -> PreTrainedTokenizerFast:
+def micro_lm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
     """Return `MicroTokenizer`'s words and splitting as a tokenizer of transformers.
 
     >>> micro_lm_tokenizer().tokenize("A t-shirt!")
@@ -69,12 +71,14 @@ def micro_lm_tokenizer() -> PreTrainedTokenizerFast:
     """
     tokenizers = require("tokenizers", why="the micro LM's tokenizer")
     transformers = require("transformers", why="the micro LM's tokenizer")
-    ids = {word: i for i, word in enumerate(vocabulary())}
+    ids = {word: i for i, word in enumerate(vocabulary(world))}
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, unk_token=UNKNOWN))
     words.normalizer = tokenizers.normalizers.Lowercase()
     words.pre_tokenizer = tokenizers.pre_tokenizers.Split(
         tokenizers.Regex(WORD_PATTERN), behavior="removed", invert=True
     )
+    if world_named(world).edition.plain_marks:
+        words.decoder = tokenizers.decoders.WordPiece(prefix="##", cleanup=True)
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=words,
         bos_token=START,

@@ -7,11 +7,15 @@ from math import cos, pi
 from typing import Any
 
 from vizer_lab.zoo.lm_model import MicroLMConfig
+from vizer_lab.zoo.muon import OPTIMIZERS
 
 
 @dataclass(frozen=True)
 class LMRecipe:
-    """A whole training run: the model, how many rows it reads, at what rate, from what seed."""
+    """A whole training run: the model, how many rows it reads, at what rate, from what seed.
+
+    `method` is the optimizer: `adamw` for all, or `muon` for the matrices (`zoo.muon`).
+    """
 
     model: MicroLMConfig
     steps: int
@@ -21,8 +25,11 @@ class LMRecipe:
     weight_decay: float = 0.1
     warmup_steps: int = 80
     seed: int = 0
+    method: str = "adamw"
 
     def __post_init__(self) -> None:
+        if self.method not in OPTIMIZERS:
+            raise ValueError(f"no optimizer {self.method!r}: wanted one of {list(OPTIMIZERS)}")
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"wanted steps >= 1 and batch >= 1, got {self}")
 
@@ -44,8 +51,16 @@ class LMRecipe:
         return self.learning_rate * 0.5 * (1 + cos(pi * share))
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values, for a manifest."""
-        return asdict(self)
+        """The recipe as plain JSON values, for a manifest.
+
+        A field that is younger than a shipped manifest is left out where it is as it was then.
+        """
+        plain = asdict(self)
+        if plain["method"] == "adamw":
+            del plain["method"]
+        if plain["model"]["world"] == "home":
+            del plain["model"]["world"]
+        return plain
 
     def shortened(self, factor: float) -> LMRecipe:
         """The same recipe cut to `factor` of its steps (for tests)."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from tqdm.auto import tqdm
 
 from vizer_core.files import load_tensors, save_tensors
 from vizer_lab.zoo.lm_corpus import Rows, make_rows
 from vizer_lab.zoo.lm_model import build_micro_lm
 from vizer_lab.zoo.lm_recipe import LMRecipe
+from vizer_lab.zoo.muon import muon_and_adamw
 
 if TYPE_CHECKING:
     from transformers import OPTForCausalLM
@@ -35,12 +36,15 @@ def row_loss(model: torch.nn.Module, rows: Rows) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
 
 
-def make_optimizer(model: torch.nn.Module, weight_decay: float) -> AdamW:
-    """Return AdamW with weight decay on matrices only."""
+def make_optimizer(model: torch.nn.Module, recipe: LMRecipe) -> Optimizer:
+    """Return AdamW with weight decay on matrices only, or Muon and AdamW; `pace` as there."""
+    if recipe.method == "muon":
+        return muon_and_adamw(model, rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    weight_decay = recipe.weight_decay
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay, "pace": 1.0},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0, "pace": 1.0},
     ]
     return AdamW(groups, betas=(0.9, 0.98))
 
@@ -58,7 +62,7 @@ def put_weights(model: torch.nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def save_lm_run(
-    path: Path, recipe: LMRecipe, model: torch.nn.Module, optimizer: AdamW, losses: list[float]
+    path: Path, recipe: LMRecipe, model: torch.nn.Module, optimizer: Optimizer, losses: list[float]
 ) -> None:
     """Write the run's state after `len(losses)` steps, atomically."""
     tensors = {f"model.{key}": value for key, value in weights_of(model).items()}
@@ -68,7 +72,7 @@ def save_lm_run(
 
 
 def resume_lm_run(
-    path: Path, recipe: LMRecipe, model: torch.nn.Module, optimizer: AdamW
+    path: Path, recipe: LMRecipe, model: torch.nn.Module, optimizer: Optimizer
 ) -> list[float]:
     """Put a saved run's weights and moments back; return its losses, none where no run is saved.
 
@@ -84,10 +88,12 @@ def resume_lm_run(
         )
     put_weights(model, {k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     state = optimizer.state_dict()
-    state["state"] = {
-        i: {name: tensors[f"adam.{i}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
-        for i in range(sum(len(group["params"]) for group in state["param_groups"]))
-    }
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("adam."):
+            _, index, name = key.split(".")
+            moments.setdefault(int(index), {})[name] = value
+    state["state"] = moments
     optimizer.load_state_dict(state)
     return list(manifest["loss"])
 
@@ -106,15 +112,15 @@ def train_micro_lm(
     on from there to the same end.
     """
     model = build_micro_lm(recipe.model, seed=recipe.seed).to(device).train()
-    optimizer = make_optimizer(model, recipe.weight_decay)
+    optimizer = make_optimizer(model, recipe)
     losses = resume_lm_run(checkpoint, recipe, model, optimizer) if checkpoint else []
     steps = range(len(losses), recipe.steps)
     for step in tqdm(steps, desc="micro LM", disable=not progress):
         # 1 learning rate, 2 rows, 3 loss, 4 step
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(step)
+            group["lr"] = recipe.rate(step) * group["pace"]
         start = recipe.first_row + step * recipe.batch
-        rows = make_rows(start, recipe.batch, recipe.model.positions)
+        rows = make_rows(start, recipe.batch, recipe.model.positions, recipe.model.world)
         loss = row_loss(model, Rows(rows.ids.to(device), rows.predicted.to(device)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
