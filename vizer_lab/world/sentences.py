@@ -55,18 +55,20 @@ def noun_phrase(group: Group, draw: Draw, determiner: str | None = None) -> str:
     return f"{number if by_number < NUMBER_SHARE else vague} {words}"
 
 
-def related(named: Sequence[Group], phrases: Sequence[str], draw: Draw) -> str | None:
+def related(
+    named: Sequence[Group], phrases: Sequence[str], draw: Draw, *, whole: bool = True
+) -> str | None:
     """Say how the first group stands to another one, then list the rest; None where none can be.
 
     The parser joins a relation to the noun before it and the noun after it, so the pair stands
-    together and the others follow behind a comma.
+    together and the others follow behind a comma. A `whole` sentence may have a verb.
     """
     for other in range(1, len(named)):
         words = relation_words(named[0], named[other], draw)
         if words is None:
             continue
         verb = ""
-        if draw() < 0.2:
+        if draw() < 0.2 and whole:
             verb = "are " if len(named[0].members) > 1 else "is "
         rest = [p for k, p in enumerate(phrases) if k not in (0, other)]
         tail = f" , with {listed(rest)}" if rest else ""
@@ -133,7 +135,7 @@ def posting_sentence(scene: Scene, draw: Draw) -> str:
     if style < 0.60:
         return f"{pick(place.phrases, draw)} we saw {listed(phrases)}"
     if style < 0.85:
-        relation = related(named, phrases, draw)
+        relation = related(named, phrases, draw, whole=False)
         if relation:
             return f"i spotted {relation}{where}"
     return f"nice shot of {listed(phrases)}{where}"
