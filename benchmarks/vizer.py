@@ -75,9 +75,9 @@ class Bench:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def select(self, places: list[int]) -> VisionBatch:
+    def select(self, indices: list[int]) -> VisionBatch:
         """Encode pixels: the source that `train_adapter` draws from."""
-        return self.vlm.encode_pixels(self.pixels[places], self.grid[places]).numbered(places)
+        return self.vlm.encode_pixels(self.pixels[indices], self.grid[indices]).numbered(indices)
 
 
 def note(text: str) -> None:

@@ -29,14 +29,14 @@ def captions(captioner: Captioner, images=None, seed: int = 0) -> list[str]:
     return captioner.caption(states() if images is None else images, generator=seeded(seed))
 
 
-def some_states(places: list[int]) -> ImageStates:
+def some_states(indices: list[int]) -> ImageStates:
     all_ = states()
     return replace(
         all_,
-        image_features=all_.image_features[places],
-        patch_features=all_.patch_features[places],
-        attention=all_.attention[places],
-        counterfactual_features=all_.counterfactual_features[places],
+        image_features=all_.image_features[indices],
+        patch_features=all_.patch_features[indices],
+        attention=all_.attention[indices],
+        counterfactual_features=all_.counterfactual_features[indices],
     )
 
 

@@ -36,14 +36,14 @@ def by_the_book(image: torch.Tensor, config: MagicConfig) -> list[int]:
         texts = lm.decode(torch.tensor([[*written, v] for v in likely]))
         cosines = encoder().encode_text(texts) @ image
         magic = (encoder().logit_scale * cosines).softmax(-1)
-        for place, v in enumerate(likely):
+        for index, v in enumerate(likely):
             longer = torch.tensor([[lm.bos_id, *written, v]])
             state = lm.hidden_states(lm.embed(longer), torch.ones_like(longer).bool())[0, -1:]
             penalty = cosine_similarity(state, past).max()
             best.append(
                 (1 - config.alpha) * probabilities[v]
                 - config.alpha * penalty
-                + config.beta * magic[place]
+                + config.beta * magic[index]
             )
         written.append(likely[int(torch.stack(best).argmax())])
         if written[-1] == lm.eos_id:

@@ -153,10 +153,10 @@ def test_a_model_that_takes_no_image_ends_the_command(disk, vizer, monkeypatch):
 def test_what_is_left_out_changes_no_draw_of_the_others():
     names, generator = ["a", "bad", "b", "c"], seeded(3)
 
-    def write(places):
-        if "bad" in [names[i] for i in places]:
+    def write(indices):
+        if "bad" in [names[i] for i in indices]:
             raise ValueError("too narrow")
-        return [f"{names[i]} {torch.rand((), generator=generator):.6f}" for i in places]
+        return [f"{names[i]} {torch.rand((), generator=generator):.6f}" for i in indices]
 
     printer = Printer(goes_on=False)
     found = write_in_batches(names, write, generator, batch_size=3, printer=printer)
@@ -165,7 +165,7 @@ def test_what_is_left_out_changes_no_draw_of_the_others():
 
 
 def test_no_memory_is_no_fault_of_an_image():
-    def write(places):
+    def write(indices):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):

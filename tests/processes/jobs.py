@@ -171,9 +171,9 @@ def beam_job() -> dict[str, torch.Tensor]:
     model = placed(tiny_language_model())
     prefix = torch.randn(3, 2, model.width, generator=seeded(3))
     found: list[str] = []
-    for place in my_share(3):
-        rule = Beam(width=2, max_tokens=4 + 2 * place)
-        found += model.generate(prefix[place : place + 1], decoding=rule).texts
+    for index in my_share(3):
+        rule = Beam(width=2, max_tokens=4 + 2 * index)
+        found += model.generate(prefix[index : index + 1], decoding=rule).texts
     return {"beams": words(gather_items(found))}
 
 
@@ -186,8 +186,8 @@ def unequal_job() -> dict[str, torch.Tensor]:
     mine = range(6) if world == 1 else (range(1), range(1, 6))[rank]
     rows = []
     with torch.no_grad():
-        for place in mine:
-            rows.append(models[place % 2].logits(embeddings[place], mask))
+        for index in mine:
+            rows.append(models[index % 2].logits(embeddings[index], mask))
     return {"unequal": gather_rows(torch.cat(rows))}
 
 

@@ -98,9 +98,9 @@ def test_the_adapter_does_not_listen():
 class Counted(ImageSource):
     """A source that counts the images which it encodes."""
 
-    def select(self, places):
-        COUNTS.append(len(places))
-        return super().select(places)
+    def select(self, indices):
+        COUNTS.append(len(indices))
+        return super().select(indices)
 
 
 COUNTS: list[int] = []

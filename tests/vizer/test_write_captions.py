@@ -42,8 +42,8 @@ def test_first_token_mass_is_the_mean_of_the_models_own_distribution(model):
         states = vlm.caption_states(vision.select([i]), vlm.tokenize(["cat"]))
         probabilities += vlm.token_logits(states[0, 0]).detach().softmax(dim=-1) / len(vision)
     for word, mass in everything.items():
-        (place,) = vlm.processor.tokenizer.encode(word, add_special_tokens=False)
-        assert mass == pytest.approx(float(probabilities[place]), abs=1e-5)
+        (token,) = vlm.processor.tokenizer.encode(word, add_special_tokens=False)
+        assert mass == pytest.approx(float(probabilities[token]), abs=1e-5)
     assert "" not in everything and sum(everything.values()) < 1
     assert first_token_mass(vlm, vision, top=2) == dict(list(everything.items())[:2])
 

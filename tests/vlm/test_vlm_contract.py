@@ -59,11 +59,11 @@ def test_every_adapter_stands_behind_the_protocol(vlm):
     assert vlm.vision_width == vlm.encode_image(IMAGES[:1]).image_features.shape[1]
 
 
-@pytest.mark.parametrize("place", [0, 3])
-def test_cached_features_give_the_states_of_the_pixel_path_bit_for_bit(vlm, place):
+@pytest.mark.parametrize("index", [0, 3])
+def test_cached_features_give_the_states_of_the_pixel_path_bit_for_bit(vlm, index):
     prompt = marked_prompt(vlm)
-    inputs = pixel_inputs(vlm, IMAGES[place], prompt)
-    vision = vlm.encode_image([IMAGES[place]])
+    inputs = pixel_inputs(vlm, IMAGES[index], prompt)
+    vision = vlm.encode_image([IMAGES[index]])
     prefix = vlm.prefix(vision, prompt=prompt)
     cached = vlm.run_text(prefix.embeddings, prefix.mask, prefix.positions)
     with torch.no_grad():
@@ -99,12 +99,12 @@ def test_state_j_predicts_token_j(vlm):
 def test_a_padded_batch_gives_each_image_its_own_states(vlm):
     vision, captions = vlm.encode_image(IMAGES), vlm.tokenize(["a dog", "cat", "a boat", "red"])
     together = vlm.caption_states(vision, captions)
-    for place in range(len(IMAGES)):
+    for index in range(len(IMAGES)):
         alone = vlm.caption_states(
-            vlm.encode_image([IMAGES[place]]), vlm.tokenize([captions.texts[place]])
+            vlm.encode_image([IMAGES[index]]), vlm.tokenize([captions.texts[index]])
         )
         torch.testing.assert_close(
-            together[place, : alone.shape[1]], alone[0], atol=2e-5, rtol=1e-4
+            together[index, : alone.shape[1]], alone[0], atol=2e-5, rtol=1e-4
         )
 
 
@@ -204,9 +204,9 @@ def test_a_prompt_each_is_read(vlm):
     vision = vlm.encode_image(IMAGES[:2])
     captions = vlm.tokenize(["a dog"] * 2)
     each = vlm.caption_states(vision, captions, prompt=["a photo of", "what is the red cat"])
-    for place, prompt in enumerate(["a photo of", "what is the red cat"]):
-        alone = vlm.caption_states(vision.select([place]), captions.select([0]), prompt=prompt)
-        torch.testing.assert_close(each[place], alone[0], atol=2e-5, rtol=1e-4)
+    for index, prompt in enumerate(["a photo of", "what is the red cat"]):
+        alone = vlm.caption_states(vision.select([index]), captions.select([0]), prompt=prompt)
+        torch.testing.assert_close(each[index], alone[0], atol=2e-5, rtol=1e-4)
 
 
 def test_parts_of_a_batch_are_the_batch(vlm):

@@ -51,7 +51,7 @@ def scripted(lines: list[list[int]], seen: list[int]):
     class Cache:
         def __init__(self):
             self.rows = torch.arange(len(lines))
-            self.place = -1
+            self.step = -1
 
         def batch_repeat_interleave(self, times: int) -> None:
             self.rows = self.rows.repeat_interleave(times)
@@ -60,15 +60,15 @@ def scripted(lines: list[list[int]], seen: list[int]):
             self.rows = self.rows[kept]
 
     def text_pass(tokens, mask, positions, cache):
-        cache.place += 1
+        cache.step += 1
         seen.append(len(tokens))
-        assert mask.shape == (len(tokens), 2 + cache.place)
-        if cache.place:
-            assert positions.tolist() == [[1 + cache.place]] * len(tokens)
-            expected = torch.tensor([lines[r][cache.place - 1] for r in cache.rows])
+        assert mask.shape == (len(tokens), 2 + cache.step)
+        if cache.step:
+            assert positions.tolist() == [[1 + cache.step]] * len(tokens)
+            expected = torch.tensor([lines[r][cache.step - 1] for r in cache.rows])
             live = tokens[:, 0] != PAD
             assert torch.equal(tokens[live, 0], expected[live])
-        wanted = torch.tensor([lines[r][cache.place] for r in cache.rows])
+        wanted = torch.tensor([lines[r][cache.step] for r in cache.rows])
         return torch.nn.functional.one_hot(wanted, 8).float()[:, None] * 50
 
     return text_pass, Cache()

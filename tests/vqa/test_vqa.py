@@ -133,8 +133,8 @@ def test_random_answers_score_chance():
     candidates = AnswerList(tuple(f"answer {i}" for i in range(40)))
     people = ("answer 3",) * 6 + ("answer 4",) * 2 + ("odd", "answer 9")
     items = [VqaItem(str(i), str(i), "what?", f"answer {i % 50}", people) for i in range(1_500)]
-    places = torch.stack([torch.randperm(40, generator=seeded(i))[:10] for i in range(1_500)])
-    drawn, chance = score_ranking(items, places, candidates), score_chance(items, candidates)
+    indices = torch.stack([torch.randperm(40, generator=seeded(i))[:10] for i in range(1_500)])
+    drawn, chance = score_ranking(items, indices, candidates), score_chance(items, candidates)
     for metric, statistics in drawn.items():
         expected = chance[metric].score
         assert statistics.score == pytest.approx(expected, abs=4 * (expected / 1_500) ** 0.5)
@@ -303,7 +303,7 @@ def test_wrong_sizes_and_names_are_told():
 
 def test_micro_questions_have_their_answers_in_the_list():
     items, candidates = micro_vqa_items("test", 60), micro_answer_list()
-    assert all(item.answer in candidates.places for item in items)
+    assert all(item.answer in candidates.indices for item in items)
     assert {item.question_type for item in items} == {
         "presence", "count", "place", "colour", "relation",
     }  # fmt: skip

@@ -169,12 +169,12 @@ def _project(features: Tensor, memory: Tensor, temperature: float, block: int) -
 
 def _nearest(features: Tensor, memory: Tensor, block: int) -> Tensor:
     best = torch.full((len(features),), -torch.inf, device=features.device)
-    place = torch.zeros(len(features), dtype=torch.long, device=features.device)
+    index = torch.zeros(len(features), dtype=torch.long, device=features.device)
     for start, rows in zip(range(0, len(memory), block), memory.split(block)):
         scores, found = (features.float() @ rows.float().T).max(dim=1)
         better = scores > best
-        best, place = torch.where(better, scores, best), torch.where(better, found + start, place)
-    return place
+        best, index = torch.where(better, scores, best), torch.where(better, found + start, index)
+    return index
 
 
 def _require_query(features: Tensor, memory: Tensor) -> None:

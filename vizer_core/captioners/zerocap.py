@@ -324,9 +324,9 @@ def advance(
     lengths = search.lengths + (~search.done).long()
     totals = search.scores[:, None] + log_p
     means = rearrange(totals / lengths[:, None], "(n w) v -> n (w v)", w=width)
-    _, places = means.topk(beams, dim=1)
-    first = torch.arange(len(means), device=places.device)[:, None] * width
-    rows, words = (first + places // vocabulary).flatten(), (places % vocabulary).flatten()
+    _, indices = means.topk(beams, dim=1)
+    first = torch.arange(len(means), device=indices.device)[:, None] * width
+    rows, words = (first + indices // vocabulary).flatten(), (indices % vocabulary).flatten()
     ended = torch.isin(words, torch.tensor(stops, device=words.device))
     return Search(
         before=pick(plain, rows),

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from vizer_core.decoding import Style
 
 BATCH = 64  # images in one pass of a process
-Writer = Callable[[list[int], Any], list[str]]  # places of images, what draws -> captions
+Writer = Callable[[list[int], Any], list[str]]  # indices of images, what draws -> captions
 
 
 def _vlm_writer(
@@ -82,7 +82,7 @@ def _vlm_writer(
         require_dtype(lora, vlm)
         load_adapter(vlm, lora)
         job["adapter"] = files_digest({file.name: file for file in sorted(lora.glob("*.*"))})
-    return (lambda places, draws: _share(vlm, [images[i] for i in places], style, draws)), job
+    return (lambda indices, draws: _share(vlm, [images[i] for i in indices], style, draws)), job
 
 
 def _share(vlm: Any, images: list[Any], style: Style, generator: Any) -> list[str]:
@@ -134,8 +134,8 @@ def _zero_shot_writer(
         job["corpus"] = files_digest({"corpus": corpus}) if corpus.is_file() else str(corpus)
         job["memory"] = options["memory"]
 
-    def write(places: list[int], generator: Any) -> list[str]:
-        batch = [images[i] for i in places]
+    def write(indices: list[int], generator: Any) -> list[str]:
+        batch = [images[i] for i in indices]
         return caption_images(captioned, encoder, batch, batch_size=len(batch), generator=generator)
 
     return write, job
@@ -253,7 +253,7 @@ def _write(
     try:
         texts = write_in_batches(
             names,
-            lambda places: write(places, generator),
+            lambda indices: write(indices, generator),
             generator,
             batch_size=at_once,
             printer=printer,

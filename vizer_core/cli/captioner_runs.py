@@ -39,7 +39,7 @@ def show_captions(prefix_network: Any, lm: Any, pairs: Any, tokens: int) -> None
 
     different = list(dict.fromkeys(pairs.captions))
     count = min(SHOWN, len(different))
-    chosen = [different[place * len(different) // count] for place in range(count)]
+    chosen = [different[index * len(different) // count] for index in range(count)]
     rows = torch.tensor([list(pairs.captions).index(text) for text in chosen])
     inputs = region_noise(pairs.features[rows], tokens, noise=NoNoise(), generator=seeded(0))
     written = [" ".join(text.split()) for text in PrefixWriter(prefix_network, lm).write(inputs)]

@@ -120,12 +120,12 @@ def fit_text_only(
             _set_ends(prefix_network, features, words, config, seeded(seed))
         for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
             # 3 the epoch's batches, the same in every process
-            epoch, place = divmod(step, steps_per_epoch)
-            if place == 0 or step == start:
+            epoch, index = divmod(step, steps_per_epoch)
+            if index == 0 or step == start:
                 batches = epoch_batches(lengths, config.batch_size, generator=seeded(seed + epoch))
                 prefix_network.train()
                 model.train(config.train_language_model)
-            chosen = batches[place]
+            chosen = batches[index]
             # 4 noise of the whole batch, from the step's own seed: all processes draw the same
             torch.manual_seed((seed + 7919 * (step + 1)) % 2**63)
             longest = int(lengths[chosen].max()) if config.pad_to_longest else ids.shape[1]

@@ -270,8 +270,8 @@ def _look_at(source: VisionSource) -> dict[str, Tensor]:
     means of `PATCHES` runs of them, [k, PATCHES * h].
     """
     last = len(source) - 1
-    places = sorted({round(last * i / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
-    vision = source.select(places)
+    indices = sorted({round(last * i / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
+    vision = source.select(indices)
     parts = [
         torch.stack([part.float().mean(dim=0) for part in embeddings.tensor_split(PATCHES)])
         if len(embeddings) >= PATCHES

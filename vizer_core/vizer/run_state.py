@@ -68,8 +68,8 @@ class Run:
                 parameter.copy_(weights[name])
         state = optimizer.state_dict()
         state["state"] = {
-            place: {key: self.tensors[f"{key}.{name}"] for key in MOMENTS}
-            for place, name in enumerate(parameters)
+            index: {key: self.tensors[f"{key}.{name}"] for key in MOMENTS}
+            for index, name in enumerate(parameters)
         }
         optimizer.load_state_dict(state)
         if generator is not None:

@@ -104,10 +104,10 @@ def fit_mapper(
     }
     done = len(history.loss)
     bar = tqdm(batches[done:], initial=done, total=len(batches), disable=not progress)
-    for step, places in enumerate(bar, start=done + 1):
+    for step, indices in enumerate(bar, start=done + 1):
         # 3 map a batch, 4 compare with its images, 5 step
-        places = places.to(device)
-        loss = config.loss(_mapped(mapper, states, places), targets[places])
+        indices = indices.to(device)
+        loss = config.loss(_mapped(mapper, states, indices), targets[indices])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -124,19 +124,19 @@ def fit_mapper(
 
 
 def _mapped(
-    mapper: Mapper, states: Tensor | TokenStates, places: Int[Tensor, " b"]
+    mapper: Mapper, states: Tensor | TokenStates, indices: Int[Tensor, " b"]
 ) -> Float[Tensor, "b d"]:
     if isinstance(states, TokenStates):
-        return mapper.read(states.states[places], states.mask[places])
-    return mapper(states[places].float())
+        return mapper.read(states.states[indices], states.mask[indices])
+    return mapper(states[indices].float())
 
 
 def _look(
     mapper: Mapper, states: Tensor | TokenStates, targets: Float[Tensor, "n d"], count: int
 ) -> Collapse:
-    places = torch.arange(count, len(targets), device=targets.device)
+    indices = torch.arange(count, len(targets), device=targets.device)
     with torch.no_grad():
-        return measure_collapse(_mapped(mapper, states, places), targets[places])
+        return measure_collapse(_mapped(mapper, states, indices), targets[indices])
 
 
 def _batches(count: int, config: FitConfig, generator: torch.Generator) -> list[Int[Tensor, " b"]]:

@@ -293,20 +293,20 @@ def write(
     written = torch.full(uniform.shape, limits.pad, dtype=torch.long, device=logits.device)
     rows = torch.arange(len(written), device=logits.device)  # those still in the batch
     done = torch.zeros_like(rows, dtype=torch.bool)
-    for place in range(rule.max_tokens):
-        limited = _limit(logits.float(), limits, first=place == 0)
-        chosen = _choose(limited, rule, numbers[rows, place]).masked_fill(done, limits.pad)
-        written[rows, place] = chosen
+    for step in range(rule.max_tokens):
+        limited = _limit(logits.float(), limits, first=step == 0)
+        chosen = _choose(limited, rule, numbers[rows, step]).masked_fill(done, limits.pad)
+        written[rows, step] = chosen
         done = done | torch.isin(chosen, eos)
         going = int((~done).sum())
-        if going == 0 or place == rule.max_tokens - 1:
-            return written[:, : place + 1]
+        if going == 0 or step == rule.max_tokens - 1:
+            return written[:, : step + 1]
         if 2 * going <= len(rows):
             kept = (~done).nonzero().squeeze(1)
             cache.batch_select_indices(kept)
             rows, done, chosen, mask = rows[kept], done[kept], chosen[kept], mask[kept]
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        now = positions[rows, place : place + 1]
+        now = positions[rows, step : step + 1]
         logits = head(text_pass(chosen[:, None], mask, now, cache)[:, -1])
     return written
 

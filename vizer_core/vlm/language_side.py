@@ -82,7 +82,7 @@ class LanguageSide(PromptSide):
 
     @property
     def image_token_id(self) -> int:
-        """Id of the token whose places the image's embeddings take; never written."""
+        """Id of the token whose positions the image's embeddings take; never written."""
         return int(self.base.config.image_token_id)
 
     @cached_property

@@ -156,7 +156,7 @@ class SmolVlm(CaptionWriter):
             pixel_values=pixels.to(self.device, self.embedding_table.dtype).unsqueeze(1),
             return_dict=True,
         )
-        missing = [place for place, each in enumerate(seen.pooler_output) if not len(each)]
+        missing = [index for index, each in enumerate(seen.pooler_output) if not len(each)]
         if missing:
             raise ValueError(
                 f"tiles {missing} of this batch are exactly 0 after preprocessing, and the model "

@@ -110,7 +110,7 @@ def write_answers(
 def rank_candidates(
     answer_features: Float[Tensor, "n d"], candidate_features: Float[Tensor, "k d"], *, top: int
 ) -> Int[Tensor, "n top"]:
-    """Return the places of the `top` candidates by cosine, best first; ties go to the earlier one.
+    """Return the indices of the `top` candidates by cosine, best first; ties go to the earlier one.
 
     >>> rank_candidates(torch.eye(3)[1:2], torch.eye(3), top=2)
     tensor([[1, 0]])
@@ -143,7 +143,7 @@ def retrieve_answers(
             "candidates: encode the protocol's own list"
         )
     ranked = torch.full((len(answers), protocol.top), NO_ANSWER)
-    distinct = {text: place for place, text in enumerate(dict.fromkeys(filter(None, answers)))}
+    distinct = {text: index for index, text in enumerate(dict.fromkeys(filter(None, answers)))}
     if distinct:
         features = protocol.encoder.encode_text(list(distinct))
         found = rank_candidates(features, candidate_features, top=protocol.top)

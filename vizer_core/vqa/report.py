@@ -150,7 +150,7 @@ def evaluate_vqa(
     priors = _priors(items, training, protocol)
     found[CHANCE] = score_chance(items, protocol.candidates)
     found |= {name: score_ranking(items, r, protocol.candidates) for name, r in priors.items()}
-    names = (*protocol.candidates.answers, "")  # place -1 is the empty answer
+    names = (*protocol.candidates.answers, "")  # index -1 is the empty answer
     return VqaReport(
         scores={system: bootstrap_many(metrics) for system, metrics in found.items()},
         statistics=found,
@@ -160,7 +160,7 @@ def evaluate_vqa(
         candidates_sha256=protocol.candidates.sha256,
         written=written,
         retrieved={
-            system: tuple(names[place] for place in ranked[:, 0].tolist())
+            system: tuple(names[index] for index in ranked[:, 0].tolist())
             for system, ranked in (rankings | priors).items()
         },
     )

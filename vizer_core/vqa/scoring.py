@@ -35,12 +35,12 @@ DEPTHS = (1, 5, 10)
 def score_ranking(
     items: Sequence[VqaItem], ranked: Int[Tensor, "n top"], candidates: AnswerList
 ) -> dict[str, Statistics]:
-    """Score each question's ranked candidates; a place below 0 is no answer."""
+    """Score each question's ranked candidates; an index below 0 is no answer."""
     if len(items) != len(ranked):
         raise ValueError(f"{len(ranked)} ranked answers for {len(items)} questions")
-    truth = torch.tensor([candidates.places.get(item.answer, -2) for item in items])
+    truth = torch.tensor([candidates.indices.get(item.answer, -2) for item in items])
     hits = ranked == truth[:, None]
-    first = [candidates.answers[place] if place >= 0 else "" for place in ranked[:, 0].tolist()]
+    first = [candidates.answers[index] if index >= 0 else "" for index in ranked[:, 0].tolist()]
     scores = {f"top{depth}": hits[:, :depth].any(dim=1).double().numpy() for depth in DEPTHS}
     scores["any_top1"] = [any_accuracy(a, item.answers) for a, item in zip(first, items)]
     scores["soft"] = [soft_accuracy(a, item.answers) for a, item in zip(first, items)]
@@ -78,7 +78,7 @@ def score_chance(items: Sequence[VqaItem], candidates: AnswerList) -> dict[str, 
     """Return what a random order of the candidates scores, in expectation and without drawing."""
     total = len(candidates)
     spelled = Counter(plain_answer(answer) for answer in candidates.answers)
-    covered = np.array([item.answer in candidates.places for item in items], dtype=np.float64)
+    covered = np.array([item.answer in candidates.indices for item in items], dtype=np.float64)
     scores = {f"top{depth}": covered * min(depth, total) / total for depth in DEPTHS}
     said = [{plain_answer(answer) for answer in item.answers} for item in items]
     scores["any_top1"] = np.array([sum(spelled[a] for a in people) / total for people in said])
@@ -93,7 +93,7 @@ def score_chance(items: Sequence[VqaItem], candidates: AnswerList) -> dict[str, 
 
 def score_coverage(items: Sequence[VqaItem], candidates: AnswerList) -> Statistics:
     """Return the share of questions whose agreed answer is a candidate: no system can pass it."""
-    return per_image(items, [float(item.answer in candidates.places) for item in items])
+    return per_image(items, [float(item.answer in candidates.indices) for item in items])
 
 
 def prior_ranking(
@@ -149,21 +149,21 @@ def per_image(items: Sequence[VqaItem], scores: Sequence[float] | np.ndarray) ->
     >>> len(statistics), round(statistics.score, 3)
     (2, 0.667)
     """
-    places: dict[str, int] = {}
-    of = [places.setdefault(item.image_id, len(places)) for item in items]
+    indices: dict[str, int] = {}
+    of = [indices.setdefault(item.image_id, len(indices)) for item in items]
     return rate_statistics(np.bincount(of, weights=scores), np.bincount(of))
 
 
 def _by_frequency(
     counts: Counter[str], candidates: AnswerList, otherwise: Counter[str] | None = None
 ) -> list[int]:
-    """Order all candidates by count, then by the second count, then by their place in the list."""
+    """Order all candidates by count, then by the second count, then by their index in the list."""
     second = otherwise if otherwise is not None else Counter()
     return sorted(
         range(len(candidates)),
-        key=lambda place: (
-            -counts[candidates.answers[place]],
-            -second[candidates.answers[place]],
-            place,
+        key=lambda index: (
+            -counts[candidates.answers[index]],
+            -second[candidates.answers[index]],
+            index,
         ),
     )

@@ -49,8 +49,8 @@ class StepCheckpoint:
         moments: dict[int, dict[str, Any]] = {}
         for key, value in tensors.items():
             if key.startswith("adam/"):
-                _, place, name = key.split("/")
-                moments.setdefault(int(place), {})[name] = value
+                _, index, name = key.split("/")
+                moments.setdefault(int(index), {})[name] = value
         optimizer.load_state_dict(state | {"state": moments})
         return list(manifest["loss"])
 
@@ -65,8 +65,8 @@ class StepCheckpoint:
             for name, module in modules.items()
             for key, value in module.state_dict().items()
         }
-        for place, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"adam/{place}/{name}": value for name, value in moments.items()}
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}
         save_tensors(self.path, tensors, {"facts": dict(self.facts), "loss": losses})
 
     def remove(self) -> None:

@@ -27,7 +27,7 @@ def tiny_opt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a random OPT with a tokenizer of a few words, as the hub's models lie on a disk."""
     folder = tmp_path_factory.mktemp("opt")
     marks = ["<s>", "<pad>", "</s>", "<unk>"]
-    vocabulary = {word: place for place, word in enumerate([*marks, *WORDS, ":", "?", "."])}
+    vocabulary = {word: index for index, word in enumerate([*marks, *WORDS, ":", "?", "."])}
     bpe = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
     bpe.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(
