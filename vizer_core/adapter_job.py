@@ -27,6 +27,7 @@ from vizer_core.vizer import add_lora, load_adapter, load_mapper, save_adapter, 
 from vizer_core.vizer.adapter_run import TrainConfig, TrainHistory
 from vizer_core.vizer.diagnostics import warnings_of
 from vizer_core.vizer.drift import Drift, measure_drift
+from vizer_core.vizer.generate_captions import share_captions
 from vizer_core.vizer.lora import MANIFEST, remove_lora
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.named_objectives import WEIGHT, WITH_MAPPER, make_objective
@@ -34,7 +35,6 @@ from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, forecast, 
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.train import as_objective, train_adapter
-from vizer_core.vizer.write_captions import share_captions
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 LOOKED_AT = 200  # images whose captions are compared before and after
@@ -157,7 +157,7 @@ class AdapterJob:
     def result(self, out: Path) -> Enhancement:
         """Return what the job did, of which `out` holds the adapter: nothing is trained.
 
-        Captions are written again, and the model carries the adapter afterwards.
+        Captions are generated again, and the model carries the adapter afterwards.
         """
         made_by, source = read_json(out / MANIFEST)["made_by"], self._source()
         before = share_captions(self.vlm, self._looked_at(source))
@@ -217,7 +217,7 @@ class AdapterJob:
         curve: tuple[float, ...],
         history: TrainHistory | None,
     ) -> Enhancement:
-        """Look at what the model writes now, and how far it is from its base."""
+        """Look at what the model generates now, and how far it is from its base."""
         size = self.config.micro_batch_size
         kl = kl_now(self.vlm, source, micro_batch_size=size, seed=self.seed)
         after = share_captions(self.vlm, self._looked_at(source))

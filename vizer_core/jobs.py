@@ -283,7 +283,7 @@ def answer_questions(
     """Answer questions about images from each system's captions, and from none (MacCap, 4.4).
 
     `captions` are by system, then by image: COCO's number, or the file's name. The language model
-    writes an answer, `clip`'s text tower looks it up among the candidates, by default the most
+    generates an answer, `clip`'s text tower looks it up among the candidates, by default the most
     frequent answers of the training questions. `prompt` is paper, release or auto. Costs a pass of
     the language model for each question and system.
 

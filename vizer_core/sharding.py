@@ -5,9 +5,9 @@ section 3. torch's `fully_shard` does the work: before a block runs its parts ar
 they are dropped again. Embeddings, head, vision side, LoRA and prefix networks stay whole
 everywhere.
 
-A gathering needs every process, but one may write 12 tokens while another writes 30. So each pass
-of the model is announced first. A process that has nothing to pass takes part in the gatherings of
-the others, and goes on when all have come as far as it has. That holds for passes without
+A gathering needs every process, but one may generate 12 tokens while another generates 30. So each
+pass of the model is announced first. A process that has nothing to pass takes part in the
+gatherings of the others, and goes on when all have come as far as it has. That holds for passes without
 gradient. With gradient all processes pass the model equally often; where they do not, all raise.
 """
 

@@ -52,15 +52,15 @@ def silent(request: pytest.FixtureRequest) -> Captioner:
 
 def test_one_caption_an_image_and_the_same_one_for_the_same_seed(captioner):
     assert isinstance(captioner, Captioner)
-    written = captions(captioner)
-    assert len(written) == IMAGES and all(isinstance(text, str) for text in written)
-    assert any(written), "every caption is empty: the test would pass on nothing"
-    assert written == captions(captioner)
+    generated = captions(captioner)
+    assert len(generated) == IMAGES and all(isinstance(text, str) for text in generated)
+    assert any(generated), "every caption is empty: the test would pass on nothing"
+    assert generated == captions(captioner)
 
 
 def test_captions_depend_on_the_image(captioner):
-    written = captions(captioner)
-    assert (len(set(written)) == 1) is (captioner.name == "blind")
+    generated = captions(captioner)
+    assert (len(set(generated)) == 1) is (captioner.name == "blind")
 
 
 @pytest.mark.parametrize("name", DRAWING)
@@ -70,10 +70,10 @@ def test_another_seed_draws_other_captions(name):
 
 
 def test_order_and_company_do_not_matter_where_nothing_is_drawn(silent):
-    written, order = captions(silent), [3, 0, 4, 1, 2]
-    assert captions(silent, some_states(order)) == [written[i] for i in order]
+    generated, order = captions(silent), [3, 0, 4, 1, 2]
+    assert captions(silent, some_states(order)) == [generated[i] for i in order]
     parts = captions(silent, some_states([0, 1])) + captions(silent, some_states([2, 3, 4]))
-    assert parts == written
+    assert parts == generated
 
 
 def test_nothing_is_drawn_from_the_generator_of_a_silent_captioner(silent):

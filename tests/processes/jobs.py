@@ -33,6 +33,7 @@ from vizer_core.runtime import seeded
 from vizer_core.sharding import HeldBytes
 from vizer_core.textonly.train import fit_text_only
 from vizer_core.vizer.adapter_run import POLICY_GRADIENT, TrainConfig
+from vizer_core.vizer.generate_captions import share_captions
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.objectives import ImageContext
@@ -41,7 +42,6 @@ from vizer_core.vizer.targets import centre
 from vizer_core.vizer.text_states import ImageSource, read_back_states, states_in_shards
 from vizer_core.vizer.train import train_adapter
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
-from vizer_core.vizer.write_captions import share_captions
 
 RULE = Sample(max_tokens=4)
 ZERO = TrainConfig(

@@ -89,11 +89,11 @@ def test_the_image_mark_is_put_in_front_of_a_prompt_without_one(vlm):
 
 def test_state_j_predicts_token_j(vlm):
     vision = vlm.encode_image(IMAGES)
-    written = vlm.generate(vision, decoding=Greedy(6))
-    logits = vlm.token_logits(vlm.caption_states(vision, written))
+    generated = vlm.generate(vision, decoding=Greedy(6))
+    logits = vlm.token_logits(vlm.caption_states(vision, generated))
     logits[..., vlm.image_token_id] = -torch.inf
-    assert logits.shape[1] == written.ids.shape[1] + 1
-    assert torch.equal(logits.argmax(-1)[:, :-1][written.mask], written.ids[written.mask])
+    assert logits.shape[1] == generated.ids.shape[1] + 1
+    assert torch.equal(logits.argmax(-1)[:, :-1][generated.mask], generated.ids[generated.mask])
 
 
 def test_a_padded_batch_gives_each_image_its_own_states(vlm):
@@ -113,9 +113,9 @@ def test_captions_are_written_without_the_vision_tower(vlm):
     vision = vlm.encode_image(IMAGES, batch_size=4)
     assert len(calls) == 1
     vlm.generate(vision, decoding=Sample(max_tokens=3), samples=2, generator=seeded(0))
-    written = vlm.generate(vision, decoding=Beam(2, max_tokens=3))
-    vlm.caption_states(vision, written)
-    vlm.text_states(written)
+    generated = vlm.generate(vision, decoding=Beam(2, max_tokens=3))
+    vlm.caption_states(vision, generated)
+    vlm.text_states(generated)
     assert len(calls) == 1
 
 
@@ -130,9 +130,9 @@ def test_captions_are_those_of_transformers_generate(vlm, rule):
         eos_token_id=list(vlm.tokens.eos_ids),
         pad_token_id=vlm.tokens.pad,
     )[:, inputs["input_ids"].shape[1] :]
-    written = vlm.generate(vision, decoding=rule)
-    assert written.texts == vlm.decode(wanted)
-    assert torch.equal(written.ids, wanted[:, : written.ids.shape[1]])
+    generated = vlm.generate(vision, decoding=rule)
+    assert generated.texts == vlm.decode(wanted)
+    assert torch.equal(generated.ids, wanted[:, : generated.ids.shape[1]])
 
 
 def test_the_same_generator_gives_the_same_captions_however_they_are_batched(vlm, monkeypatch):
@@ -195,9 +195,9 @@ def test_the_image_token_is_never_written_and_banned_words_never_first(vlm):
     vlm.base.lm_head = head
     assert vlm.generate(vision, decoding=Greedy(3)).texts[0] == "photo photo photo"
     for rule in (Greedy(3), Beam(2, max_tokens=3)):
-        written = vlm.generate(vision, decoding=rule, banned=["photo"])
-        assert bool((written.ids[:, 0] != photo).all())
-        assert bool((written.ids[:, 1] == photo).any())
+        generated = vlm.generate(vision, decoding=rule, banned=["photo"])
+        assert bool((generated.ids[:, 0] != photo).all())
+        assert bool((generated.ids[:, 1] == photo).any())
 
 
 def test_a_prompt_each_is_read(vlm):

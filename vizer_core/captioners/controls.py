@@ -69,7 +69,7 @@ class Blind:
 
 @dataclass(frozen=True, eq=False)
 class MeanShift:
-    """Moves images by the mean gap (text minus image), then lets another captioner write."""
+    """Moves images by the mean gap (text minus image), then lets another captioner generate."""
 
     inner: Captioner
     gap: Float[Tensor, " d"]

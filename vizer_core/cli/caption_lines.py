@@ -25,7 +25,7 @@ from vizer_core.run_folder import KIND, is_unfinished, require_same
 if TYPE_CHECKING:
     from torch import Generator
 
-WriteBatch = Callable[[list[int]], list[str]]  # indices of images -> their captions
+GenerateBatch = Callable[[list[int]], list[str]]  # indices of images -> their captions
 
 
 @dataclass
@@ -181,9 +181,9 @@ def require_own_lines(lines: Path, record: Path) -> None:
         )
 
 
-def write_in_batches(
+def generate_in_batches(
     names: list[str],
-    write: WriteBatch,
+    generate: GenerateBatch,
     generator: Generator,
     *,
     batch_size: int,
@@ -193,7 +193,7 @@ def write_in_batches(
 ) -> dict[str, str]:
     """Caption the images batch by batch, print a line for each, and return captions by name.
 
-    `write` captions the images at some indices, all of them or none; what it draws is drawn from
+    `generate` captions the images at some indices, all of them or none; what it draws is drawn from
     `generator`. An image that it refuses costs one line on stderr. With `kept` what was done is
     kept under `job`, and a stopped command goes on.
     """
@@ -201,7 +201,7 @@ def write_in_batches(
     printer.show(names, progress.captions)
     while progress.images < len(names):
         indices = list(range(progress.images, min(progress.images + batch_size, len(names))))
-        found, faults = _one_batch(indices, write, generator)
+        found, faults = _one_batch(indices, generate, generator)
         if faults and not found and not progress.captions:
             first = next(iter(faults))
             many = f"none of {len(indices)} images can be captioned: " if len(indices) > 1 else ""
@@ -218,7 +218,7 @@ def write_in_batches(
 
 
 def _one_batch(
-    indices: list[int], write: WriteBatch, generator: Generator
+    indices: list[int], generate: GenerateBatch, generator: Generator
 ) -> tuple[dict[int, str], dict[int, Exception]]:
     """Caption a batch; where that fails, find the images that fail alone, and do the others."""
     from vizer_core.data.karpathy import one_line
@@ -226,13 +226,13 @@ def _one_batch(
     before = generator.get_state()
     faults: dict[int, Exception] = {}
     try:
-        texts = write(indices)
+        texts = generate(indices)
     except Exception as error:
         if is_no_fault_of_an_image(error):
             raise
         for index in indices:
             try:
-                write([index])
+                generate([index])
             except Exception as own:
                 if is_no_fault_of_an_image(own):
                     raise
@@ -241,7 +241,7 @@ def _one_batch(
             raise
         generator.set_state(before)
         indices = [index for index in indices if index not in faults]
-        texts = write(indices) if indices else []
+        texts = generate(indices) if indices else []
     return {index: one_line(text) for index, text in zip(indices, texts, strict=True)}, faults
 
 

@@ -3,7 +3,7 @@
 Both kinds are kept, `PrefixDecoder` and `SingleTokenMLP`: the manifest names the kind.
 
 A prefix network maps one CLIP's space into one language model's embeddings. Read with another pair
-it still runs and writes fluent nonsense, so loading checks both fingerprints.
+it still runs and generates fluent nonsense, so loading checks both fingerprints.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ SAME_IMAGE = 0.02  # of a vector's length; bfloat16 has steps of 0.004
 class TrainConfig:
     """The settings of a training; it takes images times epochs over `images_per_step` steps.
 
-    `samples` captions are written for each image. `micro_batch_size` images of a step go through
+    `samples` captions are generated for each image. `micro_batch_size` images of a step go through
     with gradient at once and the rest after them (gradient accumulation), all at once where it is
     None: less memory, the same step but for rounding. A run's identity leaves it out.
     """
@@ -195,7 +195,7 @@ class AdapterRun:
             history = TrainHistory(**kept.record["history"])
             if half:
                 scaler.load_state_dict(kept.record["scaler"])
-        vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
+        vlm.model.eval()  # no dropout: the caption that is read must be the one that was generated
         return cls(
             config=config,
             parameters=parameters,

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vizer_core.decoding import Sample
+from vizer_core.vizer.generate_captions import BATCH, Samples, vision_batches
 from vizer_core.vizer.policy_gradient import Reward, group_rewards
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.write_captions import BATCH, Samples, vision_batches
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 

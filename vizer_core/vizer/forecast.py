@@ -34,10 +34,10 @@ from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.vizer.diagnostics import LEAK_MARGIN, swap_test
+from vizer_core.vizer.generate_captions import first_token_mass, vision_batches
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.policy_gradient import Reward, captions_an_image, score_captions
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.write_captions import first_token_mass, vision_batches
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 AUC, LENGTH_BIAS = 0.54, -0.26  # of the default rule: `rule` in results/vizer_study.json

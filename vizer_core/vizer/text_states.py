@@ -164,10 +164,10 @@ def generated_states(
     """
     rule = decoding or Greedy()
 
-    def written(indices: list[int], vision: VisionBatch) -> CaptionBatch:
+    def generated(indices: list[int], vision: VisionBatch) -> CaptionBatch:
         return vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
 
-    return _states_in_context(vlm, source, written, prompt=prompt, pool=pool, progress=progress)
+    return _states_in_context(vlm, source, generated, prompt=prompt, pool=pool, progress=progress)
 
 
 def read_back_states(
@@ -188,12 +188,12 @@ def read_back_states(
     rule = decoding or Sample()
     states, features, texts = [], [], []
     with torch.no_grad(), vlm.adapter_off():
-        for indices in _batches(range(len(source)), "writing captions", progress):
+        for indices in _batches(range(len(source)), "generating captions", progress):
             vision = source.select(indices)
-            written = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
-            states.append(pool(vlm.text_states(written).float(), written.mask))
+            generated = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
+            states.append(pool(vlm.text_states(generated).float(), generated.mask))
             features.append(vision.targets.float())
-            texts += written.texts
+            texts += generated.texts
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
 
 

@@ -152,7 +152,7 @@ def _loss_and_kl(
 ) -> tuple[Tensor, Tensor]:
     """Read captions again: return their loss, and the KL from the base, 0 where nobody asks.
 
-    A function of its own, so that states and logits are gone before the next captions are written.
+    A function of its own, so that states and logits are gone before the next captions are drawn.
     """
     own = slice(part.images.start, part.images.stop)
     rollout = Rollout(

@@ -1,8 +1,8 @@
 """How a model begins its captions: the mean probability of each first word over images.
 
 Greedy decoding shows only the likeliest first word, and the words after it follow from that one. A
-model whose first word is "itap" with probability .3 and "a" with .2 writes "itap ..." under every
-image, although most of its mass begins another way.
+model whose first word is "itap" with probability .3 and "a" with .2 generates "itap ..." under
+every image, although most of its mass begins another way.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ class CaptionTokens:
         texts = self.tokenizer.batch_decode(rows, skip_special_tokens=True)
         return tuple(text.strip() for text in texts)
 
-    def written(self, parts: Sequence[Int[Tensor, "_ _"]]) -> CaptionBatch:
-        """Join batches of written ids, cut after the longest caption; padding after each EOS."""
+    def generated(self, parts: Sequence[Int[Tensor, "_ _"]]) -> CaptionBatch:
+        """Join batches of generated ids, cut after the longest caption; padding after each EOS."""
         width = max(part.shape[1] for part in parts)
         padded = [
             torch.nn.functional.pad(part, (0, width - part.shape[1]), value=self.pad)
@@ -160,7 +160,7 @@ class PromptSide(ABC):
     @property
     @abstractmethod
     def image_token_id(self) -> int:
-        """Id of the token whose positions the image's embeddings take; never written."""
+        """Id of the token whose positions the image's embeddings take; never generated."""
 
     @abstractmethod
     def prompt_ids(self, grid: tuple[int, ...], prompt: str) -> list[int]:

@@ -195,7 +195,7 @@ class VisionLanguageModel(Protocol):
         banned: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
-        """Write `samples` captions an image, order A, A, B, B; `banned` words never come first."""
+        """Generate `samples` captions an image, as A, A, B, B; `banned` words never come first."""
 
     def caption_states(
         self, vision: VisionBatch, captions: CaptionBatch, *, prompt: Prompt = None

@@ -1,4 +1,4 @@
-"""How much of what a model writes depends on the image, in nats a token.
+"""How much of what a model generates depends on the image, in nats a token.
 
 The surprisal of token j is -log p(w_j | w_<j, what the model sees). Read a caption three times,
 with its own image, with another's and with none, and compare. For captions drawn at T = 1 the mean

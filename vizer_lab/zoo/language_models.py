@@ -138,6 +138,6 @@ def _answers(lm: CausalLM, data: MicroSplit, *, with_caption: bool) -> float:
     right = 0
     for start in range(0, len(asked), ASKED_AT_ONCE):
         prompts, answers = zip(*asked[start : start + ASKED_AT_ONCE])
-        written = lm.generate(no_prefix(lm, len(prompts)), decoding=Greedy(4), prompts=prompts)
-        right += sum(text == answer for text, answer in zip(written.texts, answers))
+        generated = lm.generate(no_prefix(lm, len(prompts)), decoding=Greedy(4), prompts=prompts)
+        right += sum(text == answer for text, answer in zip(generated.texts, answers))
     return right / len(asked)
