@@ -166,7 +166,7 @@ def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
         prefix_network,
         encoder=run.encoder,
         language_model=language_model,
-        made_by={
+        metadata={
             "recipe": recipe,
             "config": config.to_dict(),
             "seed": run.seed,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vizer_core.data.image_set import ImageSet
 from vizer_core.distributed import is_main_process
-from vizer_core.files import files_digest, read_json
+from vizer_core.files import METADATA, files_digest, read_json
 from vizer_core.models import dtype_of
 from vizer_core.run_folder import JOB, RUN, STATE, Tell, to_log, working_on
 from vizer_core.runtime import seeded
@@ -159,11 +159,11 @@ class AdapterJob:
 
         Captions are generated again, and the model carries the adapter afterwards.
         """
-        made_by, source = read_json(out / MANIFEST)["made_by"], self._source()
+        metadata, source = read_json(out / MANIFEST)[METADATA], self._source()
         before = share_captions(self.vlm, self._looked_at(source))
         load_adapter(self.vlm, out)
-        curve = tuple(made_by["curve"])
-        return self._seen(out, source, made_by["forecast"], before, curve, None)
+        curve = tuple(metadata["curve"])
+        return self._seen(out, source, metadata["forecast"], before, curve, None)
 
     def _source(self) -> VisionSource:
         return ImageSource(self.vlm, self.images.images) if self.source is None else self.source
@@ -192,7 +192,7 @@ class AdapterJob:
     def _save(self, out: Path, measured: str, curve: tuple[float, ...]) -> None:
         """Write the adapter with what it was made of, and what is needed to report it again."""
         named = isinstance(self.objective, str)
-        made_by = {
+        metadata = {
             "objective": self.objective if named else type(self.objective).__name__,
             "learning_rate": self.config.learning_rate,
             "shuffled": self.shuffle,
@@ -205,7 +205,7 @@ class AdapterJob:
         }
         weight = self.identity["weight"]
         save_adapter(
-            self.vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight})
+            self.vlm, out, metadata=metadata | ({} if weight is None else {"weight": weight})
         )
 
     def _seen(
@@ -237,7 +237,7 @@ def run_record(out: Path) -> Path:
 def job_kept_in(out: Path) -> dict[str, Any] | None:
     """Return the job whose adapter a folder holds; None where there is none, or not of a job."""
     try:
-        kept = read_json(out / MANIFEST)["made_by"]["job"]
+        kept = read_json(out / MANIFEST)[METADATA]["job"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if isinstance(kept, dict) else None

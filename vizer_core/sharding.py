@@ -7,8 +7,9 @@ everywhere.
 
 A gathering needs every process, but one may generate 12 tokens while another generates 30. So each
 pass of the model is announced first. A process that has nothing to pass takes part in the
-gatherings of the others, and goes on when all have come as far as it has. That holds for passes without
-gradient. With gradient all processes pass the model equally often; where they do not, all raise.
+gatherings of the others, and goes on when all have come as far as it has. That holds for passes
+without gradient. With gradient all processes pass the model equally often; where they do not, all
+raise.
 """
 
 from __future__ import annotations

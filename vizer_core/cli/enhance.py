@@ -100,8 +100,8 @@ def fit_mapper_command(
                 vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
             )
             if is_main_process():
-                made_by = {"objective": objective, "images": len(source)}
-                save_mapper(out, fitted, vlm, made_by=made_by)
+                metadata = {"objective": objective, "images": len(source)}
+                save_mapper(out, fitted, vlm, metadata=metadata)
         tell_of_mapper(fitted, say)
         say(f"wrote {out}")
 

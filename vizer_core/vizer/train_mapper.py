@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vizer_core.files import METADATA
 from vizer_core.vizer.checkpoint import mapper_history
 from vizer_core.vizer.collapse import Collapse, measure_collapse
 from vizer_core.vizer.losses import cosine_loss
@@ -88,14 +89,14 @@ def fit_mapper(
         mapper.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     history = MapperHistory()
-    made_by = {
+    metadata = {
         "shape": shape.to_dict(),
         "config": config.to_dict(),
         "data": data_hash(states, image_features),
         "seed": generator.initial_seed(),
     }
     parameters = dict(mapper.named_parameters())
-    run = load_run(checkpoint, made_by) if checkpoint else None
+    run = load_run(checkpoint, metadata) if checkpoint else None
     if run:
         run.restore(parameters, optimizer)
         history = mapper_history(run.record["history"])
@@ -118,9 +119,9 @@ def fit_mapper(
             history.held_out.append(_look(mapper, states, targets, count))
             bar.set_postfix(cos=f"{history.held_out[-1].cosine:.3f}")
             if checkpoint:
-                record = _record(made_by, history)
+                record = _record(metadata, history)
                 save_run(checkpoint, Run.capture(parameters, optimizer, record))
-    return FittedMapper(mapper.eval().requires_grad_(False), space, history, made_by)
+    return FittedMapper(mapper.eval().requires_grad_(False), space, history, metadata)
 
 
 def _mapped(
@@ -179,5 +180,5 @@ def data_hash(states: Tensor | TokenStates, features: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def _record(made_by: dict[str, Any], history: MapperHistory) -> dict[str, Any]:
-    return {"made_by": made_by, "history": asdict(history)}
+def _record(metadata: dict[str, Any], history: MapperHistory) -> dict[str, Any]:
+    return {METADATA: metadata, "history": asdict(history)}

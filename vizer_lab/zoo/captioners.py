@@ -115,7 +115,7 @@ class ShippedCaptioner(ShippedModel):
             progress=progress,
         )
         prefix_network = prefix_network.half().float()  # scored as it is stored
-        facts = {
+        metadata = {
             "corpus": {"name": corpus.name, "captions": len(pairs), "sha256": corpus.sha256},
             "pairs": pairs.digest,
             "seed": SEED,
@@ -126,9 +126,9 @@ class ShippedCaptioner(ShippedModel):
             "note": NOTE,
         }
         prefix_generator = PrefixGenerator(prefix_network.to(lm.device).eval(), lm)
-        return Trained(MicroPrefixNetwork(prefix_generator, self.recipe), facts)
+        return Trained(MicroPrefixNetwork(prefix_generator, self.recipe), metadata)
 
-    def write(self, trained: Trained, folder: Path, made_by: Mapping[str, Any]) -> None:
+    def write(self, trained: Trained, folder: Path, metadata: Mapping[str, Any]) -> None:
         """Write the prefix network in fp16, with the pair of models that it fits."""
         prefix_generator = trained.model.prefix_generator
         halves = deepcopy(prefix_generator.prefix_network).cpu().half()
@@ -137,7 +137,7 @@ class ShippedCaptioner(ShippedModel):
             halves,
             encoder=load_micro_clip(),
             language_model=prefix_generator.language_model,
-            made_by=made_by,
+            metadata=metadata,
         )
 
     def load(

@@ -53,13 +53,13 @@ class ShippedLM(ShippedModel):
             self.recipe, device=device, checkpoint=self.run_file(folder), progress=progress
         )
         state = fp16(weights_of(model))
-        facts = {
+        metadata = {
             "tokens": self.recipe.tokens,
             "parameters": sum(p.numel() for p in model.parameters()),
             "loss": thinned(losses),
             "note": NOTE,
         }
-        return Trained(self.wrap(state, device), facts, state)
+        return Trained(self.wrap(state, device), metadata, state)
 
     def wrap(self, state: Mapping[str, Tensor], device: str) -> CausalLM:
         return lm_from_state(self.name, self.recipe.model, state, device)

@@ -58,7 +58,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             PrefixDecoder(MICRO_NETWORK),
             encoder=encoder,
             language_model=lm,
-            made_by={"config": config.to_dict()},
+            metadata={"config": config.to_dict()},
         )
     records = [Record(str(i), None, (f"a cat and a {w}", "a cat")) for i, w in enumerate("xyz")]
     monkeypatch.setattr(study_module, "coco2014", lambda split: records)
@@ -184,7 +184,7 @@ def test_an_prefix_network_with_other_noise_is_refused(full):
         PrefixDecoder(MICRO_NETWORK),
         encoder=load_micro_clip("micro-clip-100"),
         language_model=load_micro_lm(),
-        made_by={"config": config},
+        metadata={"config": config},
     )
     with pytest.raises(ValueError, match="trained with UniformNoise: wanted GaussianNoise or NoNo"):
         open_caption_study(1).noise("capdec")
