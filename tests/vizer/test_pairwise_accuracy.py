@@ -1,4 +1,4 @@
-"""Hearing, preference and credit: counted by hand, and by a step whose end is known."""
+"""Pairwise accuracy, preference and credit: counted by hand, and by a step whose end is known."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def enhance_command(
         str,
         typer.Option(
             help="information: words that the image makes likelier, by the model's own "
-            "judgement, no mapper; read_back: the mapper hears the words alone (default); "
+            "judgement, no mapper; read_back: the mapper reads the words alone (default); "
             "straight_through, image_context: losses, the second is the paper's."
         ),
     ] = "read_back",

@@ -14,7 +14,7 @@
 - `generate_captions`: whole sets captioned, by one process or several; what decoding alone can do
 - `residual`, `agreement`, `neighbours`, `ensemble`, `information`: targets without the background,
   own captions that agree, hard negatives, several mappers at once, what the frozen base can tell
-- `pairwise_accuracy`: does a score hear the words, and does a step give them credit?
+- `pairwise_accuracy`: does a score tell images apart, and does a step give them credit?
 - `forecast`: before training: will it help? `coverage`: what k sampled captions name
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """

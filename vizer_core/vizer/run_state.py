@@ -25,7 +25,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A training run's state: tensors, and a JSON record with the run's metadata under `METADATA`."""
+    """A training run's state: tensors, and a JSON record with its metadata under `METADATA`."""
 
     tensors: dict[str, Tensor]
     record: dict[str, Any]

@@ -95,7 +95,7 @@ def _pair(captions: Sequence[str], tried: Sequence[str | None]) -> Edited:
 
 
 def edit_captions(scenes: Sequence[Scene], *, seed: int = 0) -> dict[str, Edited]:
-    """Write one caption a scene and edit it in every way of `perturbations`, with a scene or without."""
+    """Write one caption a scene and edit it in every way of both files of perturbations."""
     if len(scenes) < 2:
         raise ValueError(f"got {len(scenes)} scenes, wanted at least 2 to exchange captions")
     before = [another_home_caption(scene) for scene in scenes]
