@@ -143,8 +143,8 @@ def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
         fitted = mapper_of(trial)
         reward = ReadBackReward(vlm, fitted)
         if fitted.history.held_out:
-            look = fitted.history.held_out[-1]
-            found["mapper"] = {"cosine": look.cosine, "constant": look.constant_cosine}
+            eval_point = fitted.history.held_out[-1]
+            found["mapper"] = {"cosine": eval_point.cosine, "constant": eval_point.constant_cosine}
     elif trial.variant == "information":
         reward = InformationReward(vlm, INFORMATION["weight"])
     else:

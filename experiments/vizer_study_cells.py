@@ -174,7 +174,8 @@ def train(trial: Trial, vlm: Any) -> dict[str, Any]:
         "kl": round(kl[-1], 4) if kl else None,
         "stopped": history.stopped,
         "mapper": [
-            {"cosine": look.cosine, "constant": look.constant_cosine} for look in eval_points
+            {"cosine": eval_point.cosine, "constant": eval_point.constant_cosine}
+            for eval_point in eval_points
         ],
     }
 

@@ -247,12 +247,13 @@ def tell_of_mapper(fitted: FittedMapper, tell: Tell) -> None:
     """Tell the held-out cosine beside a constant answer's, with a warning where it is no more."""
     if not fitted.history.held_out:
         return
-    look = fitted.history.held_out[-1]
+    eval_point = fitted.history.held_out[-1]
     tell(
-        f"mapper: held-out cosine {look.cosine:.3f}, a constant answer {look.constant_cosine:.3f} "
-        f"({look.n} images)"
+        f"mapper: held-out cosine {eval_point.cosine:.3f}, a constant answer "
+        f"{eval_point.constant_cosine:.3f} "
+        f"({eval_point.n} images)"
     )
-    if look.cosine <= look.constant_cosine:
+    if eval_point.cosine <= eval_point.constant_cosine:
         tell(
             "warning: on images it has not seen, the mapper does no better than a constant: its "
             "targets may teach nothing. Give more images (the micro VLM wants 8,000 or so).",

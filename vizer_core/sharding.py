@@ -55,7 +55,7 @@ def _begin_pass(index: int) -> None:
     _announce(LEARNS if torch.is_grad_enabled() else READS, index)
 
 
-def _keep_company() -> None:
+def _join_the_others() -> None:
     """Take part in the others' passes until all processes have come as far as this one."""
     _announce(WAITS, 0)
     for model in _sharded:
@@ -154,7 +154,7 @@ def _join(model: _Sharded) -> None:
     _sharded.append(model)
     model.owner.register_forward_pre_hook(lambda module, args: _begin_pass(index), prepend=True)
     if index == 0:
-        before_meetings(_keep_company)
+        before_meetings(_join_the_others)
 
 
 def blocks_of(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:

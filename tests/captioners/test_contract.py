@@ -69,7 +69,7 @@ def test_another_seed_draws_other_captions(name):
     assert captions(captioner) != captions(captioner, seed=1)
 
 
-def test_order_and_company_do_not_matter_where_nothing_is_drawn(silent):
+def test_order_and_batch_do_not_matter_where_nothing_is_drawn(silent):
     generated, order = captions(silent), [3, 0, 4, 1, 2]
     assert captions(silent, some_states(order)) == [generated[i] for i in order]
     parts = captions(silent, some_states([0, 1])) + captions(silent, some_states([2, 3, 4]))

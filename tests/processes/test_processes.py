@@ -73,13 +73,17 @@ def test_shares_cover_every_item_once():
         share(5, 2, 2)
 
 
-def test_every_process_has_as_many_pieces(monkeypatch):
+def test_every_process_has_as_many_micro_batches(monkeypatch):
     for world, count, size in ((2, 5, 1), (3, 2, None), (2, 3, 2), (4, 9, 2)):
         monkeypatch.setattr("vizer_core.distributed.process_rank", lambda n=world: (0, n))
         parts = [
             even_micro_batches(share(count, rank, world), size, count) for rank in range(world)
         ]
         assert len({len(part) for part in parts}) == 1
-        own = [index for part in parts for piece, mine in part if mine for index in piece]
+        own = [
+            index for part in parts for micro_batch, mine in part if mine for index in micro_batch
+        ]
         assert own == list(range(count))
-        assert all(len(piece) == 1 for part in parts for piece, mine in part if not mine)
+        assert all(
+            len(micro_batch) == 1 for part in parts for micro_batch, mine in part if not mine
+        )

@@ -66,7 +66,7 @@ class TrainConfig:
     decoding: Decoding = field(default_factory=Sample)
     prompt: str | None = None
     kl_weight: float = 0.0
-    kl_every: int = 10  # steps from one look at KL(base || now) to the next; 0 never looks
+    kl_every: int = 10  # steps from one measure of KL(base || now) to the next; 0: never
     max_kl: float = float("inf")  # stop when KL(base || now) passes this
     save_every: int = 20
     micro_batch_size: int | None = None

@@ -75,7 +75,7 @@ def fit_mapper(
     """Train a mapper from cached states to F_I; the last `held_out` pairs are never trained on.
 
     For the control, pass `shuffled_targets(image_features, generator=...)`. With a `checkpoint`
-    the run saves itself after every look and, called again, goes on from there to the same end.
+    the run saves itself at every eval point and, called again, goes on from there to the same end.
     """
     _require_pairs(states, image_features, shape, config)
     device, count = image_features.device, len(image_features) - config.held_out
@@ -116,7 +116,7 @@ def fit_mapper(
         if step in eval_points:
             # 6 look at the pairs that were held out
             history.steps.append(step)
-            history.held_out.append(_look(mapper, states, targets, count))
+            history.held_out.append(_evaluate(mapper, states, targets, count))
             bar.set_postfix(cos=f"{history.held_out[-1].cosine:.3f}")
             if checkpoint:
                 record = _record(metadata, history)
@@ -132,7 +132,7 @@ def _mapped(
     return mapper(states[indices].float())
 
 
-def _look(
+def _evaluate(
     mapper: Mapper, states: Tensor | TokenStates, targets: Float[Tensor, "n d"], count: int
 ) -> Collapse:
     indices = torch.arange(count, len(targets), device=targets.device)
