@@ -184,7 +184,7 @@ def _set_rate(
 def _weighted(
     mine: range, config: TextOnlyConfig, lengths: Int[Tensor, " b"]
 ) -> list[tuple[range, float]]:
-    """Cut this process's part of a batch into micro-batches, each with its share of the batch's mean.
+    """Cut this process's part of a batch into micro-batches, each with its share of the mean.
 
     All processes get as many; what only fills up weighs nothing.
     """
@@ -208,7 +208,7 @@ def _part_losses(
     parts: Sequence[tuple[range, float]],
     autocast: AbstractContextManager[object],
 ) -> Iterator[Tensor]:
-    """Yield the loss of one micro-batch after the other, weighted so that all add up to the batch's."""
+    """Yield the loss of each micro-batch, weighted so that all add up to the batch's."""
     for micro_batch, weight in parts:
         some = slice(micro_batch.start, micro_batch.stop)
         tokens = TokenBatch(batch.ids[some], batch.mask[some])
