@@ -43,7 +43,7 @@ from vizer_core.textonly import (
     MICRO_NETWORK,
     GaussianNoise,
     PrefixDecoder,
-    PrefixWriter,
+    PrefixGenerator,
     TrainingPairs,
     draw_noise,
     filter_samples,
@@ -84,37 +84,45 @@ def readings(features: Tensor, *, seed: int) -> Tensor:
 
 
 def one_at_a_time(
-    writer: PrefixWriter, encoder: ImageTextEncoder, inputs: Tensor, features: Tensor
+    prefix_generator: PrefixGenerator, encoder: ImageTextEncoder, inputs: Tensor, features: Tensor
 ) -> tuple[list[list[str]], list[str]]:
     """Write and choose as the release does: a `generate` a sample, an `encode_text` an image."""
-    written, chosen = [], []
+    generated, chosen = [], []
     for image, samples in zip(features, inputs):
-        texts = [plain_text(writer, sample) for sample in samples]
+        texts = [plain_text(prefix_generator, sample) for sample in samples]
         cosines = encoder.encode_text(texts) @ image
-        written.append(texts)
+        generated.append(texts)
         chosen.append(texts[int(cosines.argmax())])
-    return written, chosen
+    return generated, chosen
 
 
 @torch.no_grad()
-def plain_text(writer: PrefixWriter, sample: Tensor) -> str:
+def plain_text(prefix_generator: PrefixGenerator, sample: Tensor) -> str:
     """Write one text by transformers' `generate` alone."""
-    lm = writer.language_model
-    opening = lm.opening(writer.prefix_network(sample[None]))
+    lm = prefix_generator.language_model
+    opening = lm.opening(prefix_generator.prefix_network(sample[None]))
     inputs = lm.inputs(opening.embeddings, opening.mask)
-    return lm.decode(lm.model.generate(**inputs, **writer.decoding.generate_options()))[0]
+    return lm.decode(lm.model.generate(**inputs, **prefix_generator.decoding.generate_options()))[0]
 
 
 def compare_sampling(
-    writer: PrefixWriter, encoder: ImageTextEncoder, features: Tensor, label: str, repeats: int
+    prefix_generator: PrefixGenerator,
+    encoder: ImageTextEncoder,
+    features: Tensor,
+    label: str,
+    repeats: int,
 ) -> dict[str, float]:
     """Time both ways on the same noise and count equal captions."""
     inputs = readings(features, seed=0)
     ours, found = timed(
-        f"{label}, batched", lambda: filter_samples(writer, encoder, inputs, features), repeats
+        f"{label}, batched",
+        lambda: filter_samples(prefix_generator, encoder, inputs, features),
+        repeats,
     )
     theirs, wanted = timed(
-        f"{label}, one at a time", lambda: one_at_a_time(writer, encoder, inputs, features), 1
+        f"{label}, one at a time",
+        lambda: one_at_a_time(prefix_generator, encoder, inputs, features),
+        1,
     )
     every = [text for texts in found.texts for text in texts]
     wanted_every = [text for texts in wanted[0] for text in texts]
@@ -149,13 +157,17 @@ def products(lm: CausalLM, body_rows: int, head_rows: int) -> float:
     return timed(f"linear layers, {body_rows} and {head_rows} rows", run, 3)[0]
 
 
-def matmul_ceilings(writer: PrefixWriter) -> dict[str, float]:
+def matmul_ceilings(prefix_generator: PrefixGenerator) -> dict[str, float]:
     """Return the loop's matrix products over the batch's, for one image and all its samples.
 
     The loop reads the prefix and BOS once a beam; the batch reads the prefix once a sample.
     """
-    lm, width, tokens = writer.language_model, writer.decoding.width, writer.decoding.max_tokens
-    prefix = writer.prefix_network.config.queries
+    lm, width, tokens = (
+        prefix_generator.language_model,
+        prefix_generator.decoding.width,
+        prefix_generator.decoding.max_tokens,
+    )
+    prefix = prefix_generator.prefix_network.config.queries
     loop = SAMPLES * (
         products(lm, width * (prefix + 1), width) + (tokens - 1) * products(lm, width, width)
     )
@@ -168,7 +180,7 @@ def matmul_ceilings(writer: PrefixWriter) -> dict[str, float]:
     return found
 
 
-def micro_writer(encoder: ImageTextEncoder, epochs: int) -> PrefixWriter:
+def micro_prefix_generator(encoder: ImageTextEncoder, epochs: int) -> PrefixGenerator:
     """Train a small prefix network for some seconds: an untrained one writes no real captions."""
     split = MicroSplit("train", 400)
     captions = [text for texts in split.captions for text in texts]
@@ -177,7 +189,7 @@ def micro_writer(encoder: ImageTextEncoder, epochs: int) -> PrefixWriter:
     prefix_network, lm = PrefixDecoder(MICRO_NETWORK), load_micro_lm()
     config = replace(MICRO_MACCAP, noise=GaussianNoise(VARIANCE), epochs=epochs)
     fit_text_only(prefix_network, lm, pairs, config, generator=seeded(0))
-    return PrefixWriter(prefix_network, lm)
+    return PrefixGenerator(prefix_network, lm)
 
 
 def numbered_words() -> PreTrainedTokenizerFast:
@@ -195,7 +207,7 @@ def numbered_words() -> PreTrainedTokenizerFast:
     )
 
 
-def true_size_writer() -> tuple[PrefixWriter, ImageTextEncoder]:
+def true_size_prefix_generator() -> tuple[PrefixGenerator, ImageTextEncoder]:
     """Build ViT-B/32 and OPT-125M at full size with random weights: times, not captions.
 
     The matrices are made larger than fresh ones, so that what is written hangs on the prefix; with
@@ -222,15 +234,15 @@ def true_size_writer() -> tuple[PrefixWriter, ImageTextEncoder]:
         name=f"{name}, random weights",
     )
     prefix_network = PrefixDecoder(PrefixConfig(clip_width=512, lm_width=768)).eval()
-    return PrefixWriter(prefix_network, lm), encoder
+    return PrefixGenerator(prefix_network, lm), encoder
 
 
 def compare_true_size() -> dict[str, float]:
     """Time both ways for one image at true size, beside what the matrix products allow."""
-    writer, encoder = true_size_writer()
+    prefix_generator, encoder = true_size_prefix_generator()
     image = unit_norm(torch.randn(1, 512, generator=seeded(1)))
-    figures = compare_sampling(writer, encoder, image, "ViT-B/32 and OPT-125M", 2)
-    figures |= matmul_ceilings(writer)
+    figures = compare_sampling(prefix_generator, encoder, image, "ViT-B/32 and OPT-125M", 2)
+    figures |= matmul_ceilings(prefix_generator)
     return {f"true_size_{key}": value for key, value in figures.items()}
 
 
@@ -271,13 +283,13 @@ def compare_searches(encoder: ImageTextEncoder, features: Tensor) -> dict[str, f
         ZeroCap(lm, encoder, ZEROCAP_MICRO, prompt=ZEROCAP_MICRO_PROMPT),
     ):
 
-        def write(rows: Tensor, captioner=captioner) -> list[str]:
+        def caption(rows: Tensor, captioner=captioner) -> list[str]:
             return captioner.caption(rows, generator=seeded(0))
 
-        ours, found = timed(f"{captioner.name}, batched", lambda: write(features))
+        ours, found = timed(f"{captioner.name}, batched", lambda: caption(features))
         theirs, wanted = timed(
             f"{captioner.name}, one by one",
-            lambda: [text for row in features for text in write(row[None])],
+            lambda: [text for row in features for text in caption(row[None])],
         )
         figures[f"{captioner.name}_speedup"] = round(theirs / ours, 2)
         same = sum(a == b for a, b in zip(found, wanted)) / len(wanted)
@@ -297,8 +309,8 @@ def main() -> None:
     figures = {} if options.quick else compare_true_size()
     encoder = load_micro_clip("micro-clip-100")
     features = encoder.encode_image(pixels_of(MicroSplit("validation", count).images))
-    writer = micro_writer(encoder, epochs=1 if options.quick else 8)
-    figures |= compare_sampling(writer, encoder, features, "micro models", 2)
+    prefix_generator = micro_prefix_generator(encoder, epochs=1 if options.quick else 8)
+    figures |= compare_sampling(prefix_generator, encoder, features, "micro models", 2)
     figures |= compare_searches(encoder, features[: 6 if options.quick else 16])
     captions = 3000 if options.quick else EPOCH
     figures |= compare_training(encoder, captions, min(captions, 5000))

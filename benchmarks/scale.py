@@ -47,14 +47,14 @@ def write_shards(folder: Path, shards: int, size: int) -> list[Path]:
     for shard in range(shards):
         path = folder / f"{shard:05d}.tar"
         with tarfile.open(path, "w") as tar:
-            for place in range(shard * size, (shard + 1) * size):
+            for index in range(shard * size, (shard + 1) * size):
                 image = io.BytesIO()
-                Image.fromarray(data.images[place]).save(image, "jpeg", quality=95)
-                members = [("txt", data.captions[place][0].encode())]
-                if shard < shards - 1 or place % GONE:
+                Image.fromarray(data.images[index]).save(image, "jpeg", quality=95)
+                members = [("txt", data.captions[index][0].encode())]
+                if shard < shards - 1 or index % GONE:
                     members.insert(0, ("jpg", image.getvalue()))
                 for suffix, content in members:
-                    info = tarfile.TarInfo(f"{place:09d}.{suffix}")
+                    info = tarfile.TarInfo(f"{index:09d}.{suffix}")
                     info.size = len(content)
                     tar.addfile(info, io.BytesIO(content))
         paths.append(path)

@@ -75,9 +75,9 @@ class Bench:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def select(self, places: list[int]) -> VisionBatch:
+    def select(self, indices: list[int]) -> VisionBatch:
         """Encode pixels: the source that `train_adapter` draws from."""
-        return self.vlm.encode_pixels(self.pixels[places], self.grid[places]).numbered(places)
+        return self.vlm.encode_pixels(self.pixels[indices], self.grid[indices]).numbered(indices)
 
 
 def note(text: str) -> None:
@@ -143,7 +143,7 @@ def prompt_of(bench: Bench) -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
-def naive_write(bench: Bench, *, cache: bool) -> Tensor:
+def naive_generate(bench: Bench, *, cache: bool) -> Tensor:
     """Write captions from pixels, with transformers' `generate` or word by word from the start."""
     prompt, vlm = prompt_of(bench), bench.vlm
     with torch.no_grad():
@@ -190,7 +190,7 @@ def naive_loss(bench: Bench, ids: Tensor, mask: Tensor) -> Tensor:
 
 def naive_step(bench: Bench, optimizer: torch.optim.AdamW, *, cache: bool) -> None:
     """Do one step as one writes it first."""
-    ids = naive_write(bench, cache=cache)
+    ids = naive_generate(bench, cache=cache)
     loss = naive_loss(bench, ids, bench.vlm.tokens.until_eos(ids))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -74,7 +74,7 @@ from vizer_core.textonly import (
     Noise,
     NoNoise,
     PrefixDecoder,
-    PrefixWriter,
+    PrefixGenerator,
     TextOnlyConfig,
     TrainingPairs,
     average_mix,
@@ -166,7 +166,7 @@ def train_cell(recipe: str, **where: Any) -> dict[str, Any]:
         prefix_network,
         encoder=run.encoder,
         language_model=language_model,
-        made_by={
+        metadata={
             "recipe": recipe,
             "config": config.to_dict(),
             "seed": run.seed,
@@ -199,12 +199,12 @@ def _language_model(run: Run, recipe: str) -> CausalLM:
     return lm
 
 
-def _writer(run: Run, recipe: str) -> PrefixWriter:
+def _prefix_generator(run: Run, recipe: str) -> PrefixGenerator:
     lm = _language_model(run, recipe)
     prefix_network = load_prefix_network(
         run.prefix_network_path(recipe), encoder=run.encoder, language_model=lm
     )
-    return PrefixWriter(prefix_network, lm)
+    return PrefixGenerator(prefix_network, lm)
 
 
 def _memory(run: Run) -> MemoryBank:
@@ -215,7 +215,7 @@ def _memory(run: Run) -> MemoryBank:
 
 
 def _maccap(run: Run, tokens: Any, *, noise: Noise | None = None, recipe: str = "multi_noise"):
-    return MacCap(_writer(run, recipe), tokens, run.noise if noise is None else noise)
+    return MacCap(_prefix_generator(run, recipe), tokens, run.noise if noise is None else noise)
 
 
 def _sampled(run: Run, tokens: Any, *, recipe: str = "multi_noise") -> Captioner:
@@ -229,7 +229,7 @@ def _shifted(run: Run, inner: Captioner) -> Captioner:
 
 def _blind(run: Run) -> Captioner:
     texts = run.corpus.features
-    return Blind.mean_of(Baseline(_writer(run, "single_clean")), texts)
+    return Blind.mean_of(Baseline(_prefix_generator(run, "single_clean")), texts)
 
 
 def _oracle(run: Run) -> Captioner:
@@ -240,7 +240,7 @@ def _oracle(run: Run) -> Captioner:
         text_features=run.encoder.encode_text([texts[0] for texts in split.captions]),
         image_index=torch.arange(run.n),
     )
-    return OracleText(Baseline(_writer(run, "single_clean")), pairs)
+    return OracleText(Baseline(_prefix_generator(run, "single_clean")), pairs)
 
 
 def _socratic(run: Run) -> Captioner:
@@ -262,16 +262,16 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
         load_micro_lm(), run.encoder, ZEROCAP_MICRO, prompt=ZEROCAP_MICRO_PROMPT
     ),
     "socratic": _socratic,
-    "baseline": lambda run: Baseline(_writer(run, "single_clean")),
-    "capdec": lambda run: CapDec(_writer(run, "single_noise")),
-    "decap": lambda run: DeCap(_writer(run, "single_clean"), _memory(run)),
-    "capdec_tuned": lambda run: CapDec(_writer(run, "single_noise_tuned")),
-    "decap_tuned": lambda run: DeCap(_writer(run, "single_clean_tuned"), _memory(run)),
-    "mean_shift": lambda run: _shifted(run, Baseline(_writer(run, "single_clean"))),
-    "mean_shift_noise": lambda run: _shifted(run, CapDec(_writer(run, "single_noise"))),
+    "baseline": lambda run: Baseline(_prefix_generator(run, "single_clean")),
+    "capdec": lambda run: CapDec(_prefix_generator(run, "single_noise")),
+    "decap": lambda run: DeCap(_prefix_generator(run, "single_clean"), _memory(run)),
+    "capdec_tuned": lambda run: CapDec(_prefix_generator(run, "single_noise_tuned")),
+    "decap_tuned": lambda run: DeCap(_prefix_generator(run, "single_clean_tuned"), _memory(run)),
+    "mean_shift": lambda run: _shifted(run, Baseline(_prefix_generator(run, "single_clean"))),
+    "mean_shift_noise": lambda run: _shifted(run, CapDec(_prefix_generator(run, "single_noise"))),
     "blind": _blind,
     "oracle_text": _oracle,
-    "clipcap": lambda run: ClipCap(_writer(run, "supervised")),
+    "clipcap": lambda run: ClipCap(_prefix_generator(run, "supervised")),
     # MacCap: one noisy pass, by what is read of the image
     "maccap_pass": lambda run: _maccap(run, RegionTokens()),
     "maccap_pass_still": lambda run: _maccap(run, RegionTokens(), noise=NoNoise()),
@@ -294,9 +294,9 @@ SYSTEMS: dict[str, Callable[[Run], Captioner]] = {
         run, RegionTokens(), noise=NoNoise(), recipe="multi_clean"
     ),
     # the same, trained four times as long
-    "baseline_long": lambda run: Baseline(_writer(run, "single_clean_long")),
-    "decap_long": lambda run: DeCap(_writer(run, "single_clean_long"), _memory(run)),
-    "capdec_long": lambda run: CapDec(_writer(run, "single_noise_long")),
+    "baseline_long": lambda run: Baseline(_prefix_generator(run, "single_clean_long")),
+    "decap_long": lambda run: DeCap(_prefix_generator(run, "single_clean_long"), _memory(run)),
+    "capdec_long": lambda run: CapDec(_prefix_generator(run, "single_noise_long")),
     "maccap_long": lambda run: _sampled(run, RegionTokens(), recipe="multi_noise_long"),
     "maccap_pass_long": lambda run: _maccap(run, RegionTokens(), recipe="multi_noise_long"),
     "maccap_pass_global_long": lambda run: _maccap(run, GlobalTokens(), recipe="multi_noise_long"),

@@ -72,9 +72,9 @@ def _encode_corpus(encoder: OpenClipEncoder, domain: str, scenes: int, path: Pat
     """Encode the different captions of a domain, and the images they were written for."""
     split = _training_split(domain, scenes)
     images = encoder.encode_image(pixels_of(split.images))
-    shown = [(text, place) for place, texts in enumerate(split.captions) for text in texts]
+    shown = [(text, index) for index, texts in enumerate(split.captions) for text in texts]
     corpus = corpus_of_captions(domain, [text for text, _ in shown]).deduplicate()
-    first = {text: place for text, place in reversed(shown)}
+    first = {text: index for text, index in reversed(shown)}
     rows = torch.tensor([first[text] for text in corpus.captions])
     write_json(path.with_suffix(".captions.json"), list(corpus.captions))
     save_tensors(

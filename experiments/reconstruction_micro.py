@@ -32,7 +32,7 @@ from experiments.scoring import Exam, difference_rows, score, score_rows
 from vizer_core.captioners import GlobalTokens, MacCap
 from vizer_core.files import write_json
 from vizer_core.runtime import git_commit, hardware, seeded
-from vizer_core.textonly import NoNoise, PrefixWriter, load_prefix_network
+from vizer_core.textonly import NoNoise, PrefixGenerator, load_prefix_network
 from vizer_lab.zoo import load_micro_clip
 from vizer_lab.zoo.language_models import load_micro_lm
 
@@ -64,7 +64,7 @@ def read_cell(reading: str, recipe: str, shown: int, **where: Any) -> list[str]:
         run.prefix_network_path(recipe), encoder=run.encoder, language_model=lm
     )
     noise = run.noise if run.variance else NoNoise()
-    captioner = MacCap(PrefixWriter(prefix_network, lm), GlobalTokens(), noise)
+    captioner = MacCap(PrefixGenerator(prefix_network, lm), GlobalTokens(), noise)
     return captioner.caption(features_read(run, reading, shown), generator=seeded(run.seed))
 
 

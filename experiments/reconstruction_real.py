@@ -44,7 +44,7 @@ from vizer_core.textonly import (
     GaussianNoise,
     NoNoise,
     PrefixDecoder,
-    PrefixWriter,
+    PrefixGenerator,
     TrainingPairs,
     fit_text_only,
     region_noise,
@@ -86,22 +86,22 @@ def train_and_read(
         prefix_network, lm, pairs, config, generator=seeded(seed), checkpoint=kept
     )
     source = encoder.encode_text([texts[0] for texts in test_records(shown)])
-    writer = PrefixWriter(prefix_network, lm, Greedy(20), rows=50)
+    prefix_generator = PrefixGenerator(prefix_network, lm, Greedy(20), rows=50)
     found: dict[str, Any] = {"loss": history.mean_loss()}
     for reading, features in (("text", source), ("another", source.roll(1, dims=0))):
         tokens = region_noise(features, config.tokens, noise=noise, generator=seeded(seed))
-        found[reading] = list(writer.write(tokens))
+        found[reading] = list(prefix_generator.generate(tokens))
     return found
 
 
 def scored(
-    written: list[str], records: list[tuple[str, ...]], encoder: SentenceEncoder
+    generated: list[str], records: list[tuple[str, ...]], encoder: SentenceEncoder
 ) -> dict[str, Statistics]:
     """Return each metric's per-image statistics of what was written."""
     references = make_references([list(captions) for captions in records])
-    found = evaluate(written, references, metrics=["bleu", "cider"], resamples=1).statistics
+    found = evaluate(generated, references, metrics=["bleu", "cider"], resamples=1).statistics
     source = encoder.encode_text([captions[0] for captions in records])
-    cosines = (encoder.encode_text(written) * source).sum(dim=1)
+    cosines = (encoder.encode_text(generated) * source).sum(dim=1)
     found["sentence_cosine"] = mean_statistics(cosines.tolist())
     return {name: found[name] for name in METRICS}
 

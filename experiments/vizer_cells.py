@@ -32,12 +32,12 @@ from vizer_core.vizer import MapperConfig, add_lora, fit_mapper, shuffled, train
 from vizer_core.vizer.adapter_run import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.best_of_n import best_of_n
 from vizer_core.vizer.drift import measure_drift
+from vizer_core.vizer.generate_captions import first_token_mass, generate_captions
 from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.mapper import FittedMapper, random_mapper
 from vizer_core.vizer.objectives import ImageContext, StraightThrough
 from vizer_core.vizer.rewards import ClipReward, ReadBackReward
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.write_captions import first_token_mass, write_captions
 from vizer_core.vlm import SmolVlm, VisionBatch
 from vizer_lab.zoo import load_micro_clip
 from vizer_lab.zoo.clips import pixels_of
@@ -143,8 +143,8 @@ def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
         fitted = mapper_of(trial)
         reward = ReadBackReward(vlm, fitted)
         if fitted.history.held_out:
-            look = fitted.history.held_out[-1]
-            found["mapper"] = {"cosine": look.cosine, "constant": look.constant_cosine}
+            eval_point = fitted.history.held_out[-1]
+            found["mapper"] = {"cosine": eval_point.cosine, "constant": eval_point.constant_cosine}
     elif trial.variant == "information":
         reward = InformationReward(vlm, INFORMATION["weight"])
     else:
@@ -170,15 +170,15 @@ def train_trial(trial: Trial, vlm: SmolVlm, stored: int) -> dict[str, Any]:
     }
 
 
-def write(
+def captions_of(
     vlm: SmolVlm, vision: VisionBatch, *, samples: int, **how: Any
 ) -> dict[str, list[list[str]] | list[str]]:
     """Return greedy captions, and `samples` drawn ones, of every image."""
     drawn = [
-        write_captions(vlm, vision, decoding=world.SAMPLED, generator=seeded(5000 + k), **how)
+        generate_captions(vlm, vision, decoding=world.SAMPLED, generator=seeded(5000 + k), **how)
         for k in range(samples)
     ]
-    greedy = write_captions(vlm, vision, decoding=world.GREEDY, **how)
+    greedy = generate_captions(vlm, vision, decoding=world.GREEDY, **how)
     return {"greedy": list(greedy), "sampled": [list(texts) for texts in drawn]}
 
 
@@ -188,8 +188,8 @@ def trial_cell(stored: int, **what: Any) -> dict[str, Any]:
     vlm = load_micro_vlm(trial.base)
     record = train_trial(trial, vlm, stored)
     vision = world.vision(trial.runs, trial.base, trial.part, trial.n)
-    captions = write(vlm, vision, samples=trial.samples)
-    before = write(load_micro_vlm(trial.base), vision, samples=0)["greedy"]
+    captions = captions_of(vlm, vision, samples=trial.samples)
+    before = captions_of(load_micro_vlm(trial.base), vision, samples=0)["greedy"]
     drift = measure_drift(before, captions["greedy"])
     return captions | {"record": record | {"changed": drift.changed, "longer": drift.longer}}
 
@@ -201,11 +201,11 @@ def baseline_cell(system: str, stored: int, **what: Any) -> dict[str, Any]:
     vision = world.vision(trial.runs, trial.base, trial.part, trial.n)
     if system == "base":
         mass = first_token_mass(vlm, vision)
-        return write(vlm, vision, samples=samples) | {"record": {"first_words": mass}}
+        return captions_of(vlm, vision, samples=samples) | {"record": {"first_words": mass}}
     if system == "base_banned":
-        return write(vlm, vision, samples=samples, banned=(GENERIC_FIRST,))
+        return captions_of(vlm, vision, samples=samples, banned=(GENERIC_FIRST,))
     if system == "base_primed":
-        found = write(vlm, vision, samples=samples, prompt=f"{PROMPT} {PRIMED}")
+        found = captions_of(vlm, vision, samples=samples, prompt=f"{PROMPT} {PRIMED}")
         primed = [[f"{PRIMED} {text}" for text in texts] for texts in found["sampled"]]
         return {"greedy": [f"{PRIMED} {t}" for t in found["greedy"]], "sampled": primed}
     if system == "best_of_8_read_back":

@@ -38,6 +38,7 @@ from vizer_core.vizer import MapperConfig, ReadBackReward, add_lora, fit_mapper,
 from vizer_core.vizer.adapter_run import POLICY_GRADIENT, VIZER_MICRO
 from vizer_core.vizer.agreement import ConsensusReward, word_weights
 from vizer_core.vizer.ensemble import EnsembleReward, least_of_readers
+from vizer_core.vizer.generate_captions import sample_captions
 from vizer_core.vizer.information import InformationReward, NeighbourReward
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.neighbours import HardNegativeReward, nearest_images
@@ -47,7 +48,6 @@ from vizer_core.vizer.residual import residual, subregion_targets
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vizer.train import train_adapter
 from vizer_core.vizer.train_mapper import MAPPER_FIT
-from vizer_core.vizer.write_captions import sample_captions
 from vizer_core.vlm import VisionBatch
 
 INFORMATION = {f"information_{w}": w / 100 for w in (0, 50, 60, 70, 80, 100)}
@@ -174,7 +174,8 @@ def train(trial: Trial, vlm: Any) -> dict[str, Any]:
         "kl": round(kl[-1], 4) if kl else None,
         "stopped": history.stopped,
         "mapper": [
-            {"cosine": look.cosine, "constant": look.constant_cosine} for look in eval_points
+            {"cosine": eval_point.cosine, "constant": eval_point.constant_cosine}
+            for eval_point in eval_points
         ],
     }
 
@@ -185,7 +186,7 @@ def trial_cell(*, cool: bool = True, **what: Any) -> dict[str, Any]:
     trial = Trial(**what)
     vlm = world.load(trial.runs, trial.base)
     record = train(trial, vlm)
-    answer = world.write(trial, vlm) | {"record": record}
+    answer = world.captions_of(trial, vlm) | {"record": record}
     if cool and not trial.shuffled and trial.part == "test":
         answer["cool"] = world.draw(trial, vlm, world.COOL)
     return answer

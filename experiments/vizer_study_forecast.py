@@ -30,8 +30,8 @@ def forecast_cell(**what: Any) -> dict[str, float]:
     trial = Trial(**what)
     vlm = world.load_once(trial.runs, trial.base)
     found, leak = setup(trial, vlm), 0.0
-    places = list(range(min(LOOKED_AT, len(found.source))))
-    source = found.source.select(places)
+    indices = list(range(min(LOOKED_AT, len(found.source))))
+    source = found.source.select(indices)
     reward = found.reward
     if reward is None:
         reward = ContextCosine(vlm, found.fitted[0])

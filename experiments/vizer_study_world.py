@@ -29,9 +29,9 @@ from vizer_core.files import load_tensors, save_tensors
 from vizer_core.runtime import seeded
 from vizer_core.vizer.agreement import agreement, keep_best, word_weights
 from vizer_core.vizer.best_of_n import best_of_n
+from vizer_core.vizer.generate_captions import generate_captions, sample_captions
 from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.text_states import generated_states, ground_truth_states, read_back_states
-from vizer_core.vizer.write_captions import sample_captions, write_captions
 from vizer_core.vlm import VisionBatch
 from vizer_lab.world import MicroSplit, unlabelled_stream
 
@@ -170,18 +170,20 @@ def states(runs: str, base: str, reader: str, count: int) -> tuple[Tensor, Tenso
     return tensors["states"], tensors["image_features"]
 
 
-def write(trial: Trial, vlm: MODEL, *, decoding: Sample = SAMPLED, **how: Any) -> dict[str, Any]:
+def captions_of(
+    trial: Trial, vlm: MODEL, *, decoding: Sample = SAMPLED, **how: Any
+) -> dict[str, Any]:
     """Return greedy captions, and `samples` drawn ones, of the scenes of a trial's part."""
     seen = examined(trial.runs, trial.base, trial.part, trial.place, trial.n)
     drawn = draw(trial, vlm, decoding, **how)
-    return {"greedy": list(write_captions(vlm, seen, decoding=GREEDY, **how)), "sampled": drawn}
+    return {"greedy": list(generate_captions(vlm, seen, decoding=GREEDY, **how)), "sampled": drawn}
 
 
 def draw(trial: Trial, vlm: MODEL, decoding: Sample, **how: Any) -> list[list[str]]:
     """Draw `samples` captions of each scene of a trial's part."""
     seen = examined(trial.runs, trial.base, trial.part, trial.place, trial.n)
     return [
-        list(write_captions(vlm, seen, decoding=decoding, generator=seeded(5000 + k), **how))
+        list(generate_captions(vlm, seen, decoding=decoding, generator=seeded(5000 + k), **how))
         for k in range(trial.samples)
     ]
 
@@ -193,14 +195,14 @@ def baseline_cell(system: str, **what: Any) -> dict[str, Any]:
     vlm = load_once(trial.runs, trial.base)
     prompt = f"{vlm.default_prompt} {PRIMED}"
     if system == "base":
-        return write(trial, vlm)
+        return captions_of(trial, vlm)
     if system == "banned":
-        return write(trial, vlm, banned=("itap",))
+        return captions_of(trial, vlm, banned=("itap",))
     if system == "cool":
-        return write(trial, vlm, decoding=COOL)
+        return captions_of(trial, vlm, decoding=COOL)
     if system in ("primed", "primed_cool"):
         rule = COOL if system == "primed_cool" else SAMPLED
-        found = write(trial, vlm, decoding=rule, prompt=prompt)
+        found = captions_of(trial, vlm, decoding=rule, prompt=prompt)
         greedy = [f"{PRIMED} {text}" for text in found["greedy"]]
         return {
             "greedy": greedy,

@@ -87,8 +87,8 @@ def test_the_objective_is_raised_on_images_without_captions():
     history = made["history"]
     assert len(history.reward) == 4 and np.isfinite(history.reward).all()
     assert any(norm > 0 for norm in history.gradient_norm)
-    reward, written = made["NoWordTwice"](), vlm.tokenize(["a dog a dog", "a red cat"])
-    assert reward(made["source"], written).tolist() == [0.5, 1.0]
+    reward, captions = made["NoWordTwice"](), vlm.tokenize(["a dog a dog", "a red cat"])
+    assert reward(made["source"], captions).tolist() == [0.5, 1.0]
     control = shuffled(made["source"], generator=seeded(3))
     again = made["train_adapter"](vlm, control, made["reward"], made["config"], generator=seeded(1))
     assert len(again.reward) == 4

@@ -95,8 +95,8 @@ def test_an_objective_may_be_an_object(files, tmp_path):
     done = vc.enhance(
         vc.load_vlm("micro-vlm"), photos, objective=Short(), out=tmp_path / "s", learning_rate=1e-3
     )
-    made_by = json.loads((tmp_path / "s" / "vizer.json").read_text())["made_by"]
-    assert made_by["objective"] == "Short" and len(done.curve) == 1
+    metadata = json.loads((tmp_path / "s" / "vizer.json").read_text())["made_by"]
+    assert metadata["objective"] == "Short" and len(done.curve) == 1
 
 
 def test_a_judge_gives_what_the_features_give(files):

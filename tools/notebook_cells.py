@@ -63,9 +63,9 @@ def write_setup_cell(notebook: Any, url: str | None) -> Any:
     if found:
         found[0]["source"] = source
         return notebook
-    place = next((i for i, c in enumerate(cells) if c["cell_type"] == "code"), len(cells))
+    index = next((i for i, c in enumerate(cells) if c["cell_type"] == "code"), len(cells))
     cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["setup", "hide-input"]})
-    cells.insert(place, cell)
+    cells.insert(index, cell)
     return notebook
 
 

@@ -36,7 +36,7 @@ def captions(images: list[Image.Image]) -> dict[str, list[str]]:
     from vizer_core.files import load_manifest
     from vizer_core.runtime import seeded
     from vizer_core.shipped import shipped
-    from vizer_core.textonly import GaussianNoise, PrefixWriter, load_prefix_network
+    from vizer_core.textonly import GaussianNoise, PrefixGenerator, load_prefix_network
     from vizer_core.textonly.filtering import MACCAP_DECODING
     from vizer_core.vizer import load_adapter
 
@@ -45,7 +45,7 @@ def captions(images: list[Image.Image]) -> dict[str, list[str]]:
     lm = shipped("language_model", "micro-lm")("cpu")
     prefix_network = load_prefix_network(path, encoder=clip, language_model=lm)
     noise = GaussianNoise(load_manifest(path)["config"]["noise"]["variance"])
-    one_pass = MacCap(PrefixWriter(prefix_network, lm, MACCAP_DECODING), noise=noise)
+    one_pass = MacCap(PrefixGenerator(prefix_network, lm, MACCAP_DECODING), noise=noise)
     maccap = SampledMacCap(one_pass, clip)
     vlm = shipped("vlm", "micro-vlm")("cpu")
     said = {

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vizer_core.data.image_set import ImageSet
 from vizer_core.distributed import is_main_process
-from vizer_core.files import files_digest, read_json
+from vizer_core.files import METADATA, files_digest, read_json
 from vizer_core.models import dtype_of
 from vizer_core.run_folder import JOB, RUN, STATE, Tell, to_log, working_on
 from vizer_core.runtime import seeded
@@ -27,6 +27,7 @@ from vizer_core.vizer import add_lora, load_adapter, load_mapper, save_adapter, 
 from vizer_core.vizer.adapter_run import TrainConfig, TrainHistory
 from vizer_core.vizer.diagnostics import warnings_of
 from vizer_core.vizer.drift import Drift, measure_drift
+from vizer_core.vizer.generate_captions import share_captions
 from vizer_core.vizer.lora import MANIFEST, remove_lora
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.named_objectives import WEIGHT, WITH_MAPPER, make_objective
@@ -34,7 +35,6 @@ from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, forecast, 
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.train import as_objective, train_adapter
-from vizer_core.vizer.write_captions import share_captions
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 LOOKED_AT = 200  # images whose captions are compared before and after
@@ -157,13 +157,13 @@ class AdapterJob:
     def result(self, out: Path) -> Enhancement:
         """Return what the job did, of which `out` holds the adapter: nothing is trained.
 
-        Captions are written again, and the model carries the adapter afterwards.
+        Captions are generated again, and the model carries the adapter afterwards.
         """
-        made_by, source = read_json(out / MANIFEST)["made_by"], self._source()
+        metadata, source = read_json(out / MANIFEST)[METADATA], self._source()
         before = share_captions(self.vlm, self._looked_at(source))
         load_adapter(self.vlm, out)
-        curve = tuple(made_by["curve"])
-        return self._seen(out, source, made_by["forecast"], before, curve, None)
+        curve = tuple(metadata["curve"])
+        return self._seen(out, source, metadata["forecast"], before, curve, None)
 
     def _source(self) -> VisionSource:
         return ImageSource(self.vlm, self.images.images) if self.source is None else self.source
@@ -192,7 +192,7 @@ class AdapterJob:
     def _save(self, out: Path, measured: str, curve: tuple[float, ...]) -> None:
         """Write the adapter with what it was made of, and what is needed to report it again."""
         named = isinstance(self.objective, str)
-        made_by = {
+        metadata = {
             "objective": self.objective if named else type(self.objective).__name__,
             "learning_rate": self.config.learning_rate,
             "shuffled": self.shuffle,
@@ -205,7 +205,7 @@ class AdapterJob:
         }
         weight = self.identity["weight"]
         save_adapter(
-            self.vlm, out, made_by=made_by | ({} if weight is None else {"weight": weight})
+            self.vlm, out, metadata=metadata | ({} if weight is None else {"weight": weight})
         )
 
     def _seen(
@@ -217,7 +217,7 @@ class AdapterJob:
         curve: tuple[float, ...],
         history: TrainHistory | None,
     ) -> Enhancement:
-        """Look at what the model writes now, and how far it is from its base."""
+        """Look at what the model generates now, and how far it is from its base."""
         size = self.config.micro_batch_size
         kl = kl_now(self.vlm, source, micro_batch_size=size, seed=self.seed)
         after = share_captions(self.vlm, self._looked_at(source))
@@ -237,7 +237,7 @@ def run_record(out: Path) -> Path:
 def job_kept_in(out: Path) -> dict[str, Any] | None:
     """Return the job whose adapter a folder holds; None where there is none, or not of a job."""
     try:
-        kept = read_json(out / MANIFEST)["made_by"]["job"]
+        kept = read_json(out / MANIFEST)[METADATA]["job"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if isinstance(kept, dict) else None
@@ -247,12 +247,13 @@ def tell_of_mapper(fitted: FittedMapper, tell: Tell) -> None:
     """Tell the held-out cosine beside a constant answer's, with a warning where it is no more."""
     if not fitted.history.held_out:
         return
-    look = fitted.history.held_out[-1]
+    eval_point = fitted.history.held_out[-1]
     tell(
-        f"mapper: held-out cosine {look.cosine:.3f}, a constant answer {look.constant_cosine:.3f} "
-        f"({look.n} images)"
+        f"mapper: held-out cosine {eval_point.cosine:.3f}, a constant answer "
+        f"{eval_point.constant_cosine:.3f} "
+        f"({eval_point.n} images)"
     )
-    if look.cosine <= look.constant_cosine:
+    if eval_point.cosine <= eval_point.constant_cosine:
         tell(
             "warning: on images it has not seen, the mapper does no better than a constant: its "
             "targets may teach nothing. Give more images (the micro VLM wants 8,000 or so).",

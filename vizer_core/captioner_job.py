@@ -130,7 +130,7 @@ class CaptionerJob:
         )
 
     def _save(self, out: Path, prefix_network: Any, pairs: TrainingPairs) -> None:
-        made_by = {
+        metadata = {
             "method": self.method,
             "config": self.settings[1].to_dict(),
             "pairs": pairs.digest,
@@ -140,7 +140,7 @@ class CaptionerJob:
         }
         out.parent.mkdir(parents=True, exist_ok=True)
         save_prefix_network(
-            out, prefix_network, encoder=self.clip, language_model=self.lm, made_by=made_by
+            out, prefix_network, encoder=self.clip, language_model=self.lm, metadata=metadata
         )
 
 

@@ -91,7 +91,7 @@ Decoding: TypeAlias = Greedy | Beam | Sample
 
 @dataclass(frozen=True)
 class Style:
-    """How a caption is to be written; None leaves it to the method or the model.
+    """How a caption is to be generated; None leaves it to the method or the model.
 
     Raises `ValueError` where beams and a temperature are both asked for.
     """

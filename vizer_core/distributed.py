@@ -68,7 +68,7 @@ def wait_for_everyone() -> None:
 
 
 def share(count: int, rank: int, world: int) -> range:
-    """Return the places of process `rank` among `count`: contiguous, and even to within one.
+    """Return the indices of process `rank` among `count`: contiguous, and even to within one.
 
     >>> [list(share(5, rank, 2)) for rank in (0, 1)]
     [[0, 1, 2], [3, 4]]
@@ -81,35 +81,35 @@ def share(count: int, rank: int, world: int) -> range:
 
 
 def my_share(count: int) -> range:
-    """Return this process's places among `count`; all of them where it is alone."""
+    """Return this process's indices among `count`; all of them where it is alone."""
     return share(count, *process_rank())
 
 
-def micro_batches(places: range, size: int | None) -> list[range]:
-    """Cut places into ranges of at most `size`; None leaves them in one.
+def micro_batches(indices: range, size: int | None) -> list[range]:
+    """Cut indices into ranges of at most `size`; None leaves them in one.
 
     >>> [micro_batches(range(2, 7), size) for size in (2, None)], micro_batches(range(0), 2)
     ([[range(2, 4), range(4, 6), range(6, 7)], [range(2, 7)]], [])
     """
-    if not len(places):
+    if not len(indices):
         return []
-    step = len(places) if size is None else size
-    return [places[first : first + step] for first in range(0, len(places), step)]
+    step = len(indices) if size is None else size
+    return [indices[first : first + step] for first in range(0, len(indices), step)]
 
 
-def even_micro_batches(places: range, size: int | None, count: int) -> list[tuple[range, bool]]:
-    """Cut this process's places as `micro_batches` does, and fill up to what every process has.
+def even_micro_batches(indices: range, size: int | None, count: int) -> list[tuple[range, bool]]:
+    """Cut this process's indices as `micro_batches` does, and fill up to what every process has.
 
-    `count` items are shared out by `share`. A filler repeats the first place (of all, where there
+    `count` items are shared out by `share`. A filler repeats the first index (of all, where there
     is none here) and is marked False: it must not weigh anything.
 
     >>> even_micro_batches(range(2, 5), 2, 3)
     [(range(2, 4), True), (range(4, 5), True)]
     """
-    own = [(each, True) for each in micro_batches(places, size)]
+    own = [(each, True) for each in micro_batches(indices, size)]
     longest = -(-count // process_rank()[1])
     most = 1 if size is None else -(-longest // size)
-    first = places.start if len(places) else 0
+    first = indices.start if len(indices) else 0
     return own + [(range(first, first + 1), False)] * (most - len(own))
 
 

@@ -29,6 +29,7 @@ from vizer_core import env
 
 FORMAT_VERSION = 1
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+METADATA = "made_by"  # the key under which manifests and records of runs keep their metadata
 ABANDONED = 3600.0  # seconds after which a temporary file that nobody writes to is deleted
 
 

@@ -200,7 +200,7 @@ def _image_set(images: Images) -> ImageSet:
         return images
     if isinstance(images, str | Path):
         return read_images(images)
-    return ImageSet(tuple(str(place) for place in range(len(images))), images)
+    return ImageSet(tuple(str(index) for index in range(len(images))), images)
 
 
 def evaluate(
@@ -258,8 +258,8 @@ def _images_at(ids: Sequence[Any], images: Any, references: References) -> list[
             f"got {len(images)} images for {len(references.ids)} references: wanted one each, in "
             "one order, or images by id"
         )
-    place = {str(name): row for row, name in enumerate(references.ids)}
-    return [images[place[str(name)]] for name in ids]
+    row_of = {str(name): row for row, name in enumerate(references.ids)}
+    return [images[row_of[str(name)]] for name in ids]
 
 
 def read_vqav2(folder: str | Path) -> VqaQuestions:
@@ -283,7 +283,7 @@ def answer_questions(
     """Answer questions about images from each system's captions, and from none (MacCap, 4.4).
 
     `captions` are by system, then by image: COCO's number, or the file's name. The language model
-    writes an answer, `clip`'s text tower looks it up among the candidates, by default the most
+    generates an answer, `clip`'s text tower looks it up among the candidates, by default the most
     frequent answers of the training questions. `prompt` is paper, release or auto. Costs a pass of
     the language model for each question and system.
 

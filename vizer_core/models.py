@@ -238,11 +238,11 @@ def require_dtype(adapter: Path, vlm: Any) -> None:
 
     A model's fingerprint depends on it, so that the adapter would seem to fit another model.
     """
-    from vizer_core.files import read_record
+    from vizer_core.files import METADATA, read_record
 
     record = read_record(adapter / "vizer.json")
-    made_by = record.get("made_by")
-    trained = made_by.get("dtype") if isinstance(made_by, dict) else None
+    metadata = record.get(METADATA)
+    trained = metadata.get("dtype") if isinstance(metadata, dict) else None
     if trained is not None and trained != dtype_of(vlm):
         raise ValueError(
             f"{adapter} was trained on {record.get('vlm')!r} in {trained}, this model is loaded in "

@@ -5,10 +5,11 @@ section 3. torch's `fully_shard` does the work: before a block runs its parts ar
 they are dropped again. Embeddings, head, vision side, LoRA and prefix networks stay whole
 everywhere.
 
-A gathering needs every process, but one may write 12 tokens while another writes 30. So each pass
-of the model is announced first. A process that has nothing to pass takes part in the gatherings of
-the others, and goes on when all have come as far as it has. That holds for passes without
-gradient. With gradient all processes pass the model equally often; where they do not, all raise.
+A gathering needs every process, but one may generate 12 tokens while another generates 30. So each
+pass of the model is announced first. A process that has nothing to pass takes part in the
+gatherings of the others, and goes on when all have come as far as it has. That holds for passes
+without gradient. With gradient all processes pass the model equally often; where they do not, all
+raise.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ class _Sharded:
 _sharded: list[_Sharded] = []  # in every process the same ones, in the same order
 
 
-def _begin_pass(place: int) -> None:
-    _sharded[place].ran = True
-    _announce(LEARNS if torch.is_grad_enabled() else READS, place)
+def _begin_pass(index: int) -> None:
+    _sharded[index].ran = True
+    _announce(LEARNS if torch.is_grad_enabled() else READS, index)
 
 
-def _keep_company() -> None:
+def _join_the_others() -> None:
     """Take part in the others' passes until all processes have come as far as this one."""
     _announce(WAITS, 0)
     for model in _sharded:
@@ -62,12 +63,12 @@ def _keep_company() -> None:
             model.owner.reset_iter_state()
 
 
-def _announce(what: int, place: int) -> None:
+def _announce(what: int, index: int) -> None:
     """Say what this process is up to, with which model; return when it may, until then gather."""
     world = process_rank()[1]
     while True:
         counts = torch.zeros(3, len(_sharded), dtype=torch.int32, device=_sharded[0].device)
-        counts[what, place] = 1
+        counts[what, index] = 1
         distributed.all_reduce(counts)
         if world in counts.flatten().tolist():  # all are up to the same
             return
@@ -79,7 +80,7 @@ def _announce(what: int, place: int) -> None:
                 "do not, or they pass different ones: give each as many pieces "
                 "(`distributed.even_micro_batches`)"
             )
-        if what == READS and place == readers[0]:  # one model after the other
+        if what == READS and index == readers[0]:  # one model after the other
             return
         for block in _sharded[readers[0]].blocks:
             block.unshard()
@@ -137,9 +138,9 @@ def shard_blocks(model: nn.Module, device: torch.device) -> HeldBytes:
     whole = {weight for weight in owner.parameters() if not _is_cut(weight)}
     fully_shard(owner, mesh=mesh, ignored_params=whole)
     model.to(device)
-    for place, block in enumerate(blocks):  # said aloud: guessing counts passes, which may differ
-        block.set_modules_to_forward_prefetch(list(blocks[place + 1 : place + 2]))
-        block.set_modules_to_backward_prefetch([blocks[max(place - 1, 0)]])
+    for index, block in enumerate(blocks):  # said aloud: guessing counts passes, which may differ
+        block.set_modules_to_forward_prefetch(list(blocks[index + 1 : index + 2]))
+        block.set_modules_to_backward_prefetch([blocks[max(index - 1, 0)]])
     _join(_Sharded(owner, blocks, device))
     # OPT's blocks return a view of their sum; nothing in transformers writes into it
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
@@ -149,11 +150,11 @@ def shard_blocks(model: nn.Module, device: torch.device) -> HeldBytes:
 
 
 def _join(model: _Sharded) -> None:
-    place = len(_sharded)
+    index = len(_sharded)
     _sharded.append(model)
-    model.owner.register_forward_pre_hook(lambda module, args: _begin_pass(place), prepend=True)
-    if place == 0:
-        before_meetings(_keep_company)
+    model.owner.register_forward_pre_hook(lambda module, args: _begin_pass(index), prepend=True)
+    if index == 0:
+        before_meetings(_join_the_others)
 
 
 def blocks_of(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:

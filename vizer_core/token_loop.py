@@ -83,6 +83,6 @@ class OverflowWatch:
             else "are its weights whole, and the features that it reads finite?"
         )
         raise ValueError(
-            f"{self.name} gave logits that are no numbers while it wrote in {kind}, and its text "
-            f"would be empty or arbitrary: {advice}"
+            f"{self.name} gave logits that are no numbers while it generated in {kind}, and its "
+            f"text would be empty or arbitrary: {advice}"
         )

@@ -29,14 +29,14 @@ def captions(captioner: Captioner, images=None, seed: int = 0) -> list[str]:
     return captioner.caption(states() if images is None else images, generator=seeded(seed))
 
 
-def some_states(places: list[int]) -> ImageStates:
+def some_states(indices: list[int]) -> ImageStates:
     all_ = states()
     return replace(
         all_,
-        image_features=all_.image_features[places],
-        patch_features=all_.patch_features[places],
-        attention=all_.attention[places],
-        counterfactual_features=all_.counterfactual_features[places],
+        image_features=all_.image_features[indices],
+        patch_features=all_.patch_features[indices],
+        attention=all_.attention[indices],
+        counterfactual_features=all_.counterfactual_features[indices],
     )
 
 
@@ -52,15 +52,15 @@ def silent(request: pytest.FixtureRequest) -> Captioner:
 
 def test_one_caption_an_image_and_the_same_one_for_the_same_seed(captioner):
     assert isinstance(captioner, Captioner)
-    written = captions(captioner)
-    assert len(written) == IMAGES and all(isinstance(text, str) for text in written)
-    assert any(written), "every caption is empty: the test would pass on nothing"
-    assert written == captions(captioner)
+    generated = captions(captioner)
+    assert len(generated) == IMAGES and all(isinstance(text, str) for text in generated)
+    assert any(generated), "every caption is empty: the test would pass on nothing"
+    assert generated == captions(captioner)
 
 
 def test_captions_depend_on_the_image(captioner):
-    written = captions(captioner)
-    assert (len(set(written)) == 1) is (captioner.name == "blind")
+    generated = captions(captioner)
+    assert (len(set(generated)) == 1) is (captioner.name == "blind")
 
 
 @pytest.mark.parametrize("name", DRAWING)
@@ -69,11 +69,11 @@ def test_another_seed_draws_other_captions(name):
     assert captions(captioner) != captions(captioner, seed=1)
 
 
-def test_order_and_company_do_not_matter_where_nothing_is_drawn(silent):
-    written, order = captions(silent), [3, 0, 4, 1, 2]
-    assert captions(silent, some_states(order)) == [written[i] for i in order]
+def test_order_and_batch_do_not_matter_where_nothing_is_drawn(silent):
+    generated, order = captions(silent), [3, 0, 4, 1, 2]
+    assert captions(silent, some_states(order)) == [generated[i] for i in order]
     parts = captions(silent, some_states([0, 1])) + captions(silent, some_states([2, 3, 4]))
-    assert parts == written
+    assert parts == generated
 
 
 def test_nothing_is_drawn_from_the_generator_of_a_silent_captioner(silent):

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from tiny_captioners import encoder, states, writer
+from tiny_captioners import encoder, prefix_generator, states
 
 from vizer_core.captioners import GlobalTokens, MacCap, RegionTokens, SampledMacCap
 from vizer_core.captioners.maccap import MACCAP_NOISE
@@ -22,10 +22,12 @@ from vizer_core.textonly.filtering import MACCAP_SAMPLES
 class Spy:
     """Stands where the prefix network and its language model stand, and keeps what it was given."""
 
-    prefix_network: torch.nn.Module = field(default_factory=lambda: writer().prefix_network)
+    prefix_network: torch.nn.Module = field(
+        default_factory=lambda: prefix_generator().prefix_network
+    )
     seen: list[torch.Tensor] = field(default_factory=list)
 
-    def write(self, tokens, *, generator=None):
+    def generate(self, tokens, *, generator=None):
         self.seen.append(tokens)
         return tuple("w1" for _ in tokens)
 
@@ -33,9 +35,9 @@ class Spy:
 def tokens_of(reading, noise=None, seed: int = 0) -> torch.Tensor:
     """Return the tokens that the prefix network would read."""
     spy = Spy()
-    system = MacCap.__new__(MacCap)  # the hook would refuse a double in a writer's place
-    for key, value in (("writer", spy), ("tokens", reading), ("noise", noise or NoNoise()),
-                       ("name", "maccap")):  # fmt: skip
+    system = MacCap.__new__(MacCap)  # the hook would refuse a double in its place
+    held = {"prefix_generator": spy, "tokens": reading, "noise": noise or NoNoise()}
+    for key, value in (held | {"name": "maccap"}).items():
         object.__setattr__(system, key, value)
     system.caption(states(), generator=seeded(seed))
     return spy.seen[0]
@@ -75,14 +77,16 @@ def test_global_tokens_are_copies_with_noise_of_their_own():
 
 def test_the_prefix_network_sees_a_set_so_the_number_of_equal_tokens_does_not_matter():
     one, many = (
-        MacCap(writer(), GlobalTokens(count), NoNoise()).caption(states(), generator=seeded(0))
+        MacCap(prefix_generator(), GlobalTokens(count), NoNoise()).caption(
+            states(), generator=seeded(0)
+        )
         for count in (1, 7)
     )
     assert one == many
 
 
 def test_one_sample_without_noise_is_the_single_pass():
-    quiet = MacCap(writer(), RegionTokens(count=3), NoNoise())
+    quiet = MacCap(prefix_generator(), RegionTokens(count=3), NoNoise())
     sampled = SampledMacCap(quiet, encoder(), samples=1)
     assert sampled.caption(states(), generator=seeded(0)) == quiet.caption(
         states(), generator=seeded(0)
@@ -90,7 +94,7 @@ def test_one_sample_without_noise_is_the_single_pass():
 
 
 def test_clip_takes_the_sample_nearest_to_the_clean_image():
-    noisy = MacCap(writer(), RegionTokens(count=3), GaussianNoise(0.1))
+    noisy = MacCap(prefix_generator(), RegionTokens(count=3), GaussianNoise(0.1))
     sampled = SampledMacCap(noisy, encoder(), samples=6)
     found = sampled.candidates(states(), generator=seeded(0))
     assert found.scores.shape == (5, 6) and len({*found.texts[0]}) > 1
@@ -104,12 +108,12 @@ def test_clip_takes_the_sample_nearest_to_the_clean_image():
 
 def test_settings_are_the_papers():
     assert GaussianNoise(0.016) == MACCAP_NOISE and MACCAP_SAMPLES == 20
-    system = MacCap(writer())
+    system = MacCap(prefix_generator())
     assert system.tokens.count == 10 and system.tokens.regions is regions_paper
 
 
 def test_a_count_that_the_image_does_not_have_is_refused():
     with pytest.raises(ValueError, match="asked for 17 regions of 16 tokens"):
-        MacCap(writer(), RegionTokens(count=17)).caption(states(), generator=seeded(0))
+        MacCap(prefix_generator(), RegionTokens(count=17)).caption(states(), generator=seeded(0))
     with pytest.raises(ValueError, match="asked for 0 tokens an image"):
-        MacCap(writer(), GlobalTokens(0)).caption(states(), generator=seeded(0))
+        MacCap(prefix_generator(), GlobalTokens(0)).caption(states(), generator=seeded(0))

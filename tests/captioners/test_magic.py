@@ -26,29 +26,29 @@ CONFIG = MagicConfig(candidates=5, max_tokens=6)
 
 def by_the_book(image: torch.Tensor, config: MagicConfig) -> list[int]:
     """One image, one candidate at a time, whole sequences, no cache (MAGIC equations 3 to 5)."""
-    lm, written = tiny_lm(), []
-    while len(written) < config.max_tokens:
-        ids = torch.tensor([[lm.bos_id, *written]])
+    lm, generated = tiny_lm(), []
+    while len(generated) < config.max_tokens:
+        ids = torch.tensor([[lm.bos_id, *generated]])
         seen = torch.ones_like(ids, dtype=torch.bool)
         probabilities = lm.logits(lm.embed(ids), seen)[0, -1].softmax(-1)
         past = lm.hidden_states(lm.embed(ids), seen)[0]
         best, likely = [], probabilities.topk(config.candidates).indices.tolist()
-        texts = lm.decode(torch.tensor([[*written, v] for v in likely]))
+        texts = lm.decode(torch.tensor([[*generated, v] for v in likely]))
         cosines = encoder().encode_text(texts) @ image
         magic = (encoder().logit_scale * cosines).softmax(-1)
-        for place, v in enumerate(likely):
-            longer = torch.tensor([[lm.bos_id, *written, v]])
+        for index, v in enumerate(likely):
+            longer = torch.tensor([[lm.bos_id, *generated, v]])
             state = lm.hidden_states(lm.embed(longer), torch.ones_like(longer).bool())[0, -1:]
             penalty = cosine_similarity(state, past).max()
             best.append(
                 (1 - config.alpha) * probabilities[v]
                 - config.alpha * penalty
-                + config.beta * magic[place]
+                + config.beta * magic[index]
             )
-        written.append(likely[int(torch.stack(best).argmax())])
-        if written[-1] == lm.eos_id:
+        generated.append(likely[int(torch.stack(best).argmax())])
+        if generated[-1] == lm.eos_id:
             break
-    return written
+    return generated
 
 
 def search(config: MagicConfig) -> list[list[int]]:
@@ -143,5 +143,5 @@ def test_settings_are_the_papers_and_wrong_ones_are_refused():
 
 def test_a_model_that_overflows_is_refused():
     lm = broken_lm()
-    with pytest.raises(ValueError, match="gave logits that are no numbers while it wrote"):
+    with pytest.raises(ValueError, match="gave logits that are no numbers while it generated"):
         magic_search(lm, encoder(), states().image_features, config=CONFIG)

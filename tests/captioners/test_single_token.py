@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
-from tiny_captioners import all_captioners, memory, references, states, writer
+from tiny_captioners import all_captioners, memory, prefix_generator, references, states
 
 from vizer_core.captioners import (
     Baseline,
@@ -38,26 +38,30 @@ class Recorder:
 
 def from_feature(features: torch.Tensor, *, single: bool = False) -> list[str]:
     """Write from one token an image."""
-    return list(writer(single=single).write(features[:, None]))
+    return list(prefix_generator(single=single).generate(features[:, None]))
 
 
 @pytest.mark.parametrize("kind", [Baseline, CapDec, ClipCap])
 @pytest.mark.parametrize("single", [False, True])
 def test_the_image_feature_is_the_one_token(kind, single):
-    found = kind(writer(single=single)).caption(states(), generator=seeded(0))
+    found = kind(prefix_generator(single=single)).caption(states(), generator=seeded(0))
     assert found == from_feature(states().image_features, single=single)
 
 
 def test_decap_reads_the_projection_on_its_memory():
     features = states().image_features
-    found = DeCap(writer(), memory()).caption(states(), generator=seeded(0))
+    found = DeCap(prefix_generator(), memory()).caption(states(), generator=seeded(0))
     assert found == from_feature(memory().project(features))
-    warm = DeCap(writer(), memory(), temperature=1.0).caption(states(), generator=seeded(0))
+    warm = DeCap(prefix_generator(), memory(), temperature=1.0).caption(
+        states(), generator=seeded(0)
+    )
     assert warm == from_feature(memory().project(features, temperature=1.0)) != found
 
 
 def test_decap_at_a_low_temperature_reads_clipres_choice():
-    cold = DeCap(writer(), memory(), temperature=1e-6).caption(states(), generator=seeded(0))
+    cold = DeCap(prefix_generator(), memory(), temperature=1e-6).caption(
+        states(), generator=seeded(0)
+    )
     chosen = ClipRe(memory()).caption(states(), generator=seeded(0))
     rows = [memory().texts.index(text) for text in chosen]
     assert cold == from_feature(memory().features[rows])
@@ -112,7 +116,7 @@ def test_a_changed_feature_has_no_patches():
 
 
 def test_an_prefix_network_in_training_mode_is_refused():
-    captioner = Baseline(writer())
-    captioner.writer.prefix_network.train()
+    captioner = Baseline(prefix_generator())
+    captioner.prefix_generator.prefix_network.train()
     with pytest.raises(ValueError, match=r"in training mode"):
         captioner.caption(states(), generator=seeded(0))

@@ -33,7 +33,7 @@ PLAIN = ZeroCapConfig(
 PROMPT = "w1 w2"
 
 
-def written(config: ZeroCapConfig, prompt: str = PROMPT) -> list[str]:
+def generated(config: ZeroCapConfig, prompt: str = PROMPT) -> list[str]:
     system = ZeroCap(tiny_lm(), encoder(), config, prompt=prompt)
     return system.caption(states(), generator=seeded(0))
 
@@ -45,25 +45,25 @@ def by_the_model(decoding: Greedy | Beam, prompt: str = PROMPT) -> str:
 
 @pytest.mark.parametrize("prompt", [PROMPT, "w5"])
 def test_without_steps_and_fusion_it_is_the_language_model(prompt):
-    assert set(written(PLAIN, prompt)) == {by_the_model(Greedy(5), prompt)}
+    assert set(generated(PLAIN, prompt)) == {by_the_model(Greedy(5), prompt)}
     also_plain = replace(PLAIN, fusion=0.7)  # both distributions are the same without steps
-    assert set(written(also_plain, prompt)) == {by_the_model(Greedy(5), prompt)}
+    assert set(generated(also_plain, prompt)) == {by_the_model(Greedy(5), prompt)}
 
 
 def test_a_fusion_of_nothing_undoes_the_steps():
     config = replace(PLAIN, steps=3)
-    assert set(written(config)) == {by_the_model(Greedy(5))}
-    assert len(set(written(replace(config, fusion=0.99, step_size=3.0)))) > 1
+    assert set(generated(config)) == {by_the_model(Greedy(5))}
+    assert len(set(generated(replace(config, fusion=0.99, step_size=3.0)))) > 1
 
 
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="the prompt '' holds no words"):
-        written(PLAIN, "")
+        generated(PLAIN, "")
 
 
 def test_steps_bring_the_captions_nearer_to_their_images():
     def cosine(config: ZeroCapConfig) -> float:
-        texts = encoder().encode_text(written(config))
+        texts = encoder().encode_text(generated(config))
         return float((texts * states().image_features).sum(-1).mean())
 
     bent = replace(PLAIN, steps=5, fusion=0.99, step_size=3.0, candidates=40)
@@ -101,7 +101,7 @@ def test_bent_logits_are_the_steps_taken_one_by_one():
 
 def test_the_language_model_is_left_as_it_was():
     before = tiny_lm().fingerprint
-    written(replace(ZEROCAP, steps=2))
+    generated(replace(ZEROCAP, steps=2))
     assert tiny_lm().fingerprint == before
     assert all(p.grad is None for p in tiny_lm().model.parameters())
 
@@ -113,7 +113,7 @@ def test_beams_without_steps_are_beam_search():
         with torch.no_grad():
             plain = step(lm, search.before, search.last)
         search = advance(search, plain, plain.logits.log_softmax(-1), beams=3, stops=(lm.eos_id,))
-    texts = lm.decode(search.written)
+    texts = lm.decode(search.generated)
     means = search.scores / search.lengths
     assert texts[int(means.argmax())] == by_the_model(Beam(3, max_tokens=config.max_tokens))
     assert len(set(texts)) == 3 and means.argsort(descending=True).tolist() == [0, 1, 2]
@@ -127,9 +127,9 @@ def test_a_finished_beam_neither_grows_nor_pays():
     search = advance(search, search.before, sure, beams=2, stops=(lm.eos_id,))
     assert search.done.tolist() == [True, False]
     again = advance(search, search.before, sure.expand(2, -1), beams=2, stops=(lm.eos_id,))
-    assert again.written[0].tolist() == [lm.eos_id, lm.eos_id]
+    assert again.generated[0].tolist() == [lm.eos_id, lm.eos_id]
     assert again.lengths[0] == 1 and float(again.scores[0]) == pytest.approx(-0.1)
-    assert again.written[1].tolist() == [5, lm.eos_id] and again.lengths[1] == 2
+    assert again.generated[1].tolist() == [5, lm.eos_id] and again.lengths[1] == 2
 
 
 def test_clips_target_is_a_softmax_over_the_candidates_only():
@@ -191,5 +191,5 @@ def test_settings_are_the_releases_and_wrong_ones_are_refused():
 
 def test_a_model_that_overflows_is_refused():
     system = ZeroCap(broken_lm(), encoder(), PLAIN, prompt=PROMPT)
-    with pytest.raises(ValueError, match="gave logits that are no numbers while it wrote"):
+    with pytest.raises(ValueError, match="gave logits that are no numbers while it generated"):
         system.caption(states(), generator=seeded(0))

@@ -38,7 +38,7 @@ from vizer_core.textonly import (
     NoNoise,
     PrefixConfig,
     PrefixDecoder,
-    PrefixWriter,
+    PrefixGenerator,
     SingleTokenMLP,
 )
 from vizer_core.textonly.prefix_network import MLPConfig
@@ -82,7 +82,7 @@ def states() -> ImageStates:
     return encoder().image_states(noise_images(IMAGES))
 
 
-def writer(*, single: bool = False, clip_width: int = CLIP_WIDTH) -> PrefixWriter:
+def prefix_generator(*, single: bool = False, clip_width: int = CLIP_WIDTH) -> PrefixGenerator:
     """A random prefix network before the tiny language model, greedy."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -96,7 +96,7 @@ def writer(*, single: bool = False, clip_width: int = CLIP_WIDTH) -> PrefixWrite
     if clip_width == CLIP_WIDTH:  # so that another image is another caption
         prefix_network.standardise_on(states().image_features[:, None])
     prefix_network.mlp[-1].weight.mul_(20)
-    return PrefixWriter(prefix_network, tiny_lm(), Greedy(6))
+    return PrefixGenerator(prefix_network, tiny_lm(), Greedy(6))
 
 
 @cache
@@ -131,21 +131,21 @@ ZEROCAP = ZeroCapConfig(steps=2, candidates=6, beams=2, max_tokens=4)
 def all_captioners() -> dict[str, Captioner]:
     """Return one of each, by name."""
     noisy, quiet = GaussianNoise(0.05), NoNoise()
-    maccap = MacCap(writer(), RegionTokens(count=3), noisy)
+    maccap = MacCap(prefix_generator(), RegionTokens(count=3), noisy)
     gap = references().text_features.mean(0) - states().image_features.mean(0)
     systems: list[Captioner] = [
         maccap,
-        MacCap(writer(), RegionTokens(count=3), quiet, name="maccap_quiet"),
-        MacCap(writer(), GlobalTokens(3), noisy, name="maccap_global"),
+        MacCap(prefix_generator(), RegionTokens(count=3), quiet, name="maccap_quiet"),
+        MacCap(prefix_generator(), GlobalTokens(3), noisy, name="maccap_global"),
         SampledMacCap(maccap, encoder(), samples=3),
-        Baseline(writer(single=True)),
-        CapDec(writer()),
-        DeCap(writer(), memory()),
-        ClipCap(writer(single=True)),
+        Baseline(prefix_generator(single=True)),
+        CapDec(prefix_generator()),
+        DeCap(prefix_generator(), memory()),
+        ClipCap(prefix_generator(single=True)),
         ClipRe(memory()),
-        MeanShift(Baseline(writer()), gap),
-        Blind.mean_of(Baseline(writer()), references().text_features),
-        OracleText(Baseline(writer()), references()),
+        MeanShift(Baseline(prefix_generator()), gap),
+        Blind.mean_of(Baseline(prefix_generator()), references().text_features),
+        OracleText(Baseline(prefix_generator()), references()),
         Magic(tiny_lm(), encoder(), MAGIC),
         ZeroCap(tiny_lm(), encoder(), ZEROCAP, prompt="w1 w2"),
         Socratic(encoder(), tiny_lm(), word_lists(), TagPrefix(), 1, Greedy(5)),

@@ -34,7 +34,7 @@ def disk(tmp_path_factory):
     images = root / "images"
     images.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 36, 40, 3), dtype=np.uint8)
-    names = [f"photo {place:02d}.jpg" for place in range(IMAGES)]
+    names = [f"photo {index:02d}.jpg" for index in range(IMAGES)]
     for name, frame in zip(names, pixels):
         Image.fromarray(frame).save(images / name)
     captions = {name: [CAPTIONS[i % len(CAPTIONS)]] for i, name in enumerate(names)}

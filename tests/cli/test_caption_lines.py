@@ -12,7 +12,7 @@ import torch
 
 from tests.cli.kills import finished, killed
 from vizer_core.cli import caption_lines
-from vizer_core.cli.caption_lines import KeptLines, Printer, Progress, lines_of, write_in_batches
+from vizer_core.cli.caption_lines import KeptLines, Printer, Progress, generate_in_batches, lines_of
 from vizer_core.files import lock
 from vizer_core.runtime import seeded
 
@@ -65,9 +65,9 @@ def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
             shutil.copy(path, folder / f"{copy} {path.name}")
     done = finished(vizer, "caption", folder, "--method", "maccap_pass")
     encoder, lm = clip_encoder("micro", None, "cpu", False), language_model_of("micro-lm", "cpu")
-    writer = captioner_of("maccap_pass", encoder, lm, Parts(micro=True))
+    captioner = captioner_of("maccap_pass", encoder, lm, Parts(micro=True))
     names, images = read_images(folder)
-    texts = caption_images(writer, encoder, images, generator=seeded(0))
+    texts = caption_images(captioner, encoder, images, generator=seeded(0))
     assert done.stdout.splitlines() == [f"{n}\t{t}" for n, t in zip(names, texts)]
 
 
@@ -153,23 +153,25 @@ def test_a_model_that_takes_no_image_ends_the_command(disk, vizer, monkeypatch):
 def test_what_is_left_out_changes_no_draw_of_the_others():
     names, generator = ["a", "bad", "b", "c"], seeded(3)
 
-    def write(places):
-        if "bad" in [names[i] for i in places]:
+    def generate(indices):
+        if "bad" in [names[i] for i in indices]:
             raise ValueError("too narrow")
-        return [f"{names[i]} {torch.rand((), generator=generator):.6f}" for i in places]
+        return [f"{names[i]} {torch.rand((), generator=generator):.6f}" for i in indices]
 
     printer = Printer(goes_on=False)
-    found = write_in_batches(names, write, generator, batch_size=3, printer=printer)
+    found = generate_in_batches(names, generate, generator, batch_size=3, printer=printer)
     again = seeded(3)
     assert found == {n: f"{n} {torch.rand((), generator=again):.6f}" for n in ("a", "b", "c")}
 
 
 def test_no_memory_is_no_fault_of_an_image():
-    def write(places):
+    def generate(indices):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        write_in_batches(["a"], write, seeded(0), batch_size=1, printer=Printer(goes_on=False))
+        generate_in_batches(
+            ["a"], generate, seeded(0), batch_size=1, printer=Printer(goes_on=False)
+        )
 
 
 def full_disk(*arguments, **options):

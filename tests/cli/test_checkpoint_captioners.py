@@ -38,7 +38,7 @@ from vizer_core.runtime import seeded
 from vizer_core.textonly import (
     PrefixConfig,
     PrefixDecoder,
-    PrefixWriter,
+    PrefixGenerator,
     TrainingPairs,
     fit_text_only,
 )
@@ -150,16 +150,16 @@ def loaded(disk):
     config = replace(BASELINE, epochs=1)
     supervised = TrainingPairs(pairs.pair_image_features, texts)
     fit_text_only(prefix_network, lm, supervised, config, generator=seeded(0))
-    return encoder, lm, images, pairs, PrefixWriter(prefix_network, lm)
+    return encoder, lm, images, pairs, PrefixGenerator(prefix_network, lm)
 
 
 def captioner_of(name: str, loaded) -> Captioner:
-    encoder, lm, _, pairs, writer = loaded
-    inner = CapDec(writer)
+    encoder, lm, _, pairs, prefix_generator = loaded
+    inner = CapDec(prefix_generator)
     if name == "clipcap":
-        return ClipCap(writer)
+        return ClipCap(prefix_generator)
     if name == "blind":
-        return Blind.mean_of(Baseline(writer), pairs.text_features)
+        return Blind.mean_of(Baseline(prefix_generator), pairs.text_features)
     if name == "mean_shift":
         return MeanShift.measured(inner, pairs.image_features, pairs.text_features)
     if name == "oracle_text":
@@ -243,11 +243,13 @@ def test_three_captions_are_shown_and_a_small_corpus_is_called_so(vizer, disk, t
 
 
 def test_captions_that_are_written_alike_are_warned_of(loaded, monkeypatch, capsys):
-    encoder, lm, _, _, writer = loaded
+    encoder, lm, _, _, prefix_generator = loaded
     texts = ["a cat", "a cat", "a dog"]
     pairs = TrainingPairs(encoder.encode_text(texts), texts)
-    monkeypatch.setattr(PrefixWriter, "write", lambda self, tokens: ("a  bird",) * len(tokens))
-    show_captions(writer.prefix_network, lm, pairs, 1)
+    monkeypatch.setattr(
+        PrefixGenerator, "generate", lambda self, tokens: ("a  bird",) * len(tokens)
+    )
+    show_captions(prefix_generator.prefix_network, lm, pairs, 1)
     said = capsys.readouterr()
     assert said.out.splitlines()[1:] == ["  a cat  ->  a bird", "  a dog  ->  a bird"]
-    assert "warning: different captions are written alike" in said.err
+    assert "warning: different captions come back alike" in said.err

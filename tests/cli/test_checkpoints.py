@@ -129,8 +129,8 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
     assert "photo 05.jpg" in said and "skipped 1 of 24 files" in said
     assert said.index("forecast: training") < said.index("captions changed")
     assert "mapper" not in said and not (out / "states").exists()
-    made_by = json.loads((out / "vizer.json").read_text())["made_by"]
-    assert made_by == {
+    metadata = json.loads((out / "vizer.json").read_text())["made_by"]
+    assert metadata == {
         "objective": "information", "weight": 0.5, "images": IMAGES - 1, "shuffled": False,
         "learning_rate": 5e-4, "seed": 0, "dtype": "float32",
     }  # fmt: skip

@@ -25,9 +25,9 @@ def album(tmp_path):
     data, captions = MicroSplit("test", CAPTIONED), {}
     folder = tmp_path / "album"
     folder.mkdir()
-    for place, (pixels, texts) in enumerate(zip(data.images, data.captions)):
-        Image.fromarray(pixels).save(folder / f"{place:02d}.png")
-        captions[f"{place:02d}.png"] = list(texts[:2])
+    for index, (pixels, texts) in enumerate(zip(data.images, data.captions)):
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+        captions[f"{index:02d}.png"] = list(texts[:2])
     (folder / "broken.png").write_bytes(b"")
     captions["broken.png"] = ["a crown"]
     (tmp_path / "captions.json").write_text(json.dumps(captions))
@@ -42,7 +42,7 @@ def test_the_file_holds_every_caption_and_says_who_made_it(vizer, album, tmp_pat
     assert done.stdout == f"{out}: 12 images, 1 left out, 24 texts, d = 128\n"
     found = PairedFeatures.load(out)
     encoder = load_micro_clip("micro-clip-100")
-    assert found.ids == tuple(f"{place:02d}.png" for place in range(CAPTIONED))
+    assert found.ids == tuple(f"{index:02d}.png" for index in range(CAPTIONED))
     assert found.image_index.tolist() == [image for image in range(12) for _ in range(2)]
     texts = [text for of in data.captions for text in of[:2]]
     torch.testing.assert_close(found.text_features, encoder.encode_text(texts))

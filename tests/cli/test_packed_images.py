@@ -21,11 +21,11 @@ def cache(monkeypatch, tmp_path):
 def tar(tmp_path):
     """Return a tar file as img2dataset writes it: three images with their captions."""
     with tarfile.open(tmp_path / "00000.tar", "w") as stream:
-        for place in range(3):
+        for index in range(3):
             image = io.BytesIO()
-            Image.new("RGB", (40, 36), (80 * place, 20, 20)).save(image, "jpeg")
-            for suffix, content in (("jpg", image.getvalue()), ("txt", CAPTIONS[place].encode())):
-                info = tarfile.TarInfo(f"00000000{place}.{suffix}")
+            Image.new("RGB", (40, 36), (80 * index, 20, 20)).save(image, "jpeg")
+            for suffix, content in (("jpg", image.getvalue()), ("txt", CAPTIONS[index].encode())):
+                info = tarfile.TarInfo(f"00000000{index}.{suffix}")
                 info.size = len(content)
                 stream.addfile(info, io.BytesIO(content))
     return tmp_path / "00000.tar"
@@ -35,7 +35,7 @@ def test_a_tar_file_is_captioned_measured_and_trained_on(vizer, tar, tmp_path):
     words = ["caption", tar, "--method", "clipre", "--corpus", tar, "--json", tmp_path / "c.json"]
     done = vizer(*words)
     assert done.exit_code == 0, done.output
-    names = [f"00000000{place}.jpg" for place in range(3)]
+    names = [f"00000000{index}.jpg" for index in range(3)]
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == names
     said = {
         row["image_id"]: row["caption"] for row in json.loads((tmp_path / "c.json").read_text())

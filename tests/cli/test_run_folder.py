@@ -337,15 +337,15 @@ def test_the_end_says_how_far_the_model_is_and_shows_captions(vizer, disk, tmp_p
     (told,) = [line for line in lines if "captions changed" in line]
     kl = float(told.partition("KL from the base ")[2].partition(";")[0])
     assert kl > 0, "one step: what it measured is from before it"
-    place = lines.index("captions before and after:")
-    shown = lines[place + 1 :]
+    index = lines.index("captions before and after:")
+    shown = lines[index + 1 :]
     assert len(shown) == 3 and all(
         line.startswith("  photo ") and "  ->  " in line for line in shown
     )
 
 
 def test_captions_that_changed_are_shown_first(capsys):
-    names = [f"{place}.png" for place in range(5)]
+    names = [f"{index}.png" for index in range(5)]
     show_changes(names, ["a", "b", "c", "d\nd", "e"], ["a", "b", "c", "x\ny", "e"])
     assert capsys.readouterr().out == (
         "captions before and after:\n  0.png: a  ->  (the same)\n  1.png: b  ->  (the same)\n"

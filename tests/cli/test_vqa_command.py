@@ -80,7 +80,7 @@ def test_the_table_and_the_file_hold_what_the_package_finds(vizer, quiz):
                           training=quiz.training)  # fmt: skip
     written = json.loads(out.read_text())
     assert written["scores"] == wanted.rows() and written["candidates"] == len(micro_answer_list())
-    assert [row["written"] for row in written["answers"]["human"]] == [*wanted.written["human"]]
+    assert [row["written"] for row in written["answers"]["human"]] == [*wanted.generated["human"]]
     assert [row["question_id"] for row in written["answers"]["nonsense"]] == [
         item.id for item in quiz.items
     ]

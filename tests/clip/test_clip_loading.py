@@ -238,7 +238,7 @@ def test_a_folder_brings_its_own_tokenizer(tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = {word: place + 1 for place, word in enumerate(WORDS)} | {"<pad>": 0, "<s>": 38}
+    words = {word: index + 1 for index, word in enumerate(WORDS)} | {"<pad>": 0, "<s>": 38}
     core = Tokenizer(models.WordLevel(words | {"</s>": END}, unk_token="<pad>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     core.post_processor = processors.TemplateProcessing(

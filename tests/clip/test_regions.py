@@ -56,13 +56,13 @@ def test_the_release_spreads_one_hot_rows_over_all_tokens():
     own, other = math.e / (math.e + P), 1 / (math.e + P)
     assert (round(own, 4), round(other, 4)) == (0.0526, 0.0193)
     tokens = torch.cat([states.image_features[:, None], states.patch_features], dim=1)
-    for place, row in enumerate([0, 7, 3]):
+    for index, row in enumerate([0, 7, 3]):
         weights = torch.full((P + 1,), other)
         weights[row] = own
         if row == 0:  # the class token's own row is planted, not one-hot
             weights = states.attention[0, 0].softmax(-1)
         wanted = unit_norm(torch.einsum("s,nsd->nd", weights, tokens))
-        assert (got[:, place] - wanted).abs().max() < 1e-6
+        assert (got[:, index] - wanted).abs().max() < 1e-6
 
 
 def test_double_softmax_weights_spread_at_most_by_e():

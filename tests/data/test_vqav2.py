@@ -97,7 +97,7 @@ def test_the_candidate_list_is_held_to_its_length_and_hash(tmp_path):
     answers = [f"answer {i}" for i in range(VQAV2_CANDIDATES)]
     path = saved(tmp_path, answers, "answer_list.json")
     first = read_answer_list(path, sha256=None)
-    assert len(first) == 3_128 and first.places["answer 7"] == 7
+    assert len(first) == 3_128 and first.indices["answer 7"] == 7
     assert read_answer_list(path, sha256=first.sha256) == first
     assert read_answer_list(path, sha256=first.sha256[:8]) == first
     (tmp_path / "wrapped.json").write_text(json.dumps(answers, indent=1))

@@ -98,25 +98,25 @@ def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
     images, annotations = [], []
     texts = captions_of(count)
     texts[1].append(f"{texts[1][0]}\n")
-    for place, pixels in enumerate(MicroSplit("validation", count, size=96).images):
-        number = number_of(place)
-        image = Image.fromarray(pixels).crop((0, 0, 96, 84 + place % 13))
-        image = image.convert("L") if place == 2 else image
+    for index, pixels in enumerate(MicroSplit("validation", count, size=96).images):
+        number = number_of(index)
+        image = Image.fromarray(pixels).crop((0, 0, 96, 84 + index % 13))
+        image = image.convert("L") if index == 2 else image
         image.save(data / name / file_name(number), quality=95)
         size = {"width": image.width, "height": image.height}
         images.append({"id": number, "file_name": file_name(number), "license": 1, **size})
         annotations += [
             {"id": 10 * number + k, "image_id": number, "caption": text}
-            for k, text in enumerate(texts[place])
+            for k, text in enumerate(texts[index])
         ]
     content = {"info": {}, "licenses": [], "images": images[::-1], "annotations": annotations[::-1]}
     path = data / "annotations" / f"captions_{name}.json"
     path.write_text(json.dumps(content))
 
 
-def number_of(place: int) -> int:
+def number_of(index: int) -> int:
     """Return the number of an image: COCO's have gaps."""
-    return 139 + 7 * place
+    return 139 + 7 * index
 
 
 def write_questions(data: Path) -> None:
@@ -128,9 +128,9 @@ def write_questions(data: Path) -> None:
     ):
         asked, told = [], []
         items = micro_vqa_items(micro, count)
-        places = {image: k for k, image in enumerate(dict.fromkeys(i.image_id for i in items))}
+        indices = {image: k for k, image in enumerate(dict.fromkeys(i.image_id for i in items))}
         for row, item in enumerate(items):
-            image = first + number_of(places[item.image_id])
+            image = first + number_of(indices[item.image_id])
             ids = {"image_id": image, "question_id": 1000 * image + row}
             asked.append({**ids, "question": item.question})
             told.append(

@@ -69,9 +69,9 @@ def test_a_layer_holds_what_a_growing_one_holds_while_beams_change_places():
         for found, wanted in zip(ours.update(*new), theirs.update(*new)):
             assert torch.equal(found, wanted)
         own = torch.randint(width, (2, width), generator=seeded(step))
-        places = (own + torch.tensor([[0], [width]])).flatten()  # a beam stays in its row
-        ours.reorder_cache(places)
-        theirs.reorder_cache(places)
+        indices = (own + torch.tensor([[0], [width]])).flatten()  # a beam stays in its row
+        ours.reorder_cache(indices)
+        theirs.reorder_cache(indices)
         assert torch.equal(ours.keys, theirs.keys) and torch.equal(ours.values, theirs.values)
         assert ours.get_seq_length() == theirs.get_seq_length() == 5 + step
         assert ours.get_mask_sizes(1) == theirs.get_mask_sizes(1)

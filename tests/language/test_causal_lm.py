@@ -97,11 +97,11 @@ def test_the_output_layer_on_the_hidden_states_gives_the_logits(lm):
 
 def test_greedy_takes_the_likeliest_token_each_time(lm):
     prefix = random_prefix(lm)
-    written = lm.generate(prefix, decoding=Greedy(6)).ids
-    assert written.shape[1] <= 6
+    generated = lm.generate(prefix, decoding=Greedy(6)).ids
+    assert generated.shape[1] <= 6
     batch = lm.opening(prefix)
     embeddings, going = batch.embeddings, torch.ones(3, dtype=torch.bool)
-    for column in written.T:  # without a cache, whole sequence each time
+    for column in generated.T:  # without a cache, whole sequence each time
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool)
         wanted = lm.logits(embeddings, mask)[:, -1].argmax(-1)
         assert torch.equal(column[going], wanted[going])

@@ -34,7 +34,7 @@ def test_a_model_that_knows_nothing_gives_one_in_v_a_token(gpt2):
     assert nats_per_token(gpt2, TEXTS) == pytest.approx(log(v), rel=1e-5)
 
 
-def test_company_in_the_batch_changes_no_score(lm):
+def test_other_rows_of_the_batch_change_no_score(lm):
     prefix = torch.randn(3, 4, lm.width, generator=seeded(1))
     together = sequence_log_probs(lm, prefix, TEXTS)
     alone = [sequence_log_probs(lm, prefix[k : k + 1], TEXTS[k : k + 1]) for k in range(3)]

@@ -109,7 +109,7 @@ def test_minilm_comes_from_its_wheel_by_name(monkeypatch):
 @pytest.mark.skipif(
     not wheels.is_installed("all-minilm-l6-v2"), reason="all-minilm-l6-v2 is not there: make real"
 )
-def test_minilm_hears_a_paraphrase():
+def test_minilm_scores_a_paraphrase_high():
     encoder = load_bert_encoder("all-minilm-l6-v2", layer=6)
     assert encoder.signature == "model:all-minilm-l6-v2|layer:6|idf:no|rescale:no"
     said = ["A man is riding a horse.", "Rice is frying in a pan."]

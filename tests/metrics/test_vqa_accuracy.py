@@ -18,8 +18,8 @@ def test_soft_accuracy_of_m_in_ten(agree, score):
 
 def leave_one_out(answer: str, answers: list[str]) -> float:
     scores = []
-    for place in range(len(answers)):
-        rest = answers[:place] + answers[place + 1 :]
+    for index in range(len(answers)):
+        rest = answers[:index] + answers[index + 1 :]
         scores.append(min(1.0, rest.count(answer) / 3))
     return sum(scores) / len(scores)
 

@@ -33,6 +33,7 @@ from vizer_core.runtime import seeded
 from vizer_core.sharding import HeldBytes
 from vizer_core.textonly.train import fit_text_only
 from vizer_core.vizer.adapter_run import POLICY_GRADIENT, TrainConfig
+from vizer_core.vizer.generate_captions import share_captions
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.objectives import ImageContext
@@ -41,7 +42,6 @@ from vizer_core.vizer.targets import centre
 from vizer_core.vizer.text_states import ImageSource, read_back_states, states_in_shards
 from vizer_core.vizer.train import train_adapter
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
-from vizer_core.vizer.write_captions import share_captions
 
 RULE = Sample(max_tokens=4)
 ZERO = TrainConfig(
@@ -171,9 +171,9 @@ def beam_job() -> dict[str, torch.Tensor]:
     model = placed(tiny_language_model())
     prefix = torch.randn(3, 2, model.width, generator=seeded(3))
     found: list[str] = []
-    for place in my_share(3):
-        rule = Beam(width=2, max_tokens=4 + 2 * place)
-        found += model.generate(prefix[place : place + 1], decoding=rule).texts
+    for index in my_share(3):
+        rule = Beam(width=2, max_tokens=4 + 2 * index)
+        found += model.generate(prefix[index : index + 1], decoding=rule).texts
     return {"beams": words(gather_items(found))}
 
 
@@ -186,8 +186,8 @@ def unequal_job() -> dict[str, torch.Tensor]:
     mine = range(6) if world == 1 else (range(1), range(1, 6))[rank]
     rows = []
     with torch.no_grad():
-        for place in mine:
-            rows.append(models[place % 2].logits(embeddings[place], mask))
+        for index in mine:
+            rows.append(models[index % 2].logits(embeddings[index], mask))
     return {"unequal": gather_rows(torch.cat(rows))}
 
 

@@ -66,20 +66,24 @@ def test_alone_a_process_has_everything():
 def test_shares_cover_every_item_once():
     for count in (0, 1, 5, 8):
         parts = [share(count, rank, 3) for rank in range(3)]
-        assert [place for part in parts for place in part] == list(range(count))
+        assert [index for part in parts for index in part] == list(range(count))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert [place for part in micro_batches(range(3, 9), 4) for place in part] == list(range(3, 9))
+    assert [index for part in micro_batches(range(3, 9), 4) for index in part] == list(range(3, 9))
     with pytest.raises(ValueError, match="got process 2 of 2"):
         share(5, 2, 2)
 
 
-def test_every_process_has_as_many_pieces(monkeypatch):
+def test_every_process_has_as_many_micro_batches(monkeypatch):
     for world, count, size in ((2, 5, 1), (3, 2, None), (2, 3, 2), (4, 9, 2)):
         monkeypatch.setattr("vizer_core.distributed.process_rank", lambda n=world: (0, n))
         parts = [
             even_micro_batches(share(count, rank, world), size, count) for rank in range(world)
         ]
         assert len({len(part) for part in parts}) == 1
-        own = [place for part in parts for piece, mine in part if mine for place in piece]
+        own = [
+            index for part in parts for micro_batch, mine in part if mine for index in micro_batch
+        ]
         assert own == list(range(count))
-        assert all(len(piece) == 1 for part in parts for piece, mine in part if not mine)
+        assert all(
+            len(micro_batch) == 1 for part in parts for micro_batch, mine in part if not mine
+        )

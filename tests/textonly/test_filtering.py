@@ -14,7 +14,7 @@ from vizer_core.shapes import unit_norm
 from vizer_core.textonly.filtering import (
     MACCAP_DECODING,
     Candidates,
-    PrefixWriter,
+    PrefixGenerator,
     clip_scores,
     draw_noise,
     filter_samples,
@@ -27,14 +27,14 @@ NOISE = GaussianNoise(0.2)
 IMAGES, REGIONS, SAMPLES = 3, 2, 4
 
 
-def writer(**settings) -> PrefixWriter:
+def prefix_generator(**settings) -> PrefixGenerator:
     torch.manual_seed(0)
     sizes = PrefixConfig(CLIP_WIDTH, WIDTH, queries=3, heads=4, feedforward=32)
     options = {"decoding": Beam(2, max_tokens=6)} | settings
     prefix_network = PrefixDecoder(sizes).eval()
     with torch.no_grad():
         prefix_network.mlp[-1].weight.mul_(30)  # untrained, it would whisper: texts must differ
-    return PrefixWriter(prefix_network, tiny_language_model(), **options)
+    return PrefixGenerator(prefix_network, tiny_language_model(), **options)
 
 
 def images() -> torch.Tensor:
@@ -49,7 +49,7 @@ def mixed() -> torch.Tensor:
 
 def sampled(samples: int = SAMPLES, **settings) -> Candidates:
     return sample_and_filter(
-        writer(**settings), HashEncoder(), mixed(), images(),
+        prefix_generator(**settings), HashEncoder(), mixed(), images(),
         noise=NOISE, samples=samples, generator=seeded(2),
     )  # fmt: skip
 
@@ -58,10 +58,10 @@ def sampled(samples: int = SAMPLES, **settings) -> Candidates:
 def test_one_call_writes_what_the_loop_over_images_and_samples_writes(decoding):
     noise = draw_noise(tuple(mixed().shape), SAMPLES, noise=NOISE, generator=seeded(2))
     inputs = unit_norm(mixed()[:, None] + noise)
-    own, encoder = writer(decoding=decoding), HashEncoder()
+    own, encoder = prefix_generator(decoding=decoding), HashEncoder()
     found = filter_samples(own, encoder, inputs, images())
     for i in range(IMAGES):
-        texts = [own.write(inputs[i, s][None])[0] for s in range(SAMPLES)]
+        texts = [own.generate(inputs[i, s][None])[0] for s in range(SAMPLES)]
         scores = [float(encoder.encode_text([text])[0] @ images()[i]) for text in texts]
         assert found.texts[i] == tuple(texts)
         assert found.scores[i].tolist() == pytest.approx(scores, abs=1e-6)
@@ -114,7 +114,7 @@ def test_long_texts_are_judged_to_their_end():
 
 def test_without_noise_all_samples_are_one():
     found = sample_and_filter(
-        writer(), HashEncoder(), mixed(), images(),
+        prefix_generator(), HashEncoder(), mixed(), images(),
         noise=NoNoise(), samples=3, generator=seeded(0),
     )  # fmt: skip
     assert all(len(set(texts)) == 1 for texts in found.texts) and found.chosen.eq(0).all()
@@ -137,14 +137,14 @@ def test_the_papers_rule_is_four_beams():
 
 def test_wrong_uses_are_named():
     with pytest.raises(ValueError, match="got readings of 2 images and 3 image features"):
-        filter_samples(writer(), HashEncoder(), torch.ones(2, 1, 1, CLIP_WIDTH), images())
+        filter_samples(prefix_generator(), HashEncoder(), torch.ones(2, 1, 1, CLIP_WIDTH), images())
     with pytest.raises(ValueError, match="asked for 0 samples"):
         sampled(0)
     with pytest.raises(ValueError, match="asked for 5 of 4 samples"):
         sampled().first(5)
     with pytest.raises(ValueError, match="image_features must be unit-norm"):
         clip_scores([["a dog"]], images()[:1] * 2, HashEncoder())
-    own = writer()
+    own = prefix_generator()
     own.prefix_network.train()
     with pytest.raises(ValueError, match="the prefix network is in training mode"):
-        own.write(mixed())
+        own.generate(mixed())

@@ -70,8 +70,8 @@ def test_the_targets_are_words_and_end_or_every_position():
     logits = torch.zeros(2, QUERIES + 5, 14)
     targets = torch.zeros(2, QUERIES + 5, 14)
     for row, ids in enumerate(batch.ids.tolist()):
-        for place, token in enumerate(ids):
-            targets[row, QUERIES + place - 1, token] = 1.0
+        for position, token in enumerate(ids):
+            targets[row, QUERIES + position - 1, token] = 1.0
     flat = torch.log(torch.tensor(14.0))
     assert caption_loss(logits, batch) == pytest.approx(float(flat))
     one = torch.log(torch.exp(torch.tensor(1.0)) + 13) - 1  # -log p of a target that got logit 1

@@ -31,7 +31,7 @@ def prefix_networks() -> list:
 def save(path: Path, prefix_network) -> None:
     save_prefix_network(
         path, prefix_network, encoder=HashEncoder(), language_model=tiny_language_model(),
-        made_by={"config": MACCAP_PAPER.to_dict(), "pairs": "ab12", "seed": 0},
+        metadata={"config": MACCAP_PAPER.to_dict(), "pairs": "ab12", "seed": 0},
     )  # fmt: skip
 
 

@@ -27,13 +27,13 @@ def images(count=3, seed=0) -> VisionBatch:
     return VisionBatch(features, tuple(torch.zeros(count, 1, 2)), torch.ones(count, 3).long())
 
 
-def ready(path=None, *, config=CONFIG, source=None, **facts):
+def ready(path=None, *, config=CONFIG, source=None, **metadata):
     vlm = tiny_smol()
     add_lora(vlm, LoraSettings(2, 4), generator=seeded(0))
     run = AdapterRun.open(
         vlm,
         config,
-        facts=facts,
+        metadata=metadata,
         source=source or images(),
         generator=seeded(1),
         checkpoint=path,
@@ -187,4 +187,4 @@ def test_a_gradient_that_is_not_a_number_is_refused_before_it_is_used():
 
 def test_a_model_without_an_adapter_is_refused():
     with pytest.raises(ValueError, match="carries no LoRA: call add_lora"):
-        AdapterRun.open(tiny_smol(), CONFIG, facts={}, source=images(), generator=seeded(0))
+        AdapterRun.open(tiny_smol(), CONFIG, metadata={}, source=images(), generator=seeded(0))

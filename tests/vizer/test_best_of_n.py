@@ -10,7 +10,7 @@ from tiny_vlm import noise_images, tiny_smol
 
 from vizer_core.decoding import Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.best_of_n import best_of_n, best_place
+from vizer_core.vizer.best_of_n import best_index, best_of_n
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 
@@ -45,7 +45,7 @@ def test_more_draws_never_choose_worse(drawn):
 
 
 def test_the_earliest_of_equals_is_taken():
-    assert best_place(torch.tensor([[2.0, 5.0, 5.0], [1.0, 1.0, 1.0]]), of=3).tolist() == [1, 0]
+    assert best_index(torch.tensor([[2.0, 5.0, 5.0], [1.0, 1.0, 1.0]]), of=3).tolist() == [1, 0]
 
 
 def test_errors_by_message(drawn):

@@ -1,4 +1,4 @@
-"""The forecast: a score that hears the words, a deaf one, and a rule that is fitted on ends."""
+"""The forecast: a score that tells images apart, one at chance, and a rule fitted on ends."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def seen(value: float, **rest: float) -> ForecastInputs:
 
 
 @dataclass
-class Deaf:
+class AtChance:
     """Scores the image, whatever is said of it."""
 
-    name: str = "deaf"
+    name: str = "at_chance"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> torch.Tensor:
         k = len(captions) // len(vision)
@@ -72,14 +72,14 @@ def test_auc_is_the_share_of_right_orders():
         auc(own, other[:2])
 
 
-def test_a_score_that_does_not_hear_the_words_is_deaf():
-    measured = measure_forecast_inputs(VLM, VISION, Deaf(), generator=seeded(0))
+def test_a_score_that_does_not_tell_images_apart_is_at_chance():
+    measured = measure_forecast_inputs(VLM, VISION, AtChance(), generator=seeded(0))
     assert (measured.auc, measured.spread, measured.n) == (0.5, 0.0, 6)
     assert not ForecastRule(0.4).helps(measured)
     assert "captions of an image score alike" in ForecastRule(0.4).say(measured)
 
 
-def test_the_listener_hears_its_own_captions():
+def test_the_listener_tells_its_own_captions_apart():
     reward = InformationReward(VLM)
     measured = measure_forecast_inputs(VLM, VISION, reward, generator=seeded(0), samples=8)
     assert measured.auc > 0.55 and measured.spread > 0.1 and 0 < measured.generic <= 1
@@ -212,11 +212,11 @@ def test_a_forecast_asks_what_the_objective_would_be_trained_on():
             "reward": PolicyGradient(ReadBackReward(VLM, fitted)),
             "words": StraightThrough(fitted),
             "image": ImageContext(fitted),
-            "deaf": PolicyGradient(Deaf()),
+            "at_chance": PolicyGradient(AtChance()),
         }.items()
     }
     assert told["reward"] == told["words"] != told["image"]  # the words alone, or with the image
-    assert "all captions of an image score alike" in told["deaf"]
+    assert "all captions of an image score alike" in told["at_chance"]
     good, line = forecast(VLM, VISION, lambda rollout: rollout.states.sum(), seed=0)
     assert not good and line.startswith("warning: no forecast for a loss without a mapper")
     assert forecast(VLM, VISION.select([0]), ImageContext(fitted), seed=0)[0] is False

@@ -1,4 +1,4 @@
-"""The base as listener: likelihoods by the long way, what a control hears, and what is refused."""
+"""The base as listener: likelihoods by the long way, what a control reads, and what is refused."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def test_neighbours_are_the_images_named_in_the_table():
         NeighbourReward(VLM, VISION, table[:3])
 
 
-def test_the_control_hears_another_image():
+def test_the_control_reads_another_image():
     order = shuffled(VISION, generator=seeded(0))
-    heard = compared_rows(order.select([0, 1, 2, 3]), 4)
-    assert sorted(heard) == [0, 1, 2, 3] and all(i != row for i, row in enumerate(heard))
+    compared = compared_rows(order.select([0, 1, 2, 3]), 4)
+    assert sorted(compared) == [0, 1, 2, 3] and all(i != row for i, row in enumerate(compared))
     reward = InformationReward(VLM)
-    straight = reward(VISION.select([heard[0]]), CAPTIONS.select([0, 1]))
+    straight = reward(VISION.select([compared[0]]), CAPTIONS.select([0, 1]))
     assert torch.allclose(reward(order.select([0]), CAPTIONS.select([0, 1])), straight, atol=1e-5)
 
 
@@ -98,9 +98,9 @@ def test_the_adapter_does_not_listen():
 class Counted(ImageSource):
     """A source that counts the images which it encodes."""
 
-    def select(self, places):
-        COUNTS.append(len(places))
-        return super().select(places)
+    def select(self, indices):
+        COUNTS.append(len(indices))
+        return super().select(indices)
 
 
 COUNTS: list[int] = []

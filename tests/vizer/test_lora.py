@@ -97,7 +97,7 @@ def test_a_saved_adapter_comes_back_exactly(tmp_path):
     vlm = tiny_smol()
     add_lora(vlm, SMALL, generator=seeded(0))
     wanted = states(perturbed(vlm))
-    save_adapter(vlm, tmp_path / "adapter", made_by={"images": 7})
+    save_adapter(vlm, tmp_path / "adapter", metadata={"images": 7})
     other = tiny_smol()
     record = load_adapter(other, tmp_path / "adapter")
     assert torch.equal(states(other), wanted)

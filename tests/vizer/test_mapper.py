@@ -87,7 +87,7 @@ def test_cosines_are_between_the_answer_and_the_centred_feature():
 def test_a_random_mapper_is_frozen_and_says_so():
     fitted = random_mapper(MapperConfig(8, 5, 6), Centring(torch.zeros(5)), generator=seeded(0))
     assert not any(p.requires_grad for p in fitted.mapper.parameters())
-    assert fitted.made_by["trained"] is False and fitted.history.loss == []
+    assert fitted.metadata["trained"] is False and fitted.history.loss == []
 
 
 def test_errors_say_what_is_wrong():

@@ -1,4 +1,4 @@
-"""Hearing, preference and credit: counted by hand, and by a step whose end is known."""
+"""Pairwise accuracy, preference and credit: counted by hand, and by a step whose end is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ K = 3
 
 
 @pytest.fixture(scope="module")
-def written():
+def generated():
     vlm = tiny_smol()
     add_lora(vlm, generator=seeded(0))
     vision = vlm.encode_image(noise_images(4))
@@ -28,8 +28,8 @@ def written():
     return vlm, vision, captions
 
 
-def log_p(written) -> torch.Tensor:
-    vlm, vision, captions = written
+def log_p(generated) -> torch.Tensor:
+    vlm, vision, captions = generated
     return Rollout(vlm, vision, captions).log_probs.sum(dim=1)
 
 
@@ -69,25 +69,25 @@ def test_credit_is_a_correlation_within_images():
     assert found.low > 0.9
 
 
-def test_a_step_down_the_loss_of_one_caption_makes_it_likelier(written):
-    before = adapter_tensors(written[0])
-    moved = step_effect(*written, lambda: -log_p(written)[4], length=0.05)
+def test_a_step_down_the_loss_of_one_caption_makes_it_likelier(generated):
+    before = adapter_tensors(generated[0])
+    moved = step_effect(*generated, lambda: -log_p(generated)[4], length=0.05)
     assert moved.shape == (12,) and moved[4] > 0
-    back = step_effect(*written, lambda: log_p(written)[4], length=0.05)
+    back = step_effect(*generated, lambda: log_p(generated)[4], length=0.05)
     assert back[4] < 0
-    after = adapter_tensors(written[0])
+    after = adapter_tensors(generated[0])
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_the_length_of_a_step_is_not_the_scale_of_its_loss(written):
+def test_the_length_of_a_step_is_not_the_scale_of_its_loss(generated):
     def moved(scale, length):
-        return step_effect(*written, lambda: -scale * log_p(written)[4], length=length)
+        return step_effect(*generated, lambda: -scale * log_p(generated)[4], length=length)
 
     small = moved(0.01, 0.005)
     assert torch.allclose(small, moved(100.0, 0.005), atol=1e-5)
     assert moved(1.0, 0.01)[4] > 1.5 * small[4] > 0
 
 
-def test_a_loss_without_slope_is_refused(written):
+def test_a_loss_without_slope_is_refused(generated):
     with pytest.raises(ValueError, match="of length 0"):
-        step_effect(*written, lambda: 0.0 * log_p(written).sum(), length=0.1)
+        step_effect(*generated, lambda: 0.0 * log_p(generated).sum(), length=0.1)

@@ -94,14 +94,14 @@ def test_images_and_what_was_encoded_before_give_the_same(vlm, vision):
 def test_an_adapter_changes_nothing_here(vision):
     vlm = tiny_smol()
     before = ground_truth_states(vlm, TEXTS)
-    wrote = generated_states(vlm, vision, decoding=Greedy(6))
+    generated = generated_states(vlm, vision, decoding=Greedy(6))
     add_lora(vlm, LoraSettings(2, 4), generator=seeded(0))
     with torch.no_grad():
         for parameter in lora_parameters(vlm).values():
             parameter.normal_(generator=seeded(1))
     assert torch.equal(ground_truth_states(vlm, TEXTS), before)
     again = generated_states(vlm, vision, decoding=Greedy(6))
-    assert again.texts == wrote.texts and torch.equal(again.states, wrote.states)
+    assert again.texts == generated.texts and torch.equal(again.states, generated.states)
     changed = vlm.text_states(vlm.tokenize(TEXTS[:1]))[0, 1:].mean(dim=0)
     assert not torch.allclose(changed, before[0], atol=1e-3)
 

@@ -125,9 +125,9 @@ def test_every_image_is_seen_once_an_epoch(vision, fitted):
         def __len__(self):
             return 11
 
-        def select(self, places):
-            self.seen.append(list(places))
-            return vision.select(places)
+        def select(self, indices):
+            self.seen.append(list(indices))
+            return vision.select(indices)
 
     source = Counting()
     run(model(), source, replace(CONFIG, epochs=2), ImageContext(fitted))
@@ -150,11 +150,11 @@ def test_a_killed_run_goes_on_to_the_same_end(
         def __len__(self):
             return len(vision)
 
-        def select(self, places):
+        def select(self, indices):
             if not self.lives:
                 raise Killed
             self.lives -= 1
-            return vision.select(places)
+            return vision.select(indices)
 
     config = replace(CONFIG, epochs=2, save_every=2, kl_every=2)
     whole, one = model(), reading(fitted)

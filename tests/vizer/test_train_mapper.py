@@ -69,7 +69,7 @@ def test_other_losses_and_spaces_find_it_too(options):
     fitted = fit_mapper(STATES, FEATURES, shape=SHAPE, config=config, generator=seeded(2))
     assert fitted.history.held_out[-1].retrieval_r1 > 0.9
     assert isinstance(fitted.space, Whitening) is ("space" in options)
-    assert fitted.made_by["config"]["loss"] == config.loss.__name__
+    assert fitted.metadata["config"]["loss"] == config.loss.__name__
 
 
 def test_a_mapper_of_tokens_finds_it_through_the_mean():

@@ -39,7 +39,7 @@ def fitted(vlm):
 
 def test_a_mapper_comes_back_exactly_with_its_history(tmp_path, vlm, fitted):
     path = tmp_path / "mapper.safetensors"
-    save_mapper(path, fitted, vlm, made_by={"captions": "own, sampled"})
+    save_mapper(path, fitted, vlm, metadata={"captions": "own, sampled"})
     loaded = load_mapper(path, vlm)
     states = torch.randn(3, 5, 32, generator=seeded(2))
     mask = torch.ones(3, 4, dtype=torch.bool)
@@ -47,9 +47,9 @@ def test_a_mapper_comes_back_exactly_with_its_history(tmp_path, vlm, fitted):
     assert torch.equal(loaded.space.mean, fitted.space.mean)
     assert loaded.history == fitted.history and loaded.mapper.config == SHAPE
     assert not any(p.requires_grad for p in loaded.mapper.parameters())
-    made_by = load_manifest(path)["made_by"]
-    assert made_by["seed"] == 1 and len(made_by["data"]) == 16
-    assert made_by["captions"] == "own, sampled" and made_by["config"]["loss"] == "cosine_loss"
+    metadata = load_manifest(path)["made_by"]
+    assert metadata["seed"] == 1 and len(metadata["data"]) == 16
+    assert metadata["captions"] == "own, sampled" and metadata["config"]["loss"] == "cosine_loss"
 
 
 def test_a_whitened_space_comes_back_too(tmp_path, vlm):

@@ -22,8 +22,8 @@ def test_it_is_the_mean_of_what_the_model_says_of_each_image(model):
     for word, mass in found.items():
         token = vlm.tokenize([word]).ids[0, 0]
         each = []
-        for place in range(len(vision)):
-            states = vlm.caption_states(vision.select([place]), vlm.tokenize(["cat"]))
+        for index in range(len(vision)):
+            states = vlm.caption_states(vision.select([index]), vlm.tokenize(["cat"]))
             each.append(vlm.token_logits(states[0, 0]).detach().softmax(dim=-1)[token])
         assert mass == pytest.approx(float(torch.stack(each).mean()), abs=1e-6)
 
@@ -40,8 +40,8 @@ def test_marks_are_passed_over_and_tokens_of_one_word_are_one(model, monkeypatch
     vlm, vision = model
     every = list(first_word_mass(vlm, [vision], top=1000).items())
     mass = [value for _, value in every]
-    names = {word: "" if place < 8 else "cat" if place < 10 else word
-             for place, (word, _) in enumerate(every)}  # fmt: skip
+    names = {word: "" if index < 8 else "cat" if index < 10 else word
+             for index, (word, _) in enumerate(every)}  # fmt: skip
     plain = type(vlm).decode
     monkeypatch.setattr(
         type(vlm), "decode", lambda self, ids: tuple(names.get(w, w) for w in plain(self, ids))

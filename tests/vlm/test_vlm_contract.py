@@ -59,11 +59,11 @@ def test_every_adapter_stands_behind_the_protocol(vlm):
     assert vlm.vision_width == vlm.encode_image(IMAGES[:1]).image_features.shape[1]
 
 
-@pytest.mark.parametrize("place", [0, 3])
-def test_cached_features_give_the_states_of_the_pixel_path_bit_for_bit(vlm, place):
+@pytest.mark.parametrize("index", [0, 3])
+def test_cached_features_give_the_states_of_the_pixel_path_bit_for_bit(vlm, index):
     prompt = marked_prompt(vlm)
-    inputs = pixel_inputs(vlm, IMAGES[place], prompt)
-    vision = vlm.encode_image([IMAGES[place]])
+    inputs = pixel_inputs(vlm, IMAGES[index], prompt)
+    vision = vlm.encode_image([IMAGES[index]])
     prefix = vlm.prefix(vision, prompt=prompt)
     cached = vlm.run_text(prefix.embeddings, prefix.mask, prefix.positions)
     with torch.no_grad():
@@ -89,22 +89,22 @@ def test_the_image_mark_is_put_in_front_of_a_prompt_without_one(vlm):
 
 def test_state_j_predicts_token_j(vlm):
     vision = vlm.encode_image(IMAGES)
-    written = vlm.generate(vision, decoding=Greedy(6))
-    logits = vlm.token_logits(vlm.caption_states(vision, written))
+    generated = vlm.generate(vision, decoding=Greedy(6))
+    logits = vlm.token_logits(vlm.caption_states(vision, generated))
     logits[..., vlm.image_token_id] = -torch.inf
-    assert logits.shape[1] == written.ids.shape[1] + 1
-    assert torch.equal(logits.argmax(-1)[:, :-1][written.mask], written.ids[written.mask])
+    assert logits.shape[1] == generated.ids.shape[1] + 1
+    assert torch.equal(logits.argmax(-1)[:, :-1][generated.mask], generated.ids[generated.mask])
 
 
 def test_a_padded_batch_gives_each_image_its_own_states(vlm):
     vision, captions = vlm.encode_image(IMAGES), vlm.tokenize(["a dog", "cat", "a boat", "red"])
     together = vlm.caption_states(vision, captions)
-    for place in range(len(IMAGES)):
+    for index in range(len(IMAGES)):
         alone = vlm.caption_states(
-            vlm.encode_image([IMAGES[place]]), vlm.tokenize([captions.texts[place]])
+            vlm.encode_image([IMAGES[index]]), vlm.tokenize([captions.texts[index]])
         )
         torch.testing.assert_close(
-            together[place, : alone.shape[1]], alone[0], atol=2e-5, rtol=1e-4
+            together[index, : alone.shape[1]], alone[0], atol=2e-5, rtol=1e-4
         )
 
 
@@ -113,9 +113,9 @@ def test_captions_are_written_without_the_vision_tower(vlm):
     vision = vlm.encode_image(IMAGES, batch_size=4)
     assert len(calls) == 1
     vlm.generate(vision, decoding=Sample(max_tokens=3), samples=2, generator=seeded(0))
-    written = vlm.generate(vision, decoding=Beam(2, max_tokens=3))
-    vlm.caption_states(vision, written)
-    vlm.text_states(written)
+    generated = vlm.generate(vision, decoding=Beam(2, max_tokens=3))
+    vlm.caption_states(vision, generated)
+    vlm.text_states(generated)
     assert len(calls) == 1
 
 
@@ -130,9 +130,9 @@ def test_captions_are_those_of_transformers_generate(vlm, rule):
         eos_token_id=list(vlm.tokens.eos_ids),
         pad_token_id=vlm.tokens.pad,
     )[:, inputs["input_ids"].shape[1] :]
-    written = vlm.generate(vision, decoding=rule)
-    assert written.texts == vlm.decode(wanted)
-    assert torch.equal(written.ids, wanted[:, : written.ids.shape[1]])
+    generated = vlm.generate(vision, decoding=rule)
+    assert generated.texts == vlm.decode(wanted)
+    assert torch.equal(generated.ids, wanted[:, : generated.ids.shape[1]])
 
 
 def test_the_same_generator_gives_the_same_captions_however_they_are_batched(vlm, monkeypatch):
@@ -195,18 +195,18 @@ def test_the_image_token_is_never_written_and_banned_words_never_first(vlm):
     vlm.base.lm_head = head
     assert vlm.generate(vision, decoding=Greedy(3)).texts[0] == "photo photo photo"
     for rule in (Greedy(3), Beam(2, max_tokens=3)):
-        written = vlm.generate(vision, decoding=rule, banned=["photo"])
-        assert bool((written.ids[:, 0] != photo).all())
-        assert bool((written.ids[:, 1] == photo).any())
+        generated = vlm.generate(vision, decoding=rule, banned=["photo"])
+        assert bool((generated.ids[:, 0] != photo).all())
+        assert bool((generated.ids[:, 1] == photo).any())
 
 
 def test_a_prompt_each_is_read(vlm):
     vision = vlm.encode_image(IMAGES[:2])
     captions = vlm.tokenize(["a dog"] * 2)
     each = vlm.caption_states(vision, captions, prompt=["a photo of", "what is the red cat"])
-    for place, prompt in enumerate(["a photo of", "what is the red cat"]):
-        alone = vlm.caption_states(vision.select([place]), captions.select([0]), prompt=prompt)
-        torch.testing.assert_close(each[place], alone[0], atol=2e-5, rtol=1e-4)
+    for index, prompt in enumerate(["a photo of", "what is the red cat"]):
+        alone = vlm.caption_states(vision.select([index]), captions.select([0]), prompt=prompt)
+        torch.testing.assert_close(each[index], alone[0], atol=2e-5, rtol=1e-4)
 
 
 def test_parts_of_a_batch_are_the_batch(vlm):

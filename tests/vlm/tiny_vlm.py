@@ -36,8 +36,8 @@ def tiny_tokenizer(words: Sequence[str] = VOCABULARY) -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    places = {word: place for place, word in enumerate(words)}
-    core = Tokenizer(models.WordLevel(places, unk_token="<unk>"))
+    indices = {word: index for index, word in enumerate(words)}
+    core = Tokenizer(models.WordLevel(indices, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,

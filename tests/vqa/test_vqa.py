@@ -20,6 +20,7 @@ from vizer_core.vqa import (
     borrowed_captions,
     evaluate_vqa,
     first_line,
+    generate_answers,
     prior_ranking,
     rank_candidates,
     release_prompt,
@@ -28,7 +29,6 @@ from vizer_core.vqa import (
     score_chance,
     score_ranking,
     type_prior_ranking,
-    write_answers,
 )
 from vizer_core.vqa.answering import NO_ANSWER
 from vizer_core.vqa.scoring import per_image
@@ -117,7 +117,7 @@ def test_perfect_answers_are_all_right_and_silence_is_all_wrong():
         assert report.scores["oracle"][metric].mean == 1.0
         assert report.scores["question_only"][metric].mean == 0.0
     assert report.empty == {"question_only": 200, "oracle": 0}
-    assert report.retrieved["oracle"][3] == report.written["oracle"][3] == "answer 21"
+    assert report.retrieved["oracle"][3] == report.generated["oracle"][3] == "answer 21"
     assert report.coverage.mean == 1.0 and report.candidates == 3_128
     assert report.compare("oracle")["top1"].mean == 1.0
     assert {"question_only", "chance", "prior", "type_prior", "oracle"} == set(report.scores)
@@ -133,8 +133,8 @@ def test_random_answers_score_chance():
     candidates = AnswerList(tuple(f"answer {i}" for i in range(40)))
     people = ("answer 3",) * 6 + ("answer 4",) * 2 + ("odd", "answer 9")
     items = [VqaItem(str(i), str(i), "what?", f"answer {i % 50}", people) for i in range(1_500)]
-    places = torch.stack([torch.randperm(40, generator=seeded(i))[:10] for i in range(1_500)])
-    drawn, chance = score_ranking(items, places, candidates), score_chance(items, candidates)
+    indices = torch.stack([torch.randperm(40, generator=seeded(i))[:10] for i in range(1_500)])
+    drawn, chance = score_ranking(items, indices, candidates), score_chance(items, candidates)
     for metric, statistics in drawn.items():
         expected = chance[metric].score
         assert statistics.score == pytest.approx(expected, abs=4 * (expected / 1_500) ** 0.5)
@@ -255,11 +255,11 @@ def test_each_prompt_is_answered_once_in_batches_and_put_back_in_order():
     model = Says({f"p{i}" * (i + 1): f"answer {i}\nmore" for i in range(5)})
     protocol = VqaProtocol(model, OwnVectors(), CANDIDATES, batch_size=2)
     prompts = [f"p{i}" * (i + 1) for i in (4, 0, 4, 2, 1, 0)]
-    answers = write_answers(protocol, prompts)
+    answers = generate_answers(protocol, prompts)
     assert answers == tuple(f"answer {i}" for i in (4, 0, 4, 2, 1, 0))
     assert [len(batch) for batch in model.asked] == [2, 2]
     with pytest.raises(ValueError, match="no prompts to answer"):
-        write_answers(protocol, [])
+        generate_answers(protocol, [])
 
 
 def test_an_answer_without_words_has_no_rank():
@@ -303,7 +303,7 @@ def test_wrong_sizes_and_names_are_told():
 
 def test_micro_questions_have_their_answers_in_the_list():
     items, candidates = micro_vqa_items("test", 60), micro_answer_list()
-    assert all(item.answer in candidates.places for item in items)
+    assert all(item.answer in candidates.indices for item in items)
     assert {item.question_type for item in items} == {
         "presence", "count", "place", "colour", "relation",
     }  # fmt: skip
@@ -348,8 +348,8 @@ def test_the_protocol_runs_on_a_real_language_model_and_a_real_clip(micro_protoc
 
 def test_answers_do_not_depend_on_the_batch(micro_protocol):
     prompts = [micro_prompt("two dogs", item.question) for item in micro_vqa_items("test", 4)]
-    alone = [write_answers(micro_protocol, [prompt])[0] for prompt in prompts]
-    assert list(write_answers(micro_protocol, prompts)) == alone
+    alone = [generate_answers(micro_protocol, [prompt])[0] for prompt in prompts]
+    assert list(generate_answers(micro_protocol, prompts)) == alone
 
 
 def test_beams_answer_too(micro_protocol):
@@ -359,4 +359,4 @@ def test_beams_answer_too(micro_protocol):
         micro_protocol.candidates,
         decoding=Beam(width=2, max_tokens=3),
     )
-    assert len(write_answers(protocol, ["what ?", "where is this ?"])) == 2
+    assert len(generate_answers(protocol, ["what ?", "where is this ?"])) == 2

@@ -14,7 +14,7 @@ system              trained on             noise is drawn in     reads, beside t
 `ClipRe`            nothing                nothing               a memory of captions, word for word
 `Magic`             nothing                nothing               CLIP votes on every word
 `ZeroCap`           nothing                nothing               gradient steps on the LM's memory
-`Socratic`          nothing                captioning            CLIP names, an LM writes
+`Socratic`          nothing                captioning            CLIP names, an LM generates
 `ClipCap`           images with captions   nothing
 `OracleText`        as the inner one       nothing               a reference's text feature (bound)
 `MeanShift`         as the inner one       nothing               the mean gap (control)

@@ -69,7 +69,7 @@ class Blind:
 
 @dataclass(frozen=True, eq=False)
 class MeanShift:
-    """Moves images by the mean gap (text minus image), then lets another captioner write."""
+    """Moves images by the mean gap (text minus image), then lets another captioner generate."""
 
     inner: Captioner
     gap: Float[Tensor, " d"]
@@ -125,10 +125,10 @@ class OracleText:
         rows = nearest_rows(features, pairs.image_features)
         cosines = (features * pairs.image_features[rows]).sum(dim=-1)
         if bool((cosines < 1 - SAME_IMAGE).any()):
-            place = int(cosines.argmin())
+            index = int(cosines.argmin())
             raise ValueError(
-                f"image {place} is not among the {len(pairs.ids)} images with references: the "
-                f"nearest has cosine {float(cosines[place]):.4f}. Pass the references of these "
+                f"image {index} is not among the {len(pairs.ids)} images with references: the "
+                f"nearest has cosine {float(cosines[index]):.4f}. Pass the references of these "
                 "images."
             )
         return self.inner.caption(pairs.text_features[rows], generator=generator)

@@ -22,22 +22,22 @@ import torch
 from vizer_core.captioners.memory_bank import DECAP_TEMPERATURE, MemoryBank
 from vizer_core.captioners.protocol import Images, image_features_of, require_width
 from vizer_core.captioners.single_token import write_features
-from vizer_core.textonly.filtering import PrefixWriter
+from vizer_core.textonly.filtering import PrefixGenerator
 
 
 @dataclass(frozen=True, eq=False)
 class DeCap:
     """Reads the image's projection onto a memory of captions."""
 
-    writer: PrefixWriter
+    prefix_generator: PrefixGenerator
     memory: MemoryBank
     temperature: float = DECAP_TEMPERATURE
     name: str = "decap"
     reads_patches: ClassVar[bool] = False
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
-        """Project on the memory, then write."""
+        """Project on the memory, then generate."""
         features = image_features_of(images)
         require_width(features, self.memory.width, self.name)
         projected = self.memory.project(features, temperature=self.temperature)
-        return write_features(self.writer, projected, self.name, generator=generator)
+        return write_features(self.prefix_generator, projected, self.name, generator=generator)

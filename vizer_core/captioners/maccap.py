@@ -13,9 +13,9 @@ RegionTokens     I_c and r_j, by any reading of the regions (`vizer_core.clip`),
 GlobalTokens     I_c copied N_cr times: no sub-regions, the control of table 5
 ===============  =====================================================================
 
-Where we differ: the release writes one caption from one noisy pass unless it is told otherwise, and
-then S is 4; both are here, as two classes. It also deletes characters from the captions and cuts
-them to 80 characters before the filter; here the filter reads what is returned.
+Where we differ: the release generates one caption from one noisy pass unless it is told otherwise,
+and then S is 4; both are here, as two classes. It also deletes characters from the captions and
+cuts them to 80 characters before the filter; here the filter reads what is returned.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from vizer_core.clip import MACCAP_REGIONS, ImageStates, ImageTextEncoder, regio
 from vizer_core.textonly.filtering import (
     MACCAP_SAMPLES,
     Candidates,
-    PrefixWriter,
+    PrefixGenerator,
     sample_and_filter,
 )
 from vizer_core.textonly.inference import global_tokens, noised, sum_mix
@@ -89,7 +89,7 @@ class GlobalTokens:
 class MacCap:
     """One noisy pass; `NoNoise()` makes it deterministic."""
 
-    writer: PrefixWriter
+    prefix_generator: PrefixGenerator
     tokens: TokenReading = RegionTokens()
     noise: Noise = MACCAP_NOISE
     name: str = "maccap"
@@ -101,14 +101,14 @@ class MacCap:
 
     def mixed_tokens(self, images: Images) -> Float[Tensor, "n r d"]:
         """Return what the noise is added to, checked for the prefix network's width."""
-        width = self.writer.prefix_network.config.clip_width
+        width = self.prefix_generator.prefix_network.config.clip_width
         require_width(image_features_of(images), width, self.name)
         return self.tokens(images)
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
-        """Write one caption an image from noisy tokens."""
+        """Generate one caption an image from noisy tokens."""
         tokens = noised(self.mixed_tokens(images), noise=self.noise, generator=generator)
-        return list(self.writer.write(tokens, generator=generator))
+        return list(self.prefix_generator.generate(tokens, generator=generator))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ class SampledMacCap:
     def candidates(self, images: Images, *, generator: torch.Generator) -> Candidates:
         """Return every image's sampled captions with their cosines, for a gallery."""
         return sample_and_filter(
-            self.inner.writer,
+            self.inner.prefix_generator,
             self.encoder,
             self.inner.mixed_tokens(images),
             image_features_of(images),

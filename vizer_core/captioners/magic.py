@@ -11,7 +11,7 @@ symbol -> name: p -> probabilities; max_j cos(h_v, h_j) -> penalty; f -> magic.
 
 beta = 0 is contrastive search; alpha = beta = 0 and k = 1 are greedy search.
 
-Where we differ: all images of a batch are written at once and the keys and values of past words are
+Where we differ: all captions of a batch grow at once and the keys and values of past words are
 kept, with the same result; the states h_j run over BOS and the prompt too, as in the release. The
 paper tunes GPT-2 on captions with SimCTG's loss, which pushes the states of different tokens apart;
 here the language model is whatever is passed, and one that was only adapted to captions has states
@@ -40,7 +40,7 @@ from vizer_core.token_loop import OverflowWatch
 
 @dataclass(frozen=True)
 class MagicConfig:
-    """k, alpha, beta of MAGIC's score, and how many words to write at most."""
+    """k, alpha, beta of MAGIC's score, and how many words to generate at most."""
 
     candidates: int
     max_tokens: int
@@ -55,7 +55,7 @@ class MagicConfig:
 
 
 # Section 4.1 gives k, alpha and beta by data set. The release's lengths of 16 and 20 count the
-# start token, so one less is written.
+# start token, so one less is generated.
 MAGIC_COCO = MagicConfig(candidates=45, max_tokens=15)
 MAGIC_FLICKR = MagicConfig(candidates=25, max_tokens=19)
 # For the micro world's language model, whose captions are shorter.
@@ -64,7 +64,7 @@ MAGIC_MICRO = MagicConfig(candidates=45, max_tokens=14)
 
 @dataclass(frozen=True, eq=False)
 class Magic:
-    """Writes under CLIP's guidance with a language model that never saw a prefix."""
+    """Generates under CLIP's guidance with a language model that never saw a prefix."""
 
     language_model: CausalLM
     encoder: ImageTextEncoder
@@ -96,7 +96,7 @@ def magic_search(
     config: MagicConfig,
     prompt: str = "",
 ) -> Int[Tensor, "b t"]:
-    """Write ids for b images at once; rows that are finished are filled up with EOS.
+    """Generate ids for b images at once; rows that are finished are filled up with EOS.
 
     CLIP reads the `prompt` in front of the words; what is returned is without it.
 
@@ -107,7 +107,7 @@ def magic_search(
     state = start(lm, no_prefix(lm, len(said)), [prompt] * len(said) if prompt else None)
     watch = OverflowWatch(lm.name, lm.model.dtype)
     _require_vocabulary(config.candidates, state.logits.shape[1])
-    written = torch.zeros(len(image_features), 0, dtype=torch.long, device=lm.device)
+    generated = torch.zeros(len(image_features), 0, dtype=torch.long, device=lm.device)
     done = torch.zeros(len(image_features), dtype=torch.bool, device=lm.device)
     for _ in range(config.max_tokens):
         probabilities, ids = watch.look(state.logits).softmax(dim=-1).topk(config.candidates)
@@ -116,7 +116,7 @@ def magic_search(
             rearrange(ahead.hidden[:, -1], "(b k) h -> b k h", k=config.candidates), state.hidden
         )
         if config.beta > 0:
-            texts = continuation_features(lm, encoder, torch.cat([said, written], dim=1), ids)
+            texts = continuation_features(lm, encoder, torch.cat([said, generated], dim=1), ids)
             texts = texts.to(image_features.device)
             magic = magic_term(image_features, texts, logit_scale=encoder.logit_scale)
             scores = scores + config.beta * magic.to(scores.device)
@@ -124,11 +124,11 @@ def magic_search(
         first = torch.arange(len(ids), device=ids.device) * config.candidates
         state = pick(ahead, first + best)
         chosen = ids.gather(1, best[:, None]).masked_fill(done[:, None], lm.eos_id)
-        written, done = torch.cat([written, chosen], dim=1), done | (chosen[:, 0] == lm.eos_id)
+        generated, done = torch.cat([generated, chosen], dim=1), done | (chosen[:, 0] == lm.eos_id)
         if bool(done.all()):
             break
     watch.require_none()
-    return written
+    return generated
 
 
 def degeneration_penalty(
@@ -165,12 +165,12 @@ def magic_term(
 def continuation_features(
     lm: CausalLM,
     encoder: ImageTextEncoder,
-    written: Int[Tensor, "b t"],
+    generated: Int[Tensor, "b t"],
     candidates: Int[Tensor, "b k"],
 ) -> Float[Tensor, "b k d"]:
     """Return CLIP's features of each text so far with each candidate; equal texts are read once."""
     count = candidates.shape[1]
-    before = written.repeat_interleave(count, dim=0)
+    before = generated.repeat_interleave(count, dim=0)
     texts = lm.decode(torch.cat([before, candidates.reshape(-1, 1)], dim=1))
     return rearrange(encoder.encode_text(texts), "(b k) d -> b k d", k=count)
 

@@ -90,7 +90,7 @@ class MemoryBank:
         _require_query(features, self.features)
         return _project(features, self.features, temperature, block)
 
-    def save(self, path: Path, made_by: Mapping[str, Any]) -> None:
+    def save(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write texts and features to `path` (safetensors) with a manifest."""
         encoded = [text.encode("utf-8") for text in self.texts]
         ends = torch.tensor([len(text) for text in encoded]).cumsum(0)
@@ -101,7 +101,7 @@ class MemoryBank:
             ),
             "text_ends": ends,
         }
-        save_tensors(path, tensors, dict(made_by) | {"kind": "memory", "encoder": self.encoder})
+        save_tensors(path, tensors, dict(metadata) | {"kind": "memory", "encoder": self.encoder})
 
     @classmethod
     def load(cls, path: Path) -> MemoryBank:
@@ -169,12 +169,12 @@ def _project(features: Tensor, memory: Tensor, temperature: float, block: int) -
 
 def _nearest(features: Tensor, memory: Tensor, block: int) -> Tensor:
     best = torch.full((len(features),), -torch.inf, device=features.device)
-    place = torch.zeros(len(features), dtype=torch.long, device=features.device)
+    index = torch.zeros(len(features), dtype=torch.long, device=features.device)
     for start, rows in zip(range(0, len(memory), block), memory.split(block)):
         scores, found = (features.float() @ rows.float().T).max(dim=1)
         better = scores > best
-        best, place = torch.where(better, scores, best), torch.where(better, found + start, place)
-    return place
+        best, index = torch.where(better, scores, best), torch.where(better, found + start, index)
+    return index
 
 
 def _require_query(features: Tensor, memory: Tensor) -> None:

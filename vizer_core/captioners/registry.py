@@ -17,7 +17,7 @@ from vizer_core.decoding import Style
 if TYPE_CHECKING:
     from vizer_core.captioners.memory_bank import MemoryBank
     from vizer_core.captioners.protocol import Captioner
-    from vizer_core.textonly import GaussianNoise, PrefixWriter
+    from vizer_core.textonly import GaussianNoise, PrefixGenerator
 
 
 class NoTrainedPartError(ValueError):
@@ -79,15 +79,15 @@ class Given:
             )
         return path
 
-    def writer(self) -> PrefixWriter:
+    def prefix_generator(self) -> PrefixGenerator:
         """Return the trained part before the language model, with the rule of decoding."""
-        from vizer_core.textonly import PrefixWriter, load_prefix_network
+        from vizer_core.textonly import PrefixGenerator, load_prefix_network
         from vizer_core.textonly.filtering import MACCAP_DECODING
 
         prefix_network = load_prefix_network(
             self.trained(), encoder=self.encoder, language_model=self.lm
         )
-        return PrefixWriter(prefix_network, self.lm, self.style.rule(MACCAP_DECODING))
+        return PrefixGenerator(prefix_network, self.lm, self.style.rule(MACCAP_DECODING))
 
     def noise(self) -> GaussianNoise:
         """Return the noise that the trained part was trained with, from its manifest."""
@@ -177,25 +177,25 @@ def _maccap(given: Given) -> Captioner:
 def _maccap_pass(given: Given) -> Any:
     from vizer_core.captioners.maccap import MacCap
 
-    return MacCap(given.writer(), noise=given.noise())
+    return MacCap(given.prefix_generator(), noise=given.noise())
 
 
 def _baseline(given: Given) -> Captioner:
     from vizer_core.captioners.single_token import Baseline
 
-    return Baseline(given.writer())
+    return Baseline(given.prefix_generator())
 
 
 def _capdec(given: Given) -> Captioner:
     from vizer_core.captioners.single_token import CapDec
 
-    return CapDec(given.writer())
+    return CapDec(given.prefix_generator())
 
 
 def _decap(given: Given) -> Captioner:
     from vizer_core.captioners.decap import DeCap
 
-    return DeCap(given.writer(), given.memory())
+    return DeCap(given.prefix_generator(), given.memory())
 
 
 def _clipre(given: Given) -> Captioner:

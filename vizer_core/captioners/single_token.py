@@ -17,7 +17,7 @@ ClipCap     image features, with their    Mokady et al. 2021, section 3.1: the s
 ==========  ============================  ===============================================
 
 DeCap moves the feature first (`decap`). All of a method is in its training (`textonly.presets`),
-and the writer holds what was trained: nothing is drawn here.
+and the generator of texts holds what was trained: nothing is drawn here.
 
 Where we differ: CapDec's paper fine-tunes GPT-2 through 40 prefix vectors. MacCap's dagger rows,
 and `vizer train-captioner --method capdec` or `decap`, have a `SingleTokenMLP`, one prefix vector
@@ -37,21 +37,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vizer_core.captioners.protocol import Images, image_features_of, require_width
-from vizer_core.textonly.filtering import PrefixWriter
+from vizer_core.textonly.filtering import PrefixGenerator
 
 
 @dataclass(frozen=True, eq=False)
 class SingleToken:
-    """Writes from the image feature alone, with whatever prefix network the writer holds."""
+    """Generates from the image feature alone, with whatever prefix network it holds."""
 
-    writer: PrefixWriter
+    prefix_generator: PrefixGenerator
     name: str = "single_token"
     reads_patches: ClassVar[bool] = False
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
-        """Write from the image feature alone."""
+        """Generate from the image feature alone."""
         features = image_features_of(images)
-        return write_features(self.writer, features, self.name, generator=generator)
+        return write_features(self.prefix_generator, features, self.name, generator=generator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,12 @@ class ClipCap(SingleToken):
 
 
 def write_features(
-    writer: PrefixWriter,
+    prefix_generator: PrefixGenerator,
     features: Float[Tensor, "n d"],
     captioner: str,
     *,
     generator: torch.Generator,
 ) -> list[str]:
-    """Write one caption a feature; a width that the prefix network was not made for is an error."""
-    require_width(features, writer.prefix_network.config.clip_width, captioner)
-    return list(writer.write(features[:, None], generator=generator))
+    """Generate one caption a feature; a width that the network was not made for is an error."""
+    require_width(features, prefix_generator.prefix_network.config.clip_width, captioner)
+    return list(prefix_generator.generate(features[:, None], generator=generator))

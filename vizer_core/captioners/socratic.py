@@ -1,4 +1,4 @@
-"""Socratic Models: CLIP names what it sees, a language model writes it up, CLIP picks the best.
+"""Socratic Models: CLIP names what it sees, a language model says it in words, CLIP picks the best.
 
 Zeng et al. 2022 (Socratic Models), section 4.1:
 
@@ -178,7 +178,7 @@ class TagPrefix:
 
 @dataclass(frozen=True, eq=False)
 class Socratic:
-    """Names, writes and picks, with models that were never trained together."""
+    """Names, generates and picks, with models that were never trained together."""
 
     encoder: ImageTextEncoder
     language_model: PrefixLanguageModel
@@ -195,17 +195,17 @@ class Socratic:
         features = image_features_of(images)
         require_width(features, self.encoder.embed_dim, self.name)
         found = find_words(features, self.lists, self.encoder)
-        written: list[str] = []
+        generated: list[str] = []
         for first in range(0, len(found), self.batch_size):
             batch = found[first : first + self.batch_size]
             rows = [row for row in batch for _ in range(self.completions)]
-            written += self.language_model.generate(
+            generated += self.language_model.generate(
                 self.prompting.prefix(rows, self.language_model),
                 prompts=self.prompting.prompts(rows),
                 decoding=self.decoding,
                 generator=generator,
             ).texts
-        sentences = [first_sentence(text) for text in written]
+        sentences = [first_sentence(text) for text in generated]
         starts = range(0, len(sentences), self.completions)
         texts = tuple(tuple(sentences[i : i + self.completions]) for i in starts)
         return Candidates(texts, clip_scores(texts, features, self.encoder))
@@ -216,7 +216,7 @@ class Socratic:
 
 
 def first_sentence(text: str) -> str:
-    """Cut a completion at its first line break or sentence end: a base model writes on.
+    """Cut a completion at its first line break or sentence end: a base model goes on.
 
     A quotation mark in front is passed over, and the next one ends the caption.
 

@@ -16,7 +16,7 @@ symbol -> name: tau -> clip_temperature; lambda -> fluency; alpha -> step_size; 
 Where we differ: images are batched, beams and all; CLIP reads the candidates once a word, for the
 words that are likeliest before any step, and the release again at every step; the list of words
 that the release holds back is not copied; a caption ends at the language model's own end mark as
-well as at a full stop, because a model adapted to captions writes no full stop.
+well as at a full stop, because a model adapted to captions generates no full stop.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ ZEROCAP = ZeroCapConfig()
 ZEROCAP_ADAPTED = replace(ZEROCAP, beams=1, max_tokens=16)
 ZEROCAP_PROMPT = "Image of a"
 # For the micro world's language model, chosen on validation scenes. All 300 words as candidates
-# hand the steps words that the model would never write here, and the captions fall apart.
+# hand the steps words that the model would never generate here, and the captions fall apart.
 ZEROCAP_MICRO = replace(ZEROCAP_ADAPTED, candidates=100, max_tokens=14)
 ZEROCAP_MICRO_PROMPT = "a photo of a"
 
@@ -87,7 +87,7 @@ class Search:
 
     before: StepState
     last: Int[Tensor, " rows"]
-    written: Int[Tensor, "rows t"]
+    generated: Int[Tensor, "rows t"]
     scores: Float[Tensor, " rows"]
     lengths: Int[Tensor, " rows"]
     done: Bool[Tensor, " rows"]
@@ -95,7 +95,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class ZeroCap:
-    """Writes by gradient steps on cached keys and values."""
+    """Generates by gradient steps on cached keys and values."""
 
     language_model: CausalLM
     encoder: ImageTextEncoder
@@ -112,9 +112,9 @@ class ZeroCap:
         texts: list[tuple[str, ...]] = []
         for rows in features.split(self.batch_size):
             search = self._search(rows)
-            written = self.language_model.decode(search.written)
+            generated = self.language_model.decode(search.generated)
             texts += [
-                tuple(written[i * self.config.beams : (i + 1) * self.config.beams])
+                tuple(generated[i * self.config.beams : (i + 1) * self.config.beams])
                 for i in range(len(rows))
             ]
         return Candidates(tuple(texts), clip_scores(texts, features, self.encoder))
@@ -157,7 +157,7 @@ class ZeroCap:
                 temperature=config.clip_temperature,
             )
         logits = bent_logits(lm, search, plain.logits, target, config=config)
-        factor = 1 / config.first_end_factor if not search.written.shape[1] else config.end_factor
+        factor = 1 / config.first_end_factor if not search.generated.shape[1] else config.end_factor
         return plain, fuse(
             scale_ends(logits, stops, factor=factor), plain.logits, fusion=config.fusion
         )
@@ -165,7 +165,7 @@ class ZeroCap:
     def _said(self, search: Search) -> Int[Tensor, "rows t"]:
         """Return prompt and words so far: what CLIP reads in front of each candidate."""
         prompt = _prompt_ids(self.language_model, self.prompt)[1:]
-        return torch.cat([prompt.expand(len(search.last), -1), search.written], dim=1)
+        return torch.cat([prompt.expand(len(search.last), -1), search.generated], dim=1)
 
 
 def bent_logits(
@@ -296,7 +296,7 @@ def open_search(lm: CausalLM, prompt: str, images: int) -> Search:
     return Search(
         before=before,
         last=tokens[-1:].expand(images),
-        written=torch.zeros(images, 0, dtype=torch.long, device=lm.device),
+        generated=torch.zeros(images, 0, dtype=torch.long, device=lm.device),
         scores=torch.zeros(images, device=lm.device),
         lengths=torch.zeros(images, dtype=torch.long, device=lm.device),
         done=torch.zeros(images, dtype=torch.bool, device=lm.device),
@@ -316,7 +316,7 @@ def advance(
     The first call widens one beam an image to `beams`; a finished beam goes on with the end mark,
     at no cost and without growing.
     """
-    vocabulary, now = log_p.shape[1], search.written.shape[1]
+    vocabulary, now = log_p.shape[1], search.generated.shape[1]
     width = 1 if now == 0 else beams
     finished = torch.full_like(log_p, -torch.inf)
     finished[:, stops[0]] = 0.0
@@ -324,14 +324,14 @@ def advance(
     lengths = search.lengths + (~search.done).long()
     totals = search.scores[:, None] + log_p
     means = rearrange(totals / lengths[:, None], "(n w) v -> n (w v)", w=width)
-    _, places = means.topk(beams, dim=1)
-    first = torch.arange(len(means), device=places.device)[:, None] * width
-    rows, words = (first + places // vocabulary).flatten(), (places % vocabulary).flatten()
+    _, indices = means.topk(beams, dim=1)
+    first = torch.arange(len(means), device=indices.device)[:, None] * width
+    rows, words = (first + indices // vocabulary).flatten(), (indices % vocabulary).flatten()
     ended = torch.isin(words, torch.tensor(stops, device=words.device))
     return Search(
         before=pick(plain, rows),
         last=words,
-        written=torch.cat([search.written[rows], words[:, None]], dim=1),
+        generated=torch.cat([search.generated[rows], words[:, None]], dim=1),
         scores=totals[rows, words],
         lengths=lengths[rows],
         done=search.done[rows] | ended,

@@ -24,9 +24,9 @@ from vizer_core.cli.caption_lines import (
     KeptLines,
     Printer,
     as_text,
+    generate_in_batches,
     lines_of,
     require_own_lines,
-    write_in_batches,
 )
 from vizer_core.cli.captioner_options import (
     CaptionerFile,
@@ -66,12 +66,14 @@ if TYPE_CHECKING:
     from vizer_core.decoding import Style
 
 BATCH = 64  # images in one pass of a process
-Writer = Callable[[list[int], Any], list[str]]  # places of images, what draws -> captions
+GenerateCaptions = Callable[
+    [list[int], Any], list[str]
+]  # indices of images, what draws -> captions
 
 
-def _vlm_writer(
+def _vlm_captioner(
     images: Any, model: str, adapter: str | None, style: Style, *, device: str, dtype: str
-) -> tuple[Writer, dict[str, Any]]:
+) -> tuple[GenerateCaptions, dict[str, Any]]:
     """Load a vision-language model and, where given, its adapter; also say what was loaded."""
     from vizer_core.files import files_digest
     from vizer_core.models import adapter_of, dtype_of, require_dtype
@@ -84,23 +86,23 @@ def _vlm_writer(
         require_dtype(lora, vlm)
         load_adapter(vlm, lora)
         job["adapter"] = files_digest({file.name: file for file in sorted(lora.glob("*.*"))})
-    return (lambda places, draws: _share(vlm, [images[i] for i in places], style, draws)), job
+    return (lambda indices, draws: _share(vlm, [images[i] for i in indices], style, draws)), job
 
 
 def _share(vlm: Any, images: list[Any], style: Style, generator: Any) -> list[str]:
     """Caption images, each process its share."""
     from vizer_core.decoding import Greedy
+    from vizer_core.vizer.generate_captions import share_captions
     from vizer_core.vizer.text_states import ImageSource
-    from vizer_core.vizer.write_captions import share_captions
 
     source, rule = ImageSource(vlm, images), style.rule(Greedy())
     asked = {"decoding": rule, "prompt": style.prompt}
     return list(share_captions(vlm, source, **asked, generator=generator))
 
 
-def _zero_shot_writer(
+def _zero_shot_captioner(
     images: Any, method: str, options: dict[str, Any], style: Style, *, device: str, dtype: str
-) -> tuple[Writer, dict[str, Any]]:
+) -> tuple[GenerateCaptions, dict[str, Any]]:
     """Load the models of a zero-shot method; also say what was loaded."""
     from vizer_core.captioners import caption_images
     from vizer_core.data.corpus import load_corpus, require_corpus
@@ -137,11 +139,11 @@ def _zero_shot_writer(
         job["corpus"] = files_digest({"corpus": corpus}) if corpus.is_file() else str(corpus)
         job["memory"] = options["memory"]
 
-    def write(places: list[int], generator: Any) -> list[str]:
-        batch = [images[i] for i in places]
+    def generate(indices: list[int], generator: Any) -> list[str]:
+        batch = [images[i] for i in indices]
         return caption_images(captioned, encoder, batch, batch_size=len(batch), generator=generator)
 
-    return write, job
+    return generate, job
 
 
 @app.command(name="caption", short_help="Caption images: zero-shot, or with a VLM.")
@@ -192,7 +194,7 @@ def caption_command(
 ) -> None:
     """Caption images with a zero-shot method, or with a vision-language model and its adapter.
 
-    Prints a line an image as soon as it is written; --json writes COCO results with file names as
+    Prints a line an image as soon as it is generated; --json writes COCO results with file names as
     ids, and until they are complete keeps them in NAME.jsonl: a stopped command goes on from there
     when called again. A file that is no whole image, or that the model cannot take, is named and
     left out. On the micro models nothing has to be trained, and it takes some seconds; otherwise
@@ -232,18 +234,18 @@ def caption_command(
         files, (names, opened) = image_files(images), read_images(*images)
         load = {"device": device, "dtype": dtype}
         if model is not None:
-            write, job = _vlm_writer(opened, model, adapter, style, **load)
+            generate, job = _vlm_captioner(opened, model, adapter, style, **load)
             batch_size *= process_rank()[1]  # a batch is shared out
         else:
             options |= {"seed": seed}
-            write, job = _zero_shot_writer(opened, method, options, style, **load)
+            generate, job = _zero_shot_captioner(opened, method, options, style, **load)
         job |= {"images": files_digest({name: files[name] for name in names})} | style.given()
-        _write(names, write, job, at_once=batch_size, seed=seed, json_out=json_out)
+        _generate(names, generate, job, at_once=batch_size, seed=seed, json_out=json_out)
 
 
-def _write(
+def _generate(
     names: list[str],
-    write: Writer,
+    generate: GenerateCaptions,
     job: dict[str, Any],
     *,
     at_once: int,
@@ -259,9 +261,9 @@ def _write(
     generator, printer = seeded(seed), Printer(goes_on=json_out is not None)
     kept = None if json_out is None else KeptLines(json_out)
     try:
-        texts = write_in_batches(
+        texts = generate_in_batches(
             names,
-            lambda places: write(places, generator),
+            lambda indices: generate(indices, generator),
             generator,
             batch_size=at_once,
             printer=printer,

@@ -25,12 +25,12 @@ from vizer_core.run_folder import KIND, is_unfinished, require_same
 if TYPE_CHECKING:
     from torch import Generator
 
-WriteBatch = Callable[[list[int]], list[str]]  # places of images -> their captions
+GenerateBatch = Callable[[list[int]], list[str]]  # indices of images -> their captions
 
 
 @dataclass
 class Progress:
-    """How far a command is: images looked at, captions by place, what was left out, the draws."""
+    """How far a command is: images looked at, captions by index, what was left out, the draws."""
 
     images: int = 0
     captions: dict[int, str] = field(default_factory=dict)
@@ -68,8 +68,8 @@ class KeptLines:
             self._give_up(error)
         if progress.images:
             say(f"going on with {self.path}: {progress.images} of {len(names)} images", err=True)
-            for place in progress.left_out:
-                say(f"left out {names[place]} before", err=True)
+            for index in progress.left_out:
+                say(f"left out {names[index]} before", err=True)
         return progress
 
     def add(
@@ -128,10 +128,10 @@ class KeptLines:
         require_same(kept["job"], self._job, of=str(self.path), delete=delete)
         size, left_out = kept["bytes"], kept["left_out"]
         rows = self.path.read_bytes()[:size].splitlines()  # of bytes: at line feeds alone
-        places = [i for i in range(kept["images"]) if i not in set(left_out)]
+        indices = [i for i in range(kept["images"]) if i not in set(left_out)]
         texts = [json.loads(row)["caption"] for row in rows]
         generator.set_state(torch.tensor(list(bytes.fromhex(kept["draws"])), dtype=torch.uint8))
-        return Progress(kept["images"], dict(zip(places, texts, strict=True)), left_out), size
+        return Progress(kept["images"], dict(zip(indices, texts, strict=True)), left_out), size
 
     def _open(self, size: int) -> None:
         """Open the lines for writing after the first `size` bytes; what follows was cut off."""
@@ -181,9 +181,9 @@ def require_own_lines(lines: Path, record: Path) -> None:
         )
 
 
-def write_in_batches(
+def generate_in_batches(
     names: list[str],
-    write: WriteBatch,
+    generate: GenerateBatch,
     generator: Generator,
     *,
     batch_size: int,
@@ -193,32 +193,32 @@ def write_in_batches(
 ) -> dict[str, str]:
     """Caption the images batch by batch, print a line for each, and return captions by name.
 
-    `write` captions the images at some places, all of them or none; what it draws is drawn from
+    `generate` captions the images at some indices, all of them or none; what it draws is drawn from
     `generator`. An image that it refuses costs one line on stderr. With `kept` what was done is
     kept under `job`, and a stopped command goes on.
     """
     progress = Progress() if kept is None else kept.begin(names, job or {}, generator)
     printer.show(names, progress.captions)
     while progress.images < len(names):
-        places = list(range(progress.images, min(progress.images + batch_size, len(names))))
-        found, faults = _one_batch(places, write, generator)
+        indices = list(range(progress.images, min(progress.images + batch_size, len(names))))
+        found, faults = _one_batch(indices, generate, generator)
         if faults and not found and not progress.captions:
             first = next(iter(faults))
-            many = f"none of {len(places)} images can be captioned: " if len(places) > 1 else ""
+            many = f"none of {len(indices)} images can be captioned: " if len(indices) > 1 else ""
             raise ValueError(f"{many}{names[first]}: {faults[first]}") from faults[first]
-        for place, fault in faults.items():
-            say(f"left out {names[place]}: {' '.join(str(fault).split())}", err=True)
-        progress.images += len(places)
+        for index, fault in faults.items():
+            say(f"left out {names[index]}: {' '.join(str(fault).split())}", err=True)
+        progress.images += len(indices)
         progress.captions |= found
         progress.left_out += faults
         if kept is not None:
             kept.add(names, progress, list(found), generator)
         printer.show(names, found)
-    return {names[place]: text for place, text in progress.captions.items()}
+    return {names[index]: text for index, text in progress.captions.items()}
 
 
 def _one_batch(
-    places: list[int], write: WriteBatch, generator: Generator
+    indices: list[int], generate: GenerateBatch, generator: Generator
 ) -> tuple[dict[int, str], dict[int, Exception]]:
     """Caption a batch; where that fails, find the images that fail alone, and do the others."""
     from vizer_core.data.karpathy import one_line
@@ -226,23 +226,23 @@ def _one_batch(
     before = generator.get_state()
     faults: dict[int, Exception] = {}
     try:
-        texts = write(places)
+        texts = generate(indices)
     except Exception as error:
         if is_no_fault_of_an_image(error):
             raise
-        for place in places:
+        for index in indices:
             try:
-                write([place])
+                generate([index])
             except Exception as own:
                 if is_no_fault_of_an_image(own):
                     raise
-                faults[place] = own
+                faults[index] = own
         if not faults:
             raise
         generator.set_state(before)
-        places = [place for place in places if place not in faults]
-        texts = write(places) if places else []
-    return {place: one_line(text) for place, text in zip(places, texts, strict=True)}, faults
+        indices = [index for index in indices if index not in faults]
+        texts = generate(indices) if indices else []
+    return {index: one_line(text) for index, text in zip(indices, texts, strict=True)}, faults
 
 
 def is_no_fault_of_an_image(error: Exception) -> bool:
@@ -264,15 +264,15 @@ class Printer:
         self._gone: BrokenPipeError | None = None
 
     def show(self, names: list[str], captions: Mapping[int, str]) -> None:
-        """Print the captions of the images at some places."""
+        """Print the captions of the images at some indices."""
         from vizer_core.distributed import is_main_process
 
         coding = sys.stdout.encoding or "utf-8"
         if self._gone is not None or not is_main_process():
             return
         try:
-            for place, text in captions.items():
-                line = f"{names[place]}\t{text}"
+            for index, text in captions.items():
+                line = f"{names[index]}\t{text}"
                 typer.echo(line.encode(coding, "backslashreplace").decode(coding))
         except BrokenPipeError as error:
             if not self._goes_on:

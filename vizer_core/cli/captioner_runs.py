@@ -8,7 +8,7 @@ from typing import Any
 from vizer_core.cli.app import say
 
 FEW = 1_000  # captions; with fewer, what is learned is mostly a phrase or two
-SHOWN = 3  # captions that are written again when training is over
+SHOWN = 3  # captions that are generated again when training is over
 
 
 def require_captions(texts: Sequence[str], corpus: str) -> None:
@@ -28,27 +28,29 @@ def require_captions(texts: Sequence[str], corpus: str) -> None:
 
 
 def show_captions(prefix_network: Any, lm: Any, pairs: Any, tokens: int) -> None:
-    """Print some captions of the corpus and what the trained captioner writes from their features.
+    """Print some captions of the corpus and what the captioner generates from their features.
 
-    No noise is added. Every process writes, since each may hold a part of the model.
+    No noise is added. Every process generates, since each may hold a part of the model.
     """
     import torch
 
     from vizer_core.runtime import seeded
-    from vizer_core.textonly import NoNoise, PrefixWriter, region_noise
+    from vizer_core.textonly import NoNoise, PrefixGenerator, region_noise
 
     different = list(dict.fromkeys(pairs.captions))
     count = min(SHOWN, len(different))
-    chosen = [different[place * len(different) // count] for place in range(count)]
+    chosen = [different[index * len(different) // count] for index in range(count)]
     rows = torch.tensor([list(pairs.captions).index(text) for text in chosen])
     inputs = region_noise(pairs.features[rows], tokens, noise=NoNoise(), generator=seeded(0))
-    written = [" ".join(text.split()) for text in PrefixWriter(prefix_network, lm).write(inputs)]
-    say("captions of the corpus, and what is written from their features:")
-    for text, said in zip(chosen, written):
+    generated = [
+        " ".join(text.split()) for text in PrefixGenerator(prefix_network, lm).generate(inputs)
+    ]
+    say("captions of the corpus, and what is generated from their features:")
+    for text, said in zip(chosen, generated):
         say(f"  {text}  ->  {said}")
-    if len(set(written)) < len(written):
+    if len(set(generated)) < len(generated):
         say(
-            "warning: different captions are written alike, so the captioner reads little of what "
+            "warning: different captions come back alike, so the captioner reads little of what "
             "it is shown: give more captions or --epochs",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""The options that say how a caption is written, and the rule of decoding that they mean."""
+"""The options that say how a caption is generated, and the rule of decoding that they mean."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def decoding_of(
 def style_of(
     prompt: str | None, max_tokens: int | None, beams: int | None, temperature: float | None
 ) -> Style:
-    """Return how captions are to be written; end with status 2 where options exclude others."""
+    """Return how captions are to be generated; end with status 2 where options exclude others."""
     from vizer_core.decoding import Greedy, Style
 
     decoding_of(Greedy(), beams=beams, temperature=temperature)

@@ -100,8 +100,8 @@ def fit_mapper_command(
                 vlm, source, source.names, objective=objective, seed=seed, folder=record.parent
             )
             if is_main_process():
-                made_by = {"objective": objective, "images": len(source)}
-                save_mapper(out, fitted, vlm, made_by=made_by)
+                metadata = {"objective": objective, "images": len(source)}
+                save_mapper(out, fitted, vlm, metadata=metadata)
         tell_of_mapper(fitted, say)
         say(f"wrote {out}")
 
@@ -120,7 +120,7 @@ def enhance_command(
         str,
         typer.Option(
             help="information: words that the image makes likelier, by the model's own "
-            "judgement, no mapper; read_back: the mapper hears the words alone (default); "
+            "judgement, no mapper; read_back: the mapper reads the words alone (default); "
             "straight_through, image_context: losses, the second is the paper's."
         ),
     ] = "read_back",
@@ -130,7 +130,7 @@ def enhance_command(
             min=0.0,
             max=2.0,
             help="Of --objective information, what log p(caption) without the image weighs: "
-            f"lower writes less and errs less, higher names more. Default {WEIGHT}.",
+            f"lower says less and errs less, higher names more. Default {WEIGHT}.",
         ),
     ] = None,
     learning_rate: Annotated[
@@ -162,7 +162,7 @@ def enhance_command(
     With --objective information nothing is fitted first. The model draws four captions of an
     image and raises those that are likelier with the image than without it: log p(caption |
     image) - 0.7 log p(caption), both by the model before training.
-    vizer caption --model MODEL --adapter ADAPTER writes with what was trained.
+    vizer caption --model MODEL --adapter ADAPTER captions with what was trained.
     """
     choice("--objective", objective, OBJECTIVES)
     weight = _weight(objective, mapper, information_weight)

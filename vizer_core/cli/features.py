@@ -94,7 +94,7 @@ def features_command(
             )
             if is_main_process():
                 found = load_features(folder)
-                found.save(out, _made_by(encoder, done))
+                found.save(out, _metadata(encoder, done))
         left_out = f", {len(done.skipped)} left out" if done.skipped else ""
         say(f"{out}: {done.images} images{left_out}, {done.texts} texts, d = {encoder.embed_dim}")
 
@@ -105,7 +105,7 @@ def _require_safetensors(out: Path) -> None:
         raise typer.BadParameter(f"--out {out}: end its name in .safetensors")
 
 
-def _made_by(encoder: Any, done: Any) -> dict[str, Any]:
+def _metadata(encoder: Any, done: Any) -> dict[str, Any]:
     """Return what the manifest says of the model and of the images that could not be read."""
     return {
         "model": {"name": encoder.name, "fingerprint": encoder.fingerprint},

@@ -27,22 +27,22 @@ class NamedImages:
         """Return the source of the first `count` images."""
         return NamedImages(self.vlm, self.images[:count], self.names[:count])
 
-    def select(self, places: list[int]) -> Any:
-        """Encode the images at `places`; raise `ValueError` that names one which is refused."""
+    def select(self, indices: list[int]) -> Any:
+        """Encode the images at `indices`; raise `ValueError` that names one which is refused."""
         try:
-            return self.vlm.encode_image([self.images[i] for i in places]).numbered(places)
+            return self.vlm.encode_image([self.images[i] for i in indices]).numbered(indices)
         except Exception as error:
             if is_no_fault_of_an_image(error):
                 raise
-            for place in places:
-                if (fault := self.fault_of(place)) is not None:
-                    raise ValueError(_said([self.names[place]], fault)) from error
+            for index in indices:
+                if (fault := self.fault_of(index)) is not None:
+                    raise ValueError(_said([self.names[index]], fault)) from error
             raise
 
-    def fault_of(self, place: int) -> Exception | None:
+    def fault_of(self, index: int) -> Exception | None:
         """Return the error with which the model refuses an image alone, or None."""
         try:
-            self.vlm.encode_image([self.images[place]])
+            self.vlm.encode_image([self.images[index]])
         except Exception as error:
             if is_no_fault_of_an_image(error):
                 raise
@@ -69,13 +69,13 @@ def require_readable(source: NamedImages, folder: Path) -> None:
         lambda i: -sizes[i][0] * sizes[i][1],
     )
     for unusual in orders:
-        for place in sorted(range(len(source)), key=unusual):
-            fault = refused.get(place) or source.fault_of(place)
+        for index in sorted(range(len(source)), key=unusual):
+            fault = refused.get(index) or source.fault_of(index)
             if fault is None or len(refused) == NAMED:
                 break
-            refused[place] = fault
+            refused[index] = fault
     if refused:
-        names = [source.names[place] for place in refused]
+        names = [source.names[index] for index in refused]
         raise ValueError(_said(names, next(iter(refused.values()))))
 
 

@@ -67,9 +67,9 @@ def show_changes(names: Sequence[str], before: Sequence[str], after: Sequence[st
     pairs = [(one_line(old), one_line(new)) for old, new in zip(before, after, strict=True)]
     order = sorted(range(len(pairs)), key=lambda i: pairs[i][0] == pairs[i][1])[:SHOWN]
     say("captions before and after:")
-    for place in sorted(order):
-        old, new = pairs[place]
-        say(f"  {as_text(names[place])}: {old}  ->  {'(the same)' if old == new else new}")
+    for index in sorted(order):
+        old, new = pairs[index]
+        say(f"  {as_text(names[index])}: {old}  ->  {'(the same)' if old == new else new}")
 
 
 def report(done: Enhancement) -> None:

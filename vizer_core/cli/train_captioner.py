@@ -80,7 +80,7 @@ def train_captioner_command(
 ) -> None:
     """Train a captioner on text alone: no image is read.
 
-    CLIP encodes the corpus once; then a small network learns to write each caption from its own
+    CLIP encodes the corpus once; then a small network learns to generate each caption from its own
     noised feature through a frozen language model. On the micro models it takes one or two minutes
     of a CPU core; at the paper's size hours of a GPU. At the end three captions are shown, from
     their own features. --dtype is the language model's: caption with the same one.

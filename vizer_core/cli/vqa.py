@@ -77,11 +77,11 @@ def vqa_command(
 ) -> None:
     """Answer questions from captions, zero-shot: the language model reads a caption, not the image.
 
-    It writes an answer; CLIP's text tower looks it up among the candidates (MacCap, section 4.4).
+    It generates an answer; CLIP's text tower looks it up among the candidates (MacCap, 4.4).
     Prints accuracy in percent with 95% intervals over images: a row for each captions file, then
     the question without a caption, the training questions' most frequent answer, for all and by
     question type, and chance. What does not beat these has used no caption. Top 1 and top 10 count
-    the agreed answer; soft is VQAv2's own accuracy, of the candidate or of the text as written.
+    the agreed answer; soft is VQAv2's own accuracy, of the candidate or of the text as generated.
     """
     choice("--prompt", prompt, PROMPTS)
     choice("--missing", missing, ("error", "skip"))
@@ -180,6 +180,6 @@ def _as_dict(report: Any, items: Any) -> dict[str, Any]:
                 {"question_id": item.id, "written": text, "answer": found}
                 for item, text, found in zip(items, texts, report.retrieved[system], strict=True)
             ]
-            for system, texts in report.written.items()
+            for system, texts in report.generated.items()
         },
     }

@@ -245,8 +245,8 @@ class OpenClipEncoder:
                 for rows in tqdm(order.split(batch_size), disable=not progress, desc="texts")
             ]
         )
-        place = {distinct[row]: index for index, row in enumerate(order.tolist())}
-        return features[torch.tensor([place[text] for text in texts], device=features.device)]
+        row_of = {distinct[row]: index for index, row in enumerate(order.tolist())}
+        return features[torch.tensor([row_of[text] for text in texts], device=features.device)]
 
     @property
     def _dtype(self) -> torch.dtype:

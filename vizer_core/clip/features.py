@@ -94,11 +94,11 @@ class ImageStates:
         tensors = {key: torch.cat([getattr(part, key) for part in parts]) for key in _STATE_TENSORS}
         return cls(**tensors, grid=parts[0].grid, pool=parts[0].pool)
 
-    def save(self, path: Path, made_by: Mapping[str, Any]) -> None:
+    def save(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write the states to `path` (safetensors) with a manifest that says who made them."""
         manifest = {"kind": "image_states", "grid": list(self.grid), "pool": self.pool}
         tensors = {key: getattr(self, key) for key in _STATE_TENSORS}
-        save_tensors(path, tensors, dict(made_by) | manifest)
+        save_tensors(path, tensors, dict(metadata) | manifest)
 
     @classmethod
     def load(cls, path: Path) -> ImageStates:
@@ -169,11 +169,11 @@ class PairedFeatures:
             image_index=torch.arange(len(images), device=self.image_index.device),
         )
 
-    def save(self, path: Path, made_by: Mapping[str, Any]) -> None:
+    def save(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write the features to `path` (safetensors) with a manifest that says who made them."""
         tensors = {key: getattr(self, key) for key in _PAIR_TENSORS}
         manifest = {"kind": "paired_features", "ids": list(self.ids)}
-        save_tensors(path, tensors, dict(made_by) | manifest)
+        save_tensors(path, tensors, dict(metadata) | manifest)
 
     @classmethod
     def load(cls, path: Path) -> PairedFeatures:

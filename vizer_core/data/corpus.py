@@ -82,20 +82,20 @@ class CaptionCorpus:
                 f"got min_words={min_words}, max_words={max_words}: wanted 1 <= min <= max"
             )
         most = float("inf") if max_words is None else max_words
-        places = [
-            place
-            for place, text in enumerate(self.captions)
+        indices = [
+            index
+            for index, text in enumerate(self.captions)
             if min_words <= text.count(" ") + 1 <= most
         ]
         limits = {"min_words": min_words if min_words > 1 else None, "max_words": max_words}
         what = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit is not None)
-        return self._keep(places, what or "no word limit")
+        return self._keep(indices, what or "no word limit")
 
     def deduplicate(self) -> CaptionCorpus:
         """Keep the first of captions that are written alike."""
         first: dict[str, int] = {}
-        for place, text in enumerate(self.captions):
-            first.setdefault(text, place)
+        for index, text in enumerate(self.captions):
+            first.setdefault(text, index)
         return self._keep(list(first.values()), "duplicates")
 
     def sample(self, n: int, *, generator: torch.Generator) -> CaptionCorpus:
@@ -105,12 +105,12 @@ class CaptionCorpus:
         drawn = torch.randperm(len(self), generator=generator)[:n]
         return self._keep(sorted(drawn.tolist()), f"sample of {n}")
 
-    def _keep(self, places: Sequence[int], what: str) -> CaptionCorpus:
-        if not places:
+    def _keep(self, indices: Sequence[int], what: str) -> CaptionCorpus:
+        if not indices:
             raise ValueError(f"corpus {self.name!r}: {what!r} would leave none of {len(self)}")
-        step = Step(what, len(places), len(self) - len(places))
-        ids = tuple(self.image_ids[place] for place in places) if self.image_ids else ()
-        captions = tuple(self.captions[place] for place in places)
+        step = Step(what, len(indices), len(self) - len(indices))
+        ids = tuple(self.image_ids[index] for index in indices) if self.image_ids else ()
+        captions = tuple(self.captions[index] for index in indices)
         return CaptionCorpus(self.name, captions, ids, (*self.steps, step))
 
 

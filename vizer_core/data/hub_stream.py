@@ -78,7 +78,7 @@ def stream_hub(
 ) -> Iterator[HubSample]:
     """Yield the rows of a data set that have an image, and a caption where there is such a column.
 
-    Others are counted and left out. Without a column of ids a row is called by its place in the
+    Others are counted and left out. Without a column of ids a row is called by its index in the
     stream, `000000007`. Columns that are not given are those of `columns_of`. Raises
     `FileNotFoundError` where there is no such data set, or it is not in reach.
     """
@@ -150,7 +150,7 @@ def read_rows(
     >>> counts.missing
     1
     """
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         _require_columns(row, columns)
         counts.read += 1
         image = _bytes_of(row[columns.image])
@@ -160,11 +160,11 @@ def read_rows(
         elif columns.captions and not captions:
             counts.blank += 1
         else:
-            name = row[columns.id] if columns.id else f"{place:09d}"
+            name = row[columns.id] if columns.id else f"{index:09d}"
             if name is None or name == "":
                 raise ValueError(
-                    f"row {place} has no id in column {columns.id!r}: name another column, or none "
-                    "(HubColumns(id='')) and rows are called by their place"
+                    f"row {index} has no id in column {columns.id!r}: name another column, or none "
+                    "(HubColumns(id='')) and rows are called by their index"
                 )
             yield HubSample(str(name), image, captions)
 

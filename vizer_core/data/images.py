@@ -192,10 +192,10 @@ class ImageFiles(Sequence[Image.Image]):
         return len(self.paths)
 
     @overload
-    def __getitem__(self, place: int) -> Image.Image: ...
+    def __getitem__(self, index: int) -> Image.Image: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Image.Image]: ...
-    def __getitem__(self, place: int | slice) -> Image.Image | list[Image.Image]:
-        if isinstance(place, slice):
-            return [open_image(path) for path in self.paths[place]]
-        return open_image(self.paths[place])
+    def __getitem__(self, index: slice) -> list[Image.Image]: ...
+    def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
+        if isinstance(index, slice):
+            return [open_image(path) for path in self.paths[index]]
+        return open_image(self.paths[index])

@@ -169,8 +169,8 @@ def _lay_out(source: str, folder: Path) -> None:
     captions: dict[str, list[str]] = {}
     taken: set[str] = set()
     logger.warning("writing the images of %s to %s", source, folder)
-    for place, sample in enumerate(_samples(source, counts)):
-        name = _file_name(sample, place, taken)
+    for index, sample in enumerate(_samples(source, counts)):
+        name = _file_name(sample, index, taken)
         taken.add(name)
         (part / name).parent.mkdir(parents=True, exist_ok=True)
         (part / name).write_bytes(sample.image)
@@ -190,8 +190,8 @@ def _lay_out(source: str, folder: Path) -> None:
     )
 
 
-def _file_name(sample: PackedSample, place: int, taken: set[str]) -> str:
-    """Return the sample's id with the ending of its form; its place where that is no file's name.
+def _file_name(sample: PackedSample, index: int, taken: set[str]) -> str:
+    """Return the sample's id with the ending of its form; its index where that is no file's name.
 
     >>> _file_name(PackedSample("val/a.b", b"", ()), 7, set())
     'val/a.b.jpg'
@@ -204,10 +204,10 @@ def _file_name(sample: PackedSample, place: int, taken: set[str]) -> str:
     except Exception:  # whoever opens it says what is wrong with it
         suffix = ".jpg"
     parts = sample.id.split("/")
-    name = sample.id if all(map(_PLAIN.fullmatch, parts)) else f"{place:09d}"
+    name = sample.id if all(map(_PLAIN.fullmatch, parts)) else f"{index:09d}"
     if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
         name += suffix
-    return f"{place:09d}{suffix}" if name in taken else name
+    return f"{index:09d}{suffix}" if name in taken else name
 
 
 def _name_of(source: str) -> str:

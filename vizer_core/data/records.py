@@ -34,7 +34,7 @@ class Record:
             raise ValueError(
                 f"record {self.id!r}: captions is one string, wanted a tuple of strings"
             )
-        blank = [place for place, text in enumerate(self.captions) if not text.strip()]
+        blank = [index for index, text in enumerate(self.captions) if not text.strip()]
         if blank:
             raise ValueError(f"record {self.id!r}: captions {blank} are empty. Drop them first.")
 

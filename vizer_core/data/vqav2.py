@@ -66,7 +66,7 @@ class AnswerList:
     def __post_init__(self) -> None:
         if not self.answers:
             raise ValueError("no candidate answers: got an empty list, wanted at least one")
-        empty = [place for place, answer in enumerate(self.answers) if not answer.strip()]
+        empty = [index for index, answer in enumerate(self.answers) if not answer.strip()]
         if empty:
             raise ValueError(
                 f"candidate answers {empty[:3]} are empty: the list of 3,129 has one such; drop it"
@@ -79,9 +79,9 @@ class AnswerList:
         return len(self.answers)
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """Where each answer stands."""
-        return {answer: place for place, answer in enumerate(self.answers)}
+    def indices(self) -> dict[str, int]:
+        """The index of each answer."""
+        return {answer: index for index, answer in enumerate(self.answers)}
 
     @cached_property
     def sha256(self) -> str:
@@ -190,7 +190,7 @@ def sample_items(
         raise ValueError(f"cannot draw {n} of {len(items)} questions")
     ordered = sorted(items, key=lambda item: (len(item.id), item.id))
     drawn = torch.randperm(len(ordered), generator=generator)[:n]
-    return tuple(ordered[place] for place in sorted(drawn.tolist()))
+    return tuple(ordered[index] for index in sorted(drawn.tolist()))
 
 
 _QUESTION = ("question_id", "image_id", "question")

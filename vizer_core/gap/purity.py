@@ -40,4 +40,4 @@ def same_group_share(
     distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
     near = distances.topk(k, dim=1, largest=False).indices
     own = (group[near] == group[:, None]).double().mean(dim=1)
-    return {name: float(own[group == place].mean()) for place, name in enumerate(names)}
+    return {name: float(own[group == index].mean()) for index, name in enumerate(names)}

@@ -3,7 +3,7 @@
 Token ids are put together here and not by the tokenizer's own template, so that every model sees
 exactly one BOS. OPT's tokenizer would add one by itself, GPT-2 and SmolLM have none of their own
 and take their end mark for it, Llama's adds `<s>`. Training batches are padded on the right, with
-a mask; batches to write on from are padded on the left. Positions are counted from the mask, and
+a mask; batches to go on from are padded on the left. Positions are counted from the mask, and
 padding has the one that the model gives it: -1 in OPT.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class CausalLM:
     """A causal language model that reads prefix embeddings, frozen until `unfreeze`.
 
-    Its own generation defaults are dropped: a decoding rule is all that decides how it writes.
+    Its own generation defaults are dropped: a decoding rule is all that decides how it generates.
     `form` says how its texts begin and end; without one, as its tokenizer has it.
     """
 
@@ -172,7 +172,7 @@ class CausalLM:
             text = self.tokenizer.decode(
                 words, skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
-            texts.append(self.form.written(text))
+            texts.append(self.form.generated(text))
         return tuple(texts)
 
     def embed(self, ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t h"]:
@@ -224,11 +224,11 @@ class CausalLM:
         prompts: Sequence[str] | None = None,
         generator: torch.Generator | None = None,
     ) -> Generated:
-        """Write on after prefix, BOS and, where given, the words of each prompt (not repeated).
+        """Generate after prefix, BOS and, where given, the words of each prompt (not repeated).
 
         `Sample` needs a `generator`: one number is drawn from it and seeds torch for this call
         only, so the same generator gives the same texts and the global stream stays as it was.
-        Raises `ValueError` where the model overflows (float16) instead of writing what follows.
+        Raises `ValueError` where the model overflows (float16) instead of going on.
         """
         opening = self.opening(prefix, prompts)
         room = self.max_positions - opening.embeddings.shape[1]
@@ -243,10 +243,10 @@ class CausalLM:
         with torch.random.fork_rng(devices=devices):
             if generator is not None and isinstance(decoding, Sample):
                 torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-            ids = self._written(opening, decoding)
+            ids = self._generated_ids(opening, decoding)
         return Generated(ids, self.decode(ids))
 
-    def _written(self, opening: PrefixedBatch, decoding: Decoding) -> Int[Tensor, "b t"]:
+    def _generated_ids(self, opening: PrefixedBatch, decoding: Decoding) -> Int[Tensor, "b t"]:
         """Let transformers search; for beams the opening is read once a row and not once a beam."""
         from vizer_core.language.beam_cache import beam_cache  # needs transformers
 
@@ -258,13 +258,13 @@ class CausalLM:
                     self.model, inputs, width=decoding.width, max_tokens=decoding.max_tokens
                 )
                 inputs |= cache_argument(self.model, read)
-            written = self.model.generate(
+            generated = self.model.generate(
                 **inputs,
                 generation_config=self._generation_config(decoding.generate_options()),
                 logits_processor=[watch],
             )
         watch.require_none()
-        return written
+        return generated
 
     def opening(
         self, prefix: Float[Tensor, "b q h"], prompts: Sequence[str] | None = None

@@ -38,8 +38,8 @@ def surprisal_statistics(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: wanted at least 1")
     distinct = list(dict.fromkeys(captions))
-    place = {text: i for i, text in enumerate(distinct)}
-    rows = np.array([place[text] for text in captions], dtype=np.int64)
+    row_of = {text: i for i, text in enumerate(distinct)}
+    rows = np.array([row_of[text] for text in captions], dtype=np.int64)
     words = caption_lengths(tokenize_captions(distinct)) + 1
     return rate_statistics(_nats(distinct, lm, batch_size)[rows], words[rows])
 
@@ -51,7 +51,7 @@ def _nats(
     found = np.zeros(len(texts))
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
-        some = [texts[i] for i in places]
-        found[places] = -sequence_log_probs(lm, no_prefix(lm, len(some)), some).double().cpu()
+        indices = order[start : start + batch_size]
+        some = [texts[i] for i in indices]
+        found[indices] = -sequence_log_probs(lm, no_prefix(lm, len(some)), some).double().cpu()
     return found

@@ -24,7 +24,7 @@ class PrefixedBatch:
 
 
 def no_prefix(lm: PrefixLanguageModel, batch: int) -> Float[Tensor, "b 0 h"]:
-    """Return the prefix of length 0, for writing from BOS or from a prompt alone."""
+    """Return the prefix of length 0, for generating from BOS or from a prompt alone."""
     return torch.zeros(batch, 0, lm.width, device=lm.device)
 
 

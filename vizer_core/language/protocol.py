@@ -27,7 +27,7 @@ class TokenBatch:
 
 @dataclass(frozen=True, eq=False)
 class Generated:
-    """What a model wrote after each prefix: ids without the prefix and BOS, and their text."""
+    """What a model generated after each prefix: ids without the prefix and BOS, and their text."""
 
     ids: Int[Tensor, "b t"]
     texts: tuple[str, ...]
@@ -92,4 +92,4 @@ class PrefixLanguageModel(Protocol):
         prompts: Sequence[str] | None = None,
         generator: torch.Generator | None = None,
     ) -> Generated:
-        """Write on after prefix, BOS and, where given, the words of each prompt (not repeated)."""
+        """Generate after prefix, BOS and, where given, the words of each prompt (not repeated)."""

@@ -84,9 +84,9 @@ class SentenceEncoder:
         found = torch.zeros(len(texts), self.embed_dim, device=self.device)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(order), batch_size):
-            places = order[start : start + batch_size]
+            indices = order[start : start + batch_size]
             batch = self.tokenizer(
-                [texts[i] for i in places],
+                [texts[i] for i in indices],
                 padding=True,
                 truncation=True,
                 max_length=self.text_length,
@@ -94,7 +94,7 @@ class SentenceEncoder:
             ).to(self.device)
             states = self.model(**batch).last_hidden_state
             counted = batch["attention_mask"][..., None].to(states)
-            found[places] = (states * counted).sum(dim=1) / counted.sum(dim=1)
+            found[indices] = (states * counted).sum(dim=1) / counted.sum(dim=1)
         return unit_norm(found)
 
 

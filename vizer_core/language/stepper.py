@@ -1,4 +1,4 @@
-"""Write one token at a time over a batch, with the attention keys and values in the open.
+"""Generate one token at a time over a batch, with the attention keys and values in the open.
 
 MAGIC looks at the k likeliest tokens and at the states they would lead to; ZeroCap changes the
 cached keys and values by gradient before it chooses. Both need the cache between two tokens.

@@ -22,8 +22,8 @@ class TextForm:
     """What stands in front of a text, and whether texts are sentences.
 
     `start_mark` is a token of the vocabulary; None is the tokenizer's own BOS. With `sentences` a
-    text is read with a full stop at its end, and what is written loses it again, so that metrics
-    see captions of one form whichever model wrote them.
+    text is read with a full stop at its end, and what is generated loses it again, so that metrics
+    see captions of one form whichever model generated them.
     """
 
     start_mark: str | None = None
@@ -43,11 +43,11 @@ class TextForm:
         body = text.rstrip()
         return body if not body or body.endswith(ENDS) else f"{body}."
 
-    def written(self, text: str) -> str:
-        """Return what the model wrote as a caption: stripped, and without the full stop it added.
+    def generated(self, text: str) -> str:
+        """Return a generated text as a caption: stripped, and without the full stop it added.
 
         >>> form = TextForm(sentences=True)
-        >>> form.written(" a dog. "), form.written("a dog"), TextForm().written(" a dog. ")
+        >>> form.generated(" a dog. "), form.generated("a dog"), TextForm().generated(" a dog. ")
         ('a dog', 'a dog', 'a dog.')
         """
         text = text.strip()

@@ -42,9 +42,11 @@ def _clipped_matches(hypotheses: NgramIndex, references: ReferenceNgrams) -> np.
             continue
         most = np.maximum.reduceat(references.index.counts[k].count, starts[:-1])
         shared = np.flatnonzero(counts.ngram < known)
-        place = find_sorted(codes, pair_codes(counts.caption[shared], counts.ngram[shared], known))
-        shared, place = shared[place >= 0], place[place >= 0]
-        clipped = np.minimum(counts.count[shared], most[place])
+        position = find_sorted(
+            codes, pair_codes(counts.caption[shared], counts.ngram[shared], known)
+        )
+        shared, position = shared[position >= 0], position[position >= 0]
+        clipped = np.minimum(counts.count[shared], most[position])
         np.add.at(matches[:, k], counts.caption[shared], clipped)
     return matches
 

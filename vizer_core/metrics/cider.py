@@ -79,10 +79,10 @@ def _idf(
     else:
         tables = [np.arange(len(keys), dtype=np.int64) for keys in index.keys]
     idf = []
-    for places, frequency in zip(tables, source.document_frequency):
-        known = np.zeros(len(places))
-        held = (places >= 0) & (places < len(frequency))
-        known[held] = frequency[places[held]]
+    for positions, frequency in zip(tables, source.document_frequency):
+        known = np.zeros(len(positions))
+        held = (positions >= 0) & (positions < len(frequency))
+        known[held] = frequency[positions[held]]
         idf.append(log_images - np.log(np.maximum(1.0, known)))
     return idf
 
@@ -104,12 +104,12 @@ def _overlaps(
     distinct = len(references.index.keys[k])
     codes, starts = references.image_ngrams[k]
     shared = np.flatnonzero(said.ngram < distinct)
-    place = find_sorted(codes, pair_codes(said.caption[shared], said.ngram[shared], distinct))
-    shared, place = shared[place >= 0], place[place >= 0]
+    position = find_sorted(codes, pair_codes(said.caption[shared], said.ngram[shared], distinct))
+    shared, position = shared[position >= 0], position[position >= 0]
     # one row for every (n-gram of the hypothesis, reference caption that holds it)
-    times = starts[place + 1] - starts[place]
+    times = starts[position + 1] - starts[position]
     before = np.cumsum(times) - times
-    rows = np.repeat(starts[place] - before, times) + np.arange(times.sum())
+    rows = np.repeat(starts[position] - before, times) + np.arange(times.sum())
     products = np.minimum(np.repeat(weight_said[shared], times), weight_held[rows])
     products *= weight_held[rows]
     sums = np.bincount(held.caption[rows], weights=products, minlength=len(norm_held))

@@ -55,15 +55,15 @@ def reference_cosines(
 ) -> Float[Tensor, " n"]:
     """Return each caption's greatest cosine with a reference of its own image.
 
-    `image_of[j]` is the place of the image that reference j describes.
+    `image_of[j]` is the index of the image that reference j describes.
     """
     texts = unit_norm(text_features)
     cosines = (texts[image_of] * unit_norm(reference_features)).sum(dim=-1)
     lowest = torch.full((len(texts),), float("-inf"), device=texts.device)
     found = lowest.scatter_reduce(0, image_of.long(), cosines, reduce="amax")
     if bool(torch.isinf(found).any()):
-        place = int(torch.isinf(found).nonzero()[0])
-        raise ValueError(f"image number {place} has no reference features: wanted at least one")
+        index = int(torch.isinf(found).nonzero()[0])
+        raise ValueError(f"image number {index} has no reference features: wanted at least one")
     return found
 
 

@@ -64,16 +64,16 @@ def first_of_each(values: Ints) -> Ints:
 
 
 def find_sorted(values: Ints, wanted: Ints) -> Ints:
-    """Return each wanted value's place in the sorted `values`, or -1.
+    """Return each wanted value's position in the sorted `values`, or -1.
 
     >>> find_sorted(np.array([2, 4, 6]), np.array([6, 3])).tolist()
     [2, -1]
     """
     if not len(values):
         return np.full(len(wanted), -1, dtype=np.int64)
-    place = np.searchsorted(values, wanted)
-    place[place == len(values)] = 0
-    return np.where(values[place] == wanted, place, -1)
+    position = np.searchsorted(values, wanted)
+    position[position == len(values)] = 0
+    return np.where(values[position] == wanted, position, -1)
 
 
 def pair_codes(group: np.ndarray, ngram: np.ndarray, distinct: int) -> Ints:
@@ -82,16 +82,16 @@ def pair_codes(group: np.ndarray, ngram: np.ndarray, distinct: int) -> Ints:
 
 
 def _number_ngrams(keys: Ints, known: Ints) -> tuple[Ints, Ints]:
-    """Number each key: its place in `known`, or past the end of it; return also all the keys."""
-    place = find_sorted(known, keys)
-    new = np.flatnonzero(place < 0)
+    """Number each key: its position in `known`, or past the end of it; return also all the keys."""
+    position = find_sorted(known, keys)
+    new = np.flatnonzero(position < 0)
     order = new[np.argsort(keys[new])]
     in_order = keys[order]
     starts = first_of_each(in_order)
     is_first = np.zeros(len(order), dtype=np.int64)
     is_first[starts] = 1
-    place[order] = len(known) - 1 + np.cumsum(is_first)
-    return place, np.concatenate([known, in_order[starts]])
+    position[order] = len(known) - 1 + np.cumsum(is_first)
+    return position, np.concatenate([known, in_order[starts]])
 
 
 def _number_words(

@@ -60,7 +60,7 @@ class References:
         return index_references(self.tokens)
 
     def subset(self, keep: Sequence[int]) -> References:
-        """Keep some of the images, by place."""
+        """Keep some of the images, by index."""
         return References(
             tuple(self.ids[i] for i in keep),
             tuple(self.captions[i] for i in keep),
@@ -186,10 +186,10 @@ def match(
     if absent:
         logger.warning("%d of %d images have no caption: %s", len(absent), len(ids), missing)
     left_out = set(absent) if missing == "skip" else set()
-    keep = [place for place, image in enumerate(ids) if image not in left_out]
+    keep = [index for index, image in enumerate(ids) if image not in left_out]
     if not keep:
         raise ValueError("no image has a caption: nothing to score")
-    captions = tuple(found.get(ids[place], "") for place in keep)
+    captions = tuple(found.get(ids[index], "") for index in keep)
     _warn_of_separators(captions, "captions")
     kept = references if len(keep) == len(ids) else references.subset(keep)
-    return Matched(tuple(ids[place] for place in keep), captions, kept)
+    return Matched(tuple(ids[index] for index in keep), captions, kept)

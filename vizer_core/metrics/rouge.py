@@ -21,8 +21,8 @@ BETA = 1.2
 def _positions(words: list[str]) -> dict[str, int]:
     """Map each word to an integer whose bit i says that word i is it."""
     masks: dict[str, int] = {}
-    for place, word in enumerate(words):
-        masks[word] = masks.get(word, 0) | 1 << place
+    for position, word in enumerate(words):
+        masks[word] = masks.get(word, 0) | 1 << position
     return masks
 
 

@@ -70,5 +70,5 @@ def _blocks(
     images, texts = unit_norm(image_features), unit_norm(text_features)
     for start in range(0, len(texts), _QUERIES):
         similarity = texts[start : start + _QUERIES] @ images.T
-        place = torch.arange(start, start + len(similarity), device=images.device)
-        yield similarity, similarity.gather(1, place[:, None])[:, 0]
+        index = torch.arange(start, start + len(similarity), device=images.device)
+        yield similarity, similarity.gather(1, index[:, None])[:, 0]

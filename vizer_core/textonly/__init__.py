@@ -10,7 +10,7 @@
 """
 
 from vizer_core.textonly.filtering import (
-    PrefixWriter,
+    PrefixGenerator,
     draw_noise,
     filter_samples,
     sample_and_filter,
@@ -39,7 +39,7 @@ __all__ = [
     "Noise",
     "PrefixConfig",
     "PrefixDecoder",
-    "PrefixWriter",
+    "PrefixGenerator",
     "SingleTokenMLP",
     "TextOnlyConfig",
     "TrainingPairs",

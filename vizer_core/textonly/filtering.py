@@ -1,10 +1,10 @@
-"""Sampling and filtering: write S captions from S noisy readings, keep the one CLIP likes best.
+"""Sampling and filtering: generate S captions from S noisy readings, keep the one CLIP likes best.
 
 MacCap section 4.3: N(0, sigma^2) is added to the mixed tokens of an image, S times; each noisy
 reading is written out; the text whose CLIP feature has the highest cosine with the clean global
 image feature is the caption. S = 20 in the paper; the release's default is 4, off (D9).
 
-All S readings of many images are written in one batched call, and each distinct text is encoded
+All S readings of many images are generated in one batched call, and each distinct text is encoded
 once. Noise is drawn image by image and sample by sample: the first samples of S = 20 are those
 of S = 5, and batch limits change nothing. Texts are cut to CLIP's length in tokens, by its own
 encoder; the release cuts at 80 characters.
@@ -33,7 +33,7 @@ MACCAP_DECODING = Beam(4, max_tokens=16)  # beam search with 4 beams; 16 tokens 
 
 
 @dataclass(frozen=True, eq=False)
-class PrefixWriter:
+class PrefixGenerator:
     """A trained prefix network before its language model; `rows` limits one call of `generate`."""
 
     prefix_network: PrefixNetwork
@@ -42,19 +42,21 @@ class PrefixWriter:
     rows: int = 512
 
     @torch.no_grad()
-    def write(
+    def generate(
         self, tokens: Float[Tensor, "b r d"], *, generator: torch.Generator | None = None
     ) -> tuple[str, ...]:
-        """Write one text from each set of tokens; `generator` is for sampled decoding."""
+        """Generate one text from each set of tokens; `generator` is for sampled decoding."""
         if self.prefix_network.training:
-            raise ValueError("the prefix network is in training mode: call .eval() before writing")
+            raise ValueError(
+                "the prefix network is in training mode: call .eval() before generating"
+            )
         texts: list[str] = []
         for part in tokens.split(self.rows):
             prefix = self.prefix_network(part.to(self.language_model.device))
-            written = self.language_model.generate(
+            generated = self.language_model.generate(
                 prefix, decoding=self.decoding, generator=generator
             )
-            texts.extend(written.texts)
+            texts.extend(generated.texts)
         return tuple(texts)
 
 
@@ -105,27 +107,29 @@ def draw_noise(
 
 
 def filter_samples(
-    writer: PrefixWriter,
+    prefix_generator: PrefixGenerator,
     encoder: ImageTextEncoder,
     inputs: Float[Tensor, "n k r d"],
     image_features: Float[Tensor, "m d"],
     *,
     generator: torch.Generator | None = None,
 ) -> Candidates:
-    """Write every reading and rank by cosine with the image (MacCap section 4.3, figure 3)."""
+    """Generate from every reading, rank by cosine with the image (MacCap section 4.3, figure 3)."""
     if inputs.shape[0] != image_features.shape[0]:
         raise ValueError(
             f"got readings of {inputs.shape[0]} images and {image_features.shape[0]} image "
             "features: wanted one feature an image"
         )
     n, k = inputs.shape[:2]
-    written = writer.write(rearrange(inputs, "n k r d -> (n k) r d"), generator=generator)
-    texts = tuple(written[i * k : (i + 1) * k] for i in range(n))
+    generated = prefix_generator.generate(
+        rearrange(inputs, "n k r d -> (n k) r d"), generator=generator
+    )
+    texts = tuple(generated[i * k : (i + 1) * k] for i in range(n))
     return Candidates(texts, clip_scores(texts, image_features, encoder))
 
 
 def sample_and_filter(
-    writer: PrefixWriter,
+    prefix_generator: PrefixGenerator,
     encoder: ImageTextEncoder,
     mixed: Float[Tensor, "n r d"],
     image_features: Float[Tensor, "n d"],
@@ -134,14 +138,14 @@ def sample_and_filter(
     samples: int = MACCAP_SAMPLES,
     generator: torch.Generator,
 ) -> Candidates:
-    """Read each image `samples` times with fresh noise, write, and rank (MacCap section 4.3).
+    """Read each image `samples` times with fresh noise, generate, and rank (MacCap section 4.3).
 
     `mixed` is what `sum_mix` or `average_mix` returned: not yet normalised.
     """
     shape = (mixed.shape[0], mixed.shape[1], mixed.shape[2])
     drawn = draw_noise(shape, samples, noise=noise, generator=generator)
     inputs = unit_norm(mixed[:, None] + drawn.to(mixed.device))
-    return filter_samples(writer, encoder, inputs, image_features, generator=generator)
+    return filter_samples(prefix_generator, encoder, inputs, image_features, generator=generator)
 
 
 def clip_scores(

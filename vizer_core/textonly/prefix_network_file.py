@@ -3,7 +3,7 @@
 Both kinds are kept, `PrefixDecoder` and `SingleTokenMLP`: the manifest names the kind.
 
 A prefix network maps one CLIP's space into one language model's embeddings. Read with another pair
-it still runs and writes fluent nonsense, so loading checks both fingerprints.
+it still runs and generates fluent nonsense, so loading checks both fingerprints.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def save_prefix_network(
     *,
     encoder: ImageTextEncoder,
     language_model: PrefixLanguageModel,
-    made_by: Mapping[str, Any],
+    metadata: Mapping[str, Any],
 ) -> None:
     """Write the prefix network, the pair of models it fits, and how it was made.
 
-    `made_by` is for the reader: put the training config's `to_dict()`, the pairs' `digest` and the
+    `metadata` is for the reader: put the training config's `to_dict()`, the pairs' `digest` and the
     seed in it. With a language model that was trained along, save that model too: its fingerprint
     is the one that loading asks for.
     """
@@ -50,7 +50,7 @@ def save_prefix_network(
     if kind is None:
         wanted = f"{PrefixDecoder.__name__} or {SingleTokenMLP.__name__}"
         raise ValueError(f"cannot save a {type(prefix_network).__name__}: wanted a {wanted}")
-    manifest = dict(made_by) | {
+    manifest = dict(metadata) | {
         "kind": kind,
         "adaptor": asdict(prefix_network.config),
         "clip": {"name": encoder.name, "fingerprint": encoder.fingerprint},

@@ -120,12 +120,12 @@ def fit_text_only(
             _set_ends(prefix_network, features, words, config, seeded(seed))
         for step in tqdm(range(start, total), initial=start, total=total, disable=not progress):
             # 3 the epoch's batches, the same in every process
-            epoch, place = divmod(step, steps_per_epoch)
-            if place == 0 or step == start:
+            epoch, index = divmod(step, steps_per_epoch)
+            if index == 0 or step == start:
                 batches = epoch_batches(lengths, config.batch_size, generator=seeded(seed + epoch))
                 prefix_network.train()
                 model.train(config.train_language_model)
-            chosen = batches[place]
+            chosen = batches[index]
             # 4 noise of the whole batch, from the step's own seed: all processes draw the same
             torch.manual_seed((seed + 7919 * (step + 1)) % 2**63)
             longest = int(lengths[chosen].max()) if config.pad_to_longest else ids.shape[1]
@@ -184,15 +184,18 @@ def _set_rate(
 def _weighted(
     mine: range, config: TextOnlyConfig, lengths: Int[Tensor, " b"]
 ) -> list[tuple[range, float]]:
-    """Cut this process's part of a batch into pieces, each with its share of the batch's mean.
+    """Cut this process's part of a batch into micro-batches, each with its share of the mean.
 
     All processes get as many; what only fills up weighs nothing.
     """
     counts = target_counts(config.loss, lengths)
     total = int(counts.sum())
     return [
-        (piece, int(counts[piece.start : piece.stop].sum()) / total if own else 0.0)
-        for piece, own in even_micro_batches(mine, config.captions_at_once, len(lengths))
+        (
+            micro_batch,
+            int(counts[micro_batch.start : micro_batch.stop].sum()) / total if own else 0.0,
+        )
+        for micro_batch, own in even_micro_batches(mine, config.captions_at_once, len(lengths))
     ]
 
 
@@ -205,9 +208,9 @@ def _part_losses(
     parts: Sequence[tuple[range, float]],
     autocast: AbstractContextManager[object],
 ) -> Iterator[Tensor]:
-    """Yield the loss of one piece after the other, weighted so that all add up to the batch's."""
-    for piece, weight in parts:
-        some = slice(piece.start, piece.stop)
+    """Yield the loss of each micro-batch, weighted so that all add up to the batch's."""
+    for micro_batch, weight in parts:
+        some = slice(micro_batch.start, micro_batch.stop)
         tokens = TokenBatch(batch.ids[some], batch.mask[some])
         with autocast:
             loss = config.loss(logits_of(inputs[some], tokens), tokens)

@@ -11,10 +11,10 @@
 - `rewards`, `best_of_n`: the same score as a reward, and CLIP's; the reward without training
 - `named_objectives`, `phase_two`: objectives by name; what stands around a training
 - `run_state`: a run that can be killed, on disk; `checkpoint`: mappers on disk
-- `write_captions`: whole sets captioned, by one process or several; what decoding alone can change
+- `generate_captions`: whole sets captioned, by one process or several; what decoding alone can do
 - `residual`, `agreement`, `neighbours`, `ensemble`, `information`: targets without the background,
   own captions that agree, hard negatives, several mappers at once, what the frozen base can tell
-- `pairwise_accuracy`: does a score hear the words, and does a step give them credit?
+- `pairwise_accuracy`: does a score tell images apart, and does a step give them credit?
 - `forecast`: before training: will it help? `coverage`: what k sampled captions name
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from vizer_core.vizer.forecast import ForecastInputs as ForecastInputs
     from vizer_core.vizer.forecast import ForecastRule as ForecastRule
     from vizer_core.vizer.forecast import mapper_leak as mapper_leak
+    from vizer_core.vizer.generate_captions import first_token_mass as first_token_mass
+    from vizer_core.vizer.generate_captions import sample_captions as sample_captions
+    from vizer_core.vizer.generate_captions import suppressed_first_words as suppressed_first_words
     from vizer_core.vizer.information import InformationReward as InformationReward
     from vizer_core.vizer.information import log_likelihood as log_likelihood
     from vizer_core.vizer.information import prior_log_likelihood as prior_log_likelihood
@@ -101,9 +104,6 @@ if TYPE_CHECKING:
     from vizer_core.vizer.train import train_adapter as train_adapter
     from vizer_core.vizer.train_mapper import FitConfig as FitConfig
     from vizer_core.vizer.train_mapper import fit_mapper as fit_mapper
-    from vizer_core.vizer.write_captions import first_token_mass as first_token_mass
-    from vizer_core.vizer.write_captions import sample_captions as sample_captions
-    from vizer_core.vizer.write_captions import suppressed_first_words as suppressed_first_words
 
 _HOME = {
     "vizer_core.vizer.adapter_run": (
@@ -171,7 +171,7 @@ _HOME = {
     ),
     "vizer_core.vizer.train": ("train_adapter",),
     "vizer_core.vizer.train_mapper": ("FitConfig", "fit_mapper"),
-    "vizer_core.vizer.write_captions": (
+    "vizer_core.vizer.generate_captions": (
         "first_token_mass",
         "sample_captions",
         "suppressed_first_words",

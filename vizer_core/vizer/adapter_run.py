@@ -34,6 +34,7 @@ from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Sample
 from vizer_core.distributed import is_main_process
+from vizer_core.files import METADATA
 from vizer_core.vizer.lora import lora_parameters
 from vizer_core.vizer.run_state import Run, load_run, save_run
 from vizer_core.vizer.targets import VisionSource
@@ -50,7 +51,7 @@ SAME_IMAGE = 0.02  # of a vector's length; bfloat16 has steps of 0.004
 class TrainConfig:
     """The settings of a training; it takes images times epochs over `images_per_step` steps.
 
-    `samples` captions are written for each image. `micro_batch_size` images of a step go through
+    `samples` captions are generated for each image. `micro_batch_size` images of a step go through
     with gradient at once and the rest after them (gradient accumulation), all at once where it is
     None: less memory, the same step but for rounding. A run's identity leaves it out.
     """
@@ -65,7 +66,7 @@ class TrainConfig:
     decoding: Decoding = field(default_factory=Sample)
     prompt: str | None = None
     kl_weight: float = 0.0
-    kl_every: int = 10  # steps from one look at KL(base || now) to the next; 0 never looks
+    kl_every: int = 10  # steps from one measure of KL(base || now) to the next; 0: never
     max_kl: float = float("inf")  # stop when KL(base || now) passes this
     save_every: int = 20
     micro_batch_size: int | None = None
@@ -153,7 +154,7 @@ class AdapterRun:
     batches: list[list[int]]
     history: TrainHistory
     generator: torch.Generator
-    made_by: dict[str, Any]
+    metadata: Mapping[str, Any]
     scaler: torch.amp.GradScaler
     checkpoint: Path | None = None
     seen: dict[str, Tensor] = field(default_factory=dict)  # some of the images: `_look_at`
@@ -167,7 +168,7 @@ class AdapterRun:
         vlm: VisionLanguageModel,
         config: TrainConfig,
         *,
-        facts: Mapping[str, Any],
+        metadata: Mapping[str, Any],
         source: VisionSource,
         generator: torch.Generator,
         checkpoint: Path | None = None,
@@ -175,19 +176,19 @@ class AdapterRun:
         """Start a run on the adapter that `vlm` carries, or go on with the one at `checkpoint`.
 
         A checkpoint is refused where the model, the images or their order, the adapter's size or
-        one of `facts` (plain JSON values) is another than when it was written.
+        one of `metadata` (plain JSON values) is another than when it was written.
         """
         batches = deal_images(
             len(source), config.images_per_step, epochs=config.epochs, generator=generator
         )
         parameters = lora_parameters(vlm)
-        made_by = _identity(vlm, facts, batches)
+        metadata = _metadata(vlm, metadata, batches)
         optimizer = torch.optim.AdamW(
             parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         half = any(weight.dtype == torch.float16 for weight in vlm.model.parameters())
         scaler = torch.amp.GradScaler(vlm.device.type, enabled=half)
-        kept = load_run(checkpoint, made_by) if checkpoint else None
+        kept = load_run(checkpoint, metadata) if checkpoint else None
         seen, history = _look_at(source) if checkpoint else {}, TrainHistory()
         if kept:
             _require_same_images(kept.tensors, seen, checkpoint)
@@ -195,7 +196,7 @@ class AdapterRun:
             history = TrainHistory(**kept.record["history"])
             if half:
                 scaler.load_state_dict(kept.record["scaler"])
-        vlm.model.eval()  # no dropout: the caption that is read must be the one that was written
+        vlm.model.eval()  # no dropout: the caption that is read must be the one that was generated
         return cls(
             config=config,
             parameters=parameters,
@@ -203,7 +204,7 @@ class AdapterRun:
             batches=batches,
             history=history,
             generator=generator,
-            made_by=made_by,
+            metadata=metadata,
             scaler=scaler,
             checkpoint=checkpoint,
             seen=seen,
@@ -230,7 +231,7 @@ class AdapterRun:
         last = step + 1 == len(self.batches) or self.history.stopped is not None
         due = last or (step + 1) % self.config.save_every == 0
         if self.checkpoint and is_main_process() and self.optimizer.state:  # not all overflowed
-            record = {"made_by": self.made_by, "history": asdict(self.history)}
+            record = {METADATA: self.metadata, "history": asdict(self.history)}
             if self.scaler.is_enabled():
                 record["scaler"] = self.scaler.state_dict()
             state = Run.capture(self.parameters, self.optimizer, record, generator=self.generator)
@@ -270,8 +271,8 @@ def _look_at(source: VisionSource) -> dict[str, Tensor]:
     means of `PATCHES` runs of them, [k, PATCHES * h].
     """
     last = len(source) - 1
-    places = sorted({round(last * i / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
-    vision = source.select(places)
+    indices = sorted({round(last * i / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
+    vision = source.select(indices)
     parts = [
         torch.stack([part.float().mean(dim=0) for part in embeddings.tensor_split(PATCHES)])
         if len(embeddings) >= PATCHES
@@ -302,13 +303,13 @@ def _are_alike(then: Float[Tensor, "k d"] | None, now: Float[Tensor, "k d"]) -> 
     return bool(((now - then).norm(dim=1) <= SAME_IMAGE * then.norm(dim=1) + 1e-6).all())
 
 
-def _identity(
-    vlm: VisionLanguageModel, facts: Mapping[str, Any], batches: list[list[int]]
+def _metadata(
+    vlm: VisionLanguageModel, metadata: Mapping[str, Any], batches: list[list[int]]
 ) -> dict[str, Any]:
     adapter = vlm.model.peft_config["default"]
     return {
         "vlm": vlm.fingerprint,
-        **facts,
+        **metadata,
         "lora": {"rank": adapter.r, "alpha": adapter.lora_alpha},
         "order": sha256(str(batches).encode()).hexdigest()[:16],
     }

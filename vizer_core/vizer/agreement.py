@@ -94,10 +94,10 @@ def keep_best(samples: Samples, scores: Float[Tensor, "n k"], *, share: float) -
     if scores.shape != (len(samples), len(samples[0]) if samples else 0):
         raise ValueError(f"scores are {tuple(scores.shape)}: wanted one for each caption")
     count = max(1, round(share * scores.numel()))
-    places = scores.flatten().argsort(descending=True, stable=True)[:count].sort().values
+    indices = scores.flatten().argsort(descending=True, stable=True)[:count].sort().values
     k = scores.shape[1]
-    rows = tuple(int(place) // k for place in places)
-    return Kept(rows, tuple(samples[int(p) // k][int(p) % k] for p in places))
+    rows = tuple(int(index) // k for index in indices)
+    return Kept(rows, tuple(samples[int(p) // k][int(p) % k] for p in indices))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vizer_core.decoding import Sample
+from vizer_core.vizer.generate_captions import BATCH, Samples, vision_batches
 from vizer_core.vizer.policy_gradient import Reward, group_rewards
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.write_captions import BATCH, Samples, vision_batches
 from vizer_core.vlm.protocol import VisionLanguageModel
 
 
@@ -29,22 +29,22 @@ class Candidates:
 
     def best(self, of: int | None = None) -> tuple[str, ...]:
         """Return each image's best caption among its first `of`, all unless told otherwise."""
-        places = best_place(self.scores, of=of or self.scores.shape[1])
-        return tuple(row[place] for row, place in zip(self.texts, places.tolist(), strict=True))
+        indices = best_index(self.scores, of=of or self.scores.shape[1])
+        return tuple(row[index] for row, index in zip(self.texts, indices.tolist(), strict=True))
 
 
-def best_place(scores: Float[Tensor, "b n"], *, of: int) -> Int[Tensor, " b"]:
+def best_index(scores: Float[Tensor, "b n"], *, of: int) -> Int[Tensor, " b"]:
     """Return where the best of the first `of` scores is; the earliest of equals.
 
-    >>> best_place(torch.tensor([[1.0, 1.0, 3.0]]), of=2), best_place(torch.eye(3), of=3)
+    >>> best_index(torch.tensor([[1.0, 1.0, 3.0]]), of=2), best_index(torch.eye(3), of=3)
     (tensor([0]), tensor([0, 1, 2]))
     """
     if not 1 <= of <= scores.shape[1]:
         raise ValueError(f"best of {of}: there are {scores.shape[1]} candidates an image")
     some = scores[:, :of]
-    places = torch.arange(of, device=scores.device).expand_as(some)
+    indices = torch.arange(of, device=scores.device).expand_as(some)
     at_best = some == some.amax(dim=1, keepdim=True)
-    return torch.where(at_best, places, of).amin(dim=1)
+    return torch.where(at_best, indices, of).amin(dim=1)
 
 
 @torch.no_grad()

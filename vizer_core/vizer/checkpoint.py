@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vizer_core.files import load_tensors, save_tensors
+from vizer_core.files import METADATA, load_tensors, save_tensors
 from vizer_core.runtime import seeded
 from vizer_core.vizer.collapse import Collapse
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
@@ -34,9 +34,9 @@ def save_mapper(
     fitted: FittedMapper,
     vlm: VisionLanguageModel,
     *,
-    made_by: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a mapper, its target space and its history; `made_by` adds to its own record."""
+    """Write a mapper, its target space and its history; `metadata` adds to its own record."""
     tensors = {f"mapper.{name}": value for name, value in fitted.mapper.state_dict().items()}
     tensors |= {f"space.{name}": value for name, value in fitted.space.tensors().items()}
     manifest = {
@@ -44,7 +44,7 @@ def save_mapper(
         "vlm": vlm.name,
         "fingerprint": vlm.fingerprint,
         "shape": fitted.mapper.config.to_dict(),
-        "made_by": dict(fitted.made_by) | dict(made_by or {}),
+        METADATA: dict(fitted.metadata) | dict(metadata or {}),
         "history": asdict(fitted.history),
     }
     save_tensors(path, tensors, manifest)
@@ -67,7 +67,7 @@ def load_mapper(path: Path, vlm: VisionLanguageModel) -> FittedMapper:
         mapper.eval().requires_grad_(False).to(vlm.device),
         space_of(space),
         mapper_history(manifest["history"]),
-        manifest["made_by"],
+        manifest[METADATA],
     )
 
 

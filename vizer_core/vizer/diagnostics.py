@@ -108,7 +108,7 @@ def swap_test(
     """
     if sorted(order) != list(range(len(targets))):
         raise ValueError(f"order is no permutation of the {len(targets)} images")
-    if fixed := sum(i == place for i, place in enumerate(order)):
+    if fixed := sum(i == index for i, index in enumerate(order)):
         raise ValueError(f"order leaves {fixed} captions with their own image: move every one")
     swapped = read(vision, captions.select(order))
     return leak_index(swapped, read(vision, captions), targets, targets[order])

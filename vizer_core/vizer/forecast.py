@@ -6,7 +6,7 @@ under its own image and under another. These numbers come of it:
 ==============  ================================================================================
 auc             how often a caption scores higher under its own image than another image's
                 caption does: the area under the curve of Mann and Whitney. At 1/2 the score does
-                not hear the words, and there is nothing to learn from it
+                not tell images apart, and there is nothing to learn from it
 spread          mean standard deviation of scores among an image's own captions: without it all
                 captions of an image are equally good
 length_bias     mean correlation, among an image's own captions, of score and length: near -1 the
@@ -34,10 +34,10 @@ from torch import Tensor
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.vizer.diagnostics import LEAK_MARGIN, swap_test
+from vizer_core.vizer.generate_captions import first_token_mass, vision_batches
 from vizer_core.vizer.mapper import FittedMapper
 from vizer_core.vizer.policy_gradient import Reward, captions_an_image, score_captions
 from vizer_core.vizer.targets import VisionSource
-from vizer_core.vizer.write_captions import first_token_mass, vision_batches
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 AUC, LENGTH_BIAS = 0.54, -0.26  # of the default rule: `rule` in results/vizer_study.json
@@ -107,14 +107,14 @@ class ForecastRule:
         >>> ForecastRule(0.6).helps(ForecastInputs(64, auc=0.7, spread=0.1, generic=0.3))
         True
         """
-        heard = measured.auc >= self.auc and measured.length_bias >= self.length_bias
-        return heard and not measured.reasons
+        tells_apart = measured.auc >= self.auc and measured.length_bias >= self.length_bias
+        return tells_apart and not measured.reasons
 
     def say(self, measured: ForecastInputs) -> str:
         """Put a forecast into one sentence."""
         numbers = (
             f"own captions score above another image's in {measured.auc:.1%} of pairs "
-            f"({measured.n} images; 50% is deaf), first-word mass {measured.generic:.2f}"
+            f"({measured.n} images; 50% is chance), first-word mass {measured.generic:.2f}"
         )
         if self.helps(measured):
             return f"forecast: training may help; {numbers}"

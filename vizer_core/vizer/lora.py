@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vizer_core.files import atomic_path, read_record, sha256_file, write_json
+from vizer_core.files import METADATA, atomic_path, read_record, sha256_file, write_json
 from vizer_core.runtime import require
 from vizer_core.vlm.protocol import VisionLanguageModel
 
@@ -149,9 +149,9 @@ def adapter_tensors(vlm: VisionLanguageModel) -> dict[str, Tensor]:
 
 
 def save_adapter(
-    vlm: VisionLanguageModel, folder: Path, *, made_by: Mapping[str, Any] | None = None
+    vlm: VisionLanguageModel, folder: Path, *, metadata: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write the adapter as a PEFT folder with a manifest; `made_by` says how it was trained.
+    """Write the adapter as a PEFT folder with a manifest; `metadata` says how it was trained.
 
     Each file appears whole or not at all; the manifest comes last and holds the weights' hash.
     """
@@ -173,7 +173,7 @@ def save_adapter(
         "fingerprint": vlm.fingerprint,
         "rank": config.r,
         "alpha": config.lora_alpha,
-        "made_by": dict(made_by or {}),
+        METADATA: dict(metadata or {}),
         "sha256": sha256_file(folder / WEIGHTS),
     }
     write_json(folder / MANIFEST, record)

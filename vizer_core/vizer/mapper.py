@@ -126,7 +126,7 @@ class FittedMapper:
     mapper: Mapper
     space: TargetSpace
     history: MapperHistory = field(default_factory=MapperHistory)
-    made_by: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def targets(self, image_features: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """Bring F_I into the space that the mapper was trained to answer in."""
@@ -152,4 +152,4 @@ def random_mapper(
 ) -> FittedMapper:
     """Return a mapper that learned nothing: the control for "any frozen MLP would do"."""
     mapper = Mapper(config, generator=generator).eval().requires_grad_(False)
-    return FittedMapper(mapper, space, made_by={"shape": config.to_dict(), "trained": False})
+    return FittedMapper(mapper, space, metadata={"shape": config.to_dict(), "trained": False})

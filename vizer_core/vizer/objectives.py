@@ -1,6 +1,6 @@
 """What ViZer's phase 2 compares with the image: two readings of one formula, side by side.
 
-L_zero = 1 - cos(F_I, M(f_psi(.))) (section 3). The captions are the model's own, written before
+L_zero = 1 - cos(F_I, M(f_psi(.))) (section 3). The captions are the model's own, generated before
 without gradient; what differs is how the language model meets them again.
 
 ==================  ============================================================================
@@ -72,8 +72,8 @@ class StraightThrough:
 def straight_through(rollout: Rollout, *, temperature: float = 1.0) -> Float[Tensor, "b t h"]:
     """Return the caption's token embeddings, with the gradient of the expected embedding.
 
-    e_j = E[w_j] + (p_j E - stop(p_j E)), p_j the model's distribution where it wrote token j. The
-    value is exactly the caption's; the gradient is that of p_j E.
+    e_j = E[w_j] + (p_j E - stop(p_j E)), p_j the model's distribution where it generated token j.
+    The value is exactly the caption's; the gradient is that of p_j E.
     """
     vlm, captions = rollout.vlm, rollout.captions
     hard = vlm.embed(captions.ids).detach()

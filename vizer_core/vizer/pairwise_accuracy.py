@@ -1,4 +1,4 @@
-"""Does a score hear the words, and who gets the credit? Counts by image, ready for intervals.
+"""Does a score tell images apart, and who gets the credit? Counts by image, ready for intervals.
 
 Own captions come k an image, in the order A, A, B, B. A policy gradient compares the captions of
 one image with one another, and a shuffled control gives an image the target of another; so a

@@ -254,7 +254,7 @@ class PolicyGradient:
     advantage: Advantage = rloo_scaled
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What a run that is resumed must have in common with the one that was stopped."""
         return {"reward": name_of(self.reward), "advantage": name_of(self.advantage)}
 

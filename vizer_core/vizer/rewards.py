@@ -186,8 +186,8 @@ class RetrievalAmong:
         texts = functional.normalize(self.reward.pair.caption_vectors(captions), dim=-1)
         images = functional.normalize(self.images, dim=-1)
         scores = (self.reward.scale * texts @ images.T).log_softmax(dim=-1)
-        places = torch.arange(self.start, self.start + len(vision), device=scores.device)
-        return scores.gather(1, places.repeat_interleave(k)[:, None])[:, 0]
+        indices = torch.arange(self.start, self.start + len(vision), device=scores.device)
+        return scores.gather(1, indices.repeat_interleave(k)[:, None])[:, 0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The captions of a step: written among processes, then read again with gradient, part by part.
+"""The captions of a step: generated among processes, then read again with gradient, part by part.
 
 A step has a batch of images. Each process takes a contiguous part of it, its local batch, draws the
 numbers for everybody's captions and uses its own, and reads its captions again in micro-batches as
@@ -94,7 +94,7 @@ def sample_local_batch(
 ) -> LocalBatch:
     """Encode this process's images of a step, and let the model caption them.
 
-    The generator moves as if one process had written all captions of the step, so that every
+    The generator moves as if one process had generated all captions of the step, so that every
     process draws the numbers that its captions would have had there.
     """
     count, rule, k = len(indices), config.decoding, config.samples
@@ -113,7 +113,7 @@ def sample_local_batch(
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """Images and k captions just written for each; states are made when asked for, and kept.
+    """Images and k captions just generated for each; states are made when asked for, and kept.
 
     `temperature` is what the captions were drawn at. `advantages` say how good they are, one a
     caption, where the objective is a policy gradient.

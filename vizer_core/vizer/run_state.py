@@ -18,14 +18,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vizer_core.files import atomic_path
+from vizer_core.files import METADATA, atomic_path
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A training run's state: tensors, and a JSON record with its identity under `made_by`."""
+    """A training run's state: tensors, and a JSON record with its metadata under `METADATA`."""
 
     tensors: dict[str, Tensor]
     record: dict[str, Any]
@@ -68,8 +68,8 @@ class Run:
                 parameter.copy_(weights[name])
         state = optimizer.state_dict()
         state["state"] = {
-            place: {key: self.tensors[f"{key}.{name}"] for key in MOMENTS}
-            for place, name in enumerate(parameters)
+            index: {key: self.tensors[f"{key}.{name}"] for key in MOMENTS}
+            for index, name in enumerate(parameters)
         }
         optimizer.load_state_dict(state)
         if generator is not None:
@@ -82,7 +82,7 @@ def save_run(path: Path, run: Run) -> None:
         save_file(run.tensors, temporary, metadata={"record": json.dumps(run.record)})
 
 
-def load_run(path: Path, made_by: Mapping[str, Any]) -> Run | None:
+def load_run(path: Path, metadata: Mapping[str, Any]) -> Run | None:
     """Read the state at `path`, or return None where there is none yet.
 
     Raises `ValueError` when it belongs to other settings, data or seed: to go on would mix runs.
@@ -96,11 +96,11 @@ def load_run(path: Path, made_by: Mapping[str, Any]) -> Run | None:
             tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is not a readable checkpoint: {error}. Delete it.") from error
-    if not isinstance(record, dict) or "made_by" not in record:
+    if not isinstance(record, dict) or METADATA not in record:
         raise ValueError(f"{path} is no checkpoint of a run: it has no record")
-    wanted = json.loads(json.dumps(dict(made_by)))
-    if record["made_by"] != wanted:
-        kept = record["made_by"]
+    wanted = json.loads(json.dumps(dict(metadata)))
+    if record[METADATA] != wanted:
+        kept = record[METADATA]
         odd = sorted(key for key in wanted.keys() | kept.keys() if wanted.get(key) != kept.get(key))
         raise ValueError(
             f"{path} belongs to another run: {', '.join(odd)} differ. Delete it to start again, or "

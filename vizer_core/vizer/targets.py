@@ -131,23 +131,23 @@ class VisionSource(Protocol):
     def __len__(self) -> int:
         """Return how many images there are."""
 
-    def select(self, places: list[int]) -> VisionBatch:
-        """Return what the vision side says about the images at `places`, in that order."""
+    def select(self, indices: list[int]) -> VisionBatch:
+        """Return what the vision side says about the images at `indices`, in that order."""
 
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """The images of a source at contiguous places."""
+    """The images of a source at contiguous indices."""
 
     source: VisionSource
-    places: range
+    indices: range
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
-    def select(self, places: list[int]) -> VisionBatch:
-        """Return the images at `places` of this slice."""
-        return self.source.select([self.places[i] for i in places])
+    def select(self, indices: list[int]) -> VisionBatch:
+        """Return the images at `indices` of this slice."""
+        return self.source.select([self.indices[i] for i in indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +160,10 @@ class Shuffled:
     def __len__(self) -> int:
         return len(self.order)
 
-    def select(self, places: list[int]) -> VisionBatch:
-        """Return the images at `places` with the targets of others."""
-        others = self.source.select([int(self.order[i]) for i in places])
-        own = self.source.select(places)
+    def select(self, indices: list[int]) -> VisionBatch:
+        """Return the images at `indices` with the targets of others."""
+        others = self.source.select([int(self.order[i]) for i in indices])
+        own = self.source.select(indices)
         return replace(own, targets=others.targets, swapped=others.compared_with)
 
 

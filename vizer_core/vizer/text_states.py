@@ -15,7 +15,7 @@ An adapter, where there is one, is switched off: all of these are the base model
 
 `states_in_shards` reads the states of a whole set into a folder that all processes share: to
 caption every image is the expensive part of phase 1, and a killed job goes on where it stopped.
-The numbers that a caption is drawn with depend on its image's place alone.
+The numbers that a caption is drawn with depend on its image's index alone.
 
 With the image in context a caption's states must carry the image to predict the next word, so F_I
 can be read from them whatever the words are. Text alone has only the words.
@@ -66,10 +66,10 @@ class ImageSource:
     def __len__(self) -> int:
         return len(self.images)
 
-    def select(self, places: list[int]) -> VisionBatch:
-        """Encode the images at `places`, in that order."""
-        vision = self.vlm.encode_image([self.images[i] for i in places]).numbered(places)
-        return vision if self.targets is None else vision.with_targets(self.targets[list(places)])
+    def select(self, indices: list[int]) -> VisionBatch:
+        """Encode the images at `indices`, in that order."""
+        vision = self.vlm.encode_image([self.images[i] for i in indices]).numbered(indices)
+        return vision if self.targets is None else vision.with_targets(self.targets[list(indices)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +106,11 @@ def ground_truth_states(
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths, little padding
     rows: list[Tensor] = [torch.empty(0)] * len(texts)
     with torch.no_grad(), vlm.adapter_off():
-        for places in _batches(order, "reading captions", progress):
-            captions = vlm.tokenize([texts[i] for i in places])
+        for indices in _batches(order, "reading captions", progress):
+            captions = vlm.tokenize([texts[i] for i in indices])
             pooled = pool(vlm.text_states(captions).float(), captions.mask)
-            for place, row in zip(places, pooled, strict=True):
-                rows[place] = row
+            for index, row in zip(indices, pooled, strict=True):
+                rows[index] = row
     return torch.stack(rows)
 
 
@@ -119,8 +119,8 @@ def token_states(vlm: VisionLanguageModel, texts: Sequence[str]) -> TokenStates:
     captions = vlm.tokenize(list(texts))
     parts = []
     with torch.no_grad(), vlm.adapter_off():
-        for places in _batches(range(len(texts)), "reading captions", False):
-            parts.append(vlm.text_states(captions.select(places)).float())
+        for indices in _batches(range(len(texts)), "reading captions", False):
+            parts.append(vlm.text_states(captions.select(indices)).float())
     states = torch.cat(parts)
     states[:, 1:][~captions.mask] = 0.0
     return TokenStates(states, captions.mask)
@@ -142,8 +142,8 @@ def ground_truth_states_in_context(
     if len(texts) != len(source):
         raise ValueError(f"{len(texts)} captions for {len(source)} images: wanted one an image")
 
-    def given(places: list[int], vision: VisionBatch) -> CaptionBatch:
-        return vlm.tokenize([texts[i] for i in places])
+    def given(indices: list[int], vision: VisionBatch) -> CaptionBatch:
+        return vlm.tokenize([texts[i] for i in indices])
 
     return _states_in_context(vlm, source, given, prompt=prompt, pool=pool, progress=progress)
 
@@ -164,10 +164,10 @@ def generated_states(
     """
     rule = decoding or Greedy()
 
-    def written(places: list[int], vision: VisionBatch) -> CaptionBatch:
+    def generated(indices: list[int], vision: VisionBatch) -> CaptionBatch:
         return vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
 
-    return _states_in_context(vlm, source, written, prompt=prompt, pool=pool, progress=progress)
+    return _states_in_context(vlm, source, generated, prompt=prompt, pool=pool, progress=progress)
 
 
 def read_back_states(
@@ -188,12 +188,12 @@ def read_back_states(
     rule = decoding or Sample()
     states, features, texts = [], [], []
     with torch.no_grad(), vlm.adapter_off():
-        for places in _batches(range(len(source)), "writing captions", progress):
-            vision = source.select(places)
-            written = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
-            states.append(pool(vlm.text_states(written).float(), written.mask))
+        for indices in _batches(range(len(source)), "generating captions", progress):
+            vision = source.select(indices)
+            generated = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
+            states.append(pool(vlm.text_states(generated).float(), generated.mask))
             features.append(vision.targets.float())
-            texts += written.texts
+            texts += generated.texts
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
 
 
@@ -266,9 +266,9 @@ def _states_in_context(
 ) -> CaptionStates:
     states, features, texts = [], [], []
     with torch.no_grad(), vlm.adapter_off():
-        for places in _batches(range(len(source)), "reading captions", progress):
-            vision = source.select(places)
-            captions = captions_of(places, vision)
+        for indices in _batches(range(len(source)), "reading captions", progress):
+            vision = source.select(indices)
+            captions = captions_of(indices, vision)
             read = vlm.caption_states(vision, captions, prompt=prompt).float()
             states.append(pool(read, captions.mask))
             features.append(vision.targets.float())
@@ -276,9 +276,9 @@ def _states_in_context(
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
 
 
-def _batches(places: Sequence[int], label: str, progress: bool) -> Iterator[list[int]]:
-    if not len(places):
+def _batches(indices: Sequence[int], label: str, progress: bool) -> Iterator[list[int]]:
+    if not len(indices):
         raise ValueError("nothing to read: got no captions and no images")
-    starts = range(0, len(places), BATCH)
+    starts = range(0, len(indices), BATCH)
     for start in tqdm(starts, desc=label, disable=not progress):
-        yield list(places[start : start + BATCH])
+        yield list(indices[start : start + BATCH])

@@ -70,7 +70,7 @@ def train_adapter(
     run = AdapterRun.open(
         vlm,
         config,
-        facts=_facts(source, objective, config),
+        metadata=_metadata(source, objective, config),
         source=source,
         generator=generator,
         checkpoint=checkpoint,
@@ -106,7 +106,7 @@ def as_objective(given: Any) -> Any:
 
     What needs one thing is a loss of a rollout; a reward reads images and captions.
 
-    >>> as_objective(lambda images, captions: [len(text) for text in captions.texts]).facts
+    >>> as_objective(lambda images, captions: [len(text) for text in captions.texts]).metadata
     {'reward': '<lambda>', 'advantage': 'rloo_scaled'}
     """
     if isinstance(given, PolicyGradient):
@@ -117,18 +117,18 @@ def as_objective(given: Any) -> Any:
     return given if is_loss else PolicyGradient(given)
 
 
-def _facts(source: VisionSource, objective: Any, config: TrainConfig) -> dict[str, Any]:
+def _metadata(source: VisionSource, objective: Any, config: TrainConfig) -> dict[str, Any]:
     """Return what a run that goes on must have in common with the one that was stopped."""
-    facts = {
+    metadata = {
         "source": "shuffled" if isinstance(source, Shuffled) else "its own targets",
         "config": config.to_dict(),
     }
     if isinstance(objective, PolicyGradient):
-        return facts | objective.facts
+        return metadata | objective.metadata
     fitted = getattr(objective, "fitted", None)
-    return facts | {
+    return metadata | {
         "objective": getattr(objective, "__name__", type(objective).__name__),
-        "mapper": dict(fitted.made_by) if fitted else None,
+        "mapper": dict(fitted.metadata) if fitted else None,
     }
 
 
@@ -152,7 +152,7 @@ def _loss_and_kl(
 ) -> tuple[Tensor, Tensor]:
     """Read captions again: return their loss, and the KL from the base, 0 where nobody asks.
 
-    A function of its own, so that states and logits are gone before the next captions are written.
+    A function of its own, so that states and logits are gone before the next captions are drawn.
     """
     own = slice(part.images.start, part.images.stop)
     rollout = Rollout(

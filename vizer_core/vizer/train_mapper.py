@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vizer_core.files import METADATA
 from vizer_core.vizer.checkpoint import mapper_history
 from vizer_core.vizer.collapse import Collapse, measure_collapse
 from vizer_core.vizer.losses import cosine_loss
@@ -74,7 +75,7 @@ def fit_mapper(
     """Train a mapper from cached states to F_I; the last `held_out` pairs are never trained on.
 
     For the control, pass `shuffled_targets(image_features, generator=...)`. With a `checkpoint`
-    the run saves itself after every look and, called again, goes on from there to the same end.
+    the run saves itself at every eval point and, called again, goes on from there to the same end.
     """
     _require_pairs(states, image_features, shape, config)
     device, count = image_features.device, len(image_features) - config.held_out
@@ -88,14 +89,14 @@ def fit_mapper(
         mapper.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     history = MapperHistory()
-    made_by = {
+    metadata = {
         "shape": shape.to_dict(),
         "config": config.to_dict(),
         "data": data_hash(states, image_features),
         "seed": generator.initial_seed(),
     }
     parameters = dict(mapper.named_parameters())
-    run = load_run(checkpoint, made_by) if checkpoint else None
+    run = load_run(checkpoint, metadata) if checkpoint else None
     if run:
         run.restore(parameters, optimizer)
         history = mapper_history(run.record["history"])
@@ -104,10 +105,10 @@ def fit_mapper(
     }
     done = len(history.loss)
     bar = tqdm(batches[done:], initial=done, total=len(batches), disable=not progress)
-    for step, places in enumerate(bar, start=done + 1):
+    for step, indices in enumerate(bar, start=done + 1):
         # 3 map a batch, 4 compare with its images, 5 step
-        places = places.to(device)
-        loss = config.loss(_mapped(mapper, states, places), targets[places])
+        indices = indices.to(device)
+        loss = config.loss(_mapped(mapper, states, indices), targets[indices])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -115,28 +116,28 @@ def fit_mapper(
         if step in eval_points:
             # 6 look at the pairs that were held out
             history.steps.append(step)
-            history.held_out.append(_look(mapper, states, targets, count))
+            history.held_out.append(_evaluate(mapper, states, targets, count))
             bar.set_postfix(cos=f"{history.held_out[-1].cosine:.3f}")
             if checkpoint:
-                record = _record(made_by, history)
+                record = _record(metadata, history)
                 save_run(checkpoint, Run.capture(parameters, optimizer, record))
-    return FittedMapper(mapper.eval().requires_grad_(False), space, history, made_by)
+    return FittedMapper(mapper.eval().requires_grad_(False), space, history, metadata)
 
 
 def _mapped(
-    mapper: Mapper, states: Tensor | TokenStates, places: Int[Tensor, " b"]
+    mapper: Mapper, states: Tensor | TokenStates, indices: Int[Tensor, " b"]
 ) -> Float[Tensor, "b d"]:
     if isinstance(states, TokenStates):
-        return mapper.read(states.states[places], states.mask[places])
-    return mapper(states[places].float())
+        return mapper.read(states.states[indices], states.mask[indices])
+    return mapper(states[indices].float())
 
 
-def _look(
+def _evaluate(
     mapper: Mapper, states: Tensor | TokenStates, targets: Float[Tensor, "n d"], count: int
 ) -> Collapse:
-    places = torch.arange(count, len(targets), device=targets.device)
+    indices = torch.arange(count, len(targets), device=targets.device)
     with torch.no_grad():
-        return measure_collapse(_mapped(mapper, states, places), targets[places])
+        return measure_collapse(_mapped(mapper, states, indices), targets[indices])
 
 
 def _batches(count: int, config: FitConfig, generator: torch.Generator) -> list[Int[Tensor, " b"]]:
@@ -179,5 +180,5 @@ def data_hash(states: Tensor | TokenStates, features: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def _record(made_by: dict[str, Any], history: MapperHistory) -> dict[str, Any]:
-    return {"made_by": made_by, "history": asdict(history)}
+def _record(metadata: dict[str, Any], history: MapperHistory) -> dict[str, Any]:
+    return {METADATA: metadata, "history": asdict(history)}

@@ -5,7 +5,7 @@
 - `qwen2vl`: `Qwen2Vl`, for Qwen2-VL and Qwen2.5-VL; `loading`: `load_vlm` chooses between them
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - what adapters share. `prompts`: the processor's side, ids and words; `language_side`: states of
-  captions and their log p; `generation`: `CaptionWriter`, captions token by token
+  captions and their log p; `generation`: `CaptionGenerator`, captions token by token
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
 - `surprisal`, `word_kinds`: nats a token with the right image, a wrong one and none; which words
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vizer_core.vlm.budget import kv_bytes as kv_bytes
     from vizer_core.vlm.budget import least_seconds as least_seconds
     from vizer_core.vlm.budget import step_flops as step_flops
-    from vizer_core.vlm.generation import CaptionWriter as CaptionWriter
+    from vizer_core.vlm.generation import CaptionGenerator as CaptionGenerator
     from vizer_core.vlm.loading import load_vlm as load_vlm
     from vizer_core.vlm.loading import register as register
     from vizer_core.vlm.memory import step_memory as step_memory
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "vizer_core.vlm.budget": ("StepPlan", "kv_bytes", "least_seconds", "step_flops"),
-    "vizer_core.vlm.generation": ("CaptionWriter",),
+    "vizer_core.vlm.generation": ("CaptionGenerator",),
     "vizer_core.vlm.loading": ("load_vlm", "register"),
     "vizer_core.vlm.memory": ("step_memory",),
     "vizer_core.vlm.modules": (

@@ -82,7 +82,7 @@ T4 = Hardware("T4", 65e12, 0.32e12)
 
 
 def step_flops(size: VlmSize, plan: StepPlan) -> StepFlops:
-    """Count one image's FLOPs: tower once, prompt once, G captions written, then read with LoRA."""
+    """Count one image's FLOPs: tower and prompt once, G captions generated, then read with LoRA."""
     text, n, t = size.text, plan.prefix_tokens(size), plan.caption_tokens
     tokens = n + plan.samples * t
     lora = 2 * text.lora_parameters(plan.rank, plan.projections) * tokens

@@ -1,8 +1,8 @@
 """How a model begins its captions: the mean probability of each first word over images.
 
 Greedy decoding shows only the likeliest first word, and the words after it follow from that one. A
-model whose first word is "itap" with probability .3 and "a" with .2 writes "itap ..." under every
-image, although most of its mass begins another way.
+model whose first word is "itap" with probability .3 and "a" with .2 generates "itap ..." under
+every image, although most of its mass begins another way.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def _likeliest(vlm: VisionLanguageModel, mass: Tensor, top: int) -> dict[str, fl
     """Name tokens from the likeliest down, a few at a time, until `top` words are found."""
     order, found = mass.argsort(descending=True), {}
     for start in range(0, len(order), 4 * top):
-        places = order[start : start + 4 * top]
-        for place, word in zip(places.tolist(), vlm.decode(places[:, None]), strict=True):
+        tokens = order[start : start + 4 * top]
+        for token, word in zip(tokens.tolist(), vlm.decode(tokens[:, None]), strict=True):
             if word and len(found) < top:
-                found[word] = found.get(word, 0.0) + float(mass[place])
+                found[word] = found.get(word, 0.0) + float(mass[token])
         if len(found) >= top:
             break
     return found

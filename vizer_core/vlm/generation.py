@@ -1,11 +1,11 @@
-"""Writing captions from cached vision features, over a key-value cache: greedy, sampled, by beam.
+"""Generate captions from cached vision features, over a key-value cache: greedy, sampled, by beam.
 
-`CaptionWriter` is what an adapter inherits: loading, `generate`, `caption`. Beneath it `write` adds
-one token after the other. The prompt runs once an image, also when several captions are drawn for
-it: its keys and values are then repeated. Randomness is one uniform number a token, drawn on the
-CPU for all rows and all positions before the first word and read through the inverse of the
-distribution function: the same generator gives the same captions on every device and for every way
-of splitting the batch. Beam search is transformers' own.
+`CaptionGenerator` is what an adapter inherits: loading, `generate`, `caption`. Beneath it
+`generate_ids` adds one token after the other. The prompt runs once an image, also when several
+captions are drawn for it: its keys and values are then repeated. Randomness is one uniform number a
+token, drawn on the CPU for all rows and all positions before the first word and read through the
+inverse of the distribution function: the same generator gives the same captions on every device and
+for every way of splitting the batch. Beam search is transformers' own.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from vizer_core.vlm.pretrained import read_config, read_model, read_processor
 from vizer_core.vlm.prompts import Prefix
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 
-ROWS_AT_ONCE = 128  # captions written in one batch
-Adapter = TypeVar("Adapter", bound="CaptionWriter")
+ROWS_AT_ONCE = 128  # captions generated in one batch
+Adapter = TypeVar("Adapter", bound="CaptionGenerator")
 Logits = Float[Tensor, "b v"]
 TextPass: TypeAlias = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
 class TokenLimits:
-    """Ids with a role: what ends a caption, what is never written, what never comes first."""
+    """Ids with a role: what ends a caption, what is never generated, what never comes first."""
 
     eos: tuple[int, ...]
     pad: int
@@ -44,8 +44,8 @@ class TokenLimits:
     banned_first: tuple[int, ...] = ()
 
 
-class CaptionWriter(LanguageSide):
-    """A language side that writes. The vision tower is never called by `generate`.
+class CaptionGenerator(LanguageSide):
+    """A language side that generates. The vision tower is never called by `generate`.
 
     A family says in `classes` which of transformers' classes reads which `model_type`. Its
     constructor takes a model, its processor and its name, and freezes the model; what else it
@@ -97,10 +97,10 @@ class CaptionWriter(LanguageSide):
         banned: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
-        """Write `samples` captions an image, order A, A, B, B; `banned` words never come first.
+        """Generate `samples` captions an image, order A, A, B, B; `banned` words never come first.
 
         Sampling reads `generator` once, for all captions: batches and devices do not change them.
-        Raises `ValueError` where the model overflows (float16) instead of writing what follows.
+        Raises `ValueError` where the model overflows (float16) instead of going on.
         """
         if samples < 1 or len(vision) == 0:
             raise ValueError(f"samples={samples} for {len(vision)} images: wanted at least 1 each")
@@ -114,7 +114,7 @@ class CaptionWriter(LanguageSide):
         if isinstance(decoding, Beam):
             if samples > 1:
                 raise ValueError("beam search gives one caption an image: use Sample() for more")
-            return self.tokens.written([self._search(vision, prompts, decoding, limits)])
+            return self.tokens.generated([self._search(vision, prompts, decoding, limits)])
         uniform = uniform_numbers(samples * len(vision), decoding, generator)
         images = max(1, ROWS_AT_ONCE // samples)
         parts = []
@@ -122,8 +122,8 @@ class CaptionWriter(LanguageSide):
             last = min(first + images, len(vision))
             some, their_prompts = vision.select(range(first, last)), prompts[first:last]
             numbers = uniform[first * samples : last * samples]
-            parts.append(self._write(some, their_prompts, decoding, limits, numbers))
-        return self.tokens.written(parts)
+            parts.append(self._generate(some, their_prompts, decoding, limits, numbers))
+        return self.tokens.generated(parts)
 
     def caption(
         self,
@@ -134,7 +134,7 @@ class CaptionWriter(LanguageSide):
         batch_size: int = 32,
         generator: torch.Generator | None = None,
     ) -> list[str]:
-        """Caption images: encode, then write, greedily unless told otherwise."""
+        """Caption images: encode, then generate, greedily unless told otherwise."""
         vision = self.encode_image(images, batch_size=batch_size)
         rule = decoding or Greedy()
         return list(self.generate(vision, decoding=rule, prompt=prompt, generator=generator).texts)
@@ -159,16 +159,16 @@ class CaptionWriter(LanguageSide):
             texts += self.caption(images[first : first + batch_size], **asked)
         return texts
 
-    def _write(
+    def _generate(
         self,
         vision: VisionBatch,
         prompts: list[str],
         rule: Greedy | Sample,
         limits: TokenLimits,
         uniform: Float[Tensor, "rows t"],
-    ) -> Int[Tensor, "rows written"]:
+    ) -> Int[Tensor, "rows generated"]:
         watch = OverflowWatch(self.name, self.embedding_table.dtype)
-        written = write(
+        generated = generate_ids(
             self._text_pass,
             lambda states: watch.look(self.token_logits(states)),
             prefix=self.prefix(vision, prompt=prompts),
@@ -178,7 +178,7 @@ class CaptionWriter(LanguageSide):
             uniform=uniform,
         )
         watch.require_none()
-        return written
+        return generated
 
     def _text_pass(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         embeddings = tokens if tokens.is_floating_point() else self.embed(tokens)
@@ -198,9 +198,9 @@ class CaptionWriter(LanguageSide):
         if limits.banned_first:
             options["begin_suppress_tokens"] = list(limits.banned_first)
         watch = OverflowWatch(self.name, self.embedding_table.dtype)
-        written = self.base.generate(**inputs, **options, logits_processor=[watch])
+        generated = self.base.generate(**inputs, **options, logits_processor=[watch])
         watch.require_none()
-        return written[:, inputs["input_ids"].shape[1] :]
+        return generated[:, inputs["input_ids"].shape[1] :]
 
     def transformers_inputs(self, vision: VisionBatch, *, prompt: Prompt = None) -> dict[str, Any]:
         """Return what transformers' own `forward` and `generate` take in the place of pixels."""
@@ -247,7 +247,7 @@ def draw(logits: Logits, uniform: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
 def uniform_numbers(
     rows: int, rule: Greedy | Sample, generator: torch.Generator | None
 ) -> Float[Tensor, "b t"]:
-    """Draw the numbers that sampling will use; greedy writing uses none of them."""
+    """Draw the numbers that sampling will use; greedy decoding uses none of them."""
     if isinstance(rule, Greedy):
         return torch.zeros(rows, rule.max_tokens, dtype=torch.float64)
     if generator is None:
@@ -259,13 +259,13 @@ def uniform_numbers(
 
 
 def skip_draws(rows: int, rule: Decoding, generator: torch.Generator | None) -> None:
-    """Move the generator past the numbers of `rows` captions that somebody else writes."""
+    """Move the generator past the numbers of `rows` captions that another process generates."""
     if rows and not isinstance(rule, Beam):
         uniform_numbers(rows, rule, generator)
 
 
 @torch.no_grad()
-def write(
+def generate_ids(
     text_pass: TextPass,
     head: Callable[[Tensor], Tensor],
     *,
@@ -274,8 +274,8 @@ def write(
     rule: Greedy | Sample,
     limits: TokenLimits,
     uniform: Float[Tensor, "rows t"],
-) -> Int[Tensor, "rows written"]:
-    """Write captions after `prefix`; several rows of `uniform` an image share its prefill.
+) -> Int[Tensor, "rows generated"]:
+    """Generate captions after `prefix`; several rows of `uniform` an image share its prefill.
 
     `text_pass(tokens_or_embeddings, mask, positions, cache)` returns states, `head` maps states to
     logits. Rows keep `limits.pad` after their first EOS; once half of a batch has ended, the rest
@@ -290,29 +290,29 @@ def write(
         cache.batch_repeat_interleave(samples)
     numbers = uniform.to(logits.device)
     eos = torch.tensor(limits.eos, device=logits.device)
-    written = torch.full(uniform.shape, limits.pad, dtype=torch.long, device=logits.device)
-    rows = torch.arange(len(written), device=logits.device)  # those still in the batch
+    generated = torch.full(uniform.shape, limits.pad, dtype=torch.long, device=logits.device)
+    rows = torch.arange(len(generated), device=logits.device)  # those still in the batch
     done = torch.zeros_like(rows, dtype=torch.bool)
-    for place in range(rule.max_tokens):
-        limited = _limit(logits.float(), limits, first=place == 0)
-        chosen = _choose(limited, rule, numbers[rows, place]).masked_fill(done, limits.pad)
-        written[rows, place] = chosen
+    for step in range(rule.max_tokens):
+        limited = _limit(logits.float(), limits, first=step == 0)
+        chosen = _choose(limited, rule, numbers[rows, step]).masked_fill(done, limits.pad)
+        generated[rows, step] = chosen
         done = done | torch.isin(chosen, eos)
         going = int((~done).sum())
-        if going == 0 or place == rule.max_tokens - 1:
-            return written[:, : place + 1]
+        if going == 0 or step == rule.max_tokens - 1:
+            return generated[:, : step + 1]
         if 2 * going <= len(rows):
             kept = (~done).nonzero().squeeze(1)
             cache.batch_select_indices(kept)
             rows, done, chosen, mask = rows[kept], done[kept], chosen[kept], mask[kept]
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        now = positions[rows, place : place + 1]
+        now = positions[rows, step : step + 1]
         logits = head(text_pass(chosen[:, None], mask, now, cache)[:, -1])
-    return written
+    return generated
 
 
 def _limit(logits: Tensor, limits: TokenLimits, *, first: bool) -> Tensor:
-    """Rule out tokens that may never be written, and those that may not come first."""
+    """Rule out tokens that may never be generated, and those that may not come first."""
     barred: Sequence[int] = limits.suppressed + (limits.banned_first if first else ())
     if barred:
         logits[:, list(barred)] = float("-inf")

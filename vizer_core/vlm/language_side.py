@@ -39,7 +39,7 @@ SAMPLED_VALUES = 64  # of each weight, in a fingerprint
 
 
 class LanguageSide(PromptSide):
-    """What `VisionLanguageModel` does without pixels, writing apart.
+    """What `VisionLanguageModel` does without pixels, generating apart.
 
     The parameters are frozen and in evaluation mode from here on. LoRA may be added with PEFT,
     which changes layers in place; `model` may then be replaced by PEFT's wrapper.
@@ -82,7 +82,7 @@ class LanguageSide(PromptSide):
 
     @property
     def image_token_id(self) -> int:
-        """Id of the token whose places the image's embeddings take; never written."""
+        """Id of the token whose positions the image's embeddings take; never generated."""
         return int(self.base.config.image_token_id)
 
     @cached_property

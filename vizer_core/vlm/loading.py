@@ -10,16 +10,16 @@ from pathlib import Path
 
 import torch
 
-from vizer_core.vlm.generation import CaptionWriter
+from vizer_core.vlm.generation import CaptionGenerator
 from vizer_core.vlm.pretrained import read_config
 from vizer_core.vlm.qwen2vl import Qwen2Vl
 from vizer_core.vlm.smolvlm import SmolVlm
 
-FAMILIES: dict[str, type[CaptionWriter]] = {}  # a checkpoint's own `model_type` -> its adapter
+FAMILIES: dict[str, type[CaptionGenerator]] = {}  # a checkpoint's own `model_type` -> its adapter
 COMMON = {"self", "model", "processor", "name", "default_prompt"}  # what every constructor takes
 
 
-def register(adapter: type[CaptionWriter]) -> None:
+def register(adapter: type[CaptionGenerator]) -> None:
     """Let `load_vlm` read the families of an adapter's `classes` with it."""
     FAMILIES.update(dict.fromkeys(adapter.classes, adapter))
 
@@ -34,7 +34,7 @@ def load_vlm(
     device: torch.device | str = "auto",
     dtype: torch.dtype | None = None,
     image_splitting: bool = False,
-) -> CaptionWriter:
+) -> CaptionGenerator:
     """Load a checkpoint of a supported family from the hub, the cache or a folder.
 
     The family is read from the checkpoint's own `model_type`, its adapter is that of `FAMILIES`.

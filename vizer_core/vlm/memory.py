@@ -35,7 +35,7 @@ class StepMemory:
     weights: int
     adapter: int
     vision: int
-    writing: int
+    generation: int
     training: int
 
     @property
@@ -46,7 +46,7 @@ class StepMemory:
     @property
     def beside_weights(self) -> int:
         """The most that is held beside the model's own weights."""
-        return self.adapter + max(self.vision, self.writing, self.training)
+        return self.adapter + max(self.vision, self.generation, self.training)
 
 
 def step_memory(size: VlmSize, plan: StepPlan) -> StepMemory:
@@ -62,7 +62,7 @@ def step_memory(size: VlmSize, plan: StepPlan) -> StepMemory:
         weights=size.parameters * s,
         adapter=lora * plan.adapter_bytes * ADAM_COPIES,
         vision=patches * (tower.ffn + 6 * tower.width) * s,
-        writing=rows * (prefix + plan.caption_tokens) * kv_bytes(size, s)
+        generation=rows * (prefix + plan.caption_tokens) * kv_bytes(size, s)
         + rows * size.text.vocabulary * LOGIT_BYTES,
         training=tokens * kept_bytes(size, plan) + again,
     )
@@ -114,7 +114,8 @@ def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
     most = largest_batch(size, replace(plan, checkpointing=False), free)
     saving = largest_batch(size, replace(plan, checkpointing=True), free)
     phases = ", ".join(
-        f"{name} {getattr(memory, name) / 2**30:.1f}" for name in ("vision", "writing", "training")
+        f"{name} {getattr(memory, name) / 2**30:.1f}"
+        for name in ("vision", "generation", "training")
     )
     advice = (
         f"Let at most {most} images through at once (micro_batch_size), or {saving} with "

@@ -50,9 +50,9 @@ class CaptionTokens:
         rows = [[*self._ids(text), self.eos_ids[0]] for text in texts]
         ids = torch.full((len(rows), max(map(len, rows))), self.pad, dtype=torch.long)
         mask = torch.zeros_like(ids, dtype=torch.bool)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = True
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = torch.tensor(row)
+            mask[index, : len(row)] = True
         return CaptionBatch(ids, mask, tuple(texts))
 
     def until_eos(self, ids: Int[Tensor, "b t"]) -> Bool[Tensor, "b t"]:
@@ -67,8 +67,8 @@ class CaptionTokens:
         texts = self.tokenizer.batch_decode(rows, skip_special_tokens=True)
         return tuple(text.strip() for text in texts)
 
-    def written(self, parts: Sequence[Int[Tensor, "_ _"]]) -> CaptionBatch:
-        """Join batches of written ids, cut after the longest caption; padding after each EOS."""
+    def generated(self, parts: Sequence[Int[Tensor, "_ _"]]) -> CaptionBatch:
+        """Join batches of generated ids, cut after the longest caption; padding after each EOS."""
         width = max(part.shape[1] for part in parts)
         padded = [
             torch.nn.functional.pad(part, (0, width - part.shape[1]), value=self.pad)
@@ -160,7 +160,7 @@ class PromptSide(ABC):
     @property
     @abstractmethod
     def image_token_id(self) -> int:
-        """Id of the token whose places the image's embeddings take; never written."""
+        """Id of the token whose positions the image's embeddings take; never generated."""
 
     @abstractmethod
     def prompt_ids(self, grid: tuple[int, ...], prompt: str) -> list[int]:
@@ -193,10 +193,10 @@ class PromptSide(ABC):
                 vision.grid.tolist(), self.prompts_for(vision, prompt), strict=True
             )
         ]
-        for place, (row, image) in enumerate(zip(rows, vision.image_embeddings, strict=True)):
+        for index, (row, image) in enumerate(zip(rows, vision.image_embeddings, strict=True)):
             if row.count(self.image_token_id) != len(image):
                 raise ValueError(
-                    f"the prompt of image {place} has {row.count(self.image_token_id)} image "
+                    f"the prompt of image {index} has {row.count(self.image_token_id)} image "
                     f"tokens and its features {len(image)} vectors: wanted as many. Were the "
                     "features made by another model, or is the processor's image_seq_len wrong?"
                 )

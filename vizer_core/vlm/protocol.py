@@ -76,9 +76,9 @@ class VisionBatch:
             raise ValueError(f"{len(targets)} targets for {len(self)} images: wanted one an image")
         return replace(self, targets=targets)
 
-    def select(self, places: Sequence[int]) -> VisionBatch:
-        """Return the images at `places`, in that order; repeats are allowed."""
-        chosen = torch.as_tensor(list(places), dtype=torch.long)
+    def select(self, indices: Sequence[int]) -> VisionBatch:
+        """Return the images at `indices`, in that order; repeats are allowed."""
+        chosen = torch.as_tensor(list(indices), dtype=torch.long)
 
         def rows(values: Tensor) -> Tensor:
             return values[chosen.to(values.device)]
@@ -86,11 +86,11 @@ class VisionBatch:
         features = rows(self.image_features)
         return VisionBatch(
             features,
-            tuple(self.image_embeddings[int(i)] for i in places),
+            tuple(self.image_embeddings[int(i)] for i in indices),
             rows(self.grid),
             rows(self.index),
             features if self.is_its_own_target else rows(self.targets),
-            None if self.swapped is None else self.swapped.select(places),
+            None if self.swapped is None else self.swapped.select(indices),
         )
 
     def to(self, device: torch.device | str) -> VisionBatch:
@@ -140,10 +140,10 @@ class CaptionBatch:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def select(self, places: Sequence[int]) -> CaptionBatch:
-        """Return the captions at `places`, in that order; repeats are allowed."""
-        index = torch.as_tensor(list(places), dtype=torch.long, device=self.ids.device)
-        texts = tuple(self.texts[int(i)] for i in places)
+    def select(self, indices: Sequence[int]) -> CaptionBatch:
+        """Return the captions at `indices`, in that order; repeats are allowed."""
+        index = torch.as_tensor(list(indices), dtype=torch.long, device=self.ids.device)
+        texts = tuple(self.texts[int(i)] for i in indices)
         return CaptionBatch(self.ids[index], self.mask[index], texts)
 
 
@@ -195,7 +195,7 @@ class VisionLanguageModel(Protocol):
         banned: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
-        """Write `samples` captions an image, order A, A, B, B; `banned` words never come first."""
+        """Generate `samples` captions an image, as A, A, B, B; `banned` words never come first."""
 
     def caption_states(
         self, vision: VisionBatch, captions: CaptionBatch, *, prompt: Prompt = None

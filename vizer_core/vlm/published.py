@@ -1,8 +1,8 @@
 """The published models' shapes, for random models of true size: no weights, no network.
 
 Source: the models' configurations on the hub. A random model of the right shape takes the memory
-and the time of the real one; what it writes means nothing. Rotary bases and norms' epsilons, which
-cost neither, are transformers' defaults.
+and the time of the real one; what it generates means nothing. Rotary bases and norms' epsilons,
+which cost neither, are transformers' defaults.
 """
 
 from __future__ import annotations

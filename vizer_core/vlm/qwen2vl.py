@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from vizer_core.vlm.generation import CaptionWriter
+from vizer_core.vlm.generation import CaptionGenerator
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
 from vizer_core.vlm.protocol import Prompt, VisionBatch
 
@@ -37,7 +37,7 @@ SHORT_CAPTION = (
 )
 
 
-class Qwen2Vl(CaptionWriter):
+class Qwen2Vl(CaptionGenerator):
     """A Qwen2-VL or Qwen2.5-VL model behind `VisionLanguageModel`; frozen, in evaluation mode.
 
     A prompt names the image's place with Qwen's `<|image_pad|>`; without it the image comes first.

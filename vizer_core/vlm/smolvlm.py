@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from vizer_core.vlm.generation import CaptionWriter
+from vizer_core.vlm.generation import CaptionGenerator
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
 from vizer_core.vlm.protocol import VisionBatch
 
@@ -29,7 +29,7 @@ IMAGE_MARK = "<image>"
 IMAGE_ALONE = IMAGE_MARK  # the prompt P of a base model: nothing but the image
 
 
-class SmolVlm(CaptionWriter):
+class SmolVlm(CaptionGenerator):
     """An Idefics3 or SmolVLM model behind `VisionLanguageModel`; frozen, in evaluation mode.
 
     A prompt names the image's place with `<image>`; without the mark the image comes first.
@@ -156,7 +156,7 @@ class SmolVlm(CaptionWriter):
             pixel_values=pixels.to(self.device, self.embedding_table.dtype).unsqueeze(1),
             return_dict=True,
         )
-        missing = [place for place, each in enumerate(seen.pooler_output) if not len(each)]
+        missing = [index for index, each in enumerate(seen.pooler_output) if not len(each)]
         if missing:
             raise ValueError(
                 f"tiles {missing} of this batch are exactly 0 after preprocessing, and the model "

@@ -1,4 +1,4 @@
-"""How much of what a model writes depends on the image, in nats a token.
+"""How much of what a model generates depends on the image, in nats a token.
 
 The surprisal of token j is -log p(w_j | w_<j, what the model sees). Read a caption three times,
 with its own image, with another's and with none, and compare. For captions drawn at T = 1 the mean
@@ -37,9 +37,9 @@ def surprisal_with_image(
     if len(vision) != len(captions):
         raise ValueError(f"{len(captions)} captions for {len(vision)} images: wanted one an image")
     rows = []
-    for places in _batches(len(captions)):
-        some = captions.select(places)
-        rows.append(-token_log_probs(vlm, vlm.caption_states(vision.select(places), some), some))
+    for indices in _batches(len(captions)):
+        some = captions.select(indices)
+        rows.append(-token_log_probs(vlm, vlm.caption_states(vision.select(indices), some), some))
     return torch.cat(rows)
 
 
@@ -49,8 +49,8 @@ def surprisal_without_image(
 ) -> Float[Tensor, "b t"]:
     """Return -log p of each caption token read as text alone; 0 at padding."""
     rows = []
-    for places in _batches(len(captions)):
-        some = captions.select(places)
+    for indices in _batches(len(captions)):
+        some = captions.select(indices)
         rows.append(-token_log_probs(vlm, vlm.text_states(some), some))
     return torch.cat(rows)
 
@@ -80,7 +80,7 @@ def nats_by_kind(
     """
     if len(surprisal) != len(words):
         raise ValueError(f"got {len(surprisal)} rows of surprisal for {len(words)} captions")
-    kinds = [[_kind(place, word, kind_of) for place, word in enumerate(row)] for row in words]
+    kinds = [[_kind(index, word, kind_of) for index, word in enumerate(row)] for row in words]
     names = ["all tokens", *sorted({kind for row in kinds for kind in row}, key=_order)]
     found = {}
     for name in names:
@@ -92,10 +92,10 @@ def nats_by_kind(
     return found
 
 
-def _kind(place: int, word: str, kind_of: Callable[[str], str]) -> str:
+def _kind(index: int, word: str, kind_of: Callable[[str], str]) -> str:
     if not word:
         return END
-    return FIRST if place == 0 else kind_of(word)
+    return FIRST if index == 0 else kind_of(word)
 
 
 def _order(kind: str) -> tuple[int, str]:

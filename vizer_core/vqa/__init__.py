@@ -13,10 +13,10 @@ from vizer_core.vqa.answering import (
     VqaProtocol,
     answer_prompt,
     first_line,
+    generate_answers,
     rank_candidates,
     release_prompt,
     retrieve_answers,
-    write_answers,
 )
 from vizer_core.vqa.borrowed import borrowed_captions
 from vizer_core.vqa.report import VqaReport, evaluate_vqa
@@ -38,6 +38,7 @@ __all__ = [
     "borrowed_captions",
     "evaluate_vqa",
     "first_line",
+    "generate_answers",
     "prior_ranking",
     "rank_candidates",
     "release_prompt",
@@ -46,5 +47,4 @@ __all__ = [
     "score_chance",
     "score_ranking",
     "type_prior_ranking",
-    "write_answers",
 ]

@@ -1,7 +1,7 @@
 """Answer a question from a caption: MacCap's zero-shot VQA (section 4.4), step by step.
 
 1. The image's caption and the question become a prompt, "[caption] Question: [question] Answer:".
-2. The frozen language model writes on; its first line is the answer. No image is seen here.
+2. The frozen language model goes on; its first line is the answer. No image is seen here.
 3. CLIP's *text* tower embeds that answer and every candidate; cosines rank the candidates. (The
    paper calls this image-text retrieval; by its own description both sides are text.)
 
@@ -67,7 +67,7 @@ def first_line(text: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class VqaProtocol:
-    """Who writes, who compares, and among which answers."""
+    """Which model generates, which compares, and among which answers."""
 
     language_model: PrefixLanguageModel
     encoder: ImageTextEncoder
@@ -86,10 +86,10 @@ class VqaProtocol:
         return min(TOP, len(self.candidates))
 
 
-def write_answers(
+def generate_answers(
     protocol: VqaProtocol, prompts: Sequence[str], *, progress: bool = False
 ) -> tuple[str, ...]:
-    """Let the language model write on after each prompt, from words alone, and keep a first line.
+    """Let the language model go on after each prompt, from words alone, and keep a first line.
 
     A prompt that occurs often is answered once; prompts of like length share a batch.
     """
@@ -97,20 +97,20 @@ def write_answers(
         raise ValueError("no prompts to answer: got an empty list")
     lm, size = protocol.language_model, protocol.batch_size
     distinct = sorted(dict.fromkeys(prompts), key=len)
-    written: dict[str, str] = {}
+    generated: dict[str, str] = {}
     for start in tqdm(range(0, len(distinct), size), "answers", disable=not progress):
         batch = distinct[start : start + size]
         texts = lm.generate(
             no_prefix(lm, len(batch)), decoding=protocol.decoding, prompts=batch
         ).texts
-        written |= {prompt: first_line(text) for prompt, text in zip(batch, texts)}
-    return tuple(written[prompt] for prompt in prompts)
+        generated |= {prompt: first_line(text) for prompt, text in zip(batch, texts)}
+    return tuple(generated[prompt] for prompt in prompts)
 
 
 def rank_candidates(
     answer_features: Float[Tensor, "n d"], candidate_features: Float[Tensor, "k d"], *, top: int
 ) -> Int[Tensor, "n top"]:
-    """Return the places of the `top` candidates by cosine, best first; ties go to the earlier one.
+    """Return the indices of the `top` candidates by cosine, best first; ties go to the earlier one.
 
     >>> rank_candidates(torch.eye(3)[1:2], torch.eye(3), top=2)
     tensor([[1, 0]])
@@ -133,7 +133,7 @@ def retrieve_answers(
     answers: Sequence[str],
     candidate_features: Float[Tensor, "k d"],
 ) -> Int[Tensor, "n top"]:
-    """Rank the candidates for each written answer; one without words gets `NO_ANSWER` throughout.
+    """Rank the candidates for each generated answer; one without words gets `NO_ANSWER` throughout.
 
     `candidate_features` are `protocol.encoder.encode_text(protocol.candidates.answers)`.
     """
@@ -143,7 +143,7 @@ def retrieve_answers(
             "candidates: encode the protocol's own list"
         )
     ranked = torch.full((len(answers), protocol.top), NO_ANSWER)
-    distinct = {text: place for place, text in enumerate(dict.fromkeys(filter(None, answers)))}
+    distinct = {text: index for index, text in enumerate(dict.fromkeys(filter(None, answers)))}
     if distinct:
         features = protocol.encoder.encode_text(list(distinct))
         found = rank_candidates(features, candidate_features, top=protocol.top)

@@ -25,4 +25,4 @@ def borrowed_captions(captions: Mapping[str, str], *, generator: torch.Generator
         raise ValueError(f"got {len(captions)} captions: wanted at least 2, to deal them out anew")
     texts = list(captions.values())
     order = derangement(len(texts), generator=generator).tolist()
-    return {image: texts[place] for image, place in zip(captions, order)}
+    return {image: texts[index] for image, index in zip(captions, order)}

@@ -23,14 +23,14 @@ from vizer_core.metrics.stats import (
     bootstrap_many,
     paired_bootstraps,
 )
-from vizer_core.vqa.answering import VqaProtocol, retrieve_answers, write_answers
+from vizer_core.vqa.answering import VqaProtocol, generate_answers, retrieve_answers
 from vizer_core.vqa.scoring import (
     prior_ranking,
     score_by_type,
     score_chance,
     score_coverage,
+    score_generated,
     score_ranking,
-    score_written,
     type_prior_ranking,
 )
 
@@ -50,7 +50,7 @@ Captions = Mapping[str, str]  # image id -> caption
 class VqaReport:
     """Scores with 95% intervals over images, by system and metric; floors are systems too.
 
-    `written` holds each system's texts in the order of the questions, `retrieved` the candidate
+    `generated` holds each system's texts in the order of the questions, `retrieved` the candidate
     that came first; the two priors are in `retrieved` as well.
     """
 
@@ -60,13 +60,13 @@ class VqaReport:
     questions: int
     candidates: int
     candidates_sha256: str
-    written: Mapping[str, tuple[str, ...]]
+    generated: Mapping[str, tuple[str, ...]]
     retrieved: Mapping[str, tuple[str, ...]]
 
     @property
     def empty(self) -> dict[str, int]:
-        """How often each system wrote no words, which counts as wrong."""
-        return {name: sum(not text for text in texts) for name, texts in self.written.items()}
+        """How often each system generated no words, which counts as wrong."""
+        return {name: sum(not text for text in texts) for name, texts in self.generated.items()}
 
     def compare(self, system: str, against: str = QUESTION_ONLY) -> dict[str, Difference]:
         """Return system minus another by every metric that both have, on the same resamples."""
@@ -137,20 +137,20 @@ def evaluate_vqa(
     """
     _require(items, captions, training)
     features = protocol.encoder.encode_text(protocol.candidates.answers)
-    written: dict[str, tuple[str, ...]] = {}
+    generated: dict[str, tuple[str, ...]] = {}
     rankings: dict[str, Tensor] = {}
     found: dict[str, dict[str, Statistics]] = {}
     nothing = dict.fromkeys((item.image_id for item in items), "")
     for system, texts in {QUESTION_ONLY: nothing, **captions}.items():
         prompts = [protocol.prompt(texts[item.image_id], item.question) for item in items]
-        written[system] = write_answers(protocol, prompts, progress=progress)
-        rankings[system] = retrieve_answers(protocol, written[system], features)
+        generated[system] = generate_answers(protocol, prompts, progress=progress)
+        rankings[system] = retrieve_answers(protocol, generated[system], features)
         found[system] = score_ranking(items, rankings[system], protocol.candidates)
-        found[system] |= score_written(items, written[system])
+        found[system] |= score_generated(items, generated[system])
     priors = _priors(items, training, protocol)
     found[CHANCE] = score_chance(items, protocol.candidates)
     found |= {name: score_ranking(items, r, protocol.candidates) for name, r in priors.items()}
-    names = (*protocol.candidates.answers, "")  # place -1 is the empty answer
+    names = (*protocol.candidates.answers, "")  # index -1 is the empty answer
     return VqaReport(
         scores={system: bootstrap_many(metrics) for system, metrics in found.items()},
         statistics=found,
@@ -158,9 +158,9 @@ def evaluate_vqa(
         questions=len(items),
         candidates=len(protocol.candidates),
         candidates_sha256=protocol.candidates.sha256,
-        written=written,
+        generated=generated,
         retrieved={
-            system: tuple(names[place] for place in ranked[:, 0].tolist())
+            system: tuple(names[index] for index in ranked[:, 0].tolist())
             for system, ranked in (rankings | priors).items()
         },
     )

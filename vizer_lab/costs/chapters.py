@@ -91,12 +91,12 @@ def full_profile(chapter: str) -> ChapterCost | None:
         "vqa": lambda: _questions(20_000, captioners=8),
         "vlm_anatomy": lambda: _anatomy(300),
         "mapper": lambda: _mapper(300, train=2000),
-        "zero_label": lambda: _trained(120, stream=320, step=COSINE, runs=2, written=6),
-        "rewards": lambda: _trained(120, stream=192, step=ROLLOUT, runs=2, written=14),
+        "zero_label": lambda: _trained(120, stream=320, step=COSINE, runs=2, generated=6),
+        "rewards": lambda: _trained(120, stream=192, step=ROLLOUT, runs=2, generated=14),
         "ablations": lambda: _mapper(8, train=800),
-        "does_the_loss_see": lambda: _trained(128, stream=128, step=ROLLOUT, runs=1, written=4),
+        "does_the_loss_see": lambda: _trained(128, stream=128, step=ROLLOUT, runs=1, generated=4),
         "improving_without_labels": lambda: _trained(
-            100, stream=256, step=ROLLOUT, runs=2, written=30
+            100, stream=256, step=ROLLOUT, runs=2, generated=30
         ),
     }
     if chapter not in makers:
@@ -199,10 +199,10 @@ def _gap_chapter(images: int, *, models: int) -> ChapterCost:
 
 def _reconstruction(images: int, *, corpus: int) -> ChapterCost:
     """Four noise levels from three sources, four more in exercises, one epoch on a small corpus."""
-    written = caption_plan(CLIP_B32, OPT_1B, images, rows=BEAMS)
+    generated = caption_plan(CLIP_B32, OPT_1B, images, rows=BEAMS)
     short = text_only_plan(CLIP_B32, OPT_1B, corpus, epochs=1, batch=SHORT_BATCH)
     return ChapterCost(
-        Plan(written.phases * 16 + short.phases),
+        Plan(generated.phases * 16 + short.phases),
         TWO_CLIPS | OPT_WEIGHTS | COCO_2017,
         before=text_only_plan(CLIP_B32, OPT_1B, WHOLE_CORPUS),
     )
@@ -229,7 +229,7 @@ def _zero_shot(images: int) -> ChapterCost:
 
 def _questions(questions: int, *, captioners: int) -> ChapterCost:
     one = caption_plan(CLIP_B32, OPT_1B, questions, rows=1, tokens=10, at_once=64)
-    answers = Plan(tuple(p for p in one.phases if p.name == "writing") * captioners)
+    answers = Plan(tuple(p for p in one.phases if p.name == "generation") * captioners)
     return ChapterCost(answers, CLIP_WEIGHTS | OPT_WEIGHTS | COCO_2014)
 
 
@@ -261,10 +261,10 @@ def _mapper(test: int, *, train: int) -> ChapterCost:
     return ChapterCost(_kept(work, test + train), _vlm_fetched())
 
 
-def _trained(test: int, *, stream: int, step: StepPlan, runs: int, written: int) -> ChapterCost:
-    """A mapper on the stream, `runs` trainings on it, and `written` captions a test image."""
+def _trained(test: int, *, stream: int, step: StepPlan, runs: int, generated: int) -> ChapterCost:
+    """A mapper on the stream, `runs` trainings on it, and `generated` captions a test image."""
     fitted = mapper_plan(_base(), stream, step=GREEDY)
     trained = zero_label_plan(_base(), stream, step=step)
     shown = vlm_captions_plan(_base(), test, step=GREEDY)
-    work = Plan(fitted.phases + trained.phases * runs + shown.phases * written)
+    work = Plan(fitted.phases + trained.phases * runs + shown.phases * generated)
     return ChapterCost(_kept(work, test + stream), _vlm_fetched())

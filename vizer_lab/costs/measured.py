@@ -83,11 +83,11 @@ def measured_costs(path: Path) -> tuple[MeasuredCost, ...]:
         return ()
     known = {part.name for part in fields(MeasuredCost)}
     rows = []
-    for place, row in enumerate(read_json(path)["rows"]):
+    for index, row in enumerate(read_json(path)["rows"]):
         odd = sorted(known ^ set(row))
         if odd:
             raise ValueError(
-                f"{path}, row {place}: {', '.join(odd)} missing or unknown: wanted "
+                f"{path}, row {index}: {', '.join(odd)} missing or unknown: wanted "
                 f"{', '.join(sorted(known))}. Measure the run again: python -m tools.costs"
             )
         rows.append(MeasuredCost(**row))

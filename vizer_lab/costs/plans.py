@@ -88,8 +88,10 @@ def caption_plan(
         (PREFIX + tokens) * lm.kv_bytes() + lm.vocabulary * 12
     )
     seen = features_plan(clip, images, images * rows // 4 if rows > 1 else 0)
-    write = Phase("writing", flops, steps * (per_step + cached), steps, lm.shape.layers, held=held)
-    return Plan((*seen.phases, write), seen.download + lm.parameters * HALF)
+    generate = Phase(
+        "generation", flops, steps * (per_step + cached), steps, lm.shape.layers, held=held
+    )
+    return Plan((*seen.phases, generate), seen.download + lm.parameters * HALF)
 
 
 def vlm_captions_plan(size: VlmSize, images: int, *, step: StepPlan, at_once: int = 64) -> Plan:
@@ -105,7 +107,7 @@ def vlm_captions_plan(size: VlmSize, images: int, *, step: StepPlan, at_once: in
         (
             Phase("vision", images * flops.vision, photos=images, held=held),
             Phase("prompt", images * flops.prefill, held=held),
-            Phase("writing", images * flops.decode, traffic, steps, size.text.layers, held=held),
+            Phase("generation", images * flops.decode, traffic, steps, size.text.layers, held=held),
         ),
         download=size.parameters * HALF,
     )
@@ -113,10 +115,10 @@ def vlm_captions_plan(size: VlmSize, images: int, *, step: StepPlan, at_once: in
 
 def mapper_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
     """Fit ViZer's mapper: caption every image, read the caption back; the MLP is seconds."""
-    written = vlm_captions_plan(size, images, step=step)
+    generated = vlm_captions_plan(size, images, step=step)
     flops = images * 2 * size.text.linear_weights * step.caption_tokens
-    read = Phase("reading back", flops, held=written.phases[-1].held)
-    return Plan((*written.phases, read), written.download)
+    read = Phase("reading back", flops, held=generated.phases[-1].held)
+    return Plan((*generated.phases, read), generated.download)
 
 
 def zero_label_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
@@ -133,14 +135,14 @@ def zero_label_plan(size: VlmSize, images: int, *, step: StepPlan) -> Plan:
     return Plan(
         (
             Phase("vision", images * flops.vision, photos=images, held=fixed + memory.vision),
-            Phase("prompt", images * flops.prefill, held=fixed + memory.writing),
+            Phase("prompt", images * flops.prefill, held=fixed + memory.generation),
             Phase(
-                "writing",
+                "generation",
                 images * flops.decode,
                 traffic,
                 token_steps,
                 layers,
-                held=fixed + memory.writing,
+                held=fixed + memory.generation,
             ),
             Phase("gradient", images * flops.train, held=fixed + memory.training),
         ),

@@ -1,8 +1,8 @@
-"""Figures of scores before training: which hear the words, and what training then brought.
+"""Figures of scores before training: which tell images apart, and what training then brought.
 
 `draw_pair_scores` shows each score as a table of images by captions, less what belongs to the
 image alone and to the caption alone, every caption with the same spread. What is left belongs to
-the pair, and a score that hears the words has it on the diagonal.
+the pair, and a score that tells images apart has it on the diagonal.
 
 `draw_foretelling` sets what was measured before training beside its end, run by run.
 """
@@ -25,7 +25,7 @@ from vizer_core.plots.style import COLOURS, figure_style, new_figure
 from vizer_lab.figures.intervals import require_roles
 
 ROUNDING = 1e-12  # what is left of a table without a pair part
-DEAF = 0.5  # AUC of a score that does not hear the words
+CHANCE = 0.5  # AUC of a score that does not tell images apart
 REACH = 3  # of the colours, in standard deviations
 SIGNS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
@@ -106,10 +106,10 @@ def _draw_end(
     roles: Mapping[str, str],
 ) -> None:
     axes.axhline(0, color=COLOURS["ink"], linewidth=1)
-    axes.axvline(DEAF, color=COLOURS["control"], linestyle="--", linewidth=1.2)
+    axes.axvline(CHANCE, color=COLOURS["control"], linestyle="--", linewidth=1.2)
     axes.annotate(
-        "deaf",
-        (DEAF, 1.0),
+        "chance",
+        (CHANCE, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(3, -2),
         textcoords="offset points",

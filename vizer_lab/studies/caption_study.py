@@ -51,7 +51,7 @@ from vizer_core.language import CausalLM
 from vizer_core.metrics.references import References, make_references
 from vizer_core.metrics.stats import Statistics
 from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
-from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixWriter, load_prefix_network
+from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixGenerator, load_prefix_network
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_lab.studies.clip_study import Study, open_full, open_study
 from vizer_lab.world import MicroSplit, micro_corpus, micro_lexicon
@@ -141,13 +141,13 @@ class CaptionStudy:
             image_index=torch.arange(len(self)),
         )
 
-    def writer(self, prefix_network: str) -> PrefixWriter:
+    def prefix_generator(self, prefix_network: str) -> PrefixGenerator:
         """Return a trained one of `PREFIX_NETWORKS` in front of the language model."""
         path = self.path_of(prefix_network)
         trained = load_prefix_network(
             path, encoder=self.encoder, language_model=self.language_model
         )
-        return PrefixWriter(trained, self.language_model)
+        return PrefixGenerator(trained, self.language_model)
 
     def noise(self, prefix_network: str) -> Noise:
         """Return the noise that a prefix network was trained with, from its manifest."""

@@ -41,7 +41,7 @@ from vizer_core.metrics.stats import (
 from vizer_lab.world.captions import another_home_caption, home_captions
 from vizer_lab.world.perturbations import SCENE_EDITS, said, statements
 from vizer_lab.world.phrases import shared_lexicon
-from vizer_lab.world.rewording import FORM_EDITS, SAME_CONTENT
+from vizer_lab.world.text_perturbations import FORM_EDITS, SAME_CONTENT
 from vizer_lab.world.world import Scene
 
 BEFORE = "unedited"
@@ -95,7 +95,7 @@ def _pair(captions: Sequence[str], tried: Sequence[str | None]) -> Edited:
 
 
 def edit_captions(scenes: Sequence[Scene], *, seed: int = 0) -> dict[str, Edited]:
-    """Write one caption a scene and edit it in every way of `perturbations` and `rewording`."""
+    """Write one caption a scene and edit it in every way of both files of perturbations."""
     if len(scenes) < 2:
         raise ValueError(f"got {len(scenes)} scenes, wanted at least 2 to exchange captions")
     before = [another_home_caption(scene) for scene in scenes]

@@ -5,7 +5,7 @@ One code path serves both profiles:
 =========  ===================================  ================================================
 profile    questions                            captions
 =========  ===================================  ================================================
-micro      all of the first n test scenes       written here: MacCap, CapDec and DeCap with the
+micro      all of the first n test scenes       made here: MacCap, CapDec and DeCap with the
                                                 shipped prefix networks; and a person's
 full       n of VQAv2 val, drawn by seed        read from `captions/NAME.json` (COCO results),
                                                 one file a captioner; and a person's
@@ -101,7 +101,7 @@ def open_questions(
     """Open what the profile in force asks and reads.
 
     `n` counts scenes on the micro profile and questions on the full one. `samples` is MacCap's S,
-    for captions written here; `language_model` answers on the full profile: unless named, what
+    for captions made here; `language_model` answers on the full profile: unless named, what
     `VIZER_LM` names, or OPT-1.3b. There `VIZER_IMAGES` is the most questions.
     """
     if n < 1:
@@ -116,16 +116,16 @@ def _open_micro(n: int, samples: int) -> QuestionStudy:
     split, encoder, lm = MicroSplit("test", n), load_micro_clip(), load_micro_lm()
     images = {name: Image.fromarray(array) for name, array in zip(split.ids, split.images)}
     states = encoder.image_states(pixels_of(split.images))
-    written = {
+    texts_of = {
         name: captioner.caption(states, generator=seeded(profile().seed))
         for name, captioner in _micro_captioners(encoder, lm, samples).items()
     }
-    written[HUMAN] = [texts[0] for texts in split.captions]
+    texts_of[HUMAN] = [texts[0] for texts in split.captions]
     return QuestionStudy(
         protocol=VqaProtocol(lm, encoder, micro_answer_list(), micro_prompt, batch_size=256),
         items=micro_vqa_items("test", n),
         training=micro_vqa_items("train", MICRO_TRAINING),
-        captions={name: dict(zip(split.ids, texts)) for name, texts in written.items()},
+        captions={name: dict(zip(split.ids, texts)) for name, texts in texts_of.items()},
         people=dict(zip(split.ids, split.captions)),
         image=images.__getitem__,
         note=MICRO_NOTE,
@@ -141,11 +141,13 @@ def _micro_captioners(
     }
     texts = list(micro_corpus(CORPUS, MICRO_MEMORY).captions)
     memory = MemoryBank.from_captions(encoder, texts, generator=seeded(0))
-    one_pass = MacCap(parts["maccap"].writer, RegionTokens(), parts["maccap"].config.noise)
+    one_pass = MacCap(
+        parts["maccap"].prefix_generator, RegionTokens(), parts["maccap"].config.noise
+    )
     return {
         "maccap": SampledMacCap(one_pass, encoder, samples=samples),
-        "capdec": CapDec(parts["capdec"].writer),
-        "decap": DeCap(parts["decap"].writer, memory),
+        "capdec": CapDec(parts["capdec"].prefix_generator),
+        "decap": DeCap(parts["decap"].prefix_generator, memory),
     }
 
 

@@ -80,7 +80,7 @@ class Images:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """One caption an image, each writer in turn, so that no way of writing leads."""
+        """One caption an image, each person in turn, so that no way of writing leads."""
         return tuple(captions[i % len(captions)] for i, captions in enumerate(self.captions))
 
 

@@ -8,8 +8,8 @@
 - `corpora`, `vqa_items`: captions to train text-only captioners on; questions in VQAv2's form
 - `word_kinds`: what a caption's word speaks of; `mentions`: where it lies in the image
 - `word_lists`: what CLIP may name in an image, for Socratic Models' captioner
-- `perturbations`, `rewording` (on `phrases`): captions changed in one known way, with and without
-  a fault
+- `perturbations`, `text_perturbations` (on `phrases`): captions changed in one known way, with and
+  without a fault
 - `synthetic`: features with a known gap, for tests
 """
 

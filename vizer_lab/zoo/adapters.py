@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from vizer_core.decoding import Greedy, Sample
-from vizer_core.files import read_json
+from vizer_core.files import METADATA, read_json
 from vizer_core.runtime import hardware, seeded
 from vizer_core.vizer.adapter_run import POLICY_GRADIENT, TrainConfig
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
@@ -165,7 +165,7 @@ class ShippedAdapter(ShippedModel):
 
     def record(self, folder: Path | None = None) -> dict[str, Any]:
         """Return the part of the manifest that says how the adapter was made."""
-        return self.manifest(folder)["made_by"]
+        return self.manifest(folder)[METADATA]
 
     def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
         """Train the base's adapter on images without captions; mappers are written on the way."""
@@ -177,16 +177,16 @@ class ShippedAdapter(ShippedModel):
         )
         for file, fitted in mappers.items():
             save_mapper(self.path(folder) / file, fitted, vlm)
-        facts = {
+        metadata = {
             "reward": [round(value, 4) for value in history.reward],
             "kl": [round(value, 4) for value in history.kl],
             "hardware": hardware(),
         }
-        return Trained(vlm, facts)
+        return Trained(vlm, metadata)
 
-    def write(self, trained: Trained, folder: Path, made_by: Mapping[str, Any]) -> None:
+    def write(self, trained: Trained, folder: Path, metadata: Mapping[str, Any]) -> None:
         """Write a plain PEFT folder; where it holds a whole adapter, that is replaced."""
-        save_adapter(trained.model, self.path(folder), made_by=made_by)
+        save_adapter(trained.model, self.path(folder), metadata=metadata)
 
     def load(self, device: str = "cpu", folder: Path | None = None) -> SmolVlm:
         """Load a fresh base with the adapter on it."""

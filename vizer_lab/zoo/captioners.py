@@ -1,7 +1,7 @@
 """The shipped captioners: prefix networks that were trained on captions alone.
 
-All read micro-clip-100, write through micro-lm and were trained on captions alone, in the place of
-what MacCap trains for hours.
+All read micro-clip-100, generate through micro-lm and were trained on captions alone, in the place
+of what MacCap trains for hours.
 
 ====================  ======  ========  ====================================================
 prefix network        tokens  variance  captioners that read it
@@ -43,7 +43,7 @@ from vizer_core.textonly import (
     GaussianNoise,
     NoNoise,
     PrefixDecoder,
-    PrefixWriter,
+    PrefixGenerator,
     TextOnlyConfig,
     TrainingPairs,
     fit_text_only,
@@ -73,9 +73,9 @@ NOTE = (
 
 @dataclass(frozen=True, eq=False)
 class MicroPrefixNetwork:
-    """A shipped prefix network, ready to write, and how it was trained."""
+    """A shipped prefix network, ready to generate, and how it was trained."""
 
-    writer: PrefixWriter
+    prefix_generator: PrefixGenerator
     config: TextOnlyConfig
 
 
@@ -115,7 +115,7 @@ class ShippedCaptioner(ShippedModel):
             progress=progress,
         )
         prefix_network = prefix_network.half().float()  # scored as it is stored
-        facts = {
+        metadata = {
             "corpus": {"name": corpus.name, "captions": len(pairs), "sha256": corpus.sha256},
             "pairs": pairs.digest,
             "seed": SEED,
@@ -125,19 +125,19 @@ class ShippedCaptioner(ShippedModel):
             "scored_on": f"the first {HELD_OUT} test scenes",
             "note": NOTE,
         }
-        writer = PrefixWriter(prefix_network.to(lm.device).eval(), lm)
-        return Trained(MicroPrefixNetwork(writer, self.recipe), facts)
+        prefix_generator = PrefixGenerator(prefix_network.to(lm.device).eval(), lm)
+        return Trained(MicroPrefixNetwork(prefix_generator, self.recipe), metadata)
 
-    def write(self, trained: Trained, folder: Path, made_by: Mapping[str, Any]) -> None:
+    def write(self, trained: Trained, folder: Path, metadata: Mapping[str, Any]) -> None:
         """Write the prefix network in fp16, with the pair of models that it fits."""
-        writer = trained.model.writer
-        halves = deepcopy(writer.prefix_network).cpu().half()
+        prefix_generator = trained.model.prefix_generator
+        halves = deepcopy(prefix_generator.prefix_network).cpu().half()
         save_prefix_network(
             self.path(folder),
             halves,
             encoder=load_micro_clip(),
-            language_model=writer.language_model,
-            made_by=made_by,
+            language_model=prefix_generator.language_model,
+            metadata=metadata,
         )
 
     def load(
@@ -151,16 +151,16 @@ class ShippedCaptioner(ShippedModel):
         """Load the prefix network in front of the micro LM, with the settings it was trained with.
 
         Models that are not given are the shipped ones; any other CLIP or language model is an
-        error, because the prefix network would write fluent nonsense with it.
+        error, because the prefix network would generate fluent nonsense with it.
         """
         lm = language_model if language_model is not None else load_micro_lm(device)
         prefix_network = load_prefix_network(
             self.path(folder), encoder=encoder or load_micro_clip(), language_model=lm
         )
-        return MicroPrefixNetwork(PrefixWriter(prefix_network, lm), self.recipe)
+        return MicroPrefixNetwork(PrefixGenerator(prefix_network, lm), self.recipe)
 
     def score(self, model: MicroPrefixNetwork) -> dict[str, float]:
-        """Measure what the prefix network writes of test scenes, from texts and from images."""
+        """Measure what the prefix network generates for test scenes, from texts and from images."""
         return score_micro_prefix_network(model, load_micro_clip(), scenes=HELD_OUT)
 
 
@@ -196,18 +196,22 @@ def score_micro_prefix_network(
 ) -> dict[str, float]:
     """Measure a prefix network on test scenes, from texts and from images.
 
-    `text_same`: share of captions written word for word from their own clean feature;
-    `text_precision`, `text_recall`: the objects of what is written from it, against the scene;
+    `text_same`: share of captions generated word for word from their own clean feature;
+    `text_precision`, `text_recall`: the objects of what is generated from it, against the scene;
     `image_precision`, `image_recall`: the same from the image, in one pass of the captioner that
     the prefix network is for.
     """
-    data, writer, config = MicroSplit("test", scenes), prefix_network.writer, prefix_network.config
+    data, prefix_generator, config = (
+        MicroSplit("test", scenes),
+        prefix_network.prefix_generator,
+        prefix_network.config,
+    )
     texts = [captions[0] for captions in data.captions]
     tokens = region_noise(
         encoder.encode_text(texts), config.tokens, noise=NoNoise(), generator=seeded(SEED)
     )
     read = {
-        "text": list(writer.write(tokens)),
+        "text": list(prefix_generator.generate(tokens)),
         "image": _captioner(prefix_network).caption(
             encoder.image_states(pixels_of(data.images)), generator=seeded(SEED)
         ),
@@ -223,6 +227,8 @@ def score_micro_prefix_network(
 def _captioner(prefix_network: MicroPrefixNetwork) -> MacCap | Baseline:
     config = prefix_network.config
     if config.tokens == 1:
-        return Baseline(prefix_network.writer)
+        return Baseline(prefix_network.prefix_generator)
     noisy = isinstance(config.noise, GaussianNoise)
-    return MacCap(prefix_network.writer, RegionTokens() if noisy else GlobalTokens(), config.noise)
+    return MacCap(
+        prefix_network.prefix_generator, RegionTokens() if noisy else GlobalTokens(), config.noise
+    )

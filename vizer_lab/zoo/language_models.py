@@ -55,13 +55,13 @@ class ShippedLM(ShippedModel):
             self.recipe, device=device, checkpoint=self.run_file(folder), progress=progress
         )
         state = fp16(weights_of(model))
-        facts = {
+        metadata = {
             "tokens": self.recipe.tokens,
             "parameters": sum(p.numel() for p in model.parameters()),
             "loss": thinned(losses),
             "note": NOTE,
         }
-        return Trained(self.wrap(state, device), facts, state)
+        return Trained(self.wrap(state, device), metadata, state)
 
     def wrap(self, state: Mapping[str, Tensor], device: str) -> CausalLM:
         return lm_from_state(self.name, self.recipe.model, state, device)
@@ -146,6 +146,6 @@ def _answers(lm: CausalLM, data: MicroSplit, *, with_caption: bool) -> float:
     right = 0
     for start in range(0, len(asked), ASKED_AT_ONCE):
         prompts, answers = zip(*asked[start : start + ASKED_AT_ONCE])
-        written = lm.generate(no_prefix(lm, len(prompts)), decoding=Greedy(4), prompts=prompts)
-        right += sum(text == answer for text, answer in zip(written.texts, answers))
+        generated = lm.generate(no_prefix(lm, len(prompts)), decoding=Greedy(4), prompts=prompts)
+        right += sum(text == answer for text, answer in zip(generated.texts, answers))
     return right / len(asked)

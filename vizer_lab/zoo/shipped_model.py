@@ -46,11 +46,11 @@ class Trained:
     """What training gave.
 
     `model` is ready for `score`, its weights rounded as they are stored; `state` is what to store,
-    in fp16, unless the kind has a format of its own; `facts` go into the manifest.
+    in fp16, unless the kind has a format of its own; `metadata` goes into the manifest.
     """
 
     model: Any
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -136,9 +136,9 @@ class ShippedModel(ABC):
         """Return the part of the manifest that says how the model was made: recipe, scores."""
         return self.manifest(folder)
 
-    def write(self, trained: Trained, folder: Path, made_by: Mapping[str, Any]) -> None:
+    def write(self, trained: Trained, folder: Path, metadata: Mapping[str, Any]) -> None:
         """Write weights and manifest."""
-        save_tensors(self.path(folder), trained.state, made_by)
+        save_tensors(self.path(folder), trained.state, metadata)
 
     @property
     def command(self) -> str:
@@ -165,16 +165,16 @@ class ShippedModel(ABC):
         """Train the model, score it, and write weights and manifest. Returns the manifest."""
         folder = Path(folder or self.home)
         trained = self.train(folder, device=device, progress=progress)
-        made_by = {
+        metadata = {
             "name": self.name,
             "command": self.command,
             self.recipe_key: self.recipe.to_dict(),
             "scores": self.score(trained.model),
             "hardware": hardware() if device != "cpu" else f"CPU, torch {torch.__version__}",
             "commit": git_commit(),
-            **trained.facts,
+            **trained.metadata,
         }
-        self.write(trained, folder, made_by)
+        self.write(trained, folder, metadata)
         remove_tensors(self.run_file(folder))
         return self.manifest(folder)
 

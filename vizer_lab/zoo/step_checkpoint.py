@@ -1,7 +1,7 @@
 """Save a stage of training in its middle: weights, moments and losses, and go on to the same end.
 
 The order of the scenes is drawn from the stage's seed and nothing drops out, so the number of the
-step says the rest. A checkpoint belongs to one `facts`, whatever the caller says the run is.
+step says the rest. A checkpoint belongs to one run's `metadata`, whatever the caller says it is.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from vizer_core.files import load_tensors, remove_tensors, save_tensors
 class StepCheckpoint:
     """Where a stage saves itself, how often, and what it must be to go on from there.
 
-    `facts` are plain JSON values: two runs with the same facts would do the same.
+    `metadata` is plain JSON values, under "facts" in the file: two runs of the same do the same.
     """
 
     path: Path
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     every: int = 200
 
     def restore(self, modules: Mapping[str, nn.Module], optimizer: Optimizer) -> list[float]:
@@ -36,7 +36,7 @@ class StepCheckpoint:
         if not Path(self.path).is_file():
             return []
         tensors, manifest = load_tensors(self.path)
-        if manifest.get("facts") != dict(self.facts):
+        if manifest.get("facts") != dict(self.metadata):
             raise ValueError(
                 f"{self.path} belongs to another run than the one asked for. Delete it to start "
                 "again, or ask for the facts in its manifest."
@@ -49,8 +49,8 @@ class StepCheckpoint:
         moments: dict[int, dict[str, Any]] = {}
         for key, value in tensors.items():
             if key.startswith("adam/"):
-                _, place, name = key.split("/")
-                moments.setdefault(int(place), {})[name] = value
+                _, index, name = key.split("/")
+                moments.setdefault(int(index), {})[name] = value
         optimizer.load_state_dict(state | {"state": moments})
         return list(manifest["loss"])
 
@@ -65,9 +65,9 @@ class StepCheckpoint:
             for name, module in modules.items()
             for key, value in module.state_dict().items()
         }
-        for place, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"adam/{place}/{name}": value for name, value in moments.items()}
-        save_tensors(self.path, tensors, {"facts": dict(self.facts), "loss": losses})
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}
+        save_tensors(self.path, tensors, {"facts": dict(self.metadata), "loss": losses})
 
     def remove(self) -> None:
         """Delete the file, for the stage is finished."""

@@ -62,14 +62,14 @@ def _copy_first_layer(embeddings: nn.Module, visual: nn.Module, pixels: Tensor) 
     mean, std = torch.tensor(OPENAI_DATASET_MEAN), torch.tensor(OPENAI_DATASET_STD)
     kernel = resized_kernel(visual.conv1.weight, embeddings.patch_size)
     bias = einsum(kernel, (0.5 - mean) / std, "d c y x, c -> d")
-    places = visual.positional_embedding[1:]
-    side, grid = int(len(places) ** 0.5), embeddings.num_patches_per_side
-    places = rearrange(places, "(y x) d -> 1 d y x", y=side)
-    places = functional.interpolate(places, (grid, grid), mode="bilinear")
+    positions = visual.positional_embedding[1:]
+    side, grid = int(len(positions) ** 0.5), embeddings.num_patches_per_side
+    positions = rearrange(positions, "(y x) d -> 1 d y x", y=side)
+    positions = functional.interpolate(positions, (grid, grid), mode="bilinear")
     # ln_pre's parts that are linear: take off the mean of the d numbers, then gain and offset
     kernel = kernel * (0.5 / std)[None, :, None, None]
     kernel = kernel - kernel.mean(0, keepdim=True)
-    offset = rearrange(places, "1 d y x -> (y x) d") + bias
+    offset = rearrange(positions, "1 d y x -> (y x) d") + bias
     offset = offset - offset.mean(1, keepdim=True)
     tokens = functional.conv2d(pixels, kernel, stride=embeddings.patch_size)
     spread = (rearrange(tokens, "b d y x -> b (y x) d") + offset).std(dim=-1).mean()

@@ -1,6 +1,6 @@
 """How good a micro VLM's captions are, measured exactly: greedy, sampled, and with a word banned.
 
-Greedy captions are decided by the first word: a model that knows the image well still writes
+Greedy captions are decided by the first word: a model that knows the image well still generates
 "itap of a gift" when "itap" leads by a little. So three readings stand side by side:
 
 ===========  ================================================================================
@@ -135,8 +135,8 @@ def score_micro_vlm(
     found: dict[str, float] = {}
     for prefix, (rule, banned) in readings.items():
         generator = seeded(seed) if isinstance(rule, Sample) else None
-        written = vlm.generate(vision, decoding=rule, banned=banned, generator=generator)
-        scores = caption_scores(written.texts, data.scenes)
+        generated = vlm.generate(vision, decoding=rule, banned=banned, generator=generator)
+        scores = caption_scores(generated.texts, data.scenes)
         found |= {f"{prefix}{name}": round(value, 4) for name, value in scores.items()}
     mass = first_word_mass(vlm, [vision], top=len(vlm.processor.tokenizer))
     return found | {"first_word_mass_itap": round(mass[GENERIC_FIRST], 4)}

@@ -9,7 +9,7 @@ import torch
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.style import png_bytes
 from vizer_lab.figures.pairwise_accuracy import (
-    DEAF,
+    CHANCE,
     Foretold,
     draw_foretelling,
     draw_pair_scores,
@@ -38,7 +38,7 @@ def test_what_belongs_to_image_or_caption_alone_is_taken_out():
 
 
 def test_each_table_has_a_panel():
-    tables = {"deaf": torch.ones(4, 1) * torch.arange(4.0), "hears": torch.eye(4)}
+    tables = {"by caption": torch.ones(4, 1) * torch.arange(4.0), "by pair": torch.eye(4)}
     figure = draw_pair_scores(tables)
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == list(tables)
     drawn = figure.axes[1].images[0].get_array()
@@ -57,7 +57,7 @@ def test_runs_lie_at_their_separation_and_end():
     assert [float(line.get_xdata()[0]) for line in points[0]] == [0.51, 0.9]
     assert points[0][0].get_marker() != points[0][1].get_marker()
     assert points[1][1].get_marker() == points[1][2].get_marker()
-    assert any(np.all(np.asarray(line.get_xdata()) == DEAF) for line in twin.lines)
+    assert any(np.all(np.asarray(line.get_xdata()) == CHANCE) for line in twin.lines)
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words == [*ROLES, "base: weak", "base: easy"]
     assert png_bytes(figure) == png_bytes(draw_foretelling(RUNS, roles=ROLES))

@@ -58,7 +58,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             PrefixDecoder(MICRO_NETWORK),
             encoder=encoder,
             language_model=lm,
-            made_by={"config": config.to_dict()},
+            metadata={"config": config.to_dict()},
         )
     records = [Record(str(i), None, (f"a cat and a {w}", "a cat")) for i, w in enumerate("xyz")]
     monkeypatch.setattr(study_module, "coco2014", lambda split: records)
@@ -92,9 +92,9 @@ def test_a_micro_study_captions_test_scenes_from_other_scenes_captions(micro):
 def test_its_prefix_networks_write_with_the_noise_that_they_were_trained_with(micro):
     assert micro.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
     assert micro.noise("decap") == NoNoise()
-    writer = micro.writer("decap")
-    assert writer.language_model is micro.language_model
-    assert len(Baseline(writer).caption(micro.states, generator=seeded(0))) == 12
+    prefix_generator = micro.prefix_generator("decap")
+    assert prefix_generator.language_model is micro.language_model
+    assert len(Baseline(prefix_generator).caption(micro.states, generator=seeded(0))) == 12
 
 
 def test_what_needs_no_training_is_ready_under_its_names(micro):
@@ -140,7 +140,7 @@ def test_the_language_model_has_the_precision_that_is_asked_for(full, monkeypatc
     study = open_caption_study(2, memory=3)
     assert study.language_model.model.dtype == torch.bfloat16
     with pytest.raises(ValueError, match="was trained with the language model"):
-        study.writer("decap")
+        study.prefix_generator("decap")
 
 
 def test_the_full_profile_reads_coco_and_the_named_files(full):
@@ -153,7 +153,7 @@ def test_the_full_profile_reads_coco_and_the_named_files(full):
     assert "COCO" in study.images.note
     assert study.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
     assert study.language_model.name == str(full / "lm")
-    assert study.writer("decap").prefix_network.training is False
+    assert study.prefix_generator("decap").prefix_network.training is False
     assert sorted(study.training_free()) == ["magic", "socratic", "zerocap"]
     scores = study.score(["a dog on a boat", "a cat"])
     each = study.score_candidates([["a dog on a boat", "x"], ["a cat", "x"]])
@@ -170,7 +170,7 @@ def test_fewer_images_can_be_asked_for_from_outside(full, monkeypatch):
 
 def test_the_full_profile_says_what_is_missing(full, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"capdec\.safetensors: the capdec prefix network"):
-        open_caption_study(1).writer("capdec")
+        open_caption_study(1).prefix_generator("capdec")
     monkeypatch.delenv("VIZER_PREFIX_NETWORKS")
     with pytest.raises(FileNotFoundError, match="VIZER_PREFIX_NETWORKS is not set"):
         open_caption_study(1)
@@ -184,7 +184,7 @@ def test_an_prefix_network_with_other_noise_is_refused(full):
         PrefixDecoder(MICRO_NETWORK),
         encoder=load_micro_clip("micro-clip-100"),
         language_model=load_micro_lm(),
-        made_by={"config": config},
+        metadata={"config": config},
     )
     with pytest.raises(ValueError, match="trained with UniformNoise: wanted GaussianNoise or NoNo"):
         open_caption_study(1).noise("capdec")
@@ -194,7 +194,7 @@ def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="n=0, memory=4000: wanted at least 1"):
         open_caption_study(0)
     with pytest.raises(ValueError, match="no prefix network 'magic': wanted one of maccap-clean"):
-        open_caption_study(1, memory=1).writer("magic")
+        open_caption_study(1, memory=1).prefix_generator("magic")
     with pytest.raises(ValueError, match="none of 1 captions names a thing"):
         named_things(["dogs"])
 

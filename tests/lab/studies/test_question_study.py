@@ -27,7 +27,7 @@ def tiny_opt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a random OPT with a tokenizer of a few words, as the hub's models lie on a disk."""
     folder = tmp_path_factory.mktemp("opt")
     marks = ["<s>", "<pad>", "</s>", "<unk>"]
-    vocabulary = {word: place for place, word in enumerate([*marks, *WORDS, ":", "?", "."])}
+    vocabulary = {word: index for index, word in enumerate([*marks, *WORDS, ":", "?", "."])}
     bpe = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
     bpe.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     transformers.PreTrainedTokenizerFast(
@@ -109,7 +109,7 @@ def test_the_full_profile_reads_vqav2_and_the_captioners_files(data, tiny_opt):
     assert {item.image_id for item in study.training} == {"8", "9"}
     assert "4 questions of VQAv2 val" in study.note
     report = evaluate_vqa(study.items, study.captions, study.protocol, training=study.training)
-    assert report.scores["prior"]["top1"].mean == 1.0 and len(report.written["maccap"]) == 4
+    assert report.scores["prior"]["top1"].mean == 1.0 and len(report.generated["maccap"]) == 4
 
 
 def test_the_language_model_and_the_most_questions_can_be_named_outside(

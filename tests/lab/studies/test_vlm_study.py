@@ -116,8 +116,8 @@ def test_the_full_profile_reads_coco_and_a_checkpoint(full, monkeypatch):
     assert study.test.captions[0] == ("a dog on a boat", "a cat on a boat")
     assert study.stream.captions == () and study.test.scenes == ()
     assert study.test_vision.image_features.shape == (2, 24)
-    written = study.vlm.generate(study.stream_vision, decoding=Greedy(3))
-    assert len(written) == 2 and "COCO" in study.note and study.max_tokens == 32
+    generated = study.vlm.generate(study.stream_vision, decoding=Greedy(3))
+    assert len(generated) == 2 and "COCO" in study.note and study.max_tokens == 32
 
     asked = []
 

@@ -12,7 +12,7 @@ from vizer_lab.world.captions import another_home_caption, home_captions
 from vizer_lab.world.lexicon import KIND_BY_NAME
 from vizer_lab.world.perturbations import SCENE_EDITS, said, statements
 from vizer_lab.world.phrases import read_phrases, right_articles
-from vizer_lab.world.rewording import FORM_EDITS, SAME_CONTENT
+from vizer_lab.world.text_perturbations import FORM_EDITS, SAME_CONTENT
 from vizer_lab.world.world import Scene, SceneObject
 
 N = 60

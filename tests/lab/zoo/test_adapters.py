@@ -145,14 +145,14 @@ def test_a_model_without_a_shipped_mapper_gets_its_own():
     split, vlm = MicroSplit("test", 20), load_micro_vlm()
     vision = vlm.encode_image([Image.fromarray(pixels) for pixels in split.images])
     shipped_one = read_back_mapper(vlm, vision, generator=seeded(0))
-    assert shipped_one.made_by == shipped_mapper(NAME, vlm).made_by
+    assert shipped_one.metadata == shipped_mapper(NAME, vlm).metadata
     vlm.name = "another"
     own = read_back_mapper(vlm, vision, generator=seeded(0))
-    assert own.made_by["config"]["held_out"] == 4
+    assert own.metadata["config"]["held_out"] == 4
     again = read_back_mapper(vlm, vision, generator=seeded(0))
-    assert own.made_by["data"] == again.made_by["data"] != shipped_one.made_by["data"]
+    assert own.metadata["data"] == again.metadata["data"] != shipped_one.metadata["data"]
     in_context = context_mapper(vlm, vision, generator=seeded(0))
-    assert in_context.made_by["data"] != own.made_by["data"]
+    assert in_context.metadata["data"] != own.metadata["data"]
 
 
 def test_the_mapper_in_context_knows_the_image():

@@ -42,7 +42,7 @@ def test_the_shipped_prefix_networks_score_what_their_manifests_say():
 def test_it_comes_with_the_settings_it_was_trained_with():
     found = load_micro_prefix_network("micro-maccap")
     assert found.config.noise.variance == MICRO_VARIANCE and found.config.tokens == 10
-    assert not found.writer.prefix_network.training
+    assert not found.prefix_generator.prefix_network.training
 
 
 def test_another_clip_and_other_names_are_refused():

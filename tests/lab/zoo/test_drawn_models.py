@@ -188,7 +188,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     there.save({"model": model}, optimizer, [1.0])
     assert there.restore({"model": model}, optimizer) == [1.0]
     with pytest.raises(ValueError, match="belongs to another run"):
-        replace(there, facts={"seed": 1}).restore({"model": model}, optimizer)
+        replace(there, metadata={"seed": 1}).restore({"model": model}, optimizer)
     there.remove()
     assert there.restore({"model": model}, optimizer) == []
 

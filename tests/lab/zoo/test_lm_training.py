@@ -151,10 +151,10 @@ def test_shipped_weights_are_small():
 
 def test_it_writes_captions_from_bos_and_what_the_words_before_bos_say():
     lm = load_micro_lm()
-    written = lm.generate(no_prefix(lm, 20), decoding=Sample(max_tokens=60), generator=seeded(0))
-    assert all(bool((row == lm.eos_id).any()) for row in written.ids)
+    generated = lm.generate(no_prefix(lm, 20), decoding=Sample(max_tokens=60), generator=seeded(0))
+    assert all(bool((row == lm.eos_id).any()) for row in generated.ids)
     known = set(vocabulary()) - {"<unk>", "<start>", "<pad>"}
-    assert {word for text in written.texts for word in text.split()} <= known
+    assert {word for text in generated.texts for word in text.split()} <= known
     ids = torch.tensor([lm.tokenizer.convert_tokens_to_ids(["dog", "beach", "two"])])
     assert lm.generate(lm.embed(ids), decoding=Greedy()).texts == ("two dogs on a beach",)
 

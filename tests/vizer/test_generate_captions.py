@@ -8,13 +8,13 @@ from tiny_vlm import noise_images, tiny_smol
 
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.write_captions import (
+from vizer_core.vizer.generate_captions import (
     first_token_mass,
+    generate_captions,
     sample_captions,
     share_captions,
     suppressed_first_words,
     vision_batches,
-    write_captions,
 )
 
 SHORT = Greedy(max_tokens=4)
@@ -42,15 +42,15 @@ def test_first_token_mass_is_the_mean_of_the_models_own_distribution(model):
         states = vlm.caption_states(vision.select([i]), vlm.tokenize(["cat"]))
         probabilities += vlm.token_logits(states[0, 0]).detach().softmax(dim=-1) / len(vision)
     for word, mass in everything.items():
-        (place,) = vlm.processor.tokenizer.encode(word, add_special_tokens=False)
-        assert mass == pytest.approx(float(probabilities[place]), abs=1e-5)
+        (token,) = vlm.processor.tokenizer.encode(word, add_special_tokens=False)
+        assert mass == pytest.approx(float(probabilities[token]), abs=1e-5)
     assert "" not in everything and sum(everything.values()) < 1
     assert first_token_mass(vlm, vision, top=2) == dict(list(everything.items())[:2])
 
 
 def test_the_likeliest_first_words_are_banned_and_come_no_more(model):
     vlm, vision = model
-    before = write_captions(vlm, vision, decoding=SHORT)
+    before = generate_captions(vlm, vision, decoding=SHORT)
     found = suppressed_first_words(vlm, vision, words=3, decoding=SHORT)
     assert found.banned == tuple(first_token_mass(vlm, vision, top=3))
     assert any(text.split()[:1] and text.split()[0] in found.banned for text in before)
@@ -59,8 +59,8 @@ def test_the_likeliest_first_words_are_banned_and_come_no_more(model):
 
 def test_another_prompt_is_another_baseline(model):
     vlm, vision = model
-    texts = write_captions(vlm, vision, decoding=SHORT, prompt="<image> what is on the photo")
-    assert len(texts) == 5 and texts != write_captions(vlm, vision, decoding=SHORT)
+    texts = generate_captions(vlm, vision, decoding=SHORT, prompt="<image> what is on the photo")
+    assert len(texts) == 5 and texts != generate_captions(vlm, vision, decoding=SHORT)
 
 
 def test_samples_stand_one_row_an_image_and_repeat_with_the_seed(model):
@@ -77,7 +77,7 @@ def test_samples_stand_one_row_an_image_and_repeat_with_the_seed(model):
 def test_errors_by_message(model):
     vlm, vision = model
     with pytest.raises(ValueError, match="the source holds no image"):
-        write_captions(vlm, vision.select([]))
+        generate_captions(vlm, vision.select([]))
     with pytest.raises(ValueError, match="samples is 0"):
         sample_captions(vlm, vision, samples=0, generator=seeded(0))
     with pytest.raises(ValueError, match="top is 0"):
@@ -87,11 +87,11 @@ def test_errors_by_message(model):
 def test_where_another_process_fails_this_one_does_too(model, monkeypatch):
     """Nobody waits for captions that will not come."""
     vlm, vision = model
-    assert share_captions(vlm, vision, decoding=SHORT) == write_captions(
+    assert share_captions(vlm, vision, decoding=SHORT) == generate_captions(
         vlm, vision, decoding=SHORT
     )
     monkeypatch.setattr(
-        "vizer_core.vizer.write_captions.gather_items", lambda mine: [*mine, "an image is torn"]
+        "vizer_core.vizer.generate_captions.gather_items", lambda mine: [*mine, "an image is torn"]
     )
     with pytest.raises(ValueError, match="an image is torn"):
         share_captions(vlm, vision, decoding=SHORT)

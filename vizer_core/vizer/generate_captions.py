@@ -4,12 +4,12 @@ A base model with a generic habit ("itap of ...") is one first word away from it
 in our trials, forbidding that word moved greedy scores by more than any training did. So greedy
 scores of a trained model stand beside these, or they prove nothing.
 
-==================  =============================================================================
-write_captions      the model as it is; another `prompt` makes it the prompt-only baseline
-share_captions      the same among processes, with the numbers that one process would draw
-first_token_mass    how probable each first word is, averaged over images
+======================  =========================================================================
+generate_captions       the model as it is; another `prompt` makes it the prompt-only baseline
+share_captions          the same among processes, with the numbers that one process would draw
+first_token_mass        how probable each first word is, averaged over images
 suppressed_first_words  greedy, with the likeliest first words forbidden
-==================  =============================================================================
+======================  =========================================================================
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def vision_batches(
 
 
 @torch.no_grad()
-def write_captions(
+def generate_captions(
     vlm: VisionLanguageModel,
     source: VisionSource,
     *,
@@ -54,9 +54,9 @@ def write_captions(
     generator: torch.Generator | None = None,
     progress: bool = False,
 ) -> tuple[str, ...]:
-    """Write one caption an image, greedy unless told otherwise."""
+    """Generate one caption an image, greedy unless told otherwise."""
     texts: list[str] = []
-    for vision in vision_batches(source, label="writing captions", progress=progress):
+    for vision in vision_batches(source, label="generating captions", progress=progress):
         texts += vlm.generate(
             vision, decoding=decoding or Greedy(), prompt=prompt, banned=banned, generator=generator
         ).texts
@@ -71,7 +71,7 @@ def share_captions(
     prompt: str | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[str, ...]:
-    """Write one caption an image as `write_captions` does; each process writes its share.
+    """Caption images as `generate_captions` does; each process generates its share.
 
     All processes get all captions, in the order of the images. Where one process fails, all do:
     nobody waits for what will not come.
@@ -82,7 +82,7 @@ def share_captions(
     try:
         skip_draws(mine.start, rule, generator)
         if len(mine) or not len(source):
-            texts = write_captions(
+            texts = generate_captions(
                 vlm, Slice(source, mine), decoding=rule, prompt=prompt, generator=generator
             )
         skip_draws(len(source) - mine.stop, rule, generator)
@@ -131,7 +131,7 @@ def first_token_mass(
 
 @dataclass(frozen=True)
 class BannedStart:
-    """Captions written without their likeliest first words, and which words those were."""
+    """Captions generated without their likeliest first words, and which words those were."""
 
     texts: tuple[str, ...]
     banned: tuple[str, ...]
@@ -147,5 +147,5 @@ def suppressed_first_words(
 ) -> BannedStart:
     """Forbid the `words` likeliest first words, then caption; no training."""
     banned = tuple(first_token_mass(vlm, source, top=words, prompt=prompt))
-    texts = write_captions(vlm, source, decoding=decoding, prompt=prompt, banned=banned)
+    texts = generate_captions(vlm, source, decoding=decoding, prompt=prompt, banned=banned)
     return BannedStart(texts, banned)

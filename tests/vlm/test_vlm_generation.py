@@ -9,7 +9,7 @@ from tiny_vlm import VOCABULARY, noise_images, tiny_smol, tiny_tokenizer
 from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.generation import TokenLimits, draw, top_p_logits, uniform_numbers, write
+from vizer_core.vlm.generation import TokenLimits, draw, generate_ids, top_p_logits, uniform_numbers
 from vizer_core.vlm.prompts import CaptionTokens, Prefix
 
 PAD, EOS = 0, 3
@@ -51,7 +51,7 @@ def scripted(lines: list[list[int]], seen: list[int]):
     class Cache:
         def __init__(self):
             self.rows = torch.arange(len(lines))
-            self.place = -1
+            self.step = -1
 
         def batch_repeat_interleave(self, times: int) -> None:
             self.rows = self.rows.repeat_interleave(times)
@@ -60,15 +60,15 @@ def scripted(lines: list[list[int]], seen: list[int]):
             self.rows = self.rows[kept]
 
     def text_pass(tokens, mask, positions, cache):
-        cache.place += 1
+        cache.step += 1
         seen.append(len(tokens))
-        assert mask.shape == (len(tokens), 2 + cache.place)
-        if cache.place:
-            assert positions.tolist() == [[1 + cache.place]] * len(tokens)
-            expected = torch.tensor([lines[r][cache.place - 1] for r in cache.rows])
+        assert mask.shape == (len(tokens), 2 + cache.step)
+        if cache.step:
+            assert positions.tolist() == [[1 + cache.step]] * len(tokens)
+            expected = torch.tensor([lines[r][cache.step - 1] for r in cache.rows])
             live = tokens[:, 0] != PAD
             assert torch.equal(tokens[live, 0], expected[live])
-        wanted = torch.tensor([lines[r][cache.place] for r in cache.rows])
+        wanted = torch.tensor([lines[r][cache.step] for r in cache.rows])
         return torch.nn.functional.one_hot(wanted, 8).float()[:, None] * 50
 
     return text_pass, Cache()
@@ -87,7 +87,7 @@ def test_rows_stop_at_their_end_and_leave_the_batch(samples):
     lines = [[5, EOS, 6, 6, 6], [5, 6, 7, 5, EOS], [EOS, 7, 7, 7, 7], [6, 6, EOS, 5, 5]]
     seen: list[int] = []
     text_pass, cache = scripted(lines, seen)
-    written = write(
+    generated = generate_ids(
         text_pass,
         lambda states: states,
         prefix=prefix(4),
@@ -102,14 +102,14 @@ def test_rows_stop_at_their_end_and_leave_the_batch(samples):
         [EOS, PAD, PAD, PAD, PAD],
         [6, 6, EOS, PAD, PAD],
     ]
-    assert written.tolist() == [row for row in wanted for _ in range(samples)]
+    assert generated.tolist() == [row for row in wanted for _ in range(samples)]
     assert seen == [4, 4 * samples, 2 * samples, samples, samples]
 
 
 def test_writing_stops_when_all_rows_have_ended():
     seen: list[int] = []
     text_pass, cache = scripted([[5, EOS], [EOS, 5]], seen)
-    written = write(
+    generated = generate_ids(
         text_pass,
         lambda states: states,
         prefix=prefix(2),
@@ -118,7 +118,7 @@ def test_writing_stops_when_all_rows_have_ended():
         limits=TokenLimits(eos=(EOS,), pad=PAD),
         uniform=torch.zeros(2, 9),
     )
-    assert written.tolist() == [[5, EOS], [EOS, PAD]]
+    assert generated.tolist() == [[5, EOS], [EOS, PAD]]
     assert len(seen) == 2
 
 
@@ -143,11 +143,11 @@ def test_a_cold_sample_is_greedy():
     vlm = tiny_smol()
     vision = vlm.encode_image(noise_images(3))
     cold = Sample(temperature=1e-4, max_tokens=6)
-    written = vlm.generate(vision, decoding=cold, generator=seeded(0))
-    assert written.texts == vlm.generate(vision, decoding=Greedy(6)).texts
+    generated = vlm.generate(vision, decoding=cold, generator=seeded(0))
+    assert generated.texts == vlm.generate(vision, decoding=Greedy(6)).texts
     nucleus = Sample(top_p=1e-6, max_tokens=6)
-    written = vlm.generate(vision, decoding=nucleus, generator=seeded(0))
-    assert written.texts == vlm.generate(vision, decoding=Greedy(6)).texts
+    generated = vlm.generate(vision, decoding=nucleus, generator=seeded(0))
+    assert generated.texts == vlm.generate(vision, decoding=Greedy(6)).texts
 
 
 def test_words_become_ids_and_come_back():
@@ -175,10 +175,10 @@ def test_a_caption_ends_at_the_first_of_any_of_its_ends():
 def test_batches_of_several_lengths_are_joined():
     tokens = CaptionTokens(tiny_tokenizer(), "tiny", more_eos=None)
     dog = VOCABULARY.index("dog")
-    joined = tokens.written([torch.tensor([[dog, dog]]), torch.tensor([[dog, EOS, 0, 0]])])
+    joined = tokens.generated([torch.tensor([[dog, dog]]), torch.tensor([[dog, EOS, 0, 0]])])
     assert joined.ids.tolist() == [[dog, dog], [dog, EOS]]
     assert joined.mask.all() and joined.texts == ("dog dog", "dog")
-    ragged = tokens.written([torch.tensor([[dog]]), torch.tensor([[dog, dog, EOS]])])
+    ragged = tokens.generated([torch.tensor([[dog]]), torch.tensor([[dog, dog, EOS]])])
     assert ragged.mask.tolist() == [[True, False, False], [True, True, True]]
 
 
