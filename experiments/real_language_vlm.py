@@ -122,12 +122,12 @@ def scored(recipe: RealLanguageRecipe, model: Path, n: int) -> dict[str, Any]:
     """Score the model, its control and the tower's own model on test scenes."""
     data = MicroSplit(split_in(WORLD, "test"), n)
     exam, began = Exam.of(data, None), time.process_time()
-    written = captions_of(load_real_language_vlm(model), data)
+    generated = captions_of(load_real_language_vlm(model), data)
     seconds = round(time.process_time() - began, 1)
     own, _ = load_tower(recipe.tower)
     captions = {
-        "real": written,
-        "another": written[1:] + written[:1],
+        "real": generated,
+        "another": generated[1:] + generated[:1],
         "tower's own": captions_of(own, data),
     }
     table = {name: [score(texts, exam)] for name, texts in captions.items()}
@@ -135,7 +135,7 @@ def scored(recipe: RealLanguageRecipe, model: Path, n: int) -> dict[str, Any]:
         "scores": score_rows(table),
         "differences": difference_rows(table, [("real", "another"), ("real", "tower's own")]),
         "captioning_seconds": seconds,
-        "ended": round(sum(len(t.split()) < MOST_TOKENS // 2 for t in written) / n, 4),
+        "ended": round(sum(len(t.split()) < MOST_TOKENS // 2 for t in generated) / n, 4),
         "examples": [
             {"scene": scene.id, "reference": references[0]}
             | {name: texts[i] for name, texts in captions.items() if name != "another"}

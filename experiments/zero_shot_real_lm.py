@@ -101,7 +101,7 @@ def tune(captions: int, steps: int, seed: int, folder: str) -> dict[str, Any]:
     config = replace(TUNING, steps=steps)
     losses = tune_on_captions(lm, texts, config, generator=seeded(seed), progress=True)
     seconds = round(time.process_time() - began, 1)
-    save_tuned(lm, Path(folder), made_by={"corpus": "coco2014-train", "settings": asdict(config)})
+    save_tuned(lm, Path(folder), metadata={"corpus": "coco2014-train", "settings": asdict(config)})
     return {
         "captions": captions,
         "settings": asdict(config),
@@ -154,11 +154,11 @@ def caption(
     captioner = captioner_of(method, model, prompt)
     features = image_features(n)
     loading, began = time.process_time() - began, time.process_time()
-    written = captioner.caption(features, generator=seeded(seed))
+    generated = captioner.caption(features, generator=seeded(seed))
     seconds = time.process_time() - began
     blind = Blind.mean_of(captioner, features).caption(features[:1], generator=seeded(seed))
     return {
-        "captions": list(written),
+        "captions": list(generated),
         "blind": blind[0],
         "loading_seconds": round(loading, 1),
         "seconds_an_image": round(seconds / n, 3),

@@ -57,7 +57,7 @@ def test_a_saved_model_is_read_back_in_its_form(tmp_path):
     form = TextForm("<end>", sentences=True)
     plain = make_lm("llama")
     lm = CausalLM.from_model(plain.model, plain.tokenizer, "tiny", form=form)
-    folder = save_tuned(lm, tmp_path / "tuned", made_by={"corpus": "mine"})
+    folder = save_tuned(lm, tmp_path / "tuned", metadata={"corpus": "mine"})
     again = load_lm(str(folder), device="cpu")
     assert again.form == form and again.bos_id == lm.bos_id
     batch = lm.tokenize(TEXTS)
@@ -66,12 +66,12 @@ def test_a_saved_model_is_read_back_in_its_form(tmp_path):
     made = json.loads((folder / "caption_tuning.json").read_text())
     assert made == {"kind": "caption-tuned", "language_model": "tiny", "corpus": "mine"}
     with pytest.raises(FileExistsError, match=r"tuned holds a model already: name another"):
-        save_tuned(lm, folder, made_by={})
+        save_tuned(lm, folder, metadata={})
 
 
 def test_a_broken_form_is_refused(tmp_path):
     lm = make_lm("llama")
-    folder = save_tuned(lm, tmp_path, made_by={})
+    folder = save_tuned(lm, tmp_path, metadata={})
     (folder / "text_form.json").write_text('{"start": "x"}')
     with pytest.raises(ValueError, match=r"text_form.json holds \['start'\]: wanted start_mark"):
         load_lm(str(folder), device="cpu")

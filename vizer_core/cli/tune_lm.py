@@ -70,6 +70,6 @@ def tune_lm_command(
         before = nats_per_token(lm, some, batch_size=50)
         tune_on_captions(lm, texts, config, generator=seeded(seed), progress=not is_quiet())
         after = nats_per_token(lm, some, batch_size=50)
-        made_by = {"corpus": corpus, "captions": len(texts), "seed": seed}
-        save_tuned(lm, out, made_by=made_by | {"settings": asdict(config)})
+        metadata = {"corpus": corpus, "captions": len(texts), "seed": seed}
+        save_tuned(lm, out, metadata=metadata | {"settings": asdict(config)})
         say(f"{out}: {before:.2f} -> {after:.2f} nats a token of the first {len(some)} captions")

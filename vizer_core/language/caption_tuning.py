@@ -115,7 +115,7 @@ def _order(count: int, config: CaptionTuning, generator: torch.Generator) -> lis
     return [line[i : i + config.batch_size] for i in range(0, needed, config.batch_size)]
 
 
-def save_tuned(lm: CausalLM, folder: Path, *, made_by: dict[str, Any]) -> Path:
+def save_tuned(lm: CausalLM, folder: Path, *, metadata: dict[str, Any]) -> Path:
     """Write a model as a folder that `load_lm` reads, in its form, and how it was made.
 
     Raises `FileExistsError` where the folder holds a model already.
@@ -127,5 +127,5 @@ def save_tuned(lm: CausalLM, folder: Path, *, made_by: dict[str, Any]) -> Path:
     lm.model.save_pretrained(folder)
     lm.tokenizer.save_pretrained(folder)
     save_form(lm.form, folder)
-    write_json(folder / MADE_BY, {"kind": "caption-tuned", "language_model": lm.name, **made_by})
+    write_json(folder / MADE_BY, {"kind": "caption-tuned", "language_model": lm.name, **metadata})
     return folder

@@ -141,8 +141,8 @@ def score_drawn_vlm(
     found: dict[str, float] = {}
     for prefix, rule in rules.items():
         generator = seeded(seed) if isinstance(rule, Sample) else None
-        written = vlm.generate(vision, decoding=rule, generator=generator).texts
-        scores = caption_scores(written, data.scenes) | claim_scores(written, data.scenes)
+        generated = vlm.generate(vision, decoding=rule, generator=generator).texts
+        scores = caption_scores(generated, data.scenes) | claim_scores(generated, data.scenes)
         found |= {f"{prefix}{name}": round(value, 4) for name, value in scores.items()}
     mass = first_word_mass(vlm, [vision], top=20)
     numbers = data.scenes[0].edition.numbers

@@ -249,10 +249,10 @@ def caption_loss(
     vlm: SmolVlm, patches: Float[Tensor, "b p dv"], captions: Sequence[str]
 ) -> Float[Tensor, ""]:
     """Return the cross-entropy of captions after their images, end mark included."""
-    written = vlm.tokenize(captions)
-    states = vlm.caption_states(image_batch(vlm, patches), written)[:, :-1]
-    logits = vlm.token_logits(states[written.mask])
-    return functional.cross_entropy(logits, written.ids[written.mask])
+    generated = vlm.tokenize(captions)
+    states = vlm.caption_states(image_batch(vlm, patches), generated)[:, :-1]
+    logits = vlm.token_logits(states[generated.mask])
+    return functional.cross_entropy(logits, generated.ids[generated.mask])
 
 
 def train(
