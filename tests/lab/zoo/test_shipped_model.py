@@ -106,7 +106,7 @@ def test_names_are_unique_and_an_unknown_one_lists_those_there_are():
         by_name(two, two)
     with pytest.raises(ValueError, match=r"no shipped number 'six': wanted one of \['two'\]"):
         named(by_name(two), "six")
-    with pytest.raises(ValueError, match=r"no shipped model 'six': wanted one of \['micro-capdec'"):
+    with pytest.raises(ValueError, match=r"no shipped model 'six': wanted one of \['drawn-clip'"):
         shipped_model("six")
 
 
