@@ -112,7 +112,7 @@ VLM_RECIPES: dict[str, VlmRecipe] = {
     "drawn-vlm-other": replace(
         _PLAIN,
         model=replace(_VLM, world="second_other"),
-        tower=replace(_PLAIN.tower, steps=3000),
+        tower=replace(_PLAIN.tower, steps=2200),
         exact=_SHORTER,
         seed=5,
     ),
