@@ -242,7 +242,7 @@ def test_overflow_is_an_error_that_names_its_cause(rule, llama):
         if dtype == torch.float32:
             assert lm.generate(no_prefix(lm, 1), decoding=rule, generator=seeded(0)).texts
             continue
-        with pytest.raises(ValueError, match=r"wrote in float16.*dtype='float32', or bfloat16"):
+        with pytest.raises(ValueError, match=r"generated in float16.*dtype='float32', or bfloat16"):
             lm.generate(no_prefix(lm, 1), decoding=rule, generator=seeded(0))
 
 

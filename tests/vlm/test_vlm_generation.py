@@ -220,7 +220,9 @@ def test_overflow_is_an_error_that_names_its_cause(rule):
     vlm = overflowing(torch.float16)
     vision = vlm.encode_image(noise_images(2))
     assert all(each.isfinite().all() for each in vision.image_embeddings)
-    with pytest.raises(ValueError, match=r"wrote in float16.*end at 65,504.*dtype='float32', or"):
+    with pytest.raises(
+        ValueError, match=r"generated in float16.*end at 65,504.*dtype='float32', or"
+    ):
         vlm.generate(vision, decoding=rule, generator=seeded(0))
 
 
