@@ -268,8 +268,9 @@ def settings_in(objective: Any) -> Any:
 
     >>> settings_in("read_back")
     'read_back'
-    >>> settings_in(len)
-    {'kind': 'PolicyGradient', 'reward': 'len', 'advantage': 'rloo_scaled'}
+    >>> def shortness(images, captions): ...
+    >>> settings_in(shortness)
+    {'kind': 'PolicyGradient', 'reward': 'shortness', 'advantage': 'rloo_scaled'}
     """
     return objective if isinstance(objective, str) else _plain(as_objective(objective), DEEP)
 
