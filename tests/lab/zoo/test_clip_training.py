@@ -197,7 +197,8 @@ def test_the_recipe_gave_the_same_scores_on_other_hardware(name: str) -> None:
 
 
 def test_shipped_weights_are_small() -> None:
-    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 30 * 2**20
+    """Of both editions of the drawn world, until the second has replaced the first."""
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 60 * 2**20
 
 
 @pytest.mark.slow
