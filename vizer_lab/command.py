@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     from vizer_core.cli.examples import EXAMPLES as BY_COMMAND
 
     BY_COMMAND["lab"] = EXAMPLES
-    short = "Check the shipped micro models, or train them again."
+    short = "Check the shipped models of the drawn world, or train them again."
     app.command(name="lab", short_help=short)(lab_command)
 
 
@@ -56,9 +56,9 @@ def lab_command(
 ) -> None:
     """Check the micro world and its shipped models, or train them again.
 
-    A check draws 1,000 scenes and scores each model, a minute in all: it fails when a score is not
-    the one in the model's manifest. --list compares the files with their manifests and runs no
-    model. --rebuild says its cost first; it can be stopped and started again. The micro VLMs are
+    A check draws 1,000 scenes and scores each model, three minutes in all: it fails when a score is
+    not the one in the model's manifest. --list compares the files with their manifests and runs no
+    model. --rebuild says its cost first; it can be stopped and started again. The VLMs are
     always trained on the CPU.
     """
     from vizer_core.cli.app import errors_as_exit_status, is_quiet, say

@@ -162,7 +162,7 @@ def caption_command(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Or a vision-language model: hub id, folder, micro-vlm, micro-vlm-hard."),
+        typer.Option(help="Or a vision-language model: hub id, folder, or shipped (vizer lab --list)."),
     ] = None,
     adapter: Annotated[
         str | None,

@@ -30,7 +30,7 @@ from vizer_core.cli.phase_two import enhance, require_images, require_memory
 from vizer_core.run_folder import JOB, RUN, digest_of_files, require_ours, working_on
 from vizer_core.shipped import shipped_names
 
-Model = Annotated[str, typer.Option(help="Hub id, folder, micro-vlm or micro-vlm-hard.")]
+Model = Annotated[str, typer.Option(help="Hub id, folder, or a shipped VLM (vizer lab --list).")]
 Images = Annotated[
     Path,
     typer.Option(
