@@ -162,7 +162,9 @@ def caption_command(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Or a vision-language model: hub id, folder, or shipped (vizer lab --list)."),
+        typer.Option(
+            help="Or a vision-language model: hub id, folder, or shipped (vizer lab --list)."
+        ),
     ] = None,
     adapter: Annotated[
         str | None,
