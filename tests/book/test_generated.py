@@ -6,10 +6,12 @@ import json
 import shutil
 
 import numpy as np
+import torch
 from built_book import ROOT
 
 from tools import generated, micro_page
 from tools.api_pages import api_markdown
+from vizer_core.files import save_tensors
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.render import render_scenes
 
@@ -93,3 +95,21 @@ def test_scores_of_one_family_share_a_table_and_decodings_stand_side_by_side(tmp
     assert clip.splitlines()[0] == "| score | `clip` |" and "not run" not in clip
     assert vlm.splitlines()[0] == "| score | `vlm`, greedy | `vlm`, sampled | `vlm`, banned |"
     assert "| `exact` | 0.250 | 0.500 | not run |" in vlm and "odd" not in vlm
+
+
+def test_a_row_of_the_table_of_bases_gives_rates_with_intervals_and_shares(tmp_path, monkeypatch):
+    scores = {f"object_{kind}": 0.5 for kind in ("precision", "recall")}
+    scores |= {f"sampled_{key}": 0.25 for key in scores} | {"first_word": 0.125}
+    claimed = [f"{kind}_{what}" for kind in ("relation", "count") for what in ("accuracy", "said")]
+    scores |= dict.fromkeys(claimed, 0.75)
+    manifest = {
+        "scores": scores,
+        "intervals": {"object_precision": [0.4, 0.6], "object_recall": [0.45, 0.55]},
+        "recipe": {"seed": 7},
+        "cpu_seconds": {"tower": 60.0, "exact": 120.0},
+    }
+    monkeypatch.setattr(micro_page, "LACKS", {"drawn-x": "nothing"})
+    save_tensors(tmp_path / "drawn-x.safetensors", {"w": torch.zeros(1)}, manifest)
+    row = micro_page.bases_markdown(tmp_path).splitlines()[-1]
+    assert "| `drawn-x` | nothing | 7 | 3 | 0.500 [0.400, 0.600] | 0.500 [0.450, 0.550] |" in row
+    assert row.endswith("| 0.75 in 75% | 0.75 in 75% | 0.25 / 0.25 | 0.12 |")
