@@ -10,14 +10,11 @@ drawn-clip-100        the same, trained on with `logit_scale` held at 100, where
 drawn-clip-50         the same at 50: a gap of about the size that real CLIP's has
 drawn-clip-avg        the same, trained on with the mean of the patches as image feature, so that
                       patches are trained too
-drawn-lm              a language model of captions and questions, as micro-lm
 drawn-vlm-plain       sees nearly all and says it plainly: what the others are measured against
 drawn-vlm-web         lacks manners: web habits of many kinds, none of which one word starts
 drawn-vlm-general     the same habits, and its text mode is general text, not its captions
 drawn-vlm-poor        lacks sight: a tower from fresh weights, trained too short
 drawn-vlm-qwen        a Qwen2-VL with web habits: own positions, own merger
-drawn-vlm-other       as the plain one in the other world: other objects, places and words
-drawn-vlm-other-web   the same with web habits
 ====================  =========================================================================
 """
 
@@ -129,6 +126,9 @@ QWEN_RECIPE = replace(
     seed=4,
 )
 
+# recipes whose models are not made yet, so that they are not shipped; `LM_RECIPE` waits too
+UNTRAINED = ("drawn-vlm-other", "drawn-vlm-other-web")
+
 # what the book's table of bases says of each
 LACKS: dict[str, str] = {
     "drawn-vlm-plain": "next to nothing: the ceiling",
@@ -136,6 +136,4 @@ LACKS: dict[str, str] = {
     "drawn-vlm-general": "manners, and a text mode that is its captions' own",
     "drawn-vlm-poor": "sight: a tower trained too short",
     "drawn-vlm-qwen": "manners; a Qwen2-VL",
-    "drawn-vlm-other": "next to nothing, in the other world",
-    "drawn-vlm-other-web": "manners, in the other world",
 }

@@ -18,7 +18,6 @@ from vizer_core.language import CausalLM, nats_per_token, no_prefix, token_log_p
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.questions import question_text, questions_of
 from vizer_lab.world.world import split_in
-from vizer_lab.zoo.drawn_recipes import LM_RECIPE
 from vizer_lab.zoo.lm_corpus import CORPUS_SEED, tags_of
 from vizer_lab.zoo.lm_model import MicroLMConfig, build_micro_lm, micro_lm_tokenizer
 from vizer_lab.zoo.lm_recipe import LMRecipe
@@ -73,7 +72,6 @@ class ShippedLM(ShippedModel):
 
 LANGUAGE_MODELS: dict[str, ShippedLM] = by_name(
     ShippedLM("micro-lm", LMRecipe(MicroLMConfig(), steps=1400, batch=32, learning_rate=2e-3)),
-    ShippedLM("drawn-lm", LM_RECIPE),
 )
 
 

@@ -26,7 +26,7 @@ from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.world.editions import FIRST, edition_of
 from vizer_lab.world.world import split_in
-from vizer_lab.zoo.drawn_recipes import QWEN_RECIPE, VLM_RECIPES
+from vizer_lab.zoo.drawn_recipes import QWEN_RECIPE, UNTRAINED, VLM_RECIPES
 from vizer_lab.zoo.drawn_scores import (
     SCORED_SCENES,
     encode_drawn,
@@ -147,7 +147,7 @@ VLMS: dict[str, ShippedVlm] = by_name(
             parent="micro-vlm-hard",
         ),
     ),
-    *(ShippedVlm(name, recipe) for name, recipe in VLM_RECIPES.items()),
+    *(ShippedVlm(name, VLM_RECIPES[name]) for name in VLM_RECIPES if name not in UNTRAINED),
     ShippedQwen("drawn-vlm-qwen", QWEN_RECIPE, tower_of="drawn-vlm-plain"),
 )
 
