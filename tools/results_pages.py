@@ -43,6 +43,10 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("bleu4", "cider", "meteor", "clipscore", "object_f1"),
     ),
     "reconstruction_real": (("*:text", "*:another"), ("sentence_cosine", "bleu1", "cider")),
+    "real_language_vlm": (
+        ("real", "tower's own", "another"),
+        ("object_precision", "object_recall", "relation_accuracy", "exact", "cider"),
+    ),
     "reconstruction_micro": (("x0:*", "x0.33:*", "x1:*"), ("bleu4", "object_f1", "exact")),
     "vizer_micro": (
         ("base", "base_primed", "vizer_gt", "vizer_g", "vizer_g_shuffled", "read_back",

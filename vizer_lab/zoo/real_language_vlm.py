@@ -79,9 +79,9 @@ class RealLanguageRecipe:
         default_factory=lambda: LoraSettings(rank=16, alpha=32, projections=ATTENTION_PROJECTIONS)
     )
     exact: VlmStage = field(
-        default_factory=lambda: VlmStage("exact", steps=1400, batch=16, learning_rate=1e-3)
+        default_factory=lambda: VlmStage("exact", steps=800, batch=16, learning_rate=1e-3)
     )
-    scenes: int = 20_000
+    scenes: int = 12_800
     connector: str = "words"
     fitted: int = 2000  # scenes of the least squares
     seed: int = 0
@@ -347,7 +347,7 @@ def recipe_in(manifest: dict[str, Any]) -> RealLanguageRecipe:
     return RealLanguageRecipe(**plain | {"lora": lora, "exact": VlmStage(**plain["exact"])})
 
 
-def load_real_language_vlm(path: Path, folder: Path = WEIGHTS) -> SmolVlm:
+def load_real_language_vlm(path: Path = SHIPPED, folder: Path = WEIGHTS) -> SmolVlm:
     """Load what `ship` wrote: a plain model, LoRA merged, as `load_vlm` gives it.
 
     Raises `ImportError` that says what to install where the language model is missing, and
