@@ -1,7 +1,7 @@
 """Train and score a VLM with a real language half: makes `results/real_language_vlm.json`.
 
     make real
-    nice python -m experiments.real_language_vlm --folder /tmp/rlv            # half an hour of one core
+    nice python -m experiments.real_language_vlm --folder /tmp/rlv  # half an hour of one core
     nice python -m experiments.real_language_vlm --folder /tmp/rlv --ship     # and keep its weights
 
 `vizer_lab.zoo.real_language_vlm` says what the model is. The tower's patches are stored first; then
