@@ -45,12 +45,12 @@ from vizer_lab.zoo.real_language_vlm import (
     ship,
     train,
 )
-from vizer_lab.zoo.shipped_model import thinned
+from vizer_lab.zoo.shipped_model import WEIGHTS, thinned
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlm_train import patches_of_scenes
 
-OUT = Path("results/real_language_vlm.json")
+OUT, TOWERS = Path("results/real_language_vlm.json"), WEIGHTS
 SAVE_EVERY, MOST_TOKENS, SHOWN = 50, 48, 6
 
 
@@ -106,7 +106,7 @@ def run(recipe: RealLanguageRecipe, folder: Path) -> dict[str, Any]:
 
     losses = train(vlm, patches, recipe, watch=Watch(True, checkpoint), each_step=each_step)
     facts = {"cpu_seconds": seconds.total, "loss": thinned(losses)}
-    ship(vlm, recipe, done, {"facts": facts})
+    ship(vlm, recipe, done, {"facts": facts}, TOWERS)
     checkpoint.remove()
     return facts
 

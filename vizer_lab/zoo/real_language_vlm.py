@@ -55,7 +55,7 @@ from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, IMAGE, TURN_END, processor
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_train import patches_of_scenes, visits_of
 from vizer_lab.zoo.vlm_vision import IGNORED, dense_labels
-from vizer_lab.zoo.vlms import VLMS
+from vizer_lab.zoo.vlms import VLMS, vlm_from_state
 
 WORLD = "second"
 SHIPPED = WEIGHTS / "real" / "drawn-vlm-real.safetensors"  # not a `ShippedModel`: it needs a wheel
@@ -182,8 +182,9 @@ def build(recipe: RealLanguageRecipe, folder: Path = WEIGHTS) -> SmolVlm:
 
 def load_tower(name: str, folder: Path = WEIGHTS) -> tuple[SmolVlm, MicroVlmConfig]:
     """Load the VLM whose tower it is, and its sizes."""
-    model = named(VLMS, name)
-    return model.load(folder=folder), model.recipe.model
+    state, manifest = load_tensors(named(VLMS, name).path(folder))
+    config = MicroVlmConfig(**manifest["recipe"]["model"])
+    return vlm_from_state(name, config, state), config
 
 
 def word_aims(

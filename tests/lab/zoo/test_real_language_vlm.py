@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from vizer_lab.zoo.second_edition import VLM_RECIPES
 
 from experiments import real_language_vlm as study
 from tests.language.conftest import make_lm
@@ -16,6 +15,7 @@ from vizer_core.language.loading import LoadedModel
 from vizer_core.vlm import load_vlm
 from vizer_lab.world.data import MicroSplit
 from vizer_lab.zoo import real_language_vlm as zoo
+from vizer_lab.zoo.drawn_recipes import VLM_RECIPES
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.vlm_images import encode_images
 from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
@@ -53,9 +53,9 @@ def folder(tmp_path, monkeypatch):
     """A folder with a tower's model, and a tiny Llama under the real one's name."""
     monkeypatch.setattr(zoo, "load_causal_lm", tiny_llama)
     monkeypatch.setattr(zoo, "form_of", lambda name: zoo.TextForm("<begin>"))
-    recipe = replace(VLM_RECIPES["second-vlm-plain"], model=SIZES)
+    recipe = replace(VLM_RECIPES["drawn-vlm-plain"], model=SIZES)
     state = build_micro_vlm(SIZES, seed=3).state_dict()
-    path = tmp_path / "second-vlm-plain.safetensors"
+    path = tmp_path / "drawn-vlm-plain.safetensors"
     save_tensors(path, {k: v.half() for k, v in state.items()}, {"recipe": recipe.to_dict()})
     return tmp_path
 
@@ -67,7 +67,7 @@ def patches_for(vlm) -> torch.Tensor:
 
 def test_the_parts_are_those_of_their_models(folder):
     vlm, lm = zoo.build(RECIPE, folder), tiny_llama()
-    tower = vlm_from_state("x", SIZES, load_tensors(folder / "second-vlm-plain.safetensors")[0])
+    tower = vlm_from_state("x", SIZES, load_tensors(folder / "drawn-vlm-plain.safetensors")[0])
     for name, weight in tower.base.model.vision_model.state_dict().items():
         assert vlm.base.model.vision_model.state_dict()[name].equal(weight)
     table, own = vlm.embedding_table, lm.model.get_input_embeddings().weight
@@ -165,7 +165,7 @@ def test_what_is_shipped_is_read_back_as_a_plain_model(folder, tmp_path):
     prompt = again.default_prompt
     asked = {"decoding": Greedy(8), "prompt": prompt}
     assert loaded.generate(vision, **asked).texts == again.generate(vision, **asked).texts
-    tower = folder / "second-vlm-plain.safetensors"
+    tower = folder / "drawn-vlm-plain.safetensors"
     state, manifest = load_tensors(tower)
     save_tensors(tower, {k: v + 1 for k, v in state.items()}, manifest)
     with pytest.raises(ValueError, match=r"was trained on another tower: .* Train it again"):
@@ -175,7 +175,7 @@ def test_what_is_shipped_is_read_back_as_a_plain_model(folder, tmp_path):
 def test_faults_are_named(folder):
     with pytest.raises(ValueError, match=r"connector='odd': wanted one of \('words', 'fresh'\)"):
         replace(RECIPE, connector="odd")
-    eye, sizes = zoo.load_tower("second-vlm-plain", folder)
+    eye, sizes = zoo.load_tower("drawn-vlm-plain", folder)
     opt = make_lm("opt")
     with pytest.raises(ValueError, match="the language model is a 'opt': Idefics3 reads with a Ll"):
         zoo.assemble(eye, sizes, LoadedModel(opt.model, opt.tokenizer), "<s>")
@@ -184,7 +184,7 @@ def test_faults_are_named(folder):
 
 
 def test_the_study_trains_scores_and_goes_on_with_what_is_there(folder, monkeypatch):
-    monkeypatch.setattr(study, "TRIALS", folder)
+    monkeypatch.setattr(study, "TOWERS", folder)
     monkeypatch.setattr(study, "MOST_TOKENS", 6)
     read = zoo.load_real_language_vlm
     monkeypatch.setattr(study, "load_real_language_vlm", lambda path: read(path, folder))
