@@ -88,7 +88,7 @@ def test_first_word_masses_add_up_to_one() -> None:
 
 def test_shipped_files_are_small() -> None:
     for model in VLMS.values():
-        assert model.size() < 4e6
+        assert model.size() < 4.5e6
 
 
 @pytest.mark.parametrize(
