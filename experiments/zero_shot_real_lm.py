@@ -1,7 +1,7 @@
 """Make `results/zero_shot_real_lm.json`: what a real language model changes for three methods.
 
     make real
-    nice python -m experiments.zero_shot_real_lm        # fifteen minutes of one core
+    nice python -m experiments.zero_shot_real_lm        # eight minutes of one core
 
 Socratic Models, MAGIC and ZeroCap take a language model as it is. On the drawn world they were
 tried with the micro one, which has read captions and nothing else. Here stand beside it a real one

@@ -48,6 +48,10 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("object_precision", "object_recall", "relation_accuracy", "exact", "cider"),
     ),
     "reconstruction_micro": (("x0:*", "x0.33:*", "x1:*"), ("bleu4", "object_f1", "exact")),
+    "zero_shot_real_lm": (
+        ("socratic:*", "magic:*", "zerocap:*"),
+        ("object_precision", "object_recall", "object_f1", "length"),
+    ),
     "vizer_micro": (
         ("base", "base_primed", "vizer_gt", "vizer_g", "vizer_g_shuffled", "read_back",
          "read_back_shuffled", "rl_clip", "rl_clip_shuffled", "information",
