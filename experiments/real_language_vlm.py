@@ -11,7 +11,7 @@ of the second edition's test scenes are greedy.
 ===========  ====================================================================================
 real         the model: its tower, SmolLM2-135M, and between them what was trained
 another      control: its captions, each scored as one of the image before it
-tower's own  the micro VLM that the tower is from, whose language model was trained here
+small_lm  the micro VLM that the tower is from, whose language model was trained here
 ===========  ====================================================================================
 """
 
@@ -119,7 +119,7 @@ def captions_of(vlm: SmolVlm, data: MicroSplit) -> list[str]:
 
 
 def scored(recipe: RealLanguageRecipe, model: Path, n: int) -> dict[str, Any]:
-    """Score the model, its control and the tower's own model on test scenes."""
+    """Score the model, its control and the small_lm model on test scenes."""
     data = MicroSplit(split_in(WORLD, "test"), n)
     exam, began = Exam.of(data, None), time.process_time()
     generated = captions_of(load_real_language_vlm(model), data)
@@ -128,12 +128,12 @@ def scored(recipe: RealLanguageRecipe, model: Path, n: int) -> dict[str, Any]:
     captions = {
         "real": generated,
         "another": generated[1:] + generated[:1],
-        "tower's own": captions_of(own, data),
+        "small_lm": captions_of(own, data),
     }
     table = {name: [score(texts, exam)] for name, texts in captions.items()}
     return {
         "scores": score_rows(table),
-        "differences": difference_rows(table, [("real", "another"), ("real", "tower's own")]),
+        "differences": difference_rows(table, [("real", "another"), ("real", "small_lm")]),
         "captioning_seconds": seconds,
         "ended": round(sum(len(t.split()) < MOST_TOKENS // 2 for t in generated) / n, 4),
         "examples": [

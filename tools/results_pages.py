@@ -44,7 +44,7 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "reconstruction_real": (("*:text", "*:another"), ("sentence_cosine", "bleu1", "cider")),
     "real_language_vlm": (
-        ("real", "tower's own", "another"),
+        ("real", "small_lm", "another"),
         ("object_precision", "object_recall", "relation_accuracy", "exact", "cider"),
     ),
     "reconstruction_micro": (("x0:*", "x0.33:*", "x1:*"), ("bleu4", "object_f1", "exact")),

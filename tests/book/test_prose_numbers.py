@@ -71,8 +71,8 @@ FACTS: dict[str, Source] = {
     r"section (\d+)": lambda *_: float("nan"),  # of a paper
     r"movement: (1) means": lambda *_: 1.0,  # ends of a correlation
     r"less likely, (0) that": lambda *_: 0.0,
-    r"AUC is (1)/2": lambda *_: 1.0,  # ties count half
-    r"AUC is 1/(2),": lambda *_: 2.0,
+    r"(?:AUC (?:is|of|near)|be at|scores near) (1)/2": lambda *_: 1.0,  # ties count half
+    r"(?:AUC (?:is|of|near)|be at|scores near) 1/(2)": lambda *_: 2.0,
     r"weights\s+between (0) and 1": lambda *_: 0.0,
     r"weights\s+between 0 and (1)": lambda *_: 1.0,
     r"on (\d+) images with four": in_code(r"\bB = (\d+)"),

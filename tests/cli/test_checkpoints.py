@@ -130,6 +130,8 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
     assert said.index("forecast: training") < said.index("captions changed")
     assert "mapper" not in said and not (out / "states").exists()
     metadata = json.loads((out / "vizer.json").read_text())["made_by"]
+    assert metadata.pop("forecast") in said.replace("\n", " ") and len(metadata.pop("curve")) == 1
+    assert metadata.pop("job")["objective"] == "information"
     assert metadata == {
         "objective": "information", "weight": 0.5, "images": IMAGES - 1, "shuffled": False,
         "learning_rate": 5e-4, "seed": 0, "dtype": "float32",

@@ -29,6 +29,7 @@ from vizer_core.files import read_json
 from vizer_core.metrics.stats import Interval
 from vizer_core.runtime import at_most, pick_device, profile
 from vizer_lab.world import MicroSplit, Scene
+from vizer_lab.world.world import split_in
 from vizer_lab.zoo import CLIPS, load_micro_clip
 
 MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
@@ -116,7 +117,9 @@ def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
 
 
 def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
-    """Open the micro world on either profile: for questions that need each scene's exact content.
+    """Open the drawn world on either profile: for questions that need each scene's exact content.
+
+    The scenes are of the model's own world: `drawn-clip` is shown the second edition's.
 
     >>> len(open_micro("micro-clip", n=2).scenes)
     2
@@ -126,7 +129,7 @@ def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
             f"no micro model {model!r}: wanted one of {', '.join(MICRO_MODELS)}. Other models need "
             "VIZER_PROFILE=full."
         )
-    split = MicroSplit("test", n)
+    split = MicroSplit(split_in(CLIPS[model].recipe.model.world, "test"), n)
     return Study(
         encoder=load_micro_clip(model, device=str(pick_device())),
         ids=split.ids,

@@ -49,6 +49,7 @@ from vizer_lab.studies.clip_study import (
 )
 from vizer_lab.world import MicroSplit, Scene, micro_lexicon, unlabelled_stream
 from vizer_lab.world.word_kinds import micro_word_kind
+from vizer_lab.world.world import split_in
 from vizer_lab.zoo import VLMS, load_micro_clip, load_micro_vlm
 
 FULL_VLM = env.VLM.default
@@ -192,7 +193,7 @@ def vlm_names() -> tuple[str, ...]:
     ('micro-vlm', 'micro-vlm-hard')
     """
     if profile().is_micro:
-        return tuple(sorted(VLMS))
+        return tuple(sorted(name for name in VLMS if _world_of(name) == "home"))
     return (env.VLM.get(),)
 
 
@@ -201,7 +202,8 @@ def open_vlm_study(
 ) -> VlmStudy:
     """Open a model and so many test, captioned and unlabelled images on the profile in force.
 
-    On the full profile a micro model's name means `VIZER_VLM`, or SmolVLM-Base where that is unset.
+    A model of the drawn world is shown that world's images. On the full profile a micro model's name
+    means `VIZER_VLM`, or SmolVLM-Base where that is unset.
 
     >>> study = open_vlm_study(test=2, stream=1)
     >>> study.name, study.test.ids, study.stream.captions
@@ -224,11 +226,12 @@ def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
             f"no micro model {model!r}: wanted one of {', '.join(sorted(VLMS))}. Other "
             "models need VIZER_PROFILE=full."
         )
-    unlabelled = list(unlabelled_stream(stream))
+    world = _world_of(model)
+    unlabelled = list(unlabelled_stream(stream, world=world))
     return VlmStudy(
         name=model,
-        test=_scenes("test", test),
-        train=_scenes("train", train),
+        test=_scenes(split_in(world, "test"), test),
+        train=_scenes(split_in(world, "train"), train),
         stream=Images(
             tuple(each.id for each in unlabelled),
             [Image.fromarray(each.pixels) for each in unlabelled],
@@ -236,6 +239,11 @@ def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
         note=MICRO_NOTE,
         max_tokens=TOKENS["micro"],
     )
+
+
+def _world_of(name: str) -> str:
+    """Return the drawn world that a shipped VLM was trained in: its images are of that world."""
+    return VLMS[name].recipe.model.world
 
 
 def _scenes(split: str, n: int) -> Images:

@@ -121,7 +121,8 @@ def encode_drawn(vlm: SmolVlm | Qwen2Vl, images: np.ndarray):
 
 def greedy_captions(vlm: SmolVlm | Qwen2Vl, data: MicroSplit) -> list[str]:
     """Write one greedy caption of every scene."""
-    return vlm.generate(encode_drawn(vlm, data.images), decoding=Greedy(MOST_WORDS)).texts
+    vision = encode_drawn(vlm, data.images)
+    return list(vlm.generate(vision, decoding=Greedy(MOST_WORDS)).texts)
 
 
 def score_drawn_vlm(

@@ -160,7 +160,10 @@ def test_more_images_than_a_part_has_are_refused(full):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "some/model"}, "no micro model 'some/model': wanted one of micro-vlm, micro"),
+        (
+            {"model": "some/model"},
+            "no micro model 'some/model': wanted one of drawn-vlm-general, dr",
+        ),
         ({"test": 0}, "test=0, train=0, stream=0: wanted test >= 1"),
         ({"stream": -1}, "stream=-1: wanted test >= 1, rest >= 0"),
     ],

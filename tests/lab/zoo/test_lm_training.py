@@ -45,9 +45,9 @@ def test_a_run_repeats_and_another_seed_does_not():
 def test_every_step_reads_rows_of_its_own(monkeypatch):
     asked = []
 
-    def watched(start: int, count: int, length: int):
+    def watched(start: int, count: int, length: int, world: str):
         asked.append((start, count, length))
-        return make_rows(start, count, length)
+        return make_rows(start, count, length, world)
 
     monkeypatch.setattr("vizer_lab.zoo.lm_train.make_rows", watched)
     train_micro_lm(replace(TINY, first_row=7))

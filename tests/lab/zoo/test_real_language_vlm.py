@@ -192,7 +192,7 @@ def test_the_study_trains_scores_and_goes_on_with_what_is_there(folder, monkeypa
     monkeypatch.setattr(study, "build", lambda r: zoo.build(r, folder))
     options = study.argparse.Namespace(folder=folder / "run", n=4)
     record = study.study(RECIPE, options)
-    assert {row["system"] for row in record["scores"]} == {"real", "another", "tower's own"}
+    assert {row["system"] for row in record["scores"]} == {"real", "another", "small_lm"}
     assert record["training"]["cpu_seconds"] > 0 and len(record["examples"]) == 4
     assert not (folder / "run" / "run.safetensors").exists()
     monkeypatch.setattr(study, "train", lambda *_, **__: pytest.fail("trained again"))

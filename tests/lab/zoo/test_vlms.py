@@ -154,7 +154,7 @@ def test_unknown_names_are_refused_and_costs_are_said() -> None:
         load_micro_vlm("clip")
     said = VLMS["micro-vlm-hard"].cost
     assert said.startswith("micro-vlm-hard: 166,400 images, about 12 minutes of one CPU core")
-    assert said.endswith("after its last finished stage.")
+    assert said.endswith("A stopped run goes on where it was.")
 
 
 @pytest.mark.slow
