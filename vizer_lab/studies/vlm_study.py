@@ -202,8 +202,8 @@ def open_vlm_study(
 ) -> VlmStudy:
     """Open a model and so many test, captioned and unlabelled images on the profile in force.
 
-    A model of the drawn world is shown that world's images. On the full profile a micro model's name
-    means `VIZER_VLM`, or SmolVLM-Base where that is unset.
+    A model of the drawn world is shown its own world's images. On the full profile a micro model's
+    name means `VIZER_VLM`, or SmolVLM-Base where that is unset.
 
     >>> study = open_vlm_study(test=2, stream=1)
     >>> study.name, study.test.ids, study.stream.captions
