@@ -73,31 +73,53 @@ def models_markdown(weights: Path) -> str:
 
 
 def bases_markdown(weights: Path) -> str:
-    """Return the table of the drawn bases: what each lacks, cost, and scores with intervals."""
-    header = ["base", "lacks", "seed", "CPU min", "precision", "recall", "relations", "numbers"]
-    header += ["sampled P / R", "likeliest habit"]
-    rows = []
-    for name, lacks in LACKS.items():
-        one = load_manifest(weights / f"{name}.safetensors")
-        scores, minutes = one["scores"], sum(one["cpu_seconds"].values()) / 60
-        sampled = (scores[f"sampled_object_{kind}"] for kind in ("precision", "recall"))
-        row = [f"`{name}`", lacks, str(one["recipe"]["seed"]), f"{minutes:.0f}"]
-        row += [_with_interval(one, f"object_{kind}") for kind in ("precision", "recall")]
-        row += [_claimed(one, kind) for kind in ("relation", "count")]
-        row += [" / ".join(f"{value:.2f}" for value in sampled), f"{scores['first_word']:.2f}"]
-        rows.append(row)
-    return table(header, rows)
+    """Return three tables of the drawn bases: what each lacks and cost, what it says, by habit.
+
+    They are narrow, so that a telephone can show them: the bases by their last word, intervals
+    below their number.
+    """
+    found = {name: load_manifest(weights / f"{name}.safetensors") for name in LACKS}
+    made = table(
+        ["base", "lacks", "seed", "CPU min"],
+        [
+            [f"`{name}`", LACKS[name], str(one["recipe"]["seed"]), f"{_minutes(one):.0f}"]
+            for name, one in found.items()
+        ],
+    )
+    says = table(
+        ["greedy", "precision", "recall", "relations", "numbers"],
+        [
+            [name.rsplit("-", 1)[-1]]
+            + [_with_interval(one, f"object_{kind}") for kind in ("precision", "recall")]
+            + [_claimed(one, kind) for kind in ("relation", "count")]
+            for name, one in found.items()
+        ],
+    )
+    drawn = table(
+        ["sampled", "precision", "recall", "likeliest habit"],
+        [
+            [name.rsplit("-", 1)[-1]]
+            + [_score(one, f"sampled_object_{kind}") for kind in ("precision", "recall")]
+            + [_score(one, "first_word")]
+            for name, one in found.items()
+        ],
+    )
+    return "\n\n".join((made, says, drawn))
+
+
+def _minutes(manifest: dict[str, Any]) -> float:
+    return sum(manifest["cpu_seconds"].values()) / 60
 
 
 def _with_interval(manifest: dict[str, Any], key: str) -> str:
     low, high = manifest["intervals"][key]
-    return f"{manifest['scores'][key]:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{_score(manifest, key)}<br>[{low:.2f}, {high:.2f}]"
 
 
 def _claimed(manifest: dict[str, Any], kind: str) -> str:
     """Give an accuracy over the claims made, and the share of captions that make one."""
     scores = manifest["scores"]
-    return f"{scores[f'{kind}_accuracy']:.2f} in {scores[f'{kind}_said']:.0%}"
+    return f"{scores[f'{kind}_accuracy']:.2f}<br>in {scores[f'{kind}_said']:.0%}"
 
 
 def _decoded(keys: Sequence[str]) -> bool:

@@ -97,7 +97,7 @@ def test_scores_of_one_family_share_a_table_and_decodings_stand_side_by_side(tmp
     assert "| `exact` | 0.250 | 0.500 | not run |" in vlm and "odd" not in vlm
 
 
-def test_a_row_of_the_table_of_bases_gives_rates_with_intervals_and_shares(tmp_path, monkeypatch):
+def test_the_tables_of_bases_give_rates_with_intervals_and_shares(tmp_path, monkeypatch):
     scores = {f"object_{kind}": 0.5 for kind in ("precision", "recall")}
     scores |= {f"sampled_{key}": 0.25 for key in scores} | {"first_word": 0.125}
     claimed = [f"{kind}_{what}" for kind in ("relation", "count") for what in ("accuracy", "said")]
@@ -110,6 +110,10 @@ def test_a_row_of_the_table_of_bases_gives_rates_with_intervals_and_shares(tmp_p
     }
     monkeypatch.setattr(micro_page, "LACKS", {"drawn-x": "nothing"})
     save_tensors(tmp_path / "drawn-x.safetensors", {"w": torch.zeros(1)}, manifest)
-    row = micro_page.bases_markdown(tmp_path).splitlines()[-1]
-    assert "| `drawn-x` | nothing | 7 | 3 | 0.500 [0.400, 0.600] | 0.500 [0.450, 0.550] |" in row
-    assert row.endswith("| 0.75 in 75% | 0.75 in 75% | 0.25 / 0.25 | 0.12 |")
+    made, says, drawn = (
+        part.splitlines()[-1] for part in micro_page.bases_markdown(tmp_path).split("\n\n")
+    )
+    assert made == "| `drawn-x` | nothing | 7 | 3 |"
+    assert says.startswith("| x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")
+    assert says.endswith("| 0.75<br>in 75% | 0.75<br>in 75% |")
+    assert drawn == "| x | 0.250 | 0.250 | 0.125 |"
