@@ -96,7 +96,9 @@ def installed(wheel, tmp_path_factory) -> Path:
     (site / "dependencies.pth").write_text(str(links))
     python = folder / "env" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
+    # pip takes what lies on PYTHONPATH for installed, and would leave the wheel out
+    without = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([*pip, str(wheel)], check=True, capture_output=True, env=without)
     return folder / "env" / "bin"
 
 
