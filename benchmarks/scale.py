@@ -4,7 +4,7 @@
 
 Three parts, each small enough for one core:
 
-1  tar shards of drawn images with captions are streamed, encoded by the micro CLIP, and written
+1  tar shards of drawn images with captions are streamed, encoded by the drawn CLIP, and written
    as a feature store; one shard lacks images, as shards from the web do
 2  many synthetic pairs are summed up shard by shard into gap histograms, and merged; the merged
    histogram is compared with that of all pairs at once
@@ -33,8 +33,8 @@ from vizer_core.files import load_tensors, save_tensors, write_json
 from vizer_core.gap import GapHistogram
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.world import MicroSplit, micro_corpus
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit, drawn_corpus
+from vizer_lab.zoo import load_drawn_clip
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "scale_benchmark.json"
 GONE = 7  # every 7th image of the last shard is gone from the web
@@ -43,7 +43,7 @@ BATCH = 64
 
 def write_shards(folder: Path, shards: int, size: int) -> list[Path]:
     """Write tar files as img2dataset does: a JPEG and its caption a sample."""
-    data, paths = MicroSplit("test", shards * size), []
+    data, paths = DrawnSplit("second_test", shards * size), []
     for shard in range(shards):
         path = folder / f"{shard:05d}.tar"
         with tarfile.open(path, "w") as tar:
@@ -63,7 +63,7 @@ def write_shards(folder: Path, shards: int, size: int) -> list[Path]:
 
 def extract(paths: list[Path], folder: Path) -> dict[str, float]:
     """Stream the shards, encode them, write a feature store; time reading and encoding apart."""
-    encoder, reading, encoding, kept = load_micro_clip("micro-clip-100", "cpu"), 0.0, 0.0, 0
+    encoder, reading, encoding, kept = load_drawn_clip("drawn-clip-50", "cpu"), 0.0, 0.0, 0
     counts = StreamCounts()
     for path in paths:
         began = time.process_time()
@@ -132,10 +132,10 @@ def summed_up(shards: int, size: int, dim: int) -> dict[str, float]:
 
 def thinned_memory(captions: int, images: int) -> dict[str, float]:
     """Compare the best caption of a random part of a memory with the best of the whole one."""
-    encoder = load_micro_clip("micro-clip-100", "cpu")
-    memory = encoder.encode_text(list(micro_corpus("home", captions).captions))
+    encoder = load_drawn_clip("drawn-clip-50", "cpu")
+    memory = encoder.encode_text(list(drawn_corpus("home", captions).captions))
     queries = encoder.encode_image(
-        [Image.fromarray(pixels) for pixels in MicroSplit("validation", images).images]
+        [Image.fromarray(pixels) for pixels in DrawnSplit("second_validation", images).images]
     )
     found: dict[str, float] = {"memory": len(memory)}
     order = torch.randperm(len(memory), generator=seeded(0))

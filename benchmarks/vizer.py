@@ -1,7 +1,7 @@
 """Time ViZer's two phases: a zero-label step against the naive one, and a mapper on 40,000 pairs.
 
     python benchmarks/vizer.py            # minutes; writes results/vizer_benchmark.json
-    python benchmarks/vizer.py --quick    # the micro model only, fewer pairs; writes nothing
+    python benchmarks/vizer.py --quick    # the drawn model only, fewer pairs; writes nothing
 
 The naive step is what one writes first: captions from pixels, then a forward pass from pixels with
 all hidden states and all logits. Vision runs twice, the LM head runs over every position. It comes
@@ -10,7 +10,7 @@ in two kinds: without a cache, where every word runs the text model over all wor
 Ours is `train_adapter`'s step; `step_speedup_encoded` is without a cache against ours on images
 that were encoded before, as they are when several runs share them. All get the same pixels, LoRA,
 mapper and optimizer, in one process, taking turns; times are CPU seconds of one thread, the best
-of several. The micro VLM is the shipped one; at SmolVLM-256M's size the weights are random.
+of several. The drawn VLM is the shipped one; at SmolVLM-256M's size the weights are random.
 `loss_difference` and `gradient_difference` compare both steps on the same tokens. The last line of
 stdout is one JSON object.
 """
@@ -41,13 +41,13 @@ from vizer_core.vizer.targets import VisionSource, centre
 from vizer_core.vizer.train import train_adapter
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper
 from vizer_core.vlm import CaptionBatch, SmolVlm, VisionBatch
-from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.zoo.vlm_images import pixel_values_of
 from vizer_lab.zoo.vlm_processor import (
-    micro_vlm_processor,
-    micro_vlm_tokenizer,
+    drawn_vlm_processor,
+    drawn_vlm_tokenizer,
 )
-from vizer_lab.zoo.vlms import load_micro_vlm
+from vizer_lab.zoo.vlms import load_drawn_vlm
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS, SMOLVLM_BASE = 40_000, (2048, 1152)
@@ -94,10 +94,10 @@ def with_lora(vlm: SmolVlm, pixels: Tensor, tokens: int) -> Bench:
     return Bench(vlm, pixels, tokens, fitted)
 
 
-def micro_bench(images: int) -> Bench:
-    """The shipped micro VLM on images of the micro world; captions end where it ends them."""
-    pixels = pixel_values_of(MicroSplit("test", images).images)[:, 0]
-    return with_lora(load_micro_vlm(), pixels, tokens=24)
+def drawn_bench(images: int) -> Bench:
+    """The shipped drawn VLM on images of the drawn world; captions end where it ends them."""
+    pixels = pixel_values_of(DrawnSplit("second_test", images).images)[:, 0]
+    return with_lora(load_drawn_vlm(), pixels, tokens=24)
 
 
 def large_bench(images: int) -> Bench:
@@ -105,7 +105,7 @@ def large_bench(images: int) -> Bench:
     import transformers
 
     width, layers, heads, kv, ffn, vocabulary = SMOLVLM_256M["text"]
-    tokenizer = micro_vlm_tokenizer()
+    tokenizer = drawn_vlm_tokenizer()
     text = transformers.LlamaConfig(
         hidden_size=width,
         num_hidden_layers=layers,
@@ -131,7 +131,7 @@ def large_bench(images: int) -> Bench:
     torch.manual_seed(0)
     model = transformers.Idefics3ForConditionalGeneration(config)
     size, tokens = vision["image_size"], (vision["image_size"] // vision["patch_size"]) ** 2
-    processor = micro_vlm_processor(tokens // config.scale_factor**2, size)
+    processor = drawn_vlm_processor(tokens // config.scale_factor**2, size)
     vlm = SmolVlm(model, processor, "random-smolvlm-256m")
     pixels = torch.rand(images, 3, size, size, generator=seeded(0)) * 2 - 1
     return with_lora(vlm, pixels, tokens=16)
@@ -308,13 +308,13 @@ def claims(figures: dict[str, float]) -> list[dict[str, str]]:
 def main() -> None:
     """Run the comparisons and report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="micro model only, 4,000 pairs")
+    parser.add_argument("--quick", action="store_true", help="drawn model only, 4,000 pairs")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "vizer_benchmark.json")
     options = parser.parse_args()
     start = time.perf_counter()
     torch.set_num_threads(1)
     figures = time_mapper(4_000 if options.quick else PAIRS)
-    figures |= time_steps(micro_bench(images=32), repeats=3 if options.quick else 7)
+    figures |= time_steps(drawn_bench(images=32), repeats=3 if options.quick else 7)
     if not options.quick:
         large = time_steps(large_bench(images=2), repeats=2)
         figures |= {f"{name}_256m": value for name, value in large.items()}

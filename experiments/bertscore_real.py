@@ -3,7 +3,7 @@
     make real
     python -m experiments.bertscore_real                 500 images of COCO, a minute of a core
 
-The captions and edits are those of `metrics_micro`'s second part: one human caption an image of
+The captions and edits are those of `metrics_drawn`'s second part: one human caption an image of
 COCO val2014, taken in rotation, against three others. BERTScore compares the states of MiniLM's
 third and of its last layer; beside it stand the metrics that count words. Kinds of rows:
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from experiments.metrics_micro import (
+from experiments.metrics_drawn import (
     Rows,
     as_differences,
     as_scores,

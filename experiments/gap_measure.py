@@ -28,7 +28,7 @@ from vizer_core.gap.interval import bootstrap_mean
 from vizer_core.gap.shift import ShiftPoint
 from vizer_core.metrics.grounding import parse_caption
 from vizer_core.runtime import seeded
-from vizer_lab.world import MicroSplit, Scene, micro_lexicon
+from vizer_lab.world import DrawnSplit, Scene, drawn_lexicon
 from vizer_lab.zoo.clips import pixels_of, retrieval_hits
 
 READINGS = {
@@ -43,14 +43,14 @@ DELTAS = tuple(np.arange(-0.5, 2.01, 0.1).round(2).tolist())
 class World:
     """The test scenes of the study, the caption used for each, and what that caption names."""
 
-    split: MicroSplit
+    split: DrawnSplit
     texts: tuple[str, ...]
     named: tuple[frozenset[str], ...]
 
     @classmethod
     def draw(cls, n: int) -> World:
         """Take the first caption of each of the first n test scenes: one pair a scene."""
-        split, lexicon = MicroSplit("test", n), micro_lexicon()
+        split, lexicon = DrawnSplit("second_test", n), drawn_lexicon("second")
         texts = tuple(captions[0] for captions in split.captions)
         parsed = (parse_caption(text, lexicon) for text in texts)
         named = tuple(

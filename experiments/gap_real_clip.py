@@ -5,7 +5,8 @@
 The file holds CLIP ViT-B/16's features of 500 COCO images and a caption of each, [2, 500, 512] in
 float32, unit norm. It is `features_clip.npy` of the public repository Weixin-Liang/Modality-Gap
 (MIT licence, 2022, folder Figure_1_Modality_Gap), the code of Liang et al. 2022. Any file of that
-form will do. The shipped CLIPs read the first 500 test scenes of the drawn world, one caption each.
+form will do. The shipped CLIPs read the first 500 test scenes of the drawn world,
+one caption each.
 
 Kinds of numbers, by system (`real` and the shipped models' names):
 
@@ -45,7 +46,7 @@ from vizer_core.metrics.stats import Interval
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.shapes import unit_norm
 from vizer_core.shipped import shipped, shipped_names
-from vizer_lab.world import MicroSplit
+from vizer_lab.world import DrawnSplit
 from vizer_lab.zoo.clips import pixels_of
 
 OUT = Path("results/gap_real_clip.json")
@@ -226,11 +227,9 @@ def systems(features: Path, n: int) -> dict[str, tuple[Tensor, Tensor, float]]:
     """Return the pairs of every model, with its logit scale: 100 for the real one."""
     pairs = read_pairs(features)
     found = {"real": (pairs.image_features.float(), pairs.text_features.float(), 100.0)}
-    split = MicroSplit("test", n)
+    split = DrawnSplit("second_test", n)
     texts, pixels = [captions[0] for captions in split.captions], pixels_of(split.images)
     for name in shipped_names("clip"):
-        if not name.startswith("micro"):  # of the first edition: the others see other scenes
-            continue
         encoder = shipped("clip", name)("cpu")
         sides = encoder.encode_image(pixels), encoder.encode_text(texts)
         found[name] = (*sides, encoder.logit_scale)

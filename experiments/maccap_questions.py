@@ -1,4 +1,4 @@
-"""The part of the captioning study that asks questions: MacCap's Table 4 on the micro world.
+"""The part of the captioning study that asks questions: MacCap's Table 4 on the drawn world.
 
 Each system's captions of the test images stand in for the images; a frozen language model
 answers, and the answer is ranked among all candidates. Besides the paper's rows: the question
@@ -11,25 +11,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from experiments import maccap_world as world
 from experiments.maccap_cells import Run
 from experiments.scoring import difference_rows, score_rows
 from vizer_core.metrics.stats import Statistics
 from vizer_core.vqa import VqaProtocol, evaluate_vqa
-from vizer_lab.world import MicroSplit
-from vizer_lab.world.vqa_items import (
-    micro_answer_list,
-    micro_prompt,
-    micro_vqa_items,
-)
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.world.vqa_items import drawn_answer_list, drawn_prompt, drawn_vqa_items
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 if TYPE_CHECKING:
-    from experiments.maccap_micro import Study
+    from experiments.maccap_drawn import Study
 
 PREFIX, HUMAN = "vqa:", "human_caption"
 CAPTIONED = (
-    *("baseline", "capdec", "decap", "capdec_tuned", "decap_tuned", "maccap", "maccap_global"),
-    *("clipre", "blind", "clipcap"),
+    *("baseline", "capdec", "decap", "capdec_mlp", "decap_mlp", "maccap", "maccap_global"),
+    *("clipre", "socratic", "blind", "clipcap"),
 )
 METRICS = ("top1", "top5", "top10")
 TRAINING_SCENES = 2000  # scenes whose questions give the priors
@@ -39,25 +35,24 @@ PAIRS = (
     ("capdec", "question_only"),
     ("decap", "question_only"),
     ("baseline", "question_only"),
-    ("capdec_tuned", "capdec"),
-    ("decap_tuned", "decap"),
+    ("clipcap", "maccap"),
     ("human_caption", "maccap"),
 )
 
 
 def question_rows(job: Study, run: Run) -> tuple[list[dict], list[dict]]:
     """Return score and difference rows of every captioned system, by seed."""
-    split = MicroSplit("test", run.n)
-    items = micro_vqa_items("test", run.n)
-    training = micro_vqa_items("train", min(TRAINING_SCENES, run.scenes))
-    protocol = VqaProtocol(
-        load_micro_lm(), run.encoder, micro_answer_list(), prompt=micro_prompt, batch_size=256
-    )
+    split = world.split_of("home", "test", run.n)
+    items = drawn_vqa_items(split.name, run.n)
+    training = drawn_vqa_items(world.TEXTS["home"], min(TRAINING_SCENES, run.scenes))
+    lm = load_drawn_lm(name=world.LANGUAGE_MODEL)
+    answers = drawn_answer_list()
+    protocol = VqaProtocol(lm, run.encoder, answers, prompt=drawn_prompt, batch_size=256)
     found: dict[str, list[dict[str, Statistics]]] = {}
     for seed in range(job.seeds):
+        written = {system: job.captions(replace(run, seed=seed), system) for system in CAPTIONED}
         captions = {
-            system: dict(zip(split.ids, job.captions(replace(run, seed=seed), system)))
-            for system in CAPTIONED
+            system: dict(zip(split.ids, texts)) for system, texts in written.items() if texts
         }
         if seed == 0:
             captions[HUMAN] = {scene: texts[0] for scene, texts in zip(split.ids, split.captions)}

@@ -7,10 +7,12 @@ home      describing captions         ten places
 away      captions of web posts       six other places
 ========  ==========================  =======================================
 
-In-domain is home texts for home images; across domains one of the two comes from away. CLIP is
-micro-clip-100, and once more micro-clip-avg, whose patches are trained; the judge of CLIPScore is
-the other one, which was trained apart. Encodings lie in the run's folder, so that every cell of the
-grid reads them and none computes them.
+In-domain is home texts for home images; across domains one of the two comes from away. All are the
+drawn world. CLIP is drawn-clip-50, whose gap is about the size that real CLIP's
+has; drawn-clip-100, with a larger gap, and drawn-clip-avg, whose patches are trained, stand beside
+it. The judge of CLIPScore is another of the three: they descend from one parent, so no judge here
+was trained apart, and CLIPScore decides nothing. Encodings lie in the run's folder, so that every
+cell of the grid reads them and none computes them.
 """
 
 from __future__ import annotations
@@ -25,25 +27,26 @@ from vizer_core.clip import ImageStates, OpenClipEncoder
 from vizer_core.data.corpus import corpus_of_captions
 from vizer_core.files import load_tensors, read_json, save_tensors, write_json
 from vizer_core.textonly import TrainingPairs
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 from vizer_lab.zoo.clips import pixels_of
 
-CLIP, TRAINED_PATCHES = "micro-clip-100", "micro-clip-avg"
-JUDGES = {CLIP: TRAINED_PATCHES, TRAINED_PATCHES: CLIP}
-TEXTS = {"home": "train", "away": "away_train"}
+CLIP, LARGE_GAP, TRAINED_PATCHES = "drawn-clip-50", "drawn-clip-100", "drawn-clip-avg"
+LANGUAGE_MODEL = "drawn-lm"
+JUDGES = {CLIP: TRAINED_PATCHES, LARGE_GAP: TRAINED_PATCHES, TRAINED_PATCHES: CLIP}
+TEXTS = {"home": "second_train", "away": "second_away_train"}
 IMAGES = {
-    ("home", "validation"): "validation",
-    ("home", "test"): "test",
-    ("away", "validation"): "away_validation",
-    ("away", "test"): "away_test",
+    ("home", "validation"): "second_validation",
+    ("home", "test"): "second_test",
+    ("away", "validation"): "second_away_validation",
+    ("away", "test"): "second_away_test",
 }
 FIRST_TRAINING_SCENES = 8000  # scenes whose captions make a corpus: about 30,000 different ones
 
 
-def split_of(domain: str, part: str, n: int) -> MicroSplit:
+def split_of(domain: str, part: str, n: int) -> DrawnSplit:
     """Return the first n scenes of a domain's validation or test images."""
-    return MicroSplit(IMAGES[domain, part], n)
+    return DrawnSplit(IMAGES[domain, part], n)
 
 
 def _states_path(runs: str, clip: str, domain: str, part: str, n: int) -> Path:
@@ -56,7 +59,7 @@ def _corpus_path(runs: str, clip: str, domain: str, scenes: int) -> Path:
 
 def encode(runs: str, clip: str, *, n: int, scenes: int) -> None:
     """Encode images and corpora that are not there yet."""
-    encoder = load_micro_clip(clip)
+    encoder = load_drawn_clip(clip)
     for domain, part in IMAGES:
         path = _states_path(runs, clip, domain, part, n)
         if not path.is_file():
@@ -85,8 +88,8 @@ def _encode_corpus(encoder: OpenClipEncoder, domain: str, scenes: int, path: Pat
 
 
 @cache
-def _training_split(domain: str, scenes: int) -> MicroSplit:
-    return MicroSplit(TEXTS[domain], scenes)
+def _training_split(domain: str, scenes: int) -> DrawnSplit:
+    return DrawnSplit(TEXTS[domain], scenes)
 
 
 @cache

@@ -86,7 +86,7 @@ def _same_on_coco(edit: str) -> Claim:
         return all((rows[a].mean < -TENTH) == (rows[b].mean < -TENTH) for a, b in present)
 
     return Claim(
-        f"On real captions each reference metric judges '{edit}' as on the micro world",
+        f"On real captions each reference metric judges '{edit}' as on the drawn world",
         "our check on COCO val2014, human captions",
         "costs more than a tenth of the fall in both, or in neither, for every metric",
         same,

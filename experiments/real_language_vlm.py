@@ -6,12 +6,12 @@
 
 `vizer_lab.zoo.real_language_vlm` says what the model is. The tower's patches are stored first; then
 the run saves itself every 50 steps, and the same command goes on where a killed one was. Captions
-of the second edition's test scenes are greedy.
+of the drawn world's test scenes are greedy.
 
 ===========  ====================================================================================
 real         the model: its tower, SmolLM2-135M, and between them what was trained
 another      control: its captions, each scored as one of the image before it
-small_lm  the micro VLM that the tower is from, whose language model was trained here
+small_lm  the drawn VLM that the tower is from, whose language model was trained here
 ===========  ====================================================================================
 """
 
@@ -33,7 +33,7 @@ from vizer_core.files import load_tensors, read_json, save_tensors, write_json
 from vizer_core.language.fast_linear import fast_linears
 from vizer_core.runtime import git_commit, hardware
 from vizer_core.vlm import SmolVlm
-from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.world.world import split_in
 from vizer_lab.zoo.real_language_vlm import (
     SHIPPED,
@@ -111,7 +111,7 @@ def run(recipe: RealLanguageRecipe, folder: Path) -> dict[str, Any]:
     return facts
 
 
-def captions_of(vlm: SmolVlm, data: MicroSplit) -> list[str]:
+def captions_of(vlm: SmolVlm, data: DrawnSplit) -> list[str]:
     """Write a greedy caption of each image."""
     with fast_linears(vlm.model):
         vision = encode_images(vlm, data.images)
@@ -120,7 +120,7 @@ def captions_of(vlm: SmolVlm, data: MicroSplit) -> list[str]:
 
 def scored(recipe: RealLanguageRecipe, model: Path, n: int) -> dict[str, Any]:
     """Score the model, its control and the small_lm model on test scenes."""
-    data = MicroSplit(split_in(WORLD, "test"), n)
+    data = DrawnSplit(split_in(WORLD, "test"), n)
     exam, began = Exam.of(data, None), time.process_time()
     generated = captions_of(load_real_language_vlm(model), data)
     seconds = round(time.process_time() - began, 1)
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plain = RealLanguageRecipe()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="the run and its patches")
-    parser.add_argument("--tower", default=plain.tower, help="the second edition's VLM it is from")
+    parser.add_argument("--tower", default=plain.tower, help="the VLM it is from")
     parser.add_argument("--steps", type=int, default=plain.exact.steps)
     parser.add_argument("--scenes", type=int, default=plain.scenes, help="to train on")
     parser.add_argument("--connector", default=plain.connector, help="start: words or fresh")

@@ -5,7 +5,7 @@
 
 MacCap's training half, with nothing drawn: captions of COCO (2014, one of each training image), a
 real sentence encoder in CLIP's place (MiniLM), a real frozen language model (SmolLM2-135M), and the
-prefix network of the micro models between them. It learns to write each caption from its own noised
+prefix network of the drawn models between them. It learns to write each caption from its own noised
 feature; then captions of validation images are written anew from their features, with the noise of
 training. There are no images: what is missing is CLIP, and with it the gap.
 
@@ -38,8 +38,8 @@ from vizer_core.language import CausalLM, SentenceEncoder
 from vizer_core.metrics.stats import Statistics, mean_statistics
 from vizer_core.runtime import git_commit, hardware, seeded
 from vizer_core.textonly import (
-    MICRO_MACCAP,
-    MICRO_NETWORK,
+    SMALL_MACCAP,
+    SMALL_NETWORK,
     Checkpoint,
     GaussianNoise,
     NoNoise,
@@ -74,10 +74,10 @@ def train_and_read(
     """Train one prefix network and write the test captions anew from each reading."""
     encoder, lm = SentenceEncoder.from_pretrained(ENCODER), CausalLM.from_pretrained(LANGUAGE_MODEL)
     noise = GaussianNoise(variance) if variance else NoNoise()
-    steps = -(-captions // MICRO_MACCAP.batch_size)
-    config = replace(MICRO_MACCAP, noise=noise, epochs=1, schedule=WarmupCosine(max(1, steps // 8)))
+    steps = -(-captions // SMALL_MACCAP.batch_size)
+    config = replace(SMALL_MACCAP, noise=noise, epochs=1, schedule=WarmupCosine(max(1, steps // 8)))
     torch.manual_seed(seed)
-    shape = replace(MICRO_NETWORK, clip_width=encoder.embed_dim, lm_width=lm.width)
+    shape = replace(SMALL_NETWORK, clip_width=encoder.embed_dim, lm_width=lm.width)
     prefix_network, texts = PrefixDecoder(shape), training_captions(captions)
     pairs = TrainingPairs(encoder.encode_text(texts), texts)
     state = Path(runs) / "states" / f"{variance:g}-{captions}-{seed}.safetensors"

@@ -23,7 +23,7 @@ from vizer_core.metrics.stats import (
     mean_statistics,
 )
 from vizer_core.vizer.sampled import grounding_statistics
-from vizer_lab.world import MicroSplit, micro_lexicon
+from vizer_lab.world import DrawnSplit, drawn_lexicon
 from vizer_lab.world.world import world_of
 from vizer_lab.zoo.clips import pixels_of
 
@@ -44,13 +44,13 @@ class Exam:
     Where no encoder knows the world there is no judge, and no metric that asks one.
     """
 
-    split: MicroSplit
+    split: DrawnSplit
     references: References
     judge: ImageTextEncoder | None
     inputs: Inputs
 
     @classmethod
-    def of(cls, split: MicroSplit, judge: ImageTextEncoder | None) -> Exam:
+    def of(cls, split: DrawnSplit, judge: ImageTextEncoder | None) -> Exam:
         """Prepare a split: references are tokenised, and images encoded, once."""
         if judge is None:
             return cls(split, make_references(split.references), None, Inputs())
@@ -63,7 +63,7 @@ class Exam:
     @property
     def lexicon(self) -> Lexicon:
         """What the exact scorer may take a caption's words for."""
-        return micro_lexicon(world_of(self.split.name))
+        return drawn_lexicon(world_of(self.split.name))
 
 
 def score(captions: Sequence[str], exam: Exam) -> dict[str, Statistics]:

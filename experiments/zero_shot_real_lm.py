@@ -4,9 +4,9 @@
     nice python -m experiments.zero_shot_real_lm        # eight minutes of one core
 
 Socratic Models, MAGIC and ZeroCap take a language model as it is. On the drawn world they were
-tried with the micro one, which has read captions and nothing else. Here stand beside it a real one
+tried with drawn-lm, which has read captions and nothing else. Here stand beside it a real one
 (SmolLM2-135M), plain, and the same after a short tuning on captions of COCO (`caption_tuning`),
-which is what MAGIC's paper does with GPT-2; each with several prompts. The CLIP is micro-clip-100,
+which is what MAGIC's paper does with GPT-2; each with several prompts. The CLIP is drawn-clip-50,
 whose words are those of the drawn world, and captions are scored exactly on the first test images.
 
 ========================  ======================================================================
@@ -51,12 +51,14 @@ from vizer_core.language.caption_tuning import CaptionTuning, save_tuned, tune_o
 from vizer_core.metrics.stats import Statistics
 from vizer_core.models import load_lm
 from vizer_core.runtime import git_commit, hardware, seeded
-from vizer_lab.world import MicroSplit
-from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
-from vizer_lab.zoo.clips import load_micro_clip, pixels_of
+from vizer_lab.world import DrawnSplit
+from vizer_lab.world.lexicon import OBJECTS
+from vizer_lab.world.world import places_of
+from vizer_lab.zoo.clips import load_drawn_clip, pixels_of
 
 OUT, RUNS = Path("results/zero_shot_real_lm.json"), Path(".cache/zero_shot_real_lm")
-CLIP, PLAIN = "micro-clip-100", "smollm2-135m"
+CLIP, PLAIN, DRAWN = "drawn-clip-50", "smollm2-135m", "drawn-lm"
+TEST = "second_test"
 METRICS = ("object_precision", "object_recall", "object_f1", "background_accuracy", "length")
 TUNING = CaptionTuning(steps=50)
 HELD_OUT = 200  # captions of validation images, read before and after the tuning
@@ -71,23 +73,23 @@ AT_ONCE = 50  # images in a batch
 # method, language model, prompt
 ROWS = (
     *(("socratic", lm, prompt) for lm in ("plain", "tuned") for prompt in ("notes", "completion")),
-    ("socratic", "micro", "tags"),
+    ("socratic", "drawn", "tags"),
     *(("magic", lm, prompt) for lm in ("plain", "tuned") for prompt in ("", "A photo of")),
-    ("magic", "micro", ""),
+    ("magic", "drawn", ""),
     *(
         ("zerocap", lm, prompt)
         for lm in ("plain", "tuned")
         for prompt in ("Image of a", "A photo of a")
     ),
-    ("zerocap", "micro", "a photo of a"),
+    ("zerocap", "drawn", "a photo of a"),
 )
 
 
 def row_name(method: str, lm: str, prompt: str) -> str:
     """Return a row's name in the results.
 
-    >>> row_name("magic", "plain", ""), row_name("zerocap", "micro", "a photo of a")
-    ('magic:plain:none', 'zerocap:micro:a photo of a')
+    >>> row_name("magic", "plain", ""), row_name("zerocap", "drawn", "a photo of a")
+    ('magic:plain:none', 'zerocap:drawn:a photo of a')
     """
     return f"{method}:{lm}:{prompt or 'none'}"
 
@@ -118,19 +120,21 @@ def nats(lm: CausalLM, texts: list[str]) -> float:
 
 @cache
 def language_model(kind: str, folder: str, dtype: str) -> CausalLM:
-    """Load a language model of this study by its kind; the micro one is always float32."""
-    if kind == "micro":
-        return load_lm("micro-lm", device="cpu")
+    """Load a language model of this study by its kind; drawn-lm is always float32."""
+    if kind == "drawn":
+        return load_lm(DRAWN, device="cpu")
     return load_lm({"plain": PLAIN, "tuned": folder}[kind], device="cpu", dtype=dtype)
 
 
 def captioner_of(method: str, lm: CausalLM, prompt: str) -> Captioner:
     """Make one of the three methods with a language model and a prompt."""
-    clip = load_micro_clip(CLIP)
+    clip = load_drawn_clip(CLIP)
     if method == "socratic":
         lists = (
             WordList.from_template("objects", [kind.name for kind in OBJECTS], "a {}", top=2),
-            WordList.from_template("place", [place.name for place in HOME_PLACES], "a photo of {}"),
+            WordList.from_template(
+                "place", [place.name for place in places_of(TEST)], "a photo of {}"
+            ),
         )
         rule = replace(SOCRATIC_DECODING, max_tokens=WORDS)
         return Socratic(clip, lm, lists, PROMPTINGS[prompt], COMPLETIONS, rule, AT_ONCE)
@@ -142,7 +146,7 @@ def captioner_of(method: str, lm: CausalLM, prompt: str) -> Captioner:
 @cache
 def image_features(n: int) -> Float[Tensor, "n d"]:
     """Return the test images as the CLIP sees them."""
-    return load_micro_clip(CLIP).encode_image(pixels_of(MicroSplit("test", n).images))
+    return load_drawn_clip(CLIP).encode_image(pixels_of(DrawnSplit(TEST, n).images))
 
 
 def caption(
@@ -175,7 +179,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
     }
     answers = run_grid(list(cells.values()), options.runs, workers=1, progress=True)
     found = {name: answers[cell.name] for name, cell in cells.items()}
-    exam = Exam.of(MicroSplit("test", options.n), None)
+    exam = Exam.of(DrawnSplit(TEST, options.n), None)
     table: dict[str, list[dict[str, Statistics]]] = {}
     for name, answer in found.items():
         own = answer["captions"]
@@ -194,7 +198,7 @@ def study(options: argparse.Namespace) -> dict[str, Any]:
         "hardware": hardware(),
         "seconds": seconds_spent(options.runs),
         "interval": "95% bootstrap over images, one run; differences are paired",
-        "models": {"clip": CLIP, "plain": PLAIN, "micro": "micro-lm"},
+        "models": {"clip": CLIP, "plain": PLAIN, "drawn": DRAWN},
         "settings": {
             "socratic": {"completions": COMPLETIONS, "max_tokens": WORDS},
             "magic": asdict(MAGIC),

@@ -1,4 +1,4 @@
-"""The commands that train and caption, as a user types them, on the micro models and a folder."""
+"""The commands that train and caption, as a user types them, on the drawn models and a folder."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_the_noise_of_a_training_can_be_chosen(variance, kind, tmp_path):
 
 
 def test_one_image_without_training(folder):
-    done = run("caption", folder / "stream-60000.png", "--method", "clipre", "--memory", 200)
-    assert done.exit_code == 0 and done.output.startswith("stream-60000.png\t")
+    done = run("caption", folder / "second_stream-60000.png", "--method", "clipre", "--memory", 200)
+    assert done.exit_code == 0 and done.output.startswith("second_stream-60000.png\t")
 
 
 def test_mapper_then_adapter_then_captions(folder, tmp_path):
@@ -66,24 +66,23 @@ def test_mapper_then_adapter_then_captions(folder, tmp_path):
     assert "forecast: training" in done.output
     assert (adapter / "adapter_model.safetensors").is_file()
     assert not (adapter / "run.safetensors").exists()
-    done = run("caption", folder, "--model", "micro-vlm", "--adapter", adapter)
-    assert done.exit_code == 0 and "stream-60001.png\t" in done.output
-    wrong = run("caption", folder, "--model", "micro-vlm-hard", "--adapter", adapter)
+    done = run("caption", folder, "--model", "drawn-vlm-web", "--adapter", adapter)
+    assert done.exit_code == 0 and "second_stream-60001.png\t" in done.output
+    wrong = run("caption", folder, "--model", "drawn-vlm-plain", "--adapter", adapter)
     assert wrong.exit_code == 1 and "load that base instead" in wrong.output
 
 
 def test_a_shipped_adapter_is_known_by_name(folder):
-    image = folder / "stream-60000.png"
-    base = run("caption", image, "--model", "micro-vlm")
-    for name in ("micro-vlm-information", "micro-vlm-read-back"):
-        done = run("caption", image, "--model", "micro-vlm", "--adapter", name)
-        assert done.exit_code == 0, done.output
-        assert done.output.startswith("stream-60000.png\t") and done.output != base.output
-    wrong = run("caption", image, "--model", "micro-vlm", "--adapter", "micro-vlm-red-back")
+    image = folder / "second_stream-60000.png"
+    base = run("caption", image, "--model", "drawn-vlm-web")
+    name = "drawn-vlm-web-information"
+    done = run("caption", image, "--model", "drawn-vlm-web", "--adapter", name)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("second_stream-60000.png\t") and done.output != base.output
+    wrong = run("caption", image, "--model", "drawn-vlm-web", "--adapter", "drawn-vlm-web-in")
     assert wrong.exit_code == 1
-    assert "or name a shipped one: micro-vlm-information, micro-vlm-read-back" in " ".join(
-        wrong.output.split()
-    )
+    said = " ".join(wrong.output.split())
+    assert said.endswith("or name a shipped one: drawn-vlm-web-information")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_a_shipped_adapter_is_known_by_name(folder):
             2,
             "choose from read_back",
         ),
-        (["lab", "--only", "micro-dog"], 1, "no shipped model 'micro-dog'"),
+        (["lab", "--only", "drawn-dog"], 1, "no shipped model 'drawn-dog'"),
     ],
 )
 def test_wrong_use_is_said(words, status, said):
@@ -127,24 +126,24 @@ def test_wrong_use_is_said(words, status, said):
 
 
 @pytest.mark.parametrize("method", ["maccap_pass", "capdec", "baseline"])
-def test_the_micro_models_need_no_training(method, folder):
-    done = run("caption", folder / "stream-60000.png", "--method", method)
+def test_the_drawn_models_need_no_training(method, folder):
+    done = run("caption", folder / "second_stream-60000.png", "--method", method)
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("stream-60000.png\t") and len(done.output.split()) > 2
+    assert done.output.startswith("second_stream-60000.png\t") and len(done.output.split()) > 2
 
 
 @pytest.mark.parametrize("method", ["baseline", "capdec"])
 def test_other_models_never_get_the_shipped_prefix_network(method, folder):
-    done = run("caption", folder, "--method", method, "--pretrained", "micro-clip-avg")
+    done = run("caption", folder, "--method", method, "--pretrained", "drawn-clip-avg")
     said = " ".join(done.output.split())
     training = {"baseline": "decap"}.get(method, method)
-    assert done.exit_code == 1 and "the shipped one is for micro-clip-100 and micro-lm." in said
+    assert done.exit_code == 1 and "the shipped one is for drawn-clip-50 and drawn-lm." in said
     assert f"Train one with vizer train-captioner --method {training}" in said
 
 
 def test_too_few_images_are_no_mapper(folder, tmp_path):
     few = tmp_path / "few"
     few.mkdir()
-    (few / "a.png").write_bytes((folder / "stream-60000.png").read_bytes())
+    (few / "a.png").write_bytes((folder / "second_stream-60000.png").read_bytes())
     done = run("fit-mapper", "--images", few, "--out", tmp_path / "m.safetensors")
     assert done.exit_code == 1 and "1 images are too few" in done.output

@@ -16,7 +16,7 @@ from vizer_core.decoding import Greedy
 from vizer_core.runtime import seeded
 from vizer_core.vizer.targets import shuffled
 from vizer_core.vlm import VisionLanguageModel, load_vlm, loading
-from vizer_lab.world import MicroSplit
+from vizer_lab.world import DrawnSplit
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT_OF = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def test_what_else_has_to_change_is_where_the_page_says(title):
 
 
 def test_the_captioner_returns_the_caption_on_which_the_nearest_agree():
-    images = [Image.fromarray(pixels) for pixels in MicroSplit("test", 6).images]
+    images = [Image.fromarray(pixels) for pixels in DrawnSplit("second_test", 6).images]
     made = run("A captioner", images=images)
     assert set(made["captions"]) <= set(made["texts"]) and len(made["captions"]) == 6
     near = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])

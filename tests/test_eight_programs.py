@@ -20,8 +20,8 @@ PROGRAMS = re.findall(
 PRINTED = {  # what a reader sees, by program
     "1": r"Modality gap of 24 pairs, d = 128",
     "2": r"^[a-z][a-z ,]+$",
-    "3": r"(^test-\d+\.png [a-z].*\n){24}",
-    "4": r"(^test-\d+\.png [a-z].*\n){24}",
+    "3": r"(^second_test-\d+\.png [a-z].*\n){24}",
+    "4": r"(^second_test-\d+\.png [a-z].*\n){24}",
     "5": r"forecast: .*\n(.*\n)*\d+% of 24 captions changed; .* wrote adapter",
     "6": r"cider +\d(.*\n)*clipscore +\d(.*\n)*refclipscore +\d(.*\n)*self_retrieval_r1 +\d",
     "7": r"a - b .* p \(Holm\)(.*\n)*cider +-?\d",
@@ -64,7 +64,7 @@ def test_a_program_of_the_page_runs(number, title, code, files, monkeypatch, cap
 
 
 def test_what_was_trained_is_what_is_loaded(files, tmp_path):
-    clip, lm = vc.load_clip("micro-clip-100"), vc.load_lm("micro-lm")
+    clip, lm = vc.load_clip("drawn-clip-50"), vc.load_lm("drawn-lm")
     images = vc.read_images(files / "photos").images
     made = vc.train_captioner(
         "decap", corpus=["a cat", "a dog", "a red box"], clip=clip, lm=lm,
@@ -76,9 +76,9 @@ def test_what_was_trained_is_what_is_loaded(files, tmp_path):
 
 
 def test_an_adapter_from_enhance_is_the_model_that_came_back(files, tmp_path):
-    vlm, photos = vc.load_vlm("micro-vlm"), vc.read_images(files / "photos")
-    done = vc.enhance(vlm, photos, out=tmp_path / "a", learning_rate=2e-3)
-    loaded = vc.load_vlm("micro-vlm", adapter=tmp_path / "a")
+    vlm, photos = vc.load_vlm("drawn-vlm-web"), vc.read_images(files / "photos")
+    done = vc.enhance(vlm, photos, out=tmp_path / "a", objective="information", learning_rate=2e-3)
+    loaded = vc.load_vlm("drawn-vlm-web", adapter=tmp_path / "a")
     assert loaded(photos.images) == vlm(photos.images) == list(done.after)
     assert done.drift.changed > 0 and done.names == photos.names and done.kl > 0
     assert isinstance(vlm, vc.ImageCaptioner)
@@ -93,7 +93,11 @@ def test_an_objective_may_be_an_object(files, tmp_path):
 
     photos = vc.read_images(files / "photos")
     done = vc.enhance(
-        vc.load_vlm("micro-vlm"), photos, objective=Short(), out=tmp_path / "s", learning_rate=1e-3
+        vc.load_vlm("drawn-vlm-web"),
+        photos,
+        objective=Short(),
+        out=tmp_path / "s",
+        learning_rate=1e-3,
     )
     metadata = json.loads((tmp_path / "s" / "vizer.json").read_text())["made_by"]
     assert metadata["objective"] == "Short" and len(done.curve) == 1
@@ -102,7 +106,7 @@ def test_an_objective_may_be_an_object(files, tmp_path):
 def test_a_judge_gives_what_the_features_give(files):
     """CLIPScore by hand: 2.5 cos of what the judge says of image and caption."""
     clip, data = (
-        vc.load_clip("micro-clip"),
+        vc.load_clip("drawn-clip"),
         vc.read_images(files / "photos", captions=files / "captions.json"),
     )
     texts = [captions[0] for captions in data.captions]
@@ -126,8 +130,8 @@ def test_a_judge_gives_what_the_features_give(files):
         (lambda: vc.evaluate(["a"], [["a"]], images=[]), ValueError, "got images alone: CLIPScore"),
         (lambda: vc.load_captioner("none"), FileNotFoundError, "no captioner none: wanted what tr"),
         (lambda: vc.load_vlm(adapter="none"), FileNotFoundError, "no adapter folder none: train"),
-        (lambda: vc.load_lm("micro-lm", dtype="float16"), ValueError, "shipped in float32"),
-        (lambda: vc.load_lm("micro-lm", dtype="half"), ValueError, "dtype is 'half': wanted"),
+        (lambda: vc.load_lm("drawn-lm", dtype="float16"), ValueError, "shipped in float32"),
+        (lambda: vc.load_lm("drawn-lm", dtype="half"), ValueError, "dtype is 'half': wanted"),
         (lambda: vc.load_clip("ViT-B-32"), ValueError, "or name both, ViT-B-32/TAG"),
         (lambda: vc.load_clip(quick_gelu=True), ValueError, "quick_gelu is for weights in a file"),
         (lambda: vc.load_clip("ViT-B-32"), ValueError, "wants pretrained=TAG (such as"),

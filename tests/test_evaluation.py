@@ -15,6 +15,7 @@ from vizer_core.data.coco import write_results
 from vizer_core.evaluation import (
     Inputs,
     MetricUnavailable,
+    arena,
     compare,
     evaluate,
     make_references,
@@ -377,3 +378,17 @@ def test_six_hundred_identical_captions_are_one_distinct_caption():
     result = evaluate(["a cat"] * 600, [["a cat on a mat"]] * 600, metrics=["length"])
     assert result.diversity.commonest_share == 1
     assert np.ptp(result.per_image("length")) == 0
+
+
+def test_systems_meet_image_by_image_and_must_have_seen_the_same():
+    references = [["a cat on a mat"], ["two dogs"], ["a red hat"]]
+    texts = {"right": ["a cat on a mat", "two dogs", "a red hat"], "wrong": ["x", "two dogs", "y"]}
+    scored = {name: evaluate(said, references, metrics="rouge_l") for name, said in texts.items()}
+    first, second = arena(scored, metric="rouge_l", resamples=20)
+    assert (first.system, second.system) == ("right", "wrong")
+    assert first.won == pytest.approx(5 / 6)  # two wins and a draw
+    fewer = evaluate(["a cat"], references[:1], metrics="rouge_l")
+    with pytest.raises(ValueError, match="2 systems were scored on 2 sets of images"):
+        arena({"right": scored["right"], "fewer": fewer}, metric="rouge_l")
+    with pytest.raises(ValueError, match="no metric 'cider' here"):
+        arena(scored)

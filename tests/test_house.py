@@ -23,22 +23,24 @@ CORE_RANKS = {
     "env": 0, "lazy": 0,
     "shapes": 1, "runtime": 1, "files": 1, "decoding": 1, "hub_errors": 1, "distributed": 1,
     "token_loop": 1, "shipped": 1,
-    "wheels": 2, "run_folder": 2,
+    "wheels": 2, "run_folder": 2, "run_state": 2,
     "data": 3, "metrics": 3, "tracking": 3, "sharding": 3,
     "clip": 4, "language": 4, "vlm": 4,
     "gap": 5, "textonly": 5,
     "captioners": 6, "vizer": 6,
     "vqa": 7, "evaluation": 7, "plots": 7, "models": 7,
     "captioner_job": 8, "adapter_job": 8,
-    "jobs": 9,
-    "cli": 10,
-    "__main__": 11, "__init__": 11,
+    "improvement": 9,
+    "jobs": 10,
+    "cli": 11,
+    "__main__": 12, "__init__": 12,
 }  # fmt: skip
 LAB_RANKS = {
     "world": 0,
     "costs": 0,
     "zoo": 1,
     "figures": 1,
+    "practice": 1,
     "studies": 2,
     "command": 2,
     "__init__": 3,
@@ -55,10 +57,10 @@ SCHEMA = {
     "claims": {"claim", "source", "verdict", "evidence"},
 }
 RESULT_FILES = (
-    "gap_micro.json",
-    "metrics_micro.json",
-    "maccap_micro.json",
-    "vizer_micro.json",
+    "gap_drawn.json",
+    "metrics_drawn.json",
+    "maccap_drawn.json",
+    "improvement.json",
 )
 
 
@@ -140,7 +142,7 @@ def test_the_library_never_imports_the_laboratory():
     [
         "import vizer_lab",
         "from vizer_lab import zoo",
-        "def f():\n    from vizer_lab.zoo.clips import load_micro_clip",
+        "def f():\n    from vizer_lab.zoo.clips import load_drawn_clip",
         "import vizer_lab.world.world as w",
         'def f():\n    """F.\n\n    >>> from vizer_lab.world import Scene\n    """',
     ],
@@ -166,7 +168,7 @@ def test_in_the_laboratory_only_the_command_knows_the_command_line():
     [
         ("gap/stats.py", "from vizer_core.textonly import pairs", "imports textonly (rank 5)"),
         ("data/coco.py", "def f():\n    import vizer_core.clip.encoder", "imports clip (rank 4)"),
-        ("shapes.py", "from vizer_core import cli", "imports cli (rank 10)"),
+        ("shapes.py", "from vizer_core import cli", "imports cli (rank 11)"),
         ("gap/stats.py", "from vizer_core.odd import x", "imports odd (rank none)"),
         ("odd/x.py", "", "no rank for 'odd'"),
     ],

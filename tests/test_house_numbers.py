@@ -73,6 +73,7 @@ def test_a_training_step_crosses_few_files():
         "vizer/information.py",  # the reward that was asked for
         "vizer/lora.py",  # which weights are trained
         "vizer/policy_gradient.py",  # the reward asked, advantages, the loss
+        "vizer/read_ahead.py",  # the next images, prepared in a thread
         "vizer/rollout.py",  # images among processes, captions read again
         "vizer/train.py",  # the loop
         "vlm/generation.py",  # captions, token by token

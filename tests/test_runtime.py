@@ -41,7 +41,7 @@ def test_the_precision_of_a_chapter_is_what_the_environment_says(monkeypatch):
         model_dtype()
 
 
-def test_a_finding_stops_the_micro_page_and_warns_on_the_full_one(monkeypatch):
+def test_a_finding_stops_the_drawn_page_and_warns_on_the_full_one(monkeypatch):
     monkeypatch.setenv("VIZER_PROFILE", "micro")
     expect(True)
     with pytest.raises(AssertionError, match="finding of this page does not hold"):

@@ -7,23 +7,19 @@ import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from vizer_core import shipped as module
 from vizer_core.shipped import GROUP, shipped, shipped_names
 from vizer_lab.world.corpora import STYLE_SPLITS
-from vizer_lab.world.editions import FIRST, edition_of
-from vizer_lab.world.vqa_items import micro_prompt
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world.vqa_items import drawn_prompt
+from vizer_lab.zoo import load_drawn_clip
 from vizer_lab.zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
-CORPORA = [
-    f"micro-{style}" if edition_of(split) is FIRST else style.replace("second", "drawn")
-    for style, split in STYLE_SPLITS.items()
-]
-TABLES = {"corpus": CORPORA}
+TABLES = {"corpus": [f"drawn-{style}" for style in STYLE_SPLITS]}
 for each in MODELS.values():
     TABLES.setdefault(each.kind, []).append(each.name)
 
@@ -40,17 +36,17 @@ def test_everything_that_has_a_recipe_is_declared(kind):
 
 
 def test_a_name_gives_the_model_that_the_laboratory_loads():
-    encoder = shipped("clip", "micro-clip")("cpu")
-    assert encoder.fingerprint == load_micro_clip("micro-clip").fingerprint
-    assert shipped("language_model", "micro-lm")("cpu").name == "micro-lm"
-    assert shipped("vlm", "micro-vlm-hard")("cpu").name == "micro-vlm-hard"
-    assert shipped("captioner", "micro-decap")() == MODELS["micro-decap"].path()
-    folder = shipped("adapter", "micro-vlm-read-back")()
+    encoder = shipped("clip", "drawn-clip")("cpu")
+    assert encoder.fingerprint == load_drawn_clip("drawn-clip").fingerprint
+    assert shipped("language_model", "drawn-lm")("cpu").name == "drawn-lm"
+    assert shipped("vlm", "drawn-vlm-plain")("cpu").name == "drawn-vlm-plain"
+    assert shipped("captioner", "drawn-decap")() == MODELS["drawn-decap"].path()
+    folder = shipped("adapter", "drawn-vlm-web-information")()
     assert (folder / "vizer.json").is_file()
-    assert shipped("corpus", "micro-away")(3).name == "micro-away"
+    assert shipped("corpus", "drawn-away")(3).name == "drawn-away"
     drawn = shipped("corpus", "drawn-home")(3)
     assert drawn.image_ids[0] == "second_train-00000" and drawn.name == "drawn-home"
-    assert shipped("vqa_prompt", "micro-lm")() is micro_prompt
+    assert shipped("vqa_prompt", "drawn-lm")() is drawn_prompt
 
 
 def test_an_unknown_name_is_refused_with_those_there_are():
@@ -63,12 +59,21 @@ def test_an_unknown_name_is_refused_with_those_there_are():
 def test_without_the_laboratory_nothing_is_shipped_and_the_error_says_so(alone):
     assert shipped_names("clip") == ()
     with pytest.raises(ImportError, match=r"no shipped clip is installed.* vizer_lab brings them"):
-        shipped("clip", "micro-clip")
+        shipped("clip", "drawn-clip")
 
 
 def test_another_distribution_may_ship_models_too(monkeypatch):
     mine = EntryPoint("clip.mine", "builtins:dict", GROUP)
     monkeypatch.setattr(module, "entry_points", lambda group: (mine,))
+    monkeypatch.setattr(module, "declared", module.declared.__wrapped__)
+    assert shipped_names("clip") == (*sorted(TABLES["clip"]), "mine")
+
+
+def test_what_an_older_installation_of_this_project_says_does_not_count(monkeypatch):
+    old, mine = (EntryPoint(f"clip.{name}", "builtins:dict", GROUP) for name in ("old", "mine"))
+    vars(old)["dist"] = SimpleNamespace(name="vizer-core")
+    vars(mine)["dist"] = SimpleNamespace(name="mine")
+    monkeypatch.setattr(module, "entry_points", lambda group: (old, mine))
     monkeypatch.setattr(module, "declared", module.declared.__wrapped__)
     assert shipped_names("clip") == (*sorted(TABLES["clip"]), "mine")
 

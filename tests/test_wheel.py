@@ -34,7 +34,7 @@ for words in json.loads(sys.argv[1]):
     done = CliRunner().invoke(app, words)
     found["runs"].append({"words": words, "status": done.exit_code, "output": done.output})
 try:
-    recorded_scores("gap_micro", "gap_norm")
+    recorded_scores("gap_drawn", "gap_norm")
 except FileNotFoundError as error:
     found["missing"] = str(error)
 Path("found.json").write_text(json.dumps(found))
@@ -108,11 +108,11 @@ def outside(tmp_path_factory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from vizer_lab.world import MicroSplit
+    from vizer_lab.world import DrawnSplit
 
     folder = tmp_path_factory.mktemp("outside")
     (folder / "images").mkdir()
-    split = MicroSplit("test", 24)
+    split = DrawnSplit("second_test", 24)
     names = [f"{name}.png" for name in split.ids]
     for name, pixels in zip(names, np.asarray(split.images)):
         Image.fromarray(pixels).save(folder / "images" / name)
@@ -145,12 +145,18 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
     assert sum(name.endswith(".safetensors") for name in held) > 10
 
 
+def test_the_shipped_weights_take_at_most_40_megabytes_of_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = [i.compress_size for i in archive.infolist() if i.filename.endswith(".safetensors")]
+    assert 30e6 < sum(sizes) <= 40e6
+
+
 def test_the_wheel_names_its_command_and_reads_no_results(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (entries,) = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
         named = archive.read(entries).decode()
     assert "vizer = vizer_core.cli:app" in named
-    assert "clip.micro-clip-100 = vizer_lab.zoo.loaders:clip" in named
+    assert "clip.drawn-clip-50 = vizer_lab.zoo.loaders:clip" in named
     assert "lab = vizer_lab.command:add_to" in named
 
 
@@ -160,10 +166,10 @@ def test_the_commands_run_outside_the_repository(installed, outside):
     commands = [
         ["gap", "--images", images, "--captions", "captions.json", "--resamples", "50"],
         ["caption", images, "--method", "capdec", "--json", "said.json"],
-        ["caption", images, "--model", "micro-vlm", "--adapter", "micro-vlm-read-back"],
+        ["caption", images, "--model", "drawn-vlm-web", "--adapter", "drawn-vlm-web-information"],
         ["evaluate", "--captions", "said.json", "--references", "references.json",
          "--metrics", "bleu,cider"],
-        ["lab", "--only", "micro-lm"],
+        ["lab", "--only", "drawn-lm"],
     ]  # fmt: skip
     done = run([str(installed / "python"), "-c", COMMANDS, json.dumps(commands)], outside)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -173,7 +179,7 @@ def test_the_commands_run_outside_the_repository(installed, outside):
     for each in seen["runs"]:
         assert each["status"] == 0, f"{each['words']}: {each['output']}"
     gap, capdec, vlm, scores, lab = (each["output"] for each in seen["runs"])
-    assert "24 pairs, d = 128" in gap and "cider" in scores.lower() and "micro-lm" in lab
+    assert "24 pairs, d = 128" in gap and "cider" in scores.lower() and "drawn-lm" in lab
     assert capdec.count("\t") == vlm.count("\t") == 24
 
 
@@ -192,4 +198,4 @@ def test_the_program_is_there_and_every_command_explains_itself(installed, tmp_p
 def test_the_whole_lab_checks_itself_outside_the_repository(installed, tmp_path):
     done = run([str(installed / "vizer"), "lab"], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert {"micro-clip", "micro-lm", "micro-vlm", "micro-maccap"} <= set(done.stdout.split())
+    assert {"drawn-clip", "drawn-lm", "drawn-vlm-web", "drawn-maccap"} <= set(done.stdout.split())

@@ -7,6 +7,7 @@ shapes appear as they are written.
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 WIDTH = 76
@@ -72,10 +73,21 @@ def method_outline(function: Function) -> str:
     return signature(function)
 
 
-def entry_markdown(node: Function | ast.ClassDef) -> str:
-    """Return one public name: its signature and its docstring."""
+def anchor(module: str, name: str) -> str:
+    """Return where on the page a name stands; Sphinx knows no capitals, so a class says it is one.
+
+    >>> anchor("vizer_core.gap.moments", "moments"), anchor("vizer_core.gap.moments", "Moments")
+    ('vizer-core-gap-moments-moments', 'vizer-core-gap-moments-moments-class')
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", f"{module}.{name}".lower()).strip("-")
+    return f"{plain}-class" if name[0].isupper() else plain
+
+
+def entry_markdown(node: Function | ast.ClassDef, module: str) -> str:
+    """Return one public name of a module: its signature and its docstring."""
     head = class_outline(node) if isinstance(node, ast.ClassDef) else signature(node)
-    blocks = [f"```{{code-block}} python\n:class: signature\n{head}\n```"]
+    place = f":class: signature\n:name: {anchor(module, node.name)}"
+    blocks = [f"```{{code-block}} python\n{place}\n{head}\n```"]
     doc = ast.get_docstring(node) or ""
     summary, _, rest = doc.partition("\n\n")
     if summary:
@@ -104,17 +116,31 @@ def module_name(package: Path, file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def module_markdown(name: str, source: str) -> str:
-    """Return one source file: what it is for, then its public functions and classes."""
-    tree = ast.parse(source)
-    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0]
-    public = [
+def _public(tree: ast.Module) -> list[Function | ast.ClassDef]:
+    return [
         node
         for node in tree.body
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
     ]
+
+
+def public_names(package: Path) -> dict[str, str]:
+    """Return the public functions and classes that one file alone has, and their anchors."""
+    found: dict[str, list[str]] = {}
+    for file in sorted(package.glob("[!_]*.py")) + sorted(package.glob("*/[!_]*.py")):
+        module = module_name(package, file)
+        for node in _public(ast.parse(file.read_text("utf-8"))):
+            found.setdefault(node.name, []).append(anchor(module, node.name))
+    return {name: places[0] for name, places in found.items() if len(places) == 1}
+
+
+def module_markdown(name: str, source: str) -> str:
+    """Return one source file: what it is for, then its public functions and classes."""
+    tree = ast.parse(source)
+    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+    public = _public(tree)
     parts = [f"### {name.rpartition('.')[2]}", f"`{name}`: {escape(' '.join(summary.split()))}"]
-    parts += [entry_markdown(node) for node in public]
+    parts += [entry_markdown(node, name) for node in public]
     return "\n\n".join(part for part in parts if part)
 
 

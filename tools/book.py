@@ -1,15 +1,17 @@
-"""Build the book: make the generated pages, call Jupyter Book, check the HTML.
+"""Build the book: make the generated pages, call Jupyter Book, finish and check the HTML.
 
     python -m tools.book            # build into _build/html and check it
     python -m tools.book --output DIR
 
 The repository's address stands in one place, `[project.urls] Repository` in pyproject.toml. While
 it is missing, the book shows no button that would need it: no Colab, no repository, no issues.
+`Documentation` beside it says where the book can be read: links to it then come with an image.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tomllib
@@ -20,18 +22,20 @@ import yaml
 
 from tools import generated
 from tools.check_html import check_site
+from tools.finish_site import finish
 
 ROOT = Path(__file__).resolve().parents[1]
 COLAB = "https://colab.research.google.com"
+BINDER = "https://mybinder.org"  # installs environment.yml, which takes minutes
 BRANCH = "main"
 
 
-def repository_url(root: Path = ROOT) -> str | None:
-    """Return the repository's address from pyproject.toml, or None while it is unset."""
+def repository_url(root: Path = ROOT, name: str = "Repository") -> str | None:
+    """Return an address from pyproject.toml, the repository's if no other, or None while unset."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    url = project.get("urls", {}).get("Repository", "").rstrip("/")
+    url = project.get("urls", {}).get(name, "").rstrip("/")
     if url and not url.startswith("https://"):
-        raise ValueError(f"Repository = {url!r} in pyproject.toml: wanted an https:// address")
+        raise ValueError(f"{name} = {url!r} in pyproject.toml: wanted an https:// address")
     return url or None
 
 
@@ -50,7 +54,11 @@ def book_config(config: dict[str, Any], url: str | None) -> dict[str, Any]:
         **config,
         "html": html,
         "repository": {"url": url, "branch": BRANCH, "path_to_book": ""},
-        "launch_buttons": {"notebook_interface": "jupyterlab", "colab_url": COLAB},
+        "launch_buttons": {
+            "notebook_interface": "jupyterlab",
+            "colab_url": COLAB,
+            "binderhub_url": BINDER,
+        },
     }
 
 
@@ -69,7 +77,7 @@ def build(root: Path = ROOT, output: Path | None = None) -> Path:
     output = output or root
     target = output / "_build"
     target.mkdir(parents=True, exist_ok=True)
-    generated.write_all(root)
+    generated.write_all(root, repository_url(root))
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     merged = target / "_config.yml"
     merged.write_text(
@@ -79,7 +87,9 @@ def build(root: Path = ROOT, output: Path | None = None) -> Path:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(root)]
     command += ["--config", str(merged), "--toc", str(root / "_toc.yml")]
     command += ["--path-output", str(output), "-W", "-n", "--keep-going"]
-    subprocess.run(command, check=True, cwd=root)
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": path})
+    finish(target / "html", repository_url(root, "Documentation"))
     return target / "html" / "index.html"
 
 

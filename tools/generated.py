@@ -14,10 +14,16 @@ from typing import Any
 from tools.api_pages import api_markdown
 from tools.code_map import code_map_markdown
 from tools.command_page import commands_markdown
-from tools.micro_page import write_micro_pages
+from tools.field_page import field_markdown
+from tools.five_numbers import five_numbers_markdown
+from tools.folder_page import write_folder_page
 from tools.planning_page import write_planning_pages
 from tools.results_pages import write_result_pages
+from tools.social_card import write_social_card
 from tools.tables import cell, table
+from tools.verdict_board import write_verdict_board
+from tools.ways_in import get_it_markdown
+from tools.world_page import write_world_pages
 
 PACKAGES = ("vizer_core", "vizer_lab")
 
@@ -55,8 +61,8 @@ def _title_of(file: Path) -> str:
     return notebook_title(json.loads(file.read_text(encoding="utf-8")))
 
 
-def write_all(root: Path) -> None:
-    """Write every generated page of the checkout at `root`."""
+def write_all(root: Path, url: str | None = None) -> None:
+    """Write every generated page of the checkout at `root`, whose repository's address is `url`."""
     folder = root / "book" / "_generated"
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
@@ -64,11 +70,17 @@ def write_all(root: Path) -> None:
         "api.md": "\n\n".join(api_markdown(root / name) for name in PACKAGES),
         "code_map.md": code_map_markdown([root / name for name in PACKAGES]),
         "command_line.md": commands_markdown(),
+        "five_numbers.md": five_numbers_markdown(root),
+        "field_systems.md": field_markdown(root),
     }
     for name, text in pages.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
     write_result_pages(root, folder)
-    write_micro_pages(root, folder)
+    write_verdict_board(root, folder)
+    write_social_card(root, folder)
+    write_world_pages(root, folder)
     files = chapters(root)
     titles = {file: cell(_title_of(file)) for file in files}
     write_planning_pages(root, folder, files, titles)
+    write_folder_page(folder)
+    (folder / "get_it.md").write_text(get_it_markdown(url) + "\n", encoding="utf-8")

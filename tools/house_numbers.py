@@ -111,10 +111,10 @@ def lay_out(folder: Path) -> None:
     """Put the files that the programs read into a folder: images, captions, VQAv2's questions."""
     from PIL import Image
 
-    from vizer_lab.world import MicroSplit
-    from vizer_lab.world.vqa_items import micro_vqa_items
+    from vizer_lab.world import DrawnSplit
+    from vizer_lab.world.vqa_items import drawn_vqa_items
 
-    scenes = MicroSplit("test", SCENES)
+    scenes = DrawnSplit("second_test", SCENES)
     (folder / "photos").mkdir()
     (folder / "vqa").mkdir()
     for name, pixels in zip(scenes.ids, scenes.images):
@@ -123,8 +123,8 @@ def lay_out(folder: Path) -> None:
     (folder / "captions.json").write_text(json.dumps(captions))
     lines = [text for texts in captions.values() for text in texts]
     (folder / "captions.txt").write_text("\n".join(lines))
-    _write_vqav2(folder / "vqa", "val", micro_vqa_items("test", SCENES))
-    _write_vqav2(folder / "vqa", "train", micro_vqa_items("train", 60))
+    _write_vqav2(folder / "vqa", "val", drawn_vqa_items("second_test", SCENES))
+    _write_vqav2(folder / "vqa", "train", drawn_vqa_items("second_train", 60))
 
 
 def _write_vqav2(folder: Path, split: str, items: Any) -> None:
@@ -150,12 +150,12 @@ def training_step(images: int = STEP) -> Callable[[], Any]:
     from vizer_core.vizer import add_lora, train_adapter
     from vizer_core.vizer.information import InformationReward
     from vizer_core.vizer.named_objectives import config_of
-    from vizer_lab.world import MicroSplit
-    from vizer_lab.zoo import load_micro_vlm
+    from vizer_lab.world import DrawnSplit
+    from vizer_lab.zoo import load_drawn_vlm
     from vizer_lab.zoo.vlm_images import encode_images
 
-    vlm = load_micro_vlm()
-    vision = encode_images(vlm, MicroSplit("test", images).images)
+    vlm = load_drawn_vlm()
+    vision = encode_images(vlm, DrawnSplit("second_test", images).images)
     add_lora(vlm, generator=seeded(0))
     reward, config = InformationReward(vlm, 0.7), config_of("information", images_per_step=images)
     return lambda: train_adapter(vlm, vision, reward, config, generator=seeded(1))

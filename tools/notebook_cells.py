@@ -15,11 +15,18 @@ from typing import Any
 
 import nbformat
 
+from tools.figure_words import with_words
 from vizer_lab.costs import MeasuredCost, chapter_table
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 PNG_CHUNKS_DROPPED = (b"tEXt", b"iTXt", b"zTXt", b"tIME")
 CELL_METADATA = ("tags", "mystnb")
+FOLDED = {  # what the book folds by a tag, JupyterLab folds by other metadata
+    "hide-input": {"source_hidden": True},
+    "hide-output": {"outputs_hidden": True},
+    "hide-cell": {"source_hidden": True, "outputs_hidden": True},
+}
+SETUP_TAGS = ("setup", "hide-input", "remove-cell")  # who reads the book has nothing to set up
 COST_HEADING, COST_MARKS = "## What it costs", ("<!-- cost -->", "<!-- /cost -->")
 TABLE = re.compile(r"^\|.*(?:\n\|.*)*", re.MULTILINE)
 SETUP_LOCAL = """\
@@ -32,8 +39,9 @@ if importlib.util.find_spec("vizer_core") is None:
         "choose .venv/bin/python as this notebook's kernel"
     )"""
 SETUP_HOSTED = """\
-# Setup, written by tools/notebooks.py. On Colab it fetches the package, and
-# keeps the torch, torchvision and numpy that Colab's GPU wants.
+# Setup, written by tools/notebooks.py. On Colab it fetches the package and
+# its command (!vizer --help), and keeps the torch, torchvision and numpy that
+# Colab's GPU wants.
 import subprocess
 import sys
 from importlib.metadata import version
@@ -45,7 +53,7 @@ if find_spec("vizer_core") is None:
     subprocess.run(["git", "clone", "--depth", "1", url, "book"], check=True)
     kept = [f"{{n}}=={{version(n)}}" for n in ("torch", "torchvision", "numpy")]
     Path("book/kept.txt").write_text("\\n".join(kept))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "book"]
     wanted = ["-r", "book/requirements-colab.txt", "-c", "book/kept.txt"]
     subprocess.run([*pip, *wanted], check=True)
     sys.path.insert(0, "book")"""
@@ -62,9 +70,10 @@ def write_setup_cell(notebook: Any, url: str | None) -> Any:
     found = [cell for cell in cells if "setup" in cell["metadata"].get("tags", [])]
     if found:
         found[0]["source"] = source
+        found[0]["metadata"]["tags"] = list(SETUP_TAGS)
         return notebook
     index = next((i for i, c in enumerate(cells) if c["cell_type"] == "code"), len(cells))
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["setup", "hide-input"]})
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": list(SETUP_TAGS)})
     cells.insert(index, cell)
     return notebook
 
@@ -114,11 +123,23 @@ def write_cost_table(notebook: Any, chapter: str, measured: Sequence[MeasuredCos
     return notebook
 
 
+def folded(tags: Sequence[str]) -> dict[str, bool]:
+    """Return the metadata that fold in JupyterLab what these tags fold in the book.
+
+    >>> folded(["headline", "hide-input"])
+    {'source_hidden': True}
+    """
+    return {key: True for tag in tags for key in FOLDED.get(tag, ())}
+
+
 def normalise(notebook: Any, name: str) -> Any:
     """Bring a freshly run notebook into its stored form."""
     number_cells(notebook, name[:2])
     for cell in notebook["cells"]:
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in CELL_METADATA}
+        hidden = folded(cell["metadata"].get("tags", []))
+        if cell["cell_type"] == "code" and hidden:
+            cell["metadata"]["jupyter"] = hidden
         if cell["cell_type"] == "code":
             kept = [
                 plain_output(output)
@@ -126,6 +147,7 @@ def normalise(notebook: Any, name: str) -> Any:
                 if output.get("name") != "stderr" and not _is_progress_bar(output)
             ]
             cell["outputs"] = joined_prints(kept)
+            with_words(cell)
     notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

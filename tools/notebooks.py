@@ -30,6 +30,7 @@ from nbclient.exceptions import CellExecutionError
 from tqdm.auto import tqdm
 
 from tools.book import colab_link, repository_url
+from tools.figure_words import is_words
 from tools.notebook_cells import (
     chapter_of,
     normalise,
@@ -164,6 +165,7 @@ def headline(notebook: Any) -> list[tuple[str, list[float]]]:
             texts = [
                 str(output.get("text", "")) or str(output.get("data", {}).get("text/plain", ""))
                 for output in cell["outputs"]
+                if not is_words(output)
             ]
             found.append((cell["id"], numbers("\n".join(texts))))
     return found

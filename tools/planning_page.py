@@ -17,6 +17,7 @@ from vizer_core.gap import GapHistogram
 from vizer_core.vlm.budget import H100, StepPlan, least_seconds, naive_flops, step_flops
 from vizer_core.vlm.memory import step_memory
 from vizer_core.vlm.published import (
+    qwen2_5_vl_3b_config,
     qwen2_vl_2b_config,
     smolvlm_256m_config,
     smolvlm_500m_config,
@@ -33,7 +34,8 @@ from vizer_lab.costs import (
 )
 from vizer_lab.costs.chapters import ROLLOUT, bytes_words, measured_row
 from vizer_lab.costs.measured import measured_costs
-from vizer_lab.costs.plans import HALF
+from vizer_lab.costs.plans import HALF, Plan, zero_label_plan
+from vizer_lab.costs.work import Device
 
 PROCESSES = (2, 4, 8)
 SCALES = (40_000, 10_000_000, 1_000_000_000)
@@ -42,7 +44,12 @@ VLMS = {
     "SmolVLM-500M": smolvlm_500m_config,
     "SmolVLM-Base": smolvlm_base_config,
     "Qwen2-VL-2B": qwen2_vl_2b_config,
+    "Qwen2.5-VL-3B": qwen2_5_vl_3b_config,
 }
+RUNS = (10_000, 1_000_000)  # images of a training
+# dollars an hour that a rented machine is taken to cost; offers differ by a factor of two
+PRICES = {"T4": 0.40, "RTX 4090": 0.50, "H100 SXM": 3.00}
+BATCHES = (32, 16, 8, 4, 2, 1)  # images at once, the first that fits
 
 
 def chapters_markdown(files: list[Path], titles: dict[Path, str]) -> str:
@@ -128,7 +135,7 @@ def scale_markdown() -> str:
 
 
 def rollouts_markdown() -> str:
-    """Return how the cost of a step grows with the captions an image, shared and repeated."""
+    """Return how the cost of a step grows with the captions per image, shared and repeated."""
     rows = []
     for name, config in VLMS.items():
         size = size_of(config())
@@ -136,13 +143,51 @@ def rollouts_markdown() -> str:
             rows.append(_rollout(name, size, replace(ROLLOUT, samples=samples)))
     header = [
         "model",
-        "captions an image",
+        "captions per image",
         "TFLOP an image",
         "repeated for each caption",
-        "least seconds a step of 8, H100",
+        "least seconds per step of 8, H100",
         "memory of the step",
     ]
     return table(header, rows)
+
+
+def money_markdown() -> str:
+    """Return hours and dollars of training by rewards, four captions per image, on each device."""
+    rows = []
+    for name, config in VLMS.items():
+        size = size_of(config())
+        for images in RUNS:
+            cells = []
+            for device in DEVICES.values():
+                plan = _fitting_plan(size, images, device)
+                if plan is None:
+                    cells.append("does not fit")
+                    continue
+                hours = plan.minutes(device) / 60
+                cells.append(f"{_hours(hours)}, {_dollars(hours * PRICES[device.name])}")
+            rows.append([name, f"{images:,}", *cells])
+    prices = (f"{name}, ${PRICES[name]:.2f} an hour" for name in DEVICES)
+    return table(["model", "images", *prices], rows)
+
+
+def _fitting_plan(size: VlmSize, images: int, device: Device) -> Plan | None:
+    """Return the training with as many images at once as the device holds; None if not one."""
+    for batch in BATCHES:
+        step = replace(ROLLOUT, batch=batch, head=True, kl=True, merged=True)
+        plan = zero_label_plan(size, images, step=step)
+        if plan.memory <= device.memory:
+            return plan
+    return None
+
+
+def _dollars(amount: float) -> str:
+    """Format an amount of money.
+
+    >>> _dollars(0.126), _dollars(3.5), _dollars(1234.5)
+    ('$0.13', '$3.5', '$1,234')
+    """
+    return f"${amount:,.0f}" if amount >= 10 else f"${amount:.2g}"
 
 
 def sharding_markdown() -> str:
@@ -199,6 +244,7 @@ def write_planning_pages(
         ),
         "planning_scale.md": scale_markdown(),
         "planning_rollouts.md": rollouts_markdown(),
+        "planning_money.md": money_markdown(),
         "planning_sharding.md": sharding_markdown(),
         "planning_simulation.md": simulation_markdown(root / "results" / "scale_benchmark.json"),
     }

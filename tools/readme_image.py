@@ -26,46 +26,46 @@ def scenes() -> list[Scene]:
     """Return the first scenes of the test split with three things or more."""
     from vizer_lab.world import make_scene
 
-    every = (make_scene("test", number) for number in count())
+    every = (make_scene("second_test", number) for number in count())
     return list(islice((s for s in every if len(s.objects) >= LEAST_THINGS), SCENES))
 
 
 def captions(images: list[Image.Image]) -> dict[str, list[str]]:
-    """Caption images with MacCap, and with the micro VLM before and after training."""
+    """Caption images with MacCap, and with the VLM before and after training."""
     from vizer_core.captioners import MacCap, SampledMacCap, caption_images
     from vizer_core.files import load_manifest
     from vizer_core.runtime import seeded
     from vizer_core.shipped import shipped
     from vizer_core.textonly import GaussianNoise, PrefixGenerator, load_prefix_network
-    from vizer_core.textonly.filtering import MACCAP_DECODING
+    from vizer_core.textonly.filtering import SMALL_DECODING
     from vizer_core.vizer import load_adapter
 
-    path = shipped("captioner", "micro-maccap")()
-    clip = shipped("clip", "micro-clip-100")("cpu")
-    lm = shipped("language_model", "micro-lm")("cpu")
+    path = shipped("captioner", "drawn-maccap")()
+    clip = shipped("clip", "drawn-clip-50")("cpu")
+    lm = shipped("language_model", "drawn-lm")("cpu")
     prefix_network = load_prefix_network(path, encoder=clip, language_model=lm)
     noise = GaussianNoise(load_manifest(path)["config"]["noise"]["variance"])
-    one_pass = MacCap(PrefixGenerator(prefix_network, lm, MACCAP_DECODING), noise=noise)
+    one_pass = MacCap(PrefixGenerator(prefix_network, lm, SMALL_DECODING), noise=noise)
     maccap = SampledMacCap(one_pass, clip)
-    vlm = shipped("vlm", "micro-vlm")("cpu")
+    vlm = shipped("vlm", "drawn-vlm-web")("cpu")
     said = {
         "MacCap": caption_images(maccap, clip, images, generator=seeded(0)),
         "VLM, before": vlm.caption(images),
     }
-    load_adapter(vlm, shipped("adapter", "micro-vlm-information")())
+    load_adapter(vlm, shipped("adapter", "drawn-vlm-web-information")())
     return said | {"VLM, trained": vlm.caption(images)}
 
 
 def image() -> str:
     """Return the image as SVG."""
     from vizer_lab.figures.marked import SIDE, draw_marked_captions
-    from vizer_lab.world import micro_lexicon, render_scene
+    from vizer_lab.world import drawn_lexicon, render_scene
 
     found = scenes()
     seen = [Image.fromarray(render_scene(scene)) for scene in found]
     shown = [Image.fromarray(render_scene(scene, SIDE)) for scene in found]
     truths = [scene.truth for scene in found]
-    return draw_marked_captions(shown, truths, captions(seen), micro_lexicon())
+    return draw_marked_captions(shown, truths, captions(seen), drawn_lexicon())
 
 
 if __name__ == "__main__":

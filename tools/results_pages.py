@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from tools.results_figures import write_results_figure
 from tools.tables import cell, html_table, interval, number, table
 
 Row = dict[str, Any]
@@ -25,19 +26,21 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cider", "bertscore_layer3", "bertscore_layer6"),
     ),
     "gap_real_clip": (
-        ("real", "micro-clip*"),
+        ("real", "drawn-clip*"),
         ("gap_norm", "constant_share", "ks_raw", "ks_standardised", "separability_held_out"),
     ),
-    "gap_micro": (
+    "gap_drawn": (
         ("cls*", "patch_mean*"),
         ("gap_norm", "constant_share", "i2t_r1", "patch_closer"),
     ),
-    "maccap_micro": (
-        ("blind", "clipre", "magic", "zerocap", "socratic", "baseline", "capdec", "decap",
-         "maccap_pass", "maccap", "oracle_text", "clipcap"),
-        ("cider", "clipscore", "object_precision", "object_recall"),
+    "maccap_drawn": (
+        ("oracle_text", "clipcap", "clipre", "socratic", "magic", "zerocap", "decap", "capdec",
+         "baseline", "decap_mlp", "capdec_mlp", "baseline_mlp", "maccap", "maccap_global",
+         "maccap_pass", "maccap_pass_global", "multi_clean", "maccap_pass_random",
+         "maccap_pass_other_image", "mean_shift", "blind"),
+        ("object_f1", "cider", "object_precision", "object_recall"),
     ),
-    "metrics_micro": (
+    "metrics_drawn": (
         ("unedited", "reworded", "paraphrase", "more_true_detail", "object_swapped", "wrong_count",
          "wrong_relation", "shuffled_words", "keyword_list", "generic", "another_image"),
         ("bleu4", "cider", "meteor", "clipscore", "object_f1"),
@@ -47,26 +50,51 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("real", "small_lm", "another"),
         ("object_precision", "object_recall", "relation_accuracy", "exact", "cider"),
     ),
-    "reconstruction_micro": (("x0:*", "x0.33:*", "x1:*"), ("bleu4", "object_f1", "exact")),
+    "reconstruction_drawn": (("x0:*", "x1:*", "x3:*", "x10:*"), ("cider", "object_f1", "exact")),
+    "text_only_real_lm": (
+        ("clipre", "real:clipcap", "real:capdec", "real:decap", "real:baseline", "real:maccap_pass",
+         "real:maccap_pass_global", "drawn:clipcap", "drawn:capdec", "drawn:decap",
+         "drawn:baseline", "drawn:maccap_pass", "drawn:maccap_pass_global"),
+        ("object_f1", "cider", "object_precision", "object_recall"),
+    ),
     "zero_shot_real_lm": (
         ("socratic:*", "magic:*", "zerocap:*"),
         ("object_precision", "object_recall", "object_f1", "length"),
     ),
-    "vizer_micro": (
-        ("base", "base_primed", "vizer_gt", "vizer_g", "vizer_g_shuffled", "read_back",
-         "read_back_shuffled", "rl_clip", "rl_clip_shuffled", "information",
-         "information_shuffled"),
-        ("sampled_object_precision", "sampled_object_recall", "sampled_clipscore",
-         "sampled_length"),
+    "questions_real_lm": (
+        ("drawn:*", "real:*"),
+        ("top1", "top1_presence", "top1_count", "top1_place", "top1_relation"),
     ),
-    "vizer_study": (
-        ("*:home:base", "*:home:primed", "*:home:best", "*:home:best_shuffled", "*:home:read_back",
-         "*:home:literal", "*:other:base", "*:other:primed", "*:other:best",
-         "*:other:best_shuffled"),
-        ("sampled_object_precision", "sampled_object_recall", "sampled_object_f1",
-         "sampled_length"),
+    "field": (
+        ("*:base", "*:first_word", "*:beam", "*:guidance", "*:consensus", "*:information",
+         "*:diverse", "*:fused", "*:checked", "*:contrasted", "*:clip_ranked", "*:crops_fused",
+         "*:verified", "*:best_of_nine", "*:clip_reward", "*:mocha", "*:caprl",
+         "*:bag_curriculum", "*:human", "*:knowada", "*:baseline", "*:capdec", "*:decap",
+         "*:concepts", "*:close"),
+        ("object_precision", "object_recall", "statement_precision", "relation_accuracy", "length"),
+    ),
+    "improvement": (
+        ("*:base", "*:first_word", "*:beam", "*:mbr", "*:best_of_n_information", "*:views_5",
+         "*:self_training", "*:beam_distillation", "*:raft", "*:information", "*:vizer_g",
+         "*:best"),
+        ("object_precision", "object_recall", "exact", "relation_accuracy", "length"),
     ),
 }  # fmt: skip
+
+
+# other fields of a file that a study's page shows as they are
+PLAIN_TABLES = {
+    "Success over seeds": "success",
+    "Precision and recall over temperature": "curve",
+    "View agreement and exact scores": "correlations",
+    "Views": "views",
+    "One setting at a time": "ablations",
+    "Bars on validation scenes": "bars",
+    "Arena": "arena",
+    "Variety": "variety",
+    "Captions drawn again": "round_trip",
+    "Cost": "cost",
+}
 
 
 def studies(folder: Path) -> dict[str, dict[str, Any]]:
@@ -76,6 +104,20 @@ def studies(folder: Path) -> dict[str, dict[str, Any]]:
         for file in sorted(folder.glob("*.json"))
     }
     return {name: found[name] for name in sorted(found, key=lambda n: ("figures" in found[n], n))}
+
+
+def named(rows: list[Row]) -> list[Row]:
+    """Return rows whose systems carry the base that they stand on, where rows have one.
+
+    >>> named([{"base": "web", "system": "views", "against": "base"}])
+    [{'base': 'web', 'system': 'web:views', 'against': 'web:base'}]
+    """
+    return [
+        row | {key: f"{row['base']}:{row[key]}" for key in ("system", "against") if key in row}
+        if "base" in row
+        else row
+        for row in rows
+    ]
 
 
 def has_page(result: dict[str, Any]) -> bool:
@@ -106,7 +148,9 @@ def study_markdown(name: str, result: dict[str, Any], pages: Path) -> str:
         claims_markdown(result.get("claims", [])),
         not_run_markdown(result.get("not_run", [])),
         table(["measured", "value"], figures) if figures else "",
-        short_table(result["scores"], *SHORT[name]) if name in SHORT and has_page(result) else "",
+        short_table(named(result["scores"]), *SHORT[name])
+        if name in SHORT and has_page(result)
+        else "",
         link,
         folded("How it was made", made_markdown(name, result)),
     ]
@@ -132,12 +176,16 @@ def _amount(result: dict[str, Any]) -> str:
 
 
 def made_markdown(name: str, result: dict[str, Any]) -> str:
-    """Return which command made a file, where, how long it took, and what its intervals are."""
+    """Return which command made a file, where, how long it took, its intervals, what was cut."""
     made = (
         f"From `results/{name}.json`: `{result['command']}` at commit `{result['commit']}`, on "
         f"{cell(result['hardware'])}, {result['seconds']:,.0f} seconds."
     )
-    return f"{made} Intervals: {cell(result['interval'])}." if "interval" in result else made
+    if "interval" in result:
+        made += f" Intervals: {cell(result['interval'])}."
+    if result.get("cut"):
+        made += f" Cut: {'; '.join(cell(part) for part in result['cut'])}."
+    return made
 
 
 def claims_markdown(claims: list[Row]) -> str:
@@ -157,19 +205,29 @@ def claims_markdown(claims: list[Row]) -> str:
     )
 
 
+FEW = 5  # that are named in the open: more would be a wall of names
+
+
 def not_run_markdown(claims: list[str]) -> str:
     """Return the claims that this run of a study left out: nothing is said about them.
 
     >>> not_run_markdown(["Less is more"])
     'Not run yet, and so without a verdict: Less is more.'
+    >>> print(not_run_markdown(["a"] * 8).partition("`")[0].strip())
+    8 parts were not run yet, and so nothing is said about them.
     """
     if not claims:
         return ""
-    return f"Not run yet, and so without a verdict: {'; '.join(cell(c) for c in claims)}."
+    listed = "; ".join(cell(c) for c in claims)
+    if len(claims) <= FEW:
+        return f"Not run yet, and so without a verdict: {listed}."
+    said = f"{len(claims)} parts were not run yet, and so nothing is said about them."
+    return f"{said}\n\n{folded('Which', listed)}"
 
 
 def short_table(scores: list[Row], systems: tuple[str, ...], metrics: tuple[str, ...]) -> str:
     """Return the systems that the patterns name, in their order, by the metrics named."""
+    scores = named(scores)
     found = {(row["system"], row["metric"]): row for row in scores}
     names = [
         name
@@ -195,13 +253,10 @@ def numbers_markdown(name: str, result: dict[str, Any]) -> str:
     parts = [f"Back to [the verdicts](results.md). {made_markdown(name, result)}"]
     for title, key in (("Scores", "scores"), ("Differences", "differences")):
         if result.get(key):
-            parts += [f"## {title}", *groups_markdown(result[key])]
-    if result.get("map"):
-        parts += ["## Settings tried", *map_markdown(result["map"])]
-    if result.get("outlook", {}).get("rows"):
-        parts += ["## Seen before training", forecast_markdown(result["outlook"]["rows"])]
-        if elsewhere := result["outlook"].get("other"):
-            parts.append(forecast_markdown(elsewhere["rows"], "in the other world"))
+            parts += [f"## {title}", *groups_markdown(named(result[key]))]
+    for title, key in PLAIN_TABLES.items():
+        if result.get(key):
+            parts += [f"## {title}", *plain_markdown(result[key])]
     return "\n\n".join(parts)
 
 
@@ -236,27 +291,26 @@ def groups_markdown(rows: list[Row]) -> list[str]:
     return blocks
 
 
-def map_markdown(rows: list[Row]) -> list[str]:
-    """Return the rows of a map, a folded table for each metric: gain over control and over base."""
-    metrics = [key.removesuffix("_gain") for row in rows for key in row if key.endswith("_gain")]
-    settings = [key for key, value in rows[0].items() if not isinstance(value, dict)]
+def plain_markdown(rows: list[Row]) -> list[str]:
+    """Return rows as they are in folded tables, one for each base; a row may hold rows itself."""
+    flat = [
+        {key: value for key, value in row.items() if key != "rows"} | each
+        for row in rows
+        for each in row.get("rows", [{}])
+    ]
+    groups: dict[str, list[Row]] = {}
+    for row in flat:
+        groups.setdefault(str(row.get("base", "all")), []).append(row)
     blocks = []
-    for metric in dict.fromkeys(metrics):
-        header = [*settings, "minus its control", "minus the base"]
-        body = [
-            [*(_plain(row[key]) for key in settings),
-             *(held(row[f"{metric}_{label}"]) for label in ("gain", "over_base"))]
-            for row in rows if f"{metric}_gain" in row
-        ]  # fmt: skip
-        blocks.append(folded(f"{metric}: {len(body)} settings", html_table(header, body)))
+    for name, group in groups.items():
+        header = list(dict.fromkeys(key for row in group for key in row if key != "base"))
+        body = [[_listed(row.get(key, "")) for key in header] for row in group]
+        blocks.append(folded(f"{name}: {len(group)} rows", html_table(header, body)))
     return blocks
 
 
-def forecast_markdown(rows: list[Row], where: str = "") -> str:
-    """Return what was measured before training beside what the run then did."""
-    header = list(rows[0])
-    body = [[_plain(row[key]) for key in header] for row in rows]
-    return folded(f"{len(rows)} runs {where}".strip(), html_table(header, body))
+def _listed(value: object) -> str:
+    return ", ".join(_plain(each) for each in value) if isinstance(value, list) else _plain(value)
 
 
 def _plain(value: object) -> str:
@@ -286,6 +340,7 @@ def write_result_pages(root: Path, folder: Path) -> None:
     """Write the page of verdicts and one page of numbers for each study."""
     pages = {"results.md": results_markdown(root)}
     for name, result in studies(root / "results").items():
+        write_results_figure(name, result, folder)
         if has_page(result):
             pages[f"results_{name}.md"] = numbers_markdown(name, result)
     for name, text in pages.items():

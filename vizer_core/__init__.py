@@ -20,8 +20,8 @@ Map, from the ground up (a folder imports only what stands above it in this list
 - `gap`, `textonly`: the modality-gap analysis; training a captioner on text alone
 - `captioners`, `vizer`: MacCap and its baselines; ViZer's mapper and zero-label training
 - `vqa`, `evaluation`, `plots`: answers from captions; scores with intervals; figures of them
-- `models`, `jobs`: names to models; each job as one function (`captioner_job`, `adapter_job`: long
-  ones, which go on after a stop; `run_folder`: where they lie until they are finished)
+- `models`, `jobs`: names to models; each job as one function (`captioner_job`, `adapter_job`,
+  `improvement`: long ones, which go on after a stop; `run_folder`: where they lie until then)
 - `cli`: the command `vizer`
 
 The drawn world, the shipped models and the book's studies are `vizer_lab`.
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vizer_core.jobs import answer_questions as answer_questions
     from vizer_core.jobs import enhance as enhance
     from vizer_core.jobs import evaluate as evaluate
+    from vizer_core.jobs import improve as improve
     from vizer_core.jobs import read_vqav2 as read_vqav2
     from vizer_core.jobs import train_captioner as train_captioner
     from vizer_core.language.protocol import PrefixLanguageModel as PrefixLanguageModel
@@ -68,6 +69,7 @@ _HOME = {
     "compare": "evaluation",
     "enhance": "jobs",
     "evaluate": "jobs",
+    "improve": "jobs",
     "load_captioner": "models",
     "load_clip": "models",
     "load_lm": "models",

@@ -7,7 +7,8 @@ that is stopped goes on to the same weights when it is asked for again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
@@ -24,19 +25,29 @@ from vizer_core.models import dtype_of
 from vizer_core.run_folder import JOB, RUN, STATE, Tell, to_log, working_on
 from vizer_core.runtime import seeded
 from vizer_core.vizer import add_lora, load_adapter, load_mapper, save_adapter, shuffled
-from vizer_core.vizer.adapter_run import TrainConfig, TrainHistory
+from vizer_core.vizer.adapter_run import AdapterRun, TrainConfig, TrainHistory
 from vizer_core.vizer.diagnostics import warnings_of
 from vizer_core.vizer.drift import Drift, measure_drift
 from vizer_core.vizer.generate_captions import share_captions
-from vizer_core.vizer.lora import MANIFEST, remove_lora
+from vizer_core.vizer.lora import (
+    MANIFEST,
+    VIZER_LORA,
+    LoraSettings,
+    remove_lora,
+    settings_dict,
+)
 from vizer_core.vizer.mapper import FittedMapper
-from vizer_core.vizer.named_objectives import WEIGHT, WITH_MAPPER, make_objective
+from vizer_core.vizer.model_card import write_card
+from vizer_core.vizer.named_objectives import WEIGHED, WEIGHT, WITH_MAPPER, make_objective
 from vizer_core.vizer.phase_two import curve_of, fit_on_own_captions, forecast, kl_now
+from vizer_core.vizer.recipes import SMALL, parameters_of
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.train import as_objective, train_adapter
+from vizer_core.vizer.watch import NOTHING, SHOWN, Watch, WatchPlan
 from vizer_core.vlm.protocol import VisionLanguageModel
 
+UNTOLD = ("prompt", "save_every")  # settings that do not tell one run from another
 LOOKED_AT = 200  # images whose captions are compared before and after
 LONG = 200  # letters of an object's setting that are kept as they are; of more a digest
 DEEP = 4  # objects in an object's settings that are looked into
@@ -102,22 +113,29 @@ class AdapterJob:
     weight: float | None = None
     mapper: Path | None = None
     source: VisionSource | None = None
+    lora: LoraSettings = VIZER_LORA
+    watch: WatchPlan = NOTHING
+    log: Callable[[AdapterRun, int], None] | None = None  # asked after each step
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Return what the job works on, as plain values: content, not names of files."""
-        weighed = self.objective == "information" and self.weight is None
+        weighed = self.objective in WEIGHED and self.weight is None
         return {
             "model": self.vlm.fingerprint,
             "dtype": dtype_of(self.vlm),
             "images": self.images.digest(),
             "objective": settings_in(self.objective),
             "weight": WEIGHT if weighed else self.weight,
-            "learning_rate": self.config.learning_rate,
-            "images_per_step": self.config.images_per_step,
+            "prompt": self.vlm.default_prompt,
+            **getattr(self.vlm, "reading", {}),
+            **{name: v for name, v in self.config.to_dict().items() if name not in UNTOLD},
+            "lora": settings_dict(self.lora),
             "shuffle": self.shuffle,
             "mapper": self.mapper and files_digest({self.mapper.name: self.mapper}),
             "seed": self.seed,
+            **({"held_out": self.watch.held_out} if self.watch.held_out else {}),
+            **({"patience": self.watch.patience} if self.watch.patience else {}),
         }
 
     def run(self, out: Path, *, tell: Tell = to_log, progress: bool = False) -> Enhancement:
@@ -128,24 +146,27 @@ class AdapterJob:
         so that the same call goes on. Raises `ValueError` where another job was stopped there.
         """
         record = run_record(out)
-        with working_on(record, self.identity, of=str(out), tell=tell):
+        with working_on(record, self.identity, of=str(out), tell=tell), fast_rollouts(self.vlm):
             source = self._source()
             fitted = self._mapper(source, record.parent, tell)
             goal = make_objective(self.objective, self.vlm, fitted=fitted, weight=self.weight)
             good, measured = forecast(self.vlm, source, goal, seed=self.seed)
             tell(measured, err=not good)
             before = share_captions(self.vlm, self._looked_at(source))
-            add_lora(self.vlm, generator=seeded(self.seed))
+            add_lora(self.vlm, self.lora, generator=seeded(self.seed))
+            watch = self._watch(goal, source, out, tell)
             try:
                 history = train_adapter(
                     self.vlm,
-                    shuffled(source, generator=seeded(self.seed + 1)) if self.shuffle else source,
+                    self._trained_on(source),
                     goal,
                     self.config,
                     generator=seeded(self.seed),
                     checkpoint=record.with_name(STATE),
-                    progress=progress,
+                    progress=progress if watch is None else watch,
                 )
+                if watch is not None:
+                    watch.restore_best()
                 curve = tuple(curve_of(history, goal))
                 if is_main_process():
                     self._save(out, measured, curve)
@@ -167,6 +188,35 @@ class AdapterJob:
 
     def _source(self) -> VisionSource:
         return ImageSource(self.vlm, self.images.images) if self.source is None else self.source
+
+    def _trained_on(self, source: VisionSource) -> VisionSource:
+        """Return the images that are trained on, with their targets or those of others."""
+        held = self.watch.held_out
+        if held > len(source) - 2:
+            raise ValueError(
+                f"{held} of {len(source)} images held out: wanted at least 2 to train on"
+            )
+        seen = Slice(source, range(len(source) - held)) if held else source
+        return shuffled(seen, generator=seeded(self.seed + 1)) if self.shuffle else seen
+
+    def _watch(self, goal: Any, source: VisionSource, out: Path, tell: Tell) -> Watch | None:
+        """Return what looks at the training, or None where nothing is to be looked at."""
+        if self.log is None and self.watch == NOTHING:
+            return None
+        held = range(len(source) - self.watch.held_out, len(source))
+        return Watch(
+            self.vlm,
+            goal,
+            self.config,
+            self.watch,
+            run_record(out).parent,
+            out,
+            samples=Slice(source, range(min(SHOWN, len(source)))),
+            names=self.images.names[:SHOWN],
+            tell=tell,
+            held_out=Slice(source, held) if len(held) else None,
+            log=self.log,
+        )
 
     def _looked_at(self, source: VisionSource) -> Slice:
         return Slice(source, range(min(LOOKED_AT, len(source))))
@@ -207,6 +257,7 @@ class AdapterJob:
         save_adapter(
             self.vlm, out, metadata=metadata | ({} if weight is None else {"weight": weight})
         )
+        write_card(out, self.vlm, recipe=self.config, lora=self.lora, facts=metadata)
 
     def _seen(
         self,
@@ -223,6 +274,20 @@ class AdapterJob:
         after = share_captions(self.vlm, self._looked_at(source))
         names = self.images.names[: len(after)]
         return Enhancement(out, measured, names, before, after, curve, kl, history)
+
+
+@contextmanager
+def fast_rollouts(vlm: Any) -> Iterator[None]:
+    """Let a model decode fast while it is trained, where that pays (`vlm.fast_decoder`).
+
+    Small models are left as they are: their captions stay those of earlier runs to the last letter.
+    """
+    before = getattr(vlm, "fast", False)
+    vlm.fast = before or parameters_of(vlm) > SMALL
+    try:
+        yield
+    finally:
+        vlm.fast = before
 
 
 def run_record(out: Path) -> Path:
@@ -256,7 +321,7 @@ def tell_of_mapper(fitted: FittedMapper, tell: Tell) -> None:
     if eval_point.cosine <= eval_point.constant_cosine:
         tell(
             "warning: on images it has not seen, the mapper does no better than a constant: its "
-            "targets may teach nothing. Give more images (the micro VLM wants 8,000 or so).",
+            "targets may teach nothing. Give more images (the drawn VLM wants 8,000 or so).",
             err=True,
         )
 

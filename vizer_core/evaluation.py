@@ -1,6 +1,7 @@
 """Score captions against references: every metric with its interval, its settings, its reason.
 
-`evaluate` scores one system, `compare` two on the same images. Nothing is returned without the
+`evaluate` scores one system, `compare` two on the same images, and `arena` lets any number of them
+meet image by image. Nothing is returned without the
 number of images and a 95% interval; a metric that could not run is listed with the reason.
 """
 
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from vizer_core.files import write_json
+from vizer_core.metrics.arena import Rating
+from vizer_core.metrics.arena import arena as rated
 from vizer_core.metrics.availability import MetricUnavailable
 from vizer_core.metrics.diversity import Diversity, diversity
 from vizer_core.metrics.references import (
@@ -56,7 +59,9 @@ __all__ = [
     "Inputs",
     "Interval",
     "MetricUnavailable",
+    "Rating",
     "References",
+    "arena",
     "compare",
     "evaluate",
     "make_references",
@@ -248,7 +253,7 @@ def evaluate(
         signatures=signatures,
         skipped=absent,
         failed=failed,
-        diversity=diversity(job.tokens),
+        diversity=diversity(job.tokens, inputs.text_features),
     )
 
 
@@ -289,3 +294,25 @@ def compare(
         name: Difference(d.mean, d.low, d.high, d.n, p_values[name]) for name, d in found.items()
     }
     return Comparison(differences, holm(p_values))
+
+
+def arena(
+    systems: Mapping[str, Evaluation], *, metric: str = "cider", resamples: int = 300, seed: int = 0
+) -> list[Rating]:
+    """Let systems meet on each image, the higher score wins, and rate them, the strongest first.
+
+    A rating orders systems and says nothing of how good any of them is (`metrics.arena`).
+
+    >>> right, wrong = (evaluate([said], [["a cat"]], metrics="rouge_l") for said in ("a cat", "x"))
+    >>> [row.system for row in arena({"wrong": wrong, "right": right}, metric="rouge_l")]
+    ['right', 'wrong']
+    """
+    ids = {system.ids for system in systems.values()}
+    settings = {system.signatures.get(metric) for system in systems.values()}
+    if len(ids) > 1 or len(settings) > 1:
+        raise ValueError(
+            f"{len(systems)} systems were scored on {len(ids)} sets of images, {metric} with "
+            f"{len(settings)} settings: score all on the same images in the same way"
+        )
+    scores = {name: system.per_image(metric) for name, system in systems.items()}
+    return rated(scores, resamples=resamples, seed=seed)

@@ -3,13 +3,14 @@
 ====================  =========================================================================
 `train_captioner`     a captioner from captions alone, written to a folder and returned
 `enhance`             a LoRA adapter from unlabelled images (ViZer), and what it did
+`improve`             what unlabelled images buy: prompts, decoders, training, on a ladder
 `evaluate`            captions against references, with intervals; with a CLIP also CLIPScore
 `compare`             two systems on the same images, paired (of `vizer_core.evaluation`)
 `answer_questions`    zero-shot questions about images, from captions alone
 ====================  =========================================================================
 
 Models come from `vizer_core.models`, images from `vizer_core.data.image_set.read_images`. The
-command line adds options to these jobs. The first two are long: stopped and called again with the
+command line adds options to these jobs. The first three are long: stopped and called again with the
 same arguments they go on to the same weights, with others they are refused, and one that came to
 its end returns what it made (`captioner_job`, `adapter_job`, `run_folder`).
 """
@@ -37,15 +38,19 @@ from vizer_core.data.vqav2 import VQAV2_CANDIDATES, AnswerList, VqaQuestions, re
 from vizer_core.evaluation import Evaluation, Inputs, compare, make_references
 from vizer_core.evaluation import evaluate as score
 from vizer_core.files import manifest_path
+from vizer_core.improvement.job import ImproveJob
+from vizer_core.improvement.outcome import REPORT, Improvement, read_improvement
+from vizer_core.improvement.outcome import job_kept_in as improvement_kept_in
 from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.metrics.clipscore import PREFIX
 from vizer_core.metrics.references import References, match
-from vizer_core.models import is_micro, load_captioner, trained_file
+from vizer_core.models import DRAWN_CORPUS, is_shipped, load_captioner, trained_file
 from vizer_core.run_folder import JOB, differences, is_unfinished
 from vizer_core.shipped import shipped_names
 from vizer_core.textonly.presets import TRAININGS
 from vizer_core.vizer.lora import CONFIG, MANIFEST, WEIGHTS, require_no_lora
-from vizer_core.vizer.named_objectives import config_of, objective_named
+from vizer_core.vizer.named_objectives import objective_named
+from vizer_core.vizer.recipes import parameters_of, recipe_for
 from vizer_core.vlm.protocol import VisionLanguageModel
 from vizer_core.vqa.answering import protocol_for
 from vizer_core.vqa.report import VqaReport, evaluate_vqa
@@ -57,6 +62,7 @@ __all__ = [
     "compare",
     "enhance",
     "evaluate",
+    "improve",
     "read_vqav2",
     "train_captioner",
 ]
@@ -81,7 +87,7 @@ def train_captioner(
     `method` is maccap, capdec, decap, or one of the last two with `_same_decoder`. `corpus` is a
     file of captions, `hf:OWNER/DATASET:SPLIT`, a shipped corpus by name, or the captions
     themselves. `out` is a folder or a .safetensors file; `load_captioner(out)` reads it. No image
-    is read, and both models stay as they are. On the micro models 20,000 captions take a minute or
+    is read, and both models stay as they are. On the drawn models 20,000 captions take a minute or
     two of a CPU core; at the paper's size it is hours of a GPU.
 
     Stopped, by a kill too, and called again with the same arguments it goes on to the same weights:
@@ -103,7 +109,7 @@ def train_captioner(
     else:
         job.run(file)
     own = method.removesuffix("_same_decoder")
-    memory = texts if METHODS[own].memory else "micro-home"
+    memory = texts if METHODS[own].memory else DRAWN_CORPUS
     return load_captioner(file, clip=clip, lm=lm, memory=memory)
 
 
@@ -113,7 +119,7 @@ def _there(*files: Path) -> list[Path]:
 
 
 def _require_made_by(
-    kept: Mapping[str, Any] | None, job: CaptionerJob | AdapterJob, out: Path
+    kept: Mapping[str, Any] | None, job: CaptionerJob | AdapterJob | ImproveJob, out: Path
 ) -> None:
     """Raise `FileExistsError` unless what is there is what this job made; `kept` is whose it is."""
     if kept == job.identity:
@@ -146,19 +152,24 @@ def enhance(
     images: Images,
     *,
     out: str | Path,
-    objective: Any = "information",
-    learning_rate: float | None = None,
+    objective: Any = "image_context",
+    recipe: str = "auto",
     shuffle: bool = False,
     seed: int = 0,
+    **settings: Any,
 ) -> Enhancement:
     """Train a LoRA adapter on unlabelled images, write it to the folder `out`, and say what it did.
 
-    `objective` is a name: `vizer_g` (the paper's; `image_context` here), `information`, `read_back`
-    or `straight_through`; or an object, a `Reward` or an `Objective`. All but the second fit a
-    mapper on the model's own captions first, which wants at least 20 images. `shuffle` gives each
-    image another's target: the control that must not help.
+    `objective` is a name: `image_context` (the paper's, `vizer_g` there), `read_back` or
+    `straight_through`, which fit a mapper on the model's own captions first and want at least 20
+    images; `information`, `self_training`, `raft` or `dpo`, which do not; or an object, a `Reward`
+    or an `Objective`. What helps your model `improve` finds out. `recipe` is where the settings
+    come from, by the model's size unless told otherwise (`vizer.recipes`), and `settings` stand in
+    the place of some: learning_rate, epochs, samples, max_tokens, micro_batch_size, rank, alpha,
+    targets and the other fields of `TrainConfig`. `shuffle` gives each image another's target: the
+    control that must not help.
 
-    `vlm` carries the adapter afterwards. On the micro VLM 1,000 images take about a minute of a CPU
+    `vlm` carries the adapter afterwards. On the drawn VLM 1,000 images take about a minute of a CPU
     core; SmolVLM wants a GPU.
 
     Stopped, by a kill too, and called again with the same arguments it goes on to the same weights:
@@ -184,14 +195,50 @@ def enhance(
             "at least 2, better some hundreds"
         )
     require_no_lora(vlm)
-    config = config_of(objective)
-    if learning_rate is not None:
-        config = replace(config, learning_rate=learning_rate)
-    job = AdapterJob(vlm, data, objective, config, seed=seed, shuffle=shuffle)
+    plan = recipe_for(
+        objective, parameters=parameters_of(vlm), images=len(data), name=recipe, changes=settings
+    )
+    job = AdapterJob(vlm, data, objective, plan.config, seed=seed, shuffle=shuffle, lora=plan.lora)
     there = _there(*(folder / name for name in (MANIFEST, WEIGHTS, CONFIG)))
     if there and not is_unfinished(run_record(folder)):
         _require_made_by(adapter_job.job_kept_in(folder), job, there[0])
         return job.result(folder)
+    return job.run(folder)
+
+
+def improve(
+    vlm: VisionLanguageModel,
+    images: Images,
+    *,
+    out: str | Path,
+    train: str = "auto",
+    views: int = 5,
+    prompts: Sequence[str] = (),
+    seed: int = 0,
+) -> Improvement:
+    """Find out what unlabelled images can do for a model's captions, and write a report to `out`.
+
+    First words, the `prompts` that are given, and decoders are tried on some of the images and
+    scored without a label (`vizer.view_agreement`). A LoRA adapter is trained on the model's own
+    best captions where `train` is always, or auto and training is expected to add something. The
+    ladder of all of them is climbed on held-out images: `report.html`, `report.json` and, where
+    one was trained, an adapter with its model card, which `vlm` carries afterwards.
+
+    Stopped while it trains, and called again with the same arguments, it goes on to the same
+    weights. Where `out` holds the report of these arguments it is returned as it is, and nothing
+    is put on `vlm`. On the drawn models some minutes of a CPU core; SmolVLM wants a GPU.
+
+    Raises `ValueError` on fewer than 24 images, where the model captions as random weights do,
+    carries an adapter, or would collapse, and where another run was stopped in `out`; and
+    `FileExistsError` where `out` holds another report, an adapter or a model.
+    """
+    folder, data = Path(out), _image_set(images)
+    require_no_lora(vlm)
+    job = ImproveJob(vlm, data, train, views, tuple(prompts), seed=seed)
+    there = _there(*(folder / name for name in (REPORT, MANIFEST, WEIGHTS, "config.json")))
+    if there and not is_unfinished(run_record(folder)):
+        _require_made_by(improvement_kept_in(folder), job, there[0])
+        return read_improvement(folder)
     return job.run(folder)
 
 
@@ -211,7 +258,7 @@ def evaluate(
     judge: ImageTextEncoder | None = None,
     **options: Any,
 ) -> Evaluation:
-    """Score one caption an image against its references, each metric with a 95% interval.
+    """Score one caption per image against its references, each metric with a 95% interval.
 
     Captions and references are in one order, or both by image id. With `images`, in the order of
     the references or by id, and a CLIP as `judge` it computes CLIPScore, RefCLIPScore and
@@ -237,7 +284,7 @@ def evaluate(
         judge,
         matched.hypotheses,
         references=matched.references.captions,
-        prefix="" if is_micro(judge) else PREFIX,
+        prefix="" if is_shipped(judge) else PREFIX,
     )
     return score(captions, references, inputs=inputs, **options)
 

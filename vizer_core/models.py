@@ -3,10 +3,10 @@
 ================  ================================================  ============================
 function          names                                             gives
 ================  ================================================  ============================
-`load_clip`       `micro-clip-100`, `ViT-B-32/openai`, a folder     an image and text encoder
-`load_lm`         `micro-lm`, `smollm2-135m`, `facebook/opt-125m`   a causal language model
-`load_vlm`        `micro-vlm`, `HuggingFaceTB/SmolVLM-Base`, ...    a vision-language model
-`load_captioner`  `micro-maccap`, what was trained, a method        a captioner with its encoder
+`load_clip`       `drawn-clip-50`, `ViT-B-32/openai`, a folder      an image and text encoder
+`load_lm`         `drawn-lm`, `smollm2-135m`, `facebook/opt-125m`   a causal language model
+`load_vlm`        `drawn-vlm-web`, `HuggingFaceTB/SmolVLM-Base`     a vision-language model
+`load_captioner`  `drawn-maccap`, what was trained, a method        a captioner with its encoder
 ================  ================================================  ============================
 
 Shipped models are small and know drawn scenes only; they load in a second. `smollm2-135m` is real
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from vizer_core.vlm import Qwen2Vl, SmolVlm
 
 logger = logging.getLogger(__name__)
-MICRO_CLIP, MICRO_LM = "micro-clip-100", "micro-lm"
+DRAWN_CLIP, DRAWN_LM, DRAWN_VLM = "drawn-clip-50", "drawn-lm", "drawn-vlm-web"
+DRAWN_CORPUS = "drawn-home"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 WEIGHTS = frozenset((".safetensors", ".pt", ".pth", ".bin"))
 MEMORY = 20_000  # captions
@@ -47,13 +48,15 @@ class UnusedSettingError(ValueError):
 
 
 def load_clip(
-    name: str = MICRO_CLIP,
+    name: str = DRAWN_CLIP,
     *,
     pretrained: str | None = None,
     quick_gelu: bool = False,
     device: str = "auto",
 ) -> ImageTextEncoder:
     """Load a CLIP: a shipped one, open_clip's `name/tag`, a folder, or a file of weights.
+
+    A folder of the hub is named `hf-hub:OWNER/NAME`, as open_clip does.
 
     `pretrained` is open_clip's tag where the name has none, or a file of weights for that model.
     `quick_gelu` is for weights in a file or a folder that descend from OpenAI's; elsewhere it
@@ -62,12 +65,14 @@ def load_clip(
     without a tag.
     """
     place, ours = pick_device(device), shipped_names("clip")
-    if name == "micro" or name in ours:
-        _require_own_activation(quick_gelu, "the micro CLIP has")
-        return shipped("clip", (pretrained or MICRO_CLIP) if name == "micro" else name)(str(place))
+    if name == "drawn" or name in ours:
+        _require_own_activation(quick_gelu, "the drawn CLIP has")
+        return shipped("clip", (pretrained or DRAWN_CLIP) if name == "drawn" else name)(str(place))
     from vizer_core.clip import OpenClipEncoder
-    from vizer_core.clip.loading import require_plain_name
+    from vizer_core.clip.loading import folder_of_scheme, require_plain_name
 
+    if pretrained is None and (folder := folder_of_scheme(name)) is not None:
+        return OpenClipEncoder.from_folder(folder, quick_gelu=quick_gelu, device=place)
     if Path(name).is_dir():
         if pretrained is not None:
             raise ValueError(
@@ -76,6 +81,7 @@ def load_clip(
         return OpenClipEncoder.from_folder(name, quick_gelu=quick_gelu, device=place)
     if name.startswith((".", "/", "~")):
         raise FileNotFoundError(f"no such folder: {name}. An open_clip name looks like ViT-B-32.")
+    _require_no_slip("clip", name)
     require_plain_name(name)
     if pretrained is None and name.count("/") == 1:
         name, _, pretrained = name.partition("/")
@@ -92,13 +98,13 @@ def load_clip(
     return OpenClipEncoder.from_pretrained(name, pretrained, device=place)
 
 
-def is_micro(encoder: ImageTextEncoder) -> bool:
+def is_shipped(encoder: ImageTextEncoder) -> bool:
     """Say whether a CLIP is a shipped one: methods have settings of their own for those."""
     return encoder.name in shipped_names("clip")
 
 
 def load_lm(
-    name: str = MICRO_LM,
+    name: str = DRAWN_LM,
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -124,37 +130,49 @@ def load_lm(
 
         from vizer_core.language import CausalLM
 
+        _require_no_slip("language_model", name)
         exact = wanted or torch.float32
         lm = CausalLM.from_pretrained(name, device=load_on, dtype=exact, form=form)
     return _shard(lm, place) if sharded else lm
 
 
 def load_vlm(
-    name: str = "micro-vlm",
+    name: str = DRAWN_VLM,
     *,
     adapter: str | Path | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    prompt: str | None = None,
+    **reading: Any,
 ) -> SmolVlm | Qwen2Vl:
     """Load a vision-language model: a shipped one, a hub id, or a folder; and its LoRA adapter.
 
     `adapter` is a folder from `enhance`, or a shipped one's name. `dtype` auto is bfloat16 on a GPU
-    that has it. Called with images the model captions them: `vlm(images)`. Raises `ValueError`
-    where an adapter belongs to another model, or to this one in another precision.
+    that has it. `prompt` is what the model is asked from here on; without one an adapter's own, an
+    instruct checkpoint's chat template, or the image alone. `reading` is how a checkpoint is read:
+    image_splitting, max_pixels, four_bit (`vlm.loading.load_vlm`); what is not given is as the
+    adapter was trained. Called with images the model captions them: `vlm(images)`. Raises
+    `ValueError` where an adapter belongs to another model, or to this one in another precision, and
+    where a shipped model is to be read otherwise.
     """
     lora = None if adapter is None else adapter_of(adapter)  # first: it may not be there
+    reading = reading if lora is None else adapter_reading(lora) | reading
     place, wanted = pick_device(device), _dtype(dtype)
     sharded = _start(place)
     load_on = "cpu" if sharded else str(place)
     if name in shipped_names("vlm"):
         _require_auto(dtype, name)
+        if asked := [option for option, value in reading.items() if value]:
+            raise UnusedSettingError(f"{name} is shipped as it is: leave {', '.join(asked)} out")
         vlm = shipped("vlm", name)(load_on)
     else:
+        _require_no_slip("vlm", name)
         from vizer_core import vlm as models
         from vizer_core.vlm.pretrained import auto_dtype
 
         # where it runs, not where it is loaded
-        vlm = models.load_vlm(name, device=load_on, dtype=wanted or auto_dtype(place))
+        exact = wanted or auto_dtype(place)
+        vlm = models.load_vlm(name, device=load_on, dtype=exact, **reading)
     if sharded:
         vlm = _shard(vlm, place)
     if lora is not None:
@@ -162,6 +180,7 @@ def load_vlm(
 
         require_dtype(lora, vlm)
         load_adapter(vlm, lora)
+    vlm.default_prompt = vlm.prompt_of(prompt)
     return vlm
 
 
@@ -171,16 +190,17 @@ def load_captioner(
     clip: ImageTextEncoder | None = None,
     lm: Any = None,
     trained: Path | None = None,
-    memory: str | Sequence[str] = "micro-home",
+    memory: str | Sequence[str] | None = None,
     style: Style | None = None,
 ) -> ImageCaptioner:
     """Load a captioner with the CLIP that it reads images through; call it with images.
 
     `name` is what `train_captioner` wrote, a folder or its file; a shipped trained part, such as
-    `micro-maccap`; or a method, such as `clipre` or `zerocap` (`captioners.registry.METHODS`),
+    `drawn-maccap`; or a method, such as `clipre` or `zerocap` (`captioners.registry.METHODS`),
     where `trained` may name its file. Models that are not given are those that the trained part was
-    made with, by name; a method without one takes the micro models. `memory` are the
-    captions that clipre and decap look into, or a corpus: at most 20,000 of it.
+    made with, by name; a method without one takes the drawn ones. `memory` are the
+    captions that clipre, decap and socratic look into, or a corpus: at most 20,000 of it;
+    drawn-home unless given.
 
     Raises `FileNotFoundError` if there is nothing of that name, and `ValueError` where a trained
     part was made with other models.
@@ -200,8 +220,9 @@ def load_captioner(
     lm = load_lm(made_with[1]) if lm is None and METHODS[method].language_model else lm
     texts: Sequence[str] = ()
     if METHODS[method].memory:
+        memory = DRAWN_CORPUS if memory is None else memory
         texts = load_corpus(memory, MEMORY).captions if isinstance(memory, str) else memory
-    parts = Parts(trained, texts, micro=is_micro(clip))
+    parts = Parts(trained, texts, small=is_shipped(clip))
     return CaptionerWithEncoder(captioner_of(method, clip, lm, parts, style), clip)
 
 
@@ -226,6 +247,14 @@ def adapter_of(name: str | Path) -> Path:
             "and load that folder as the model"
         )
     return Path(name)
+
+
+def adapter_reading(adapter: Path) -> dict[str, Any]:
+    """Return how the model was read while an adapter was trained; nothing where as always."""
+    from vizer_core.files import read_record
+    from vizer_core.vizer.lora import MANIFEST
+
+    return dict(read_record(adapter / MANIFEST).get("reading", {}))
 
 
 def dtype_of(model: Any) -> str:
@@ -281,7 +310,7 @@ def _method_of(trained: Path) -> str:
     from vizer_core.files import load_manifest
 
     method = str(load_manifest(trained).get("method", "")).removesuffix("_same_decoder")
-    if not method:  # micro-maccap-weak
+    if not method:  # drawn-maccap
         method = f"{trained.stem}-".split("-")[1]
     if method not in METHODS or not METHODS[method].trainings:
         raise ValueError(
@@ -296,7 +325,7 @@ def _models_of(trained: Path | None) -> tuple[str, str]:
     from vizer_core.files import load_manifest
 
     if trained is None:
-        return MICRO_CLIP, MICRO_LM
+        return DRAWN_CLIP, DRAWN_LM
     made_for = load_manifest(trained)
     return made_for["clip"]["name"], made_for["language_model"]["name"]
 
@@ -327,6 +356,19 @@ def _require_own_activation(quick_gelu: bool, whose: str) -> None:
             f"quick_gelu is for weights in a file or a folder, {whose} which activation it is: "
             "leave it out"
         )
+
+
+def _require_no_slip(kind: str, name: str) -> None:
+    """Raise `ValueError` where a name begins as those of shipped models do and is none of them.
+
+    The hub would be asked for it, and its answer would not say which ones are shipped.
+    """
+    ours = shipped_names(kind)
+    stems = tuple(f"{stem}-" for stem in sorted({each.split("-")[0] for each in ours}))
+    if "/" in name or not name.startswith(stems) or Path(name).exists():
+        return
+    what = {"clip": "CLIP", "language_model": "language model", "vlm": "VLM"}[kind]
+    raise ValueError(f"no shipped {what} {name!r}: wanted one of {', '.join(ours)}")
 
 
 def _require_auto(dtype: str, model: str) -> None:

@@ -28,7 +28,7 @@ KIND = "vizer-run"  # what only these jobs write into a record
 RUN, JOB, STATE = ".vizer-run", "job.json", "run.safetensors"  # an adapter's run, in its folder
 OURS = re.compile(
     r"\.?(shard-\d+\.safetensors(\.json)?|state\.safetensors(\.json)?|run\.safetensors"
-    r"|job\.json|asked\.json|summary\.json)(\.\w+\.part)?"
+    r"|job\.json|asked\.json|summary\.json|looked\.json)(\.\w+\.part)?"
 )
 Tell = Callable[..., None]  # of a line, and err=True where it is a remark and no result
 

@@ -49,7 +49,7 @@ def profile() -> Profile:
 def expect(holds: object) -> None:
     """Hold a chapter to what it found: an error on the micro profile, a warning on the full one.
 
-    The pages describe micro models. Another model may behave otherwise, and its page goes on. What
+    The pages describe drawn models. Another model may behave otherwise, and its page goes on. What
     must hold for every model (shapes, equal results of two ways) a chapter demands by `assert`.
 
     >>> expect(0.6 > 0.5)

@@ -32,11 +32,12 @@ from pathlib import Path
 from typing import Any
 
 GROUP = "vizer_core.shipped"
+PROJECT = "vizer-core"
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def shipped(kind: str, name: str) -> Callable[..., Any]:
-    """Return the function that loads a shipped thing: `shipped("clip", "micro-clip")("cpu")`.
+    """Return the function that loads a shipped thing: `shipped("clip", "drawn-clip")("cpu")`.
 
     Raises `ImportError` if nothing of this kind is installed, and `ValueError` that lists what
     there is if the name is unknown.
@@ -59,10 +60,19 @@ def shipped_names(kind: str) -> tuple[str, ...]:
 
 @cache
 def declared(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group, by name: the checkout's own, then the installed ones."""
-    found = {each.name: each for each in entry_points(group=group)}
-    found |= {each.name: each for each in _of_checkout(group, CHECKOUT)}
+    """Return the entry points of a group, by name: the checkout's own, then the installed ones.
+
+    What an installation of this project says does not count beside its checkout: after a change of
+    `pyproject.toml` an editable one still names what was there when it was installed.
+    """
+    own = _of_checkout(group, CHECKOUT)
+    found = {each.name: each for each in entry_points(group=group) if not (own and _ours(each))}
+    found |= {each.name: each for each in own}
     return tuple(found[name] for name in sorted(found))
+
+
+def _ours(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == PROJECT
 
 
 def _of_kind(kind: str) -> dict[str, EntryPoint]:
@@ -76,7 +86,7 @@ def _of_checkout(group: str, folder: Path) -> list[EntryPoint]:
     if not file.is_file():
         return []
     project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    if project.get("name") != "vizer-core":  # somebody else's folder
+    if project.get("name") != PROJECT:  # somebody else's folder
         return []
     rows = project.get("entry-points", {}).get(group, {})
     return [EntryPoint(name, value, group) for name, value in rows.items()]

@@ -1,7 +1,8 @@
-"""Report a finished run to a tracker, such as trackio or wandb, through Accelerate's classes.
+"""Report a run to a tracker, such as trackio or wandb, through Accelerate's classes.
 
-Nothing is reported unless a tracker is named. A run reports when it is done, all steps at once: a
-run that was stopped and called again is then one curve, as its history is.
+Nothing is reported unless a tracker is named. `LiveRun` reports each step when it is done; a run
+that was stopped and goes on reports all steps of before first, so that each report is one whole
+curve. `report_run` does the same for a run that has come to its end.
 """
 
 from __future__ import annotations
@@ -54,30 +55,72 @@ def report_run(
 
     Save the run first: a tracker that cannot be reached raises `RuntimeError`.
     """
-    if tracker is None or not is_main_process():
-        return
-    require_tracker(tracker)
-    from accelerate import PartialState
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+    live = LiveRun(tracker, run=run, folder=folder, settings=settings)
+    live.catch_up(curves)
+    live.finish()
 
-    PartialState()  # the trackers' own log lines ask it which process this is
-    kind = LOGGER_TYPE_TO_CLASS[tracker]
-    where = [str(folder)] if kind.requires_logging_directory else []
-    plain = (bool, str, float, int)
-    try:
+
+class LiveRun:
+    """A run that a tracker hears of step by step; see `report_run` for what it is told.
+
+    A tracker that fails on the way does not end the training: it is told nothing more, and `finish`
+    raises `RuntimeError`. Without a tracker, and in all processes but the first, nothing happens.
+    """
+
+    def __init__(
+        self, tracker: str | None, *, run: str, folder: Path, settings: Mapping[str, Any]
+    ) -> None:
+        self.tracker = tracker if is_main_process() else None
+        self.run, self.folder, self.settings = run, folder, settings
+        self._opened: Any = None
+        self._told = 0  # steps
+        self._failure: Exception | None = None
+        if self.tracker is not None:
+            require_tracker(self.tracker)
+
+    def catch_up(self, curves: Curves) -> None:
+        """Tell the tracker the steps that it has not heard of."""
+        if self.tracker is None or self._failure is not None:
+            return
+        try:
+            if self._opened is None:
+                self._opened = self._open(self.tracker)
+            for step in range(self._told, max(map(len, curves.values()), default=0)):
+                here = {name: values[step] for name, values in curves.items() if step < len(values)}
+                self._opened.log({n: v for n, v in here.items() if v is not None}, step=step)
+                self._told = step + 1
+        except Exception as error:  # each tracker has errors of its own
+            self._failure = error
+
+    def finish(self) -> None:
+        """Close the report; raise `RuntimeError` where the tracker failed, now or before."""
+        if self._opened is not None and self._failure is None:
+            try:
+                self._opened.finish()
+            except Exception as error:
+                self._failure = error
+        if self._failure is not None:
+            raise RuntimeError(
+                f"the run is done and kept, but {self.tracker} did not take it: "
+                f"{type(self._failure).__name__}: {self._failure}. Log in, or choose another with "
+                "--report-to"
+            ) from self._failure
+
+    def _open(self, tracker: str) -> Any:
+        from accelerate import PartialState
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+        PartialState()  # the trackers' own log lines ask it which process this is
+        kind = LOGGER_TYPE_TO_CLASS[tracker]
+        where = [str(self.folder)] if kind.requires_logging_directory else []
         named = tracker in WITH_NAMED_RUNS
-        opened = kind(PROJECT, name=run) if named else kind(run, *where)
+        opened = kind(PROJECT, name=self.run) if named else kind(self.run, *where)
         opened.start()
-        opened.store_init_configuration({k: v for k, v in settings.items() if isinstance(v, plain)})
-        for step in range(max(map(len, curves.values()), default=0)):
-            here = {name: values[step] for name, values in curves.items() if step < len(values)}
-            opened.log({name: v for name, v in here.items() if v is not None}, step=step)
-        opened.finish()
-    except Exception as error:  # each tracker has errors of its own
-        raise RuntimeError(
-            f"the run is done and kept, but {tracker} did not take it: {type(error).__name__}: "
-            f"{error}. Log in, or choose another with --report-to"
-        ) from error
+        plain = (bool, str, float, int)
+        opened.store_init_configuration(
+            {name: v for name, v in self.settings.items() if isinstance(v, plain)}
+        )
+        return opened
 
 
 def _is_curve(value: Any) -> bool:

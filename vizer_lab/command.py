@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from vizer_lab.zoo.shipped_model import ShippedModel
 
-EXAMPLES = ("vizer lab", "vizer lab --list", "vizer lab --only micro-lm")
+EXAMPLES = ("vizer lab", "vizer lab --list", "vizer lab --only drawn-lm")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def listing(models: Iterable[ShippedModel], folder: Path | None = None) -> str:
         found = model.fault(folder) or "as in the manifest"
         kind = model.kind.replace("_", " ")
         rows.append((model.name, kind, f"{size:.1f} MB", f"{minutes:.0f} min", found))
-    return "\n".join(f"{a:<22} {b:<15} {c:>7} {d:>9}  {e}" for a, b, c, d, e in rows)
+    return "\n".join(f"{a:<25} {b:<15} {c:>7} {d:>9}  {e}" for a, b, c, d, e in rows)
 
 
 def lab_command(
@@ -47,14 +47,14 @@ def lab_command(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="One model, such as micro-lm; may be given several times."),
+        typer.Option(help="One model, such as drawn-lm; may be given several times."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the weights; default: the package's own.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda; only for --rebuild.")] = "auto",
 ) -> None:
-    """Check the micro world and its shipped models, or train them again.
+    """Check the drawn world and its shipped models, or train them again.
 
     A check draws 1,000 scenes and scores each model, three minutes in all: it fails when a score is
     not the one in the model's manifest. --list compares the files with their manifests and runs no
@@ -83,5 +83,5 @@ def lab_command(
         for model in models:
             scores = model.check(out)
             shown = "  ".join(f"{key} {value:.3f}" for key, value in scores.items())
-            typer.echo(f"{model.name:<21} {shown}")
+            typer.echo(f"{model.name:<25} {shown}")
         say(f"{len(models)} models: every score is the one in its manifest", err=True)

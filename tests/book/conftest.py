@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import os
 import shutil
 import threading
@@ -71,3 +73,56 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a page for each explorer, to be opened without a server."""
+    from explorer_pages import EXPLORERS, write_pages
+
+    return write_pages(tmp_path_factory.mktemp("explorers"), EXPLORERS)
+
+
+@pytest.fixture
+def opened(pages, browser):
+    """Open the page of an explorer at a width and in a theme, and wait until it is drawn."""
+    from explorer_pages import all_of
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def show(name: str, state: str = "", *, width: int = 1300, theme: str = "light"):
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        browser.get("about:blank")  # a page that differs behind # only would not be loaded again
+        browser.get_log("browser")
+        browser.get(f"{(pages / f'{name}.html').as_uri()}{state}")
+        browser.execute_script(f"document.documentElement.dataset.theme = '{theme}'")
+        WebDriverWait(browser, 60).until(lambda b: all_of(b, "[data-explorer][data-state]"))
+        return browser
+
+    return show
+
+
+@pytest.fixture(scope="module")
+def rounded_clip():
+    """The live CLIP with the weights that the page has: rounded to 8 bits."""
+    import numpy as np
+    import torch
+
+    from tools.explorer_data import LIVE
+    from tools.explorer_figures import stored
+    from vizer_lab.studies.clip_study import open_drawn
+
+    study = open_drawn(LIVE, n=3)
+    rounded = copy.deepcopy(study.encoder)
+    for name, value in stored("towers")["weights"].items():
+        if "q" in value:
+            whole = np.frombuffer(base64.b64decode(value["q"]), dtype=np.int8)
+            scale = np.frombuffer(base64.b64decode(value["s"]), dtype=np.float32)
+            array = whole.reshape(len(scale), -1).astype(np.float32) * scale[:, None]
+        else:
+            array = np.frombuffer(base64.b64decode(value["f"]), dtype=np.float32)
+        weight = rounded.model.state_dict()[name]
+        weight.copy_(torch.from_numpy(array.copy()).view_as(weight))
+    return study, rounded

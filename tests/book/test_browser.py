@@ -64,6 +64,7 @@ def test_every_page_is_whole(site, address, browser, width):
     assert "book/index.html" in pages
     for page in pages:
         open_page(browser, f"{address}/{page}")
+        browser.execute_script("window.revealAnswers()")
         for image in browser.find_elements(By.CSS_SELECTOR, "img[loading=lazy]"):
             browser.execute_script("arguments[0].scrollIntoView()", image)
         errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
@@ -79,6 +80,44 @@ def test_every_page_is_whole(site, address, browser, width):
         if not browser.find_elements(By.CSS_SELECTOR, "article h1"):
             faults.append(f"{page}: no heading")
     assert not faults, "\n".join(faults)
+
+
+def test_an_answer_is_revealed_by_a_click_and_all_of_them_for_good(site, address, browser):
+    set_width(browser, WIDTHS["desktop"])
+    page = f"{address}/notebooks/02_modality_gap.html"
+    open_page(browser, page)
+    hidden = "return document.querySelectorAll('.answer[hidden]').length"
+    before = browser.execute_script(hidden)
+    questions = browser.find_elements(
+        By.XPATH, "//article//p[strong[1][starts-with(., 'Predict')]]"
+    )
+    assert before == len(questions) > 5
+    first, *_ = browser.find_elements(By.CSS_SELECTOR, ".reveal button")
+    browser.execute_script("arguments[0].click()", first)
+    assert browser.execute_script(hidden) == before - 1
+    assert browser.find_element(By.ID, "answer-1").is_displayed()
+    browser.execute_script("window.localStorage.setItem('answers-shown', 'yes')")
+    open_page(browser, page)
+    assert browser.execute_script(hidden) == 0
+    assert browser.find_elements(By.CSS_SELECTOR, ".reveal") == []
+    browser.execute_script("window.localStorage.clear()")
+
+
+def test_one_switch_hides_all_code_and_is_kept(site, address, browser):
+    set_width(browser, WIDTHS["desktop"])
+    page = f"{address}/notebooks/02_modality_gap.html"
+    shown = (
+        "return [...document.querySelectorAll('.cell_input')].filter(n => n.offsetParent).length"
+    )
+    open_page(browser, page)
+    assert browser.execute_script(shown) > 3
+    switch = browser.find_element(By.CSS_SELECTOR, ".code-switch")
+    browser.execute_script("arguments[0].click()", switch)
+    assert browser.execute_script(shown) == 0
+    open_page(browser, page)
+    assert browser.execute_script(shown) == 0
+    assert browser.find_element(By.CSS_SELECTOR, ".code-switch").text == "Show code"
+    browser.execute_script("window.localStorage.clear()")
 
 
 def test_next_leads_through_every_page_and_previous_back(site, address, browser):

@@ -39,7 +39,7 @@ def test_what_is_hidden_and_help_itself_are_left_out():
 
 
 def test_defaults_and_arguments_are_shown():
-    assert "| `--clip` | `micro` |" in section("caption")
+    assert "| `--clip` | `drawn` |" in section("caption")
     assert "| `--out` | required |" in section("enhance")
     assert "| `IMAGES` | required |" in section("features")
     assert re.search(r"\| `--captions` \| required \| [^\n]* Several times\. \|", section("vqa"))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from built_book import ROOT
 
-from tools import generated, micro_page
+from tools import explorers, generated, verdict_board, world_page
 from tools.api_pages import api_markdown
 from vizer_core.files import save_tensors
 from vizer_lab.world.captions import captions_of
@@ -49,8 +49,13 @@ def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
     for name in generated.PACKAGES:
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "_toc.yml").write_text("root: book/index\n")
+    scenes = explorers.data_file("scenes", ROOT).relative_to(ROOT)
+    (tmp_path / scenes).parent.mkdir(parents=True)
+    shutil.copy(ROOT / scenes, tmp_path / scenes)
     generated.write_all(tmp_path)
-    written = {path.name for path in (tmp_path / "book" / "_generated").iterdir()}
+    folder = tmp_path / "book" / "_generated"
+    written = {path.name for path in folder.iterdir() if path.is_file()}
+    assert (folder / verdict_board.FILE).is_file()
     assert "results.md" in written
     included = {
         line.split("_generated/")[1].strip()
@@ -63,38 +68,38 @@ def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
 
 
 def test_the_contact_sheet_shows_the_scenes_in_order():
-    scenes = micro_page.first_scenes()
-    sheet = micro_page.contact_sheet(scenes)
-    step = micro_page.PIXELS + micro_page.GAP
-    assert sheet.size == (4 * step - micro_page.GAP, 2 * step - micro_page.GAP)
-    fifth = sheet.crop((0, step, micro_page.PIXELS, step + micro_page.PIXELS))
-    assert (np.asarray(fifth) == render_scenes(scenes[4:5], micro_page.PIXELS)[0]).all()
+    scenes = world_page.first_scenes()
+    sheet = world_page.contact_sheet(scenes)
+    step = world_page.PIXELS + world_page.GAP
+    assert sheet.size == (4 * step - world_page.GAP, 2 * step - world_page.GAP)
+    fifth = sheet.crop((0, step, world_page.PIXELS, step + world_page.PIXELS))
+    assert (np.asarray(fifth) == render_scenes(scenes[4:5], world_page.PIXELS)[0]).all()
 
 
 def test_a_scene_is_shown_with_its_truth_and_all_captions():
-    scene = micro_page.first_scenes()[0]
-    page = micro_page.scene_markdown(scene)
+    scene = world_page.first_scenes()[0]
+    page = world_page.scene_markdown(scene)
     assert all(f"- {caption}" in page for caption in captions_of(scene))
     assert all(f"| {thing.name} | {thing.size} |" in page for thing in scene.objects)
 
 
 def test_the_scores_of_the_shipped_models_come_from_their_manifests(tmp_path):
-    manifest = {"name": "micro-clip", "scores": {"i2t_r1": 0.5125, "gap_norm": 0.4}}
-    (tmp_path / "micro-clip.json").write_text(json.dumps(manifest))
-    page = micro_page.models_markdown(tmp_path)
-    assert page.splitlines()[0] == "| score | `micro-clip` |"
+    manifest = {"name": "drawn-clip", "scores": {"i2t_r1": 0.5125, "gap_norm": 0.4}}
+    (tmp_path / "drawn-clip.json").write_text(json.dumps(manifest))
+    page = world_page.models_markdown(tmp_path)
+    assert page.splitlines()[0] == "| score | `drawn-clip` |"
     assert "| `i2t_r1` | 0.512 |" in page and "| `gap_norm` | 0.400 |" in page
 
 
-def test_scores_of_one_family_share_a_table_and_decodings_stand_side_by_side(tmp_path):
-    greedy = {key: 0.25 for key in micro_page.VLM_SCORES}
-    drawn = {f"sampled_{key}": 0.5 for key in micro_page.VLM_SCORES}
-    for name, scores in {"clip": {"i2t_r1": 0.5}, "vlm": greedy | drawn | {"odd": 1.0}}.items():
+def test_scores_of_one_kind_share_a_table_and_bases_have_their_own(tmp_path):
+    clip, other = {"i2t_r1": 0.5}, {"i2t_r1": 0.25}
+    made = {"a": clip, "b": other, "lm": {"nats": 1.5}, "drawn-vlm-web": {"exact": 1.0}}
+    for name, scores in made.items():
         (tmp_path / f"{name}.json").write_text(json.dumps({"name": name, "scores": scores}))
-    clip, vlm = micro_page.models_markdown(tmp_path).split("\n\n")
-    assert clip.splitlines()[0] == "| score | `clip` |" and "not run" not in clip
-    assert vlm.splitlines()[0] == "| score | `vlm`, greedy | `vlm`, sampled | `vlm`, banned |"
-    assert "| `exact` | 0.250 | 0.500 | not run |" in vlm and "odd" not in vlm
+    clips, lm = world_page.models_markdown(tmp_path).split("\n\n")
+    assert clips.splitlines()[0] == "| score | `a` | `b` |"
+    assert clips.splitlines()[-1] == "| `i2t_r1` | 0.500 | 0.250 |"
+    assert lm.splitlines()[0] == "| score | `lm` |"
 
 
 def test_the_tables_of_bases_give_rates_with_intervals_and_shares(tmp_path, monkeypatch):
@@ -108,10 +113,10 @@ def test_the_tables_of_bases_give_rates_with_intervals_and_shares(tmp_path, monk
         "recipe": {"seed": 7},
         "cpu_seconds": {"tower": 60.0, "exact": 120.0},
     }
-    monkeypatch.setattr(micro_page, "LACKS", {"drawn-x": "nothing"})
+    monkeypatch.setattr(world_page, "LACKS", {"drawn-x": "nothing"})
     save_tensors(tmp_path / "drawn-x.safetensors", {"w": torch.zeros(1)}, manifest)
     made, says, drawn = (
-        part.splitlines()[-1] for part in micro_page.bases_markdown(tmp_path).split("\n\n")
+        part.splitlines()[-1] for part in world_page.bases_markdown(tmp_path).split("\n\n")
     )
     assert made == "| `drawn-x` | nothing | 7 | 3 |"
     assert says.startswith("| x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")

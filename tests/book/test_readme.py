@@ -13,7 +13,7 @@ from tools import readme, readme_image
 from tools.code_map import code_map_markdown
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
 from vizer_lab.figures.marked import draw_marked_captions, named_parts
-from vizer_lab.world import micro_lexicon
+from vizer_lab.world import drawn_lexicon
 
 MOST_LINES, MOST_BYTES = 195, 80_000
 DOG = ObjectTruth("dog", "animal", None, "small", 0.2, 0.5, 0.1)
@@ -41,27 +41,27 @@ def test_the_image_is_what_the_models_say_today():
 
 
 def test_a_thing_or_place_is_marked_by_whether_it_is_there():
-    parts = named_parts("two cats and a dog on snowy ground", SCENE, micro_lexicon())
+    parts = named_parts("two cats and a dog on snowy ground", SCENE, drawn_lexicon())
     assert "".join(part for part, _ in parts) == "two cats and a dog on snowy ground"
     assert [(part, v) for part, v in parts if v is not None] == [
         ("cats", False),
         ("dog", True),
         ("on snowy ground", True),
     ]
-    elsewhere = named_parts("a dog in the sea", SCENE, micro_lexicon())
+    elsewhere = named_parts("a dog in the sea", SCENE, drawn_lexicon())
     assert ("in the sea", False) in elsewhere
 
 
 def test_a_caption_that_names_nothing_stays_one_part():
-    assert named_parts("what a day", SCENE, micro_lexicon()) == [("what a day", None)]
+    assert named_parts("what a day", SCENE, drawn_lexicon()) == [("what a day", None)]
 
 
 def test_the_drawing_strikes_out_what_is_false_and_escapes_what_is_said():
     image = Image.new("RGB", (8, 8))
-    svg = draw_marked_captions([image], [SCENE], {"a & b": ["a cat"]}, micro_lexicon())
+    svg = draw_marked_captions([image], [SCENE], {"a & b": ["a cat"]}, drawn_lexicon())
     assert re.search(r'line-through">cat<', svg) and "a &amp; b" in svg
     with pytest.raises(ValueError, match=r"captions of \[1, 1, 2\]: wanted as many of each"):
-        draw_marked_captions([image], [SCENE], {"a": ["x", "y"]}, micro_lexicon())
+        draw_marked_captions([image], [SCENE], {"a": ["x", "y"]}, drawn_lexicon())
 
 
 def test_chapters_are_listed_with_their_time_and_where_it_was_taken(tmp_path):

@@ -9,11 +9,18 @@ import pytest
 from built_book import ROOT
 
 from tools import results_pages
-from tools.results_pages import heading_of, numbers_markdown, results_markdown, short_table
+from tools.results_pages import (
+    heading_of,
+    named,
+    numbers_markdown,
+    plain_markdown,
+    results_markdown,
+    short_table,
+)
 from tools.tables import interval
 
 MADE = {
-    "experiment": "gap_micro", "command": "vizer gap", "commit": "abc",
+    "experiment": "gap_drawn", "command": "vizer gap", "commit": "abc",
     "hardware": "CPU, 2 cores", "seconds": 3.2,
 }  # fmt: skip
 RESULT = {
@@ -33,7 +40,7 @@ RESULT = {
          "rule": "above zero"},
     ],
 }  # fmt: skip
-PAGE = "# The gap\n\nHow wide is it?\n\n```{include} _generated/results_gap_micro.md\n```\n"
+PAGE = "# The gap\n\nHow wide is it?\n\n```{include} _generated/results_gap_drawn.md\n```\n"
 
 
 @pytest.fixture
@@ -41,8 +48,8 @@ def checkout(tmp_path):
     """A checkout with one study and its page."""
     for name in ("results", "book"):
         (tmp_path / name).mkdir()
-    (tmp_path / "results" / "gap_micro.json").write_text(json.dumps(RESULT))
-    (tmp_path / "book" / "results_gap_micro.md").write_text(PAGE)
+    (tmp_path / "results" / "gap_drawn.json").write_text(json.dumps(RESULT))
+    (tmp_path / "book" / "results_gap_drawn.md").write_text(PAGE)
     return tmp_path
 
 
@@ -56,12 +63,12 @@ def test_the_page_of_verdicts_says_what_was_asked_what_came_out_and_how(checkout
     assert "| 1 | **holds** | the gap \\| exists<br>*section 3* |" in page
     assert "1. the gap \\| exists. Rule: above zero. Evidence: x." in page
     assert "| `cls` | 0.300<br>[0.200, 0.400] | none | 0.700<br>[0.600, 0.800] |" in page
-    assert "[All 2 scores and 1 differences](results_gap_micro.md)" in page
+    assert "[All 2 scores and 1 differences](results_gap_drawn.md)" in page
     assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
 
 
 def test_the_page_of_numbers_has_every_row_by_the_fewer_of_metrics_and_systems():
-    page = shown(numbers_markdown("gap_micro", RESULT))
+    page = shown(numbers_markdown("gap_drawn", RESULT))
     # one system, two metrics: one fold; its n and seeds differ from row to row or not
     assert "{dropdown} cls: 2 rows, seeds 3" in page
     assert "<tr><td>gap_norm</td><td>0.300 [0.200, 0.400]</td><td>1,500</td></tr>" in page
@@ -72,7 +79,7 @@ def test_the_page_of_numbers_has_every_row_by_the_fewer_of_metrics_and_systems()
 
 def test_rows_fold_by_metric_where_systems_are_more():
     rows = [{**RESULT["scores"][0], "system": name} for name in ("cls", "patch_mean")]
-    page = numbers_markdown("gap_micro", {**MADE, "scores": rows})
+    page = numbers_markdown("gap_drawn", {**MADE, "scores": rows})
     assert "{dropdown} gap_norm: 2 rows, n 1,500, seeds 3" in page
     assert page.count("{dropdown}") == 1 and "## Differences" not in page
 
@@ -83,11 +90,14 @@ def test_no_row_of_a_recorded_study_is_lost(path):
     if not results_pages.has_page(result):
         pytest.skip("a benchmark: its figures stand on the page of verdicts")
     page = shown(numbers_markdown(path.stem, result))
-    parts = re.split("## (?:Differences|Settings tried|Seen before)", page)
+    parts = re.split(
+        "## (?:Differences|Settings tried|Seen before|Success over|Bars on|Arena|Variety|Captions)",
+        page,
+    )
     for part, key in zip(parts, ("scores", "differences")):
         assert part.count("\n<tr><td>") == len(result[key])
         blocks = {b.split(": ", 1)[0]: b for b in part.split("{dropdown} ")[1:]}
-        for row in result[key]:
+        for row in named(result[key]):
             block, of = blocks.get(row["metric"]), row["system"]
             if block is None:
                 block, of = blocks[row["system"]], row["metric"]
@@ -95,20 +105,16 @@ def test_no_row_of_a_recorded_study_is_lost(path):
             assert f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}" in block, row
 
 
-def test_a_map_has_a_table_for_each_metric_with_gains_over_control_and_base():
-    span = {"mean": 0.25, "low": 0.125, "high": 0.5}
-    setting = {"base": "hard", "mapper_images": 4000, "n": 500, "seeds": 1}
-    row = setting | {"exact_gain": span, "exact_over_base": {**span, "mean": 0.3125}}
-    page = shown(numbers_markdown("vizer_study", {**RESULT, "map": [row]}))
-    cells = "<td>hard</td><td>4,000</td><td>500</td><td>1</td>"
-    gains = "<td>0.250 [0.125, 0.500]</td><td>0.312 [0.125, 0.500]</td>"
-    assert "{dropdown} exact: 1 settings" in page and f"<tr>{cells}{gains}</tr>" in page
-
-
-def test_what_was_seen_before_training_stands_beside_the_end():
-    rows = [{"base": "hard", "helped": True, "gain": 0.25, "leak": None}]
-    page = numbers_markdown("vizer_study", {**RESULT, "outlook": {"rows": rows}})
-    assert "<tr><td>hard</td><td>yes</td><td>0.250</td><td>none</td></tr>" in page
+def test_rows_of_any_kind_stand_in_a_table_a_base_and_rows_within_rows_are_opened():
+    rows = [
+        {"base": "web", "what": "count", "rows": [{"setting": 2, "gain": [0.25, 0.125, 0.5]}]},
+        {"base": "poor", "what": "log_p", "rows": [{"setting": 5}]},
+    ]
+    web, poor = plain_markdown(rows)
+    assert (
+        "web: 1 rows" in web and "<tr><td>count</td><td>2</td><td>0.250, 0.125, 0.500</td>" in web
+    )
+    assert "<th>gain</th>" not in poor and "<tr><td>log_p</td><td>5</td></tr>" in poor
 
 
 def test_short_tables_follow_the_patterns_and_keep_what_belongs_together():
@@ -130,21 +136,21 @@ def test_every_short_table_finds_what_it_names_in_the_recorded_studies():
 
 def test_a_score_without_a_value_says_so(checkout):
     missing = {**RESULT["scores"][0], "mean": None, "low": None, "high": None}
-    (checkout / "results" / "gap_micro.json").write_text(
+    (checkout / "results" / "gap_drawn.json").write_text(
         json.dumps({**RESULT, "scores": [missing]})
     )
     assert "| `cls` | none |" in results_markdown(checkout)
-    page = shown(numbers_markdown("gap_micro", {**RESULT, "scores": [missing]}))
+    page = shown(numbers_markdown("gap_drawn", {**RESULT, "scores": [missing]}))
     assert "not run [not run, not run]" in page
 
 
 def test_the_figures_of_a_benchmark_are_on_the_page_of_verdicts(checkout):
     benchmark = {**MADE, "figures": {"cider_speedup": 12.61, "images": 5000, "diff": 1.7e-15}}
-    (checkout / "results" / "gap_micro.json").write_text(json.dumps(benchmark))
+    (checkout / "results" / "gap_drawn.json").write_text(json.dumps(benchmark))
     page = results_markdown(checkout)
-    assert page.startswith("## Gap micro") and "| `cider_speedup` | 12.6 |" in page
+    assert page.startswith("## Gap drawn") and "| `cider_speedup` | 12.6 |" in page
     assert "| `images` | 5,000 |" in page and "| `diff` | 1.7e-15 |" in page
-    assert "results_gap_micro.md" not in page
+    assert "results_gap_drawn.md" not in page
 
 
 def test_no_results_is_said_in_words(tmp_path):
@@ -152,7 +158,7 @@ def test_no_results_is_said_in_words(tmp_path):
 
 
 def test_a_study_without_a_page_is_refused_with_what_to_write(checkout):
-    page = checkout / "book" / "results_gap_micro.md"
+    page = checkout / "book" / "results_gap_drawn.md"
     page.unlink()
     with pytest.raises(FileNotFoundError, match=r"no .*: wanted a page with a title.*_toc.yml"):
         results_markdown(checkout)

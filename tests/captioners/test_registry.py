@@ -56,6 +56,22 @@ def test_a_registered_captioner_is_loaded_and_captions_by_command(echo, tmp_path
     assert wrong.exit_code == 2 and "--beams is not used by --method echo" in wrong.output
 
 
+def test_socratic_takes_its_words_from_the_memory(tmp_path):
+    from vizer_lab.world.data import DrawnSplit
+
+    images = [Image.fromarray(pixels) for pixels in DrawnSplit("second_test", 2).images]
+    memory = ["a dog and a red boat on a lawn", "two dogs in the snow"]
+    captioner = vc.load_captioner("socratic", memory=memory)
+    lists = captioner.captioner.lists
+    assert [found.words for found in lists] == [("dog", "boat"), ("on a lawn", "in the snow")]
+    said = captioner(images)
+    assert len(said) == 2 and all(said)
+    images[0].save(tmp_path / "a.png")
+    words = ["caption", str(tmp_path), "--method", "socratic", "--memory", "50", "--max-tokens"]
+    done = CliRunner().invoke(app, [*words, "6", "--seed", "3"])
+    assert done.exit_code == 0 and len(done.output.split("\t")[1].split()) <= 6, done.output
+
+
 def test_a_name_is_given_once_and_an_unknown_one_is_refused(echo):
     with pytest.raises(ValueError, match="there is a captioner 'echo' already"):
         registry.register(echo)
@@ -69,8 +85,8 @@ def test_every_training_that_a_method_reads_is_there_and_each_is_read():
 
 
 def test_the_shipped_part_is_for_its_own_models_only():
-    clip = vc.load_clip("micro-clip-avg")
-    with pytest.raises(NoTrainedPartError, match=r"shipped one is for micro-clip-100 and micro-lm"):
+    clip = vc.load_clip("drawn-clip-avg")
+    with pytest.raises(NoTrainedPartError, match=r"shipped one is for drawn-clip-50 and drawn-lm"):
         vc.load_captioner("capdec", clip=clip)
     lm = SimpleNamespace(fingerprint="0", name="another")
     with pytest.raises(NoTrainedPartError, match=r"train_captioner\('decap', out=FILE\)"):

@@ -23,7 +23,7 @@ from vizer_core.captioners.socratic import (
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
-from vizer_lab.world.word_lists import micro_word_lists
+from vizer_lab.world.word_lists import drawn_word_lists
 
 FOUND = (Finding("objects", ("w3", "w5")), Finding("place", ("w9",)))
 
@@ -94,12 +94,12 @@ def test_a_completion_goes_on_from_a_caption_that_has_begun():
     assert isinstance(prompting, Prompting)
 
 
-def test_the_micro_worlds_words_are_lists():
-    objects, place = micro_word_lists([p.name for p in HOME_PLACES], top_places=2)
+def test_the_drawn_worlds_words_are_lists():
+    objects, place = drawn_word_lists([p.name for p in HOME_PLACES], top_places=2)
     assert len(objects.words) == len(OBJECTS) and "a photo of a dog" in objects.texts
     assert place.words[0] == "in the snow" and place.texts[0] == "a photo in the snow"
     with pytest.raises(ValueError, match=r"no such places: \['moon'\]"):
-        micro_word_lists(["moon"])
+        drawn_word_lists(["moon"])
 
 
 def test_lists_that_do_not_fit_are_refused():

@@ -170,13 +170,13 @@ def test_a_full_stop_ends_a_caption_where_the_model_has_one():
     assert stop_ids(tiny_lm()) == (tiny_lm().eos_id,)  # its words hold no full stop
     from vizer_core.language import CausalLM
     from vizer_lab.zoo.lm_model import (
-        MicroLMConfig,
-        build_micro_lm,
-        micro_lm_tokenizer,
+        DrawnLMConfig,
+        build_drawn_lm,
+        drawn_lm_tokenizer,
     )
 
-    small = build_micro_lm(MicroLMConfig(width=16, layers=1, heads=2))
-    lm = CausalLM.from_model(small, micro_lm_tokenizer(), "small")
+    small = build_drawn_lm(DrawnLMConfig(width=16, layers=1, heads=2))
+    lm = CausalLM.from_model(small, drawn_lm_tokenizer(), "small")
     assert lm.decode(torch.tensor([[stop_ids(lm)[1]]])) == (".",) and len(stop_ids(lm)) == 2
 
 

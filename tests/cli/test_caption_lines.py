@@ -64,8 +64,8 @@ def test_batches_are_those_of_one_call(disk, vizer, tmp_path):
         for path in disk.images.iterdir():
             shutil.copy(path, folder / f"{copy} {path.name}")
     done = finished(vizer, "caption", folder, "--method", "maccap_pass")
-    encoder, lm = clip_encoder("micro", None, "cpu", False), language_model_of("micro-lm", "cpu")
-    captioner = captioner_of("maccap_pass", encoder, lm, Parts(micro=True))
+    encoder, lm = clip_encoder("drawn", None, "cpu", False), language_model_of("drawn-lm", "cpu")
+    captioner = captioner_of("maccap_pass", encoder, lm, Parts(small=True))
     names, images = read_images(folder)
     texts = caption_images(captioner, encoder, images, generator=seeded(0))
     assert done.stdout.splitlines() == [f"{n}\t{t}" for n, t in zip(names, texts)]

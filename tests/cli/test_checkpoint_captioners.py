@@ -219,7 +219,7 @@ def test_the_former_name_of_the_option_still_works_and_help_does_not_show_it(
 
 
 @pytest.mark.parametrize("method", ["maccap", "capdec"])
-def test_any_language_model_goes_with_the_micro_clip(method, vizer, disk, folder, tmp_path):
+def test_any_language_model_goes_with_the_drawn_clip(method, vizer, disk, folder, tmp_path):
     out = tmp_path / "x.safetensors"
     words = ["--language-model", disk.opt]
     done = vizer(

@@ -152,8 +152,8 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
         (["caption", "{images}", "--model", "{opt}"], "is a 'opt': wanted one of"),
         (["caption", "{images}", "--model", "org/model"], "The hub is out of reach here"),
         (["caption", "{images}", "--model", "./nowhere"], "no such folder: ./nowhere"),
-        (["caption", "{images}", "--model", "micro-vlm", "--dtype", "float16"],
-         "micro-vlm is shipped in float32"),
+        (["caption", "{images}", "--model", "drawn-vlm-web", "--dtype", "float16"],
+         "drawn-vlm-web is shipped in float32"),
         (["caption", "{images}", "--method", "magic", "--clip", "{clip}",
           "--language-model", "{qwen}"], "wanted a causal language model"),
     ],
@@ -170,12 +170,21 @@ def test_a_run_is_reported_where_it_is_asked_for_and_nowhere_else(
 ):
     from vizer_core import tracking
 
-    told = []
+    told = {}
+
+    class Told:
+        def __init__(self, name, **how):
+            self.heard = [] if name is None else told.setdefault("curves", [])
+            told.update({} if name is None else {"name": name, "how": how})
+
+        def catch_up(self, curves):
+            self.heard.append({name: list(curve) for name, curve in curves.items()})
+
+        def finish(self):
+            pass
+
     monkeypatch.setattr(tracking, "require_tracker", lambda name: None)
-    monkeypatch.setattr(
-        tracking, "report_run",
-        lambda curves, name, **how: name and told.append((name, dict(curves), how)),
-    )  # fmt: skip
+    monkeypatch.setattr(tracking, "LiveRun", Told)
     words = {
         "train-captioner": ["--method", "capdec", "--corpus", disk.corpus, "--epochs", 2,
                             "--clip", disk.clip, "--language-model", disk.opt],
@@ -183,12 +192,13 @@ def test_a_run_is_reported_where_it_is_asked_for_and_nowhere_else(
                     "information", "--images-per-step", 12],
     }[command]  # fmt: skip
     done = vizer(command, *words, "--out", tmp_path / "a.safetensors")
-    assert done.exit_code == 0 and told == [], done.output
+    assert done.exit_code == 0 and told == {}, done.output
     done = vizer(command, *words, "--out", tmp_path / "b.safetensors", "--report-to", "trackio")
     assert done.exit_code == 0, done.output
-    ((name, curves, how),) = told
-    assert name == "trackio" and how["run"].startswith("b") and how["settings"]["seed"] == 0
-    assert len(curves["loss" if command == "train-captioner" else "reward"]) == 2
+    how, curve = told["how"], "loss" if command == "train-captioner" else "reward"
+    assert told["name"] == "trackio" and how["run"].startswith("b") and how["settings"]["seed"] == 0
+    live = [2] if command == "train-captioner" else [1, 2]  # after each step, or at the end
+    assert [len(curves[curve]) for curves in told["curves"]] == live
 
 
 def test_a_tracker_that_is_not_there_is_said_before_anything_is_trained(vizer, disk, tmp_path):

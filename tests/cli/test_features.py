@@ -13,16 +13,16 @@ from safetensors.torch import save_file
 from tests.cli.checkpoints import save_clip
 from vizer_core.clip import PairedFeatures
 from vizer_core.clip import extract as job
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 
 CAPTIONED = 12
 
 
 @pytest.fixture
 def album(tmp_path):
-    """Lay out twelve micro scenes of which each has two captions, and a file that is no image."""
-    data, captions = MicroSplit("test", CAPTIONED), {}
+    """Lay out twelve drawn scenes of which each has two captions, and a file that is no image."""
+    data, captions = DrawnSplit("second_test", CAPTIONED), {}
     folder = tmp_path / "album"
     folder.mkdir()
     for index, (pixels, texts) in enumerate(zip(data.images, data.captions)):
@@ -41,7 +41,7 @@ def test_the_file_holds_every_caption_and_says_who_made_it(vizer, album, tmp_pat
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{out}: 12 images, 1 left out, 24 texts, d = 128\n"
     found = PairedFeatures.load(out)
-    encoder = load_micro_clip("micro-clip-100")
+    encoder = load_drawn_clip("drawn-clip-50")
     assert found.ids == tuple(f"{index:02d}.png" for index in range(CAPTIONED))
     assert found.image_index.tolist() == [image for image in range(12) for _ in range(2)]
     texts = [text for of in data.captions for text in of[:2]]
@@ -79,7 +79,7 @@ def test_images_alone_are_one_side_of_a_gap(vizer, album, tmp_path):
     assert done.exit_code == 0 and "12 images, 1 left out, 0 texts" in done.stdout
     done = vizer("gap", "--features", out)
     assert done.exit_code == 1 and "12 images and of no text" in done.stderr
-    firsts = load_micro_clip("micro-clip-100").encode_text([of[0] for of in data.captions])
+    firsts = load_drawn_clip("drawn-clip-50").encode_text([of[0] for of in data.captions])
     np.save(tmp_path / "texts.npy", firsts.numpy())
     save_file({"any": firsts}, tmp_path / "texts.safetensors")
     told = [

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.checkpoints import CAPTIONS
+from vizer_core.files import METADATA
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,33 @@ def test_a_tar_file_is_captioned_measured_and_trained_on(vizer, tar, tmp_path):
     assert done.exit_code == 0 and "3 images, 3 texts" in done.stderr + done.stdout, done.output
     done = vizer("gap", "--images", tar, "--json", tmp_path / "gap.json")
     assert done.exit_code == 0 and json.loads((tmp_path / "gap.json").read_text())["n"] == 3
+
+
+def test_a_data_set_of_the_hub_is_trained_on_by_name(vizer, tmp_path, monkeypatch):
+    """The hub is a folder here: `datasets` is asked for OWNER/DATASET, and reads that."""
+    import datasets
+
+    rows, load, asked = tmp_path / "rows", datasets.load_dataset, []
+    rows.mkdir()
+    images = [Image.new("RGB", (40, 36), (30 * index, 20, 20)) for index in range(6)]
+    features = datasets.Features({"image": datasets.Image(), "id": datasets.Value("string")})
+    columns = {"image": images, "id": [f"no {index}" for index in range(6)]}
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(rows / "test.parquet")
+
+    def from_folder(name, config, **options):
+        asked.append((name, config, options["split"]))
+        return load(str(rows), config, **options)
+
+    monkeypatch.setattr(datasets, "load_dataset", from_folder)
+    out = tmp_path / "adapter"
+    words = ["--images", "hf:somebody/photos:test[:5]", "--out", out]
+    done = vizer("enhance", *words, "--objective", "self_training", "--epochs", 1)
+    assert done.exit_code == 0, done.output
+    assert asked == [("somebody/photos", None, "test")]
+    assert json.loads((out / "vizer.json").read_text())[METADATA]["images"] == 5
+    assert "000000004" in str(sorted((tmp_path / "cache").rglob("*.png")))  # "no 4": no file's name
+    again = vizer("enhance", *words[:3], tmp_path / "b", "--objective", "raft", "--epochs", 1)
+    assert again.exit_code == 0 and len(asked) == 1, again.output  # kept, not fetched again
 
 
 def test_a_source_that_is_none_is_one_line(vizer):

@@ -32,7 +32,7 @@ def test_enhance_goes_on(objective, vizer, disk, tmp_path, kill_after):
     finished(vizer, *words, "--out", left)
     assert same(*(tmp_path / n / "adapter_model.safetensors" for n in ("whole", "cut")))
     assert sorted(path.name for path in left.iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "vizer.json",
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "vizer.json",
     ]  # fmt: skip
 
 
@@ -299,6 +299,6 @@ def test_a_step_that_cannot_fit_is_refused_before_anything_is_trained(
     monkeypatch.setattr(hub, "require_memory", lambda *_, **__: None)
     monkeypatch.setattr(hub, "free_bytes", lambda device: 2_000_000)
     done = vizer("enhance", "--images", disk.images, "--model", disk.smolvlm,
-                 "--out", tmp_path / "adapter")  # fmt: skip
+                 "--objective", "information", "--out", tmp_path / "adapter")  # fmt: skip
     assert done.exit_code == 1 and not (tmp_path / "adapter").exists()
     assert "a step of 32 images with 4 captions each needs about" in done.stderr

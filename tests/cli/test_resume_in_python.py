@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import vizer_core as vc
 from tests.cli.kills import Killed
 from tests.cli.test_resume import other_images, same
-from vizer_core import adapter_job, captioner_job, jobs
+from vizer_core import adapter_job, captioner_job
 from vizer_core.adapter_job import settings_in
 from vizer_core.run_folder import Stopped
 from vizer_core.textonly import run_state
@@ -121,14 +121,13 @@ def interrupted_at(call, function):
 
 
 @pytest.fixture
-def enhance(disk, monkeypatch):
+def enhance(disk):
     """Return `enhance` with a small model, and a save after each of its eight steps."""
-    made = jobs.config_of
     small = {"images_per_step": 3, "save_every": 1}
-    monkeypatch.setattr(jobs, "config_of", lambda objective: made(objective, **small))
 
     def call(out, vlm=None, images=disk.images, **changed):
-        return vc.enhance(vlm or vc.load_vlm(str(disk.smolvlm)), images, out=out, **changed)
+        asked = {"objective": "information", **small, **changed}
+        return vc.enhance(vlm or vc.load_vlm(str(disk.smolvlm)), images, out=out, **asked)
 
     return call
 
@@ -145,7 +144,7 @@ def test_enhance_goes_on(objective, enhance, disk, tmp_path, kill_after):
     done = enhance(tmp_path / "cut", vlm, objective=objective)
     assert same(*(tmp_path / name / "adapter_model.safetensors" for name in ("whole", "cut")))
     assert done.after == whole.after and (done.curve, done.kl) == (whole.curve, whole.kl)
-    assert len(list((tmp_path / "cut").iterdir())) == 3
+    assert len(list((tmp_path / "cut").iterdir())) == 4  # the README too
 
 
 def test_a_command_knows_what_a_function_began(enhance, vizer, disk, tmp_path, kill_after):
@@ -237,6 +236,7 @@ def test_an_object_is_known_by_its_settings(disk):
         "weight": 0.5,
         "per_token": False,
         "prompt": None,
+        "others": 0,
     }
     others = [partial(len, *given) for given in ((), (1,), (torch.zeros(2),), (torch.ones(2),))]
     assert len({str(settings_in(one)) for one in others}) == len(others)

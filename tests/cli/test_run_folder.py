@@ -23,7 +23,7 @@ from vizer_core.vizer import adapter_run, lora, text_states, train
 from vizer_core.vlm import VisionBatch
 
 RUN = ".vizer-run"
-DONE = ["adapter_config.json", "adapter_model.safetensors", "vizer.json"]
+DONE = ["README.md", "adapter_config.json", "adapter_model.safetensors", "vizer.json"]
 
 
 def names_in(folder) -> list[str]:

@@ -19,19 +19,19 @@ from vizer_core.cli.app import show_and_write
 from vizer_core.data.coco import write_results
 from vizer_core.evaluation import Inputs, evaluate
 from vizer_core.metrics.clipscore import clipscores, refclipscores
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 
 N = 6
 NAMES = [f"COCO_val2014_{i:012d}.png" for i in range(1, N + 1)]
-CLIP = ("--images", "images", "--clip", "micro")
+CLIP = ("--images", "images", "--clip", "drawn")
 
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Six micro scenes under COCO's names, references by number, one caption each."""
+    """Six drawn scenes under COCO's names, references by number, one caption each."""
     monkeypatch.chdir(tmp_path)
-    data = MicroSplit("test", N)
+    data = DrawnSplit("second_test", N)
     (tmp_path / "images").mkdir()
     rows = []
     for i, (pixels, captions) in enumerate(zip(data.images, data.captions)):
@@ -59,7 +59,7 @@ def test_clipscore_is_that_of_the_features(options, prefix, signed, files, tmp_p
     done = vizer(*CLIP, *options, "--metrics", "clipscore,refclipscore", "--json", "s.json")
     assert done.exit_code == 0, done.output
     written = scores_of(tmp_path / "s.json")
-    encoder = load_micro_clip()
+    encoder = load_drawn_clip()
     images = encoder.encode_image([Image.fromarray(pixels) for pixels in files.images])
     texts = encoder.encode_text([prefix + captions[0] for captions in files.captions])
     every = encoder.encode_text([prefix + c for captions in files.captions for c in captions[1:]])
@@ -94,13 +94,13 @@ def test_compare_scores_both_systems_by_clip(files, tmp_path):
     ("arguments", "status", "message"),
     [
         (["--metrics", "clipscore"], 2, "clipscore wants --images FOLDER and --clip NAME"),
-        (["--clip", "micro"], 2, "of no use without --images"),
+        (["--clip", "drawn"], 2, "of no use without --images"),
         (["--clip-prefix", ""], 2, "of no use without --images"),
         (["--images", "images"], 2, "--images wants --clip NAME"),
         ([*CLIP, "--metrics", "bleu"], 2, "need no --images"),
-        (["--images", "none", "--clip", "micro"], 1, "no folder none"),
-        (["--images", "other", "--clip", "micro"], 1, "6 of 6 images are not in other"),
-        (["--images", "cut", "--clip", "micro"], 1, "1 of 6 images cannot be read"),
+        (["--images", "none", "--clip", "drawn"], 1, "no folder none"),
+        (["--images", "other", "--clip", "drawn"], 1, "6 of 6 images are not in other"),
+        (["--images", "cut", "--clip", "drawn"], 1, "1 of 6 images cannot be read"),
         (["--metric-function", "words"], 2, "wanted module:function"),
         (["--metric-function", "no_such_module_here:f"], 2, "No module named"),
         (["--metric-function", "json:nothing"], 2, "json has no function nothing"),

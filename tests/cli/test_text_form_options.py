@@ -7,10 +7,11 @@ import json
 import pytest
 import typer
 
-from vizer_core.cli.captioner_options import MICRO
+from tests.cli.kills import finished, killed
+from vizer_core.cli.captioner_options import SHIPPED
 from vizer_core.cli.models import language_model_of
-from vizer_core.language import TextForm
-from vizer_core.models import load_lm
+from vizer_core.language import TextForm, caption_tuning
+from vizer_core.models import load_clip, load_lm, load_vlm
 
 
 def test_the_options_make_the_form_and_leave_the_rest_of_it_alone(disk, tmp_path):
@@ -54,12 +55,12 @@ def test_a_form_that_cannot_be_is_refused(words, status, said, vizer, disk):
 
 def test_a_shipped_model_keeps_its_form_and_a_vlm_has_none(vizer, disk, tmp_path):
     with pytest.raises(typer.BadParameter, match=r"form of texts: leave --lm-start-token and --l"):
-        language_model_of("micro-lm", "cpu", start_token="a", sentences=True)
-    assert MICRO[1] == "micro-lm"
+        language_model_of("drawn-lm", "cpu", start_token="a", sentences=True)
+    assert SHIPPED[1] == "drawn-lm"
     words = ["--captions", 40, "--out", tmp_path / "x.safetensors"]
     done = vizer("train-captioner", "--method", "capdec", *words, "--lm-sentences")
     assert done.exit_code == 2 and "leave --lm-sentences out" in " ".join(done.stderr.split())
-    done = vizer("caption", disk.images, "--model", "micro-vlm", "--lm-start-token", "a")
+    done = vizer("caption", disk.images, "--model", "drawn-vlm-web", "--lm-start-token", "a")
     assert done.exit_code == 2 and "--lm-start-token is not used by --model" in done.stderr
 
 
@@ -68,7 +69,7 @@ def test_a_language_model_is_tuned_and_captions_with_its_form(vizer, disk, tmp_p
     words = ["tune-lm", "--language-model", disk.opt, "--corpus", disk.corpus, "--steps", 3]
     done = vizer(*words, "--lm-start-token", "<pad>", "--lm-sentences", "--out", out)
     assert done.exit_code == 0, done.output
-    assert "nats a token of the first" in done.stdout and "->" in done.stdout
+    assert "nats per token of the first" in done.stdout and "->" in done.stdout
     lm = load_lm(str(out), device="cpu")
     assert lm.form == TextForm("<pad>", sentences=True)
     made = json.loads((out / "caption_tuning.json").read_text())
@@ -81,3 +82,27 @@ def test_a_language_model_is_tuned_and_captions_with_its_form(vizer, disk, tmp_p
     assert again.exit_code == 2 and "holds a model (config.json)" in " ".join(again.stderr.split())
     bad = vizer(*words, "--learning-rate", 0, "--out", tmp_path / "other")
     assert bad.exit_code == 2 and "--learning-rate is 0.0: wanted more than 0" in bad.stderr
+
+
+def test_a_killed_tuning_goes_on_and_another_job_is_refused(vizer, disk, tmp_path, kill_after):
+    words = ["tune-lm", "--language-model", disk.opt, "--corpus", disk.corpus, "--steps", 4]
+    finished(vizer, *words, "--out", tmp_path / "whole")
+    kill_after(caption_tuning, "save_run", 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caption_tuning, "SAVE_EVERY", 2)
+        killed(vizer, *words, "--out", tmp_path / "cut")
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == [".vizer-run"]
+    other = vizer(*words, "--out", tmp_path / "cut", "--seed", 1)
+    assert other.exit_code == 1 and "another run (seed: 0 then, 1 now)" in other.output
+    finished(vizer, *words, "--out", tmp_path / "cut")
+    of = [load_lm(str(tmp_path / name), device="cpu") for name in ("whole", "cut")]
+    assert of[0].fingerprint == of[1].fingerprint
+    assert not (tmp_path / "cut" / ".vizer-run").exists()
+
+
+@pytest.mark.parametrize(
+    ("load", "name"), [(load_lm, "drawn-ml"), (load_vlm, "drawn-vlm-wob"), (load_clip, "drawn-cl")]
+)
+def test_a_slip_in_a_shipped_name_is_told_with_those_that_there_are(load, name):
+    with pytest.raises(ValueError, match=rf"no shipped .* '{name}': wanted one of .*drawn-"):
+        load(name, device="cpu")

@@ -13,14 +13,14 @@ import pytest
 from vizer_core.data.vqav2 import VqaItem
 from vizer_core.vqa import VqaProtocol, evaluate_vqa
 from vizer_core.vqa.scoring import frequent_answers
-from vizer_lab.world import MicroSplit
+from vizer_lab.world import DrawnSplit
 from vizer_lab.world.vqa_items import (
-    micro_answer_list,
-    micro_prompt,
-    micro_vqa_items,
+    drawn_answer_list,
+    drawn_prompt,
+    drawn_vqa_items,
 )
-from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.zoo import load_drawn_clip
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 SCENES = 6
 
@@ -51,14 +51,14 @@ def write_results(path, captions):
 
 @pytest.fixture
 def quiz(tmp_path):
-    """Lay out the micro world's questions, and people's captions of its scenes, as files."""
-    split = MicroSplit("test", SCENES)
-    items, training = micro_vqa_items("test", SCENES), micro_vqa_items("train", 60)
+    """Lay out the drawn world's questions, and people's captions of its scenes, as files."""
+    split = DrawnSplit("second_test", SCENES)
+    items, training = drawn_vqa_items("second_test", SCENES), drawn_vqa_items("second_train", 60)
     questions, annotations = write_vqav2(tmp_path, "val", items)
     train_questions, train_annotations = write_vqav2(tmp_path, "train", training)
     people = dict(zip(split.ids, (texts[0] for texts in split.captions)))
     answers = tmp_path / "answers.json"
-    answers.write_text(json.dumps(micro_answer_list().answers))
+    answers.write_text(json.dumps(drawn_answer_list().answers))
     return SimpleNamespace(
         root=tmp_path, items=items, training=training, people=people, answers=answers,
         human=write_results(tmp_path / "human.json", people),
@@ -74,12 +74,12 @@ def test_the_table_and_the_file_hold_what_the_package_finds(vizer, quiz):
     done = vizer("vqa", *quiz.files, "--captions", quiz.human, "--captions", other, "--answers",
                  quiz.answers, "--json", out)  # fmt: skip
     assert done.exit_code == 0, done.output
-    protocol = VqaProtocol(load_micro_lm(), load_micro_clip("micro-clip-100"),
-                           micro_answer_list(), micro_prompt)  # fmt: skip
+    protocol = VqaProtocol(load_drawn_lm(), load_drawn_clip("drawn-clip-50"),
+                           drawn_answer_list(), drawn_prompt)  # fmt: skip
     wanted = evaluate_vqa(quiz.items, {"human": quiz.people, "nonsense": nonsense}, protocol,
                           training=quiz.training)  # fmt: skip
     written = json.loads(out.read_text())
-    assert written["scores"] == wanted.rows() and written["candidates"] == len(micro_answer_list())
+    assert written["scores"] == wanted.rows() and written["candidates"] == len(drawn_answer_list())
     assert [row["written"] for row in written["answers"]["human"]] == [*wanted.generated["human"]]
     assert [row["question_id"] for row in written["answers"]["nonsense"]] == [
         item.id for item in quiz.items
@@ -91,7 +91,7 @@ def test_the_table_and_the_file_hold_what_the_package_finds(vizer, quiz):
     top1 = wanted.scores["human"]["top1"]
     assert f"{100 * top1.mean:.2f} [{100 * top1.low:.2f}, {100 * top1.high:.2f}]" in lines[1]
     assert lines[6].rstrip().endswith("-"), "chance writes no text"
-    assert f"{len(quiz.items)} questions; {len(micro_answer_list())} candidates" in lines[7]
+    assert f"{len(quiz.items)} questions; {len(drawn_answer_list())} candidates" in lines[7]
 
 
 def test_a_full_disk_costs_no_result(vizer, quiz, monkeypatch):
@@ -157,10 +157,10 @@ def test_the_prompt_of_the_release_is_another_one(vizer, quiz, monkeypatch):
     monkeypatch.setattr("vizer_core.vqa.evaluate_vqa", eval_points)
     for prompt in ("auto", "paper", "release"):
         vizer("vqa", *quiz.files, "--captions", quiz.human, "--prompt", prompt, "--batch-size", 3)
-    assert [one.prompt("a dog", "what ?") for one in seen] == [
-        "a dog . question : what ? answer :",
-        "a dog Question: what ? Answer:",
-        "a dog Question: what ? Short answer:",
+    assert [one.prompt("a dog", "what?") for one in seen] == [
+        "a dog. question: what? answer:",
+        "a dog Question: what? Answer:",
+        "a dog Question: what? Short answer:",
     ]
     assert [type(one.decoding).__name__ for one in seen] == ["Greedy", "Greedy", "Beam"]
     assert {one.batch_size for one in seen} == {3}

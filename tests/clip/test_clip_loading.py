@@ -20,7 +20,7 @@ from tiny_clip import (
 )
 
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.clip import OpenClipEncoder
+from vizer_core.clip import OpenClipEncoder, loading
 
 TEXTS = ["w1 w2", "w3", "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10", "w5 w5 w5 w9", "w3"]
 
@@ -187,25 +187,69 @@ def test_only_the_names_that_are_known_to_say_their_activation_alone_do():
     assert alone == [("roberta-ViT-B-32", "laion2b_s12b_b32k")]
 
 
-def test_a_torchscript_archive_is_named_for_what_it_is(tmp_path):
-    path = tmp_path / "ViT-B-32.pt"
+class Marked(torch.nn.Module):
+    """OpenAI's archives hold three numbers beside the weights, and those in half precision."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        for name, part in model.named_children():
+            setattr(self, name, part)
+        for name, value in model.named_parameters(recurse=False):
+            setattr(self, name, value)
+        for name in loading.OPENAI_MARKS:
+            self.register_buffer(name, torch.tensor(7))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def archived(path, model):
+    """Write a model as a TorchScript archive."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that torch.jit is on its way out
-        torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
-    with pytest.raises(ValueError, match=r"is a TorchScript archive.*pretrained='openai'") as found:
+        torch.jit.trace(model, torch.zeros(1)).save(str(path))
+    return path
+
+
+def test_the_weights_of_openais_own_archives_are_read(tmp_path):
+    config = config_with(quick_gelu=True)
+    path = archived(tmp_path / "ViT-B-32.pt", Marked(tiny_model(config)).half())
+    encoder = OpenClipEncoder.from_checkpoint(config, path, tokenizer=tiny_tokenizer)
+    wanted = tiny_model(config)
+    for name, value in encoder.model.state_dict().items():
+        assert torch.equal(value, wanted.state_dict()[name].half().float())
+    with pytest.raises(ValueError, match=r"trained with QuickGELU: give quick_gelu=True"):
         OpenClipEncoder.from_checkpoint(CONFIG, path, tokenizer=tiny_tokenizer)
-    assert "Was it trained with this configuration?" not in str(found.value)
+
+
+def test_an_archive_of_something_else_does_not_fit(tmp_path):
+    path = archived(tmp_path / "ViT-B-32.pt", torch.nn.Linear(1, 2))
+    with pytest.raises(ValueError, match="does not fit the model"):
+        OpenClipEncoder.from_checkpoint(CONFIG, path, tokenizer=tiny_tokenizer)
 
 
 def test_names_with_a_scheme_are_told_what_to_give_instead(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"hf download laion/CLIP-x --local-dir FOLDER.*FOLDER, in"
-    ):
+    with pytest.raises(ValueError, match=r"load_clip\('hf-hub:laion/CLIP-x'\) reads it without a"):
         OpenClipEncoder.from_pretrained("hf-hub:laion/CLIP-x", "openai")
-    with pytest.raises(ValueError, match=r"to name a folder: give the folder, /data/clip, in"):
+    with pytest.raises(ValueError, match=r"name a folder, .*from_folder\('/data/clip'\)"):
         OpenClipEncoder.from_checkpoint("local-dir:/data/clip", tmp_path / "x.pt")
-    with pytest.raises(ValueError, match="to name a hub repository"):
+    with pytest.raises(FileNotFoundError, match="laion/CLIP-x was not found in the local cache"):
         clip_encoder("hf-hub:laion/CLIP-x", None, "cpu", False)
+
+
+def test_a_repository_of_the_hub_is_read_as_its_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "clip"
+    saved_folder(folder, CONFIG)
+    asked = []
+
+    def snapshot(name, *, allow_patterns, local_files_only):
+        asked.append((name, local_files_only))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    for name in ("hf-hub:laion/CLIP-x", f"local-dir:{folder}"):
+        assert loading.folder_of_scheme(name) == folder
+    assert asked == [("laion/CLIP-x", True)] and loading.folder_of_scheme("ViT-B-32") is None
 
 
 def saved_folder(folder, config, tokenizer=None):

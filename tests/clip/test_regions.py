@@ -14,6 +14,7 @@ from vizer_core.clip import (
     region_likeness,
     regions_counterfactual,
     regions_mean,
+    regions_other_image,
     regions_paper,
     regions_random,
     regions_release,
@@ -96,6 +97,21 @@ def test_random_regions_are_different_patches_and_follow_the_seed():
     assert hits.sum(-1).eq(1).all() and hits.any(1).sum(-1).eq(10).all()
     assert got.equal(regions_random(states, 10, generator=seeded(1)))
     assert not got.equal(regions_random(states, 10, generator=seeded(2)))
+
+
+def test_other_image_regions_are_the_next_images_and_the_first_ones_for_the_last():
+    states = planted_states([1, 7])
+    got, own = regions_other_image(states, 3), regions_paper(states, 3)
+    assert got[:-1].equal(own[1:]) and got[-1].equal(own[0]) and not got.equal(own)
+
+
+def test_other_image_regions_want_another_image():
+    alone = ImageStates(**{
+        name: value[:1] if isinstance(value, torch.Tensor) else value
+        for name, value in vars(planted_states([1])).items()
+    })  # fmt: skip
+    with pytest.raises(ValueError, match="got 1 image: wanted at least 2"):
+        regions_other_image(alone, 3)
 
 
 def test_mean_regions_are_equal_copies():

@@ -55,7 +55,7 @@ def test_a_corpus_like_train2017_is_caught_by_its_ids():
         ("train2017/000000000103.jpg", "103"),
         ("103.jpg", "103.jpg"),  # Flickr30k's names are numbers too
         ("cc3m-000000103", "cc3m-000000103"),
-        ("test-00103", "test-00103"),
+        ("second_test-00103", "second_test-00103"),
     ],
 )
 def test_names_of_one_image_meet_and_others_do_not(image_id, key):

@@ -150,7 +150,7 @@ def rows(monkeypatch, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     table = pyarrow.Table.from_pydict(content, schema=features.arrow_schema)
-    pyarrow.parquet.write_table(table, folder / "train-00000.parquet")
+    pyarrow.parquet.write_table(table, folder / "second_train-00000.parquet")
     return folder
 
 
@@ -160,7 +160,7 @@ def test_a_data_set_of_the_hub_is_a_folder_with_captions(rows):
     assert data.names == ("42.jpg", "43.jpg", "44.jpg")
     assert data.captions == (("a red one", "red"), ("a blue one",), ("a green one",))
     assert vc.read_images(f"hf:{rows}:train[:2]").names == ("42.jpg", "43.jpg")
-    assert vc.read_images(rows / "train-00000.parquet").names == data.names
+    assert vc.read_images(rows / "second_train-00000.parquet").names == data.names
     kept = json.loads(captions_of(laid_out(f"hf:{rows}")).read_text())
     assert kept["43.jpg"] == ["a blue one"]
     with pytest.raises(FileNotFoundError, match="cannot stream"):
@@ -174,7 +174,7 @@ def test_its_captions_are_a_corpus(rows):
     assert corpus.captions == ("a red one", "red", "a blue one", "a green one")
     assert corpus.image_ids == ("42", "42", "43", "44")
     assert read_corpus(f"hf:{rows}[:2]").captions == ("a red one", "red")
-    assert len(read_corpus(rows / "train-00000.parquet")) == 4
+    assert len(read_corpus(rows / "second_train-00000.parquet")) == 4
     with pytest.raises(ValueError, match="wanted hf:OWNER/DATASET"):
         require_corpus("hf:")
     with pytest.raises(FileNotFoundError, match=r"or coco2014-val, or hf:OWNER/DATASET:SPLIT"):

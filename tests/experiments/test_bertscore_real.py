@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.bertscore_real import COUNTING, preferred_rows, rank_rows, real_scores, spearman
-from experiments.metrics_micro import coco_edits
+from experiments.metrics_drawn import coco_edits
 from vizer_core.metrics.stats import mean_statistics
 from vizer_lab.studies.metric_sensitivity import BEFORE, Edited, ScoredEdits
 

@@ -92,7 +92,10 @@ def test_the_command_writes_real_and_shipped_models(tmp_path, monkeypatch):
     record, stored = json.loads(out.read_text()), json.loads(STORED.read_text())
     assert record.keys() == stored.keys()
     keys = [{(row["system"], row["metric"]) for row in each["scores"]} for each in (record, stored)]
-    assert keys[0] == keys[1] and {system for system, _ in keys[0]} >= {"real", "micro-clip-100"}
+    assert keys[0] == keys[1] and {system for system, _ in keys[0]} >= {
+        "real",
+        "drawn-clip-50",
+    }
 
 
 def test_the_stored_file_holds_what_the_pages_say():

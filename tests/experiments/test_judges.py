@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from experiments import maccap_world, vizer_world
+from experiments import maccap_world
 
 
 def test_captions_chosen_by_one_clip_are_judged_by_another():
     assert maccap_world.JUDGES
     for reader, judge in maccap_world.JUDGES.items():
         assert judge != reader
-
-
-def test_a_reward_is_never_its_own_judge():
-    assert vizer_world.JUDGE != vizer_world.REWARD_CLIP

@@ -10,7 +10,7 @@ from experiments.metrics_claims import SHARE, verdicts
 from vizer_core.files import read_json
 from vizer_core.metrics.stats import Interval
 
-FILE = Path(__file__).resolve().parents[2] / "results" / "metrics_micro.json"
+FILE = Path(__file__).resolve().parents[2] / "results" / "metrics_drawn.json"
 
 
 @pytest.fixture(scope="module")

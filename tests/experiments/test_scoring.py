@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from experiments.scoring import Exam, changed, difference_rows, score, score_rows
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 
 N = 12
 
 
 @pytest.fixture(scope="module")
 def exam():
-    return Exam.of(MicroSplit("validation", N), load_micro_clip("micro-clip"))
+    return Exam.of(DrawnSplit("second_validation", N), load_drawn_clip("drawn-clip"))
 
 
 @pytest.fixture(scope="module")

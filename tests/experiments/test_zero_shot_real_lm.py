@@ -12,7 +12,7 @@ from experiments import zero_shot_real_lm as study
 from tests.language.conftest import make_lm
 from vizer_core.captioners import Magic, Socratic, ZeroCap
 from vizer_core.language import CausalLM
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 
 def tiny_lm(*_: object, **__: object) -> CausalLM:
@@ -69,7 +69,7 @@ def test_finished_rows_are_not_written_again(options, monkeypatch):
 
 
 def test_each_method_gets_its_prompt_and_settings():
-    lm = load_micro_lm()
+    lm = load_drawn_lm(name="drawn-lm")
     found = {row[0]: study.captioner_of(row[0], lm, row[2]) for row in study.ROWS}
     assert {type(captioner) for captioner in found.values()} == {Socratic, Magic, ZeroCap}
     magic = study.captioner_of("magic", lm, "A photo of")

@@ -19,11 +19,11 @@ TIMEOUT = 300
 
 @dataclass(frozen=True)
 class Ran:
-    """What a chapter printed, cell by cell, and which shipped micro models it read."""
+    """What a chapter printed, cell by cell, and which shipped drawn models it read."""
 
     text: str
     warnings: tuple[str, ...]
-    micro_models: frozenset[str]
+    drawn_models: frozenset[str]
 
 
 def run_chapter(name: str, environment: Mapping[str, str], folder: Path) -> Ran:
@@ -54,5 +54,5 @@ def run_chapter(name: str, environment: Mapping[str, str], folder: Path) -> Ran:
     return Ran(
         text="\n".join(texts),
         warnings=tuple(stderr),
-        micro_models=frozenset(Path(file).stem for file in opened),
+        drawn_models=frozenset(Path(file).name.split(".")[0] for file in opened),
     )

@@ -1,7 +1,7 @@
 """A miniature of the disk that the full profile reads: COCO, VQAv2, checkpoints, prefix networks.
 
 Every file has the name, the place and the form of the real one; only the counts and the widths are
-small. Images are scenes of the micro world saved as JPEG. The weights are random, so numbers mean
+small. Images are scenes of the drawn world saved as JPEG. The weights are random, so numbers mean
 nothing here: what is proven is that everything is found, read, and goes through each chapter.
 """
 
@@ -19,8 +19,8 @@ from tests.cli.checkpoints import save_clip, save_opt, save_qwen
 from vizer_core.cli import app
 from vizer_core.data.vqav2 import VQAV2_CANDIDATES
 from vizer_lab.studies.question_study import ANSWERS, VQAV2, val2014_name
-from vizer_lab.world import MicroSplit
-from vizer_lab.world.vqa_items import micro_answer_list, micro_vqa_items
+from vizer_lab.world import DrawnSplit
+from vizer_lab.world.vqa_items import drawn_answer_list, drawn_vqa_items
 from vizer_lab.zoo.tokenizer import vocabulary
 
 PARTS, IMAGES = 3, 64  # test, train and stream images of a VLM's study, of VIZER_IMAGES each
@@ -28,8 +28,6 @@ ASKED, TRAINING = 20, 40  # scenes with questions
 PREFIX_NETWORKS = {
     "maccap": ("maccap",),
     "maccap-clean": ("maccap", "--variance", "0"),
-    "maccap-weak": ("maccap", "--variance", "0.0016"),
-    "maccap-strong": ("maccap", "--variance", "0.05"),
     "capdec": ("capdec",),
     "decap": ("decap",),
 }
@@ -87,7 +85,7 @@ def save_other_vlm(folder: Path) -> Path:
 
 def captions_of(count: int, first: int = 0) -> list[list[str]]:
     """Return five captions of each of `count` scenes, as people type them."""
-    split = MicroSplit("validation", count, first=first)
+    split = DrawnSplit("second_validation", count, first=first)
     return [[f"{text[0].upper()}{text[1:]}." for text in texts] for texts in split.captions]
 
 
@@ -98,7 +96,7 @@ def write_coco(data: Path, name: str, count: int, file_name: Any) -> None:
     images, annotations = [], []
     texts = captions_of(count)
     texts[1].append(f"{texts[1][0]}\n")
-    for index, pixels in enumerate(MicroSplit("validation", count, size=96).images):
+    for index, pixels in enumerate(DrawnSplit("second_validation", count, size=96).images):
         number = number_of(index)
         image = Image.fromarray(pixels).crop((0, 0, 96, 84 + index % 13))
         image = image.convert("L") if index == 2 else image
@@ -122,12 +120,12 @@ def number_of(index: int) -> int:
 def write_questions(data: Path) -> None:
     """Write VQAv2 for both splits, and the list of 3,128 answers."""
     (data / "vqav2").mkdir()
-    for split, micro, count, first in (
-        ("val", "validation", ASKED, 0),
-        ("train", "train", TRAINING, 100_000),
+    for split, drawn, count, first in (
+        ("val", "second_validation", ASKED, 0),
+        ("train", "second_train", TRAINING, 100_000),
     ):
         asked, told = [], []
-        items = micro_vqa_items(micro, count)
+        items = drawn_vqa_items(drawn, count)
         indices = {image: k for k, image in enumerate(dict.fromkeys(i.image_id for i in items))}
         for row, item in enumerate(items):
             image = first + number_of(indices[item.image_id])
@@ -147,7 +145,7 @@ def write_questions(data: Path) -> None:
             )
         for part, content in zip(VQAV2[split], ({"questions": asked}, {"annotations": told})):
             (data / part).write_text(json.dumps(content))
-    answers = list(micro_answer_list().answers)
+    answers = list(drawn_answer_list().answers)
     answers += [f"thing {k}" for k in range(VQAV2_CANDIDATES - len(answers))]
     (data / ANSWERS).write_text(json.dumps(answers))
 

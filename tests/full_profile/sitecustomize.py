@@ -1,6 +1,6 @@
 """Imported by every Python that starts with this folder on PYTHONPATH: the kernel of a chapter.
 
-Connections to other hosts are refused. Reads of the package's own micro weights are written down
+Connections to other hosts are refused. Reads of the package's own drawn weights are written down
 in the file that `VIZER_OPENED` names: each has a manifest beside it, which Python opens.
 """
 
@@ -12,7 +12,7 @@ WEIGHTS = f"{os.sep}weights{os.sep}"
 
 
 def watch(event, arguments):
-    """Refuse what goes to a network; write down what is read of the micro models."""
+    """Refuse what goes to a network; write down what is read of the drawn models."""
     if event == "socket.connect" and isinstance(arguments[1], tuple):
         host = arguments[1][0]
         if host not in LOOPBACK:

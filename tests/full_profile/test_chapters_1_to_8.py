@@ -1,11 +1,12 @@
 """Every chapter from 1 to 8 runs on the full profile, on miniature checkpoints with random weights.
 
-`MICRO` names the shipped micro models that a chapter opens on this profile too, on purpose and
+`DRAWN` names the shipped drawn models that a chapter opens on this profile too, on purpose and
 saying so: where only drawn scenes have an exact truth.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,13 @@ import pytest
 from tests.full_profile.chapters import run_chapter
 from tests.full_profile.disk import train_prefix_networks
 
-MICRO = {
-    "01_clip_features": {"micro-clip", "micro-clip-100"},
-    "02_modality_gap": {"micro-clip", "micro-clip-100"},
-    "05_which_metric": {"micro-clip-100"},
+DRAWN = {
+    "01_clip_features": {"drawn-clip", "drawn-clip-100"},
+    "02_modality_gap": {"drawn-clip", "drawn-clip-100"},
+    "05_which_metric": {"drawn-clip-100"},
 }
 ALONE = {"05_which_metric"}  # asks what metrics do to edits of known scenes: micro on both profiles
-RECORDED = {  # chapters that show recorded runs: they are the micro world's, and say so
+RECORDED = {  # chapters that show recorded runs: they are the drawn world's, and say so
     "02_modality_gap",
     "06_text_reconstruction",
     "07_zero_shot_captioning",
@@ -44,9 +45,9 @@ def test_a_chapter_runs_on_the_full_profile(name, full_environment, tmp_path: Pa
         assert "micro profile: shows" in ran.text
     else:
         assert "full profile:" in ran.text and "micro profile: shows" not in ran.text
-    assert ran.micro_models == MICRO.get(name, set())
+    assert ran.drawn_models == DRAWN.get(name, set())
     if name in RECORDED:
-        assert "recorded runs, micro world" in ran.text
+        assert re.search("recorded runs, (micro|drawn) world", ran.text)
 
 
 @pytest.mark.slow
@@ -58,4 +59,4 @@ def test_prefix_networks_and_chapter_in_half_precision(full_environment, tmp_pat
     )
     half = {"VIZER_PREFIX_NETWORKS": str(prefix_networks), "VIZER_DTYPE": "bfloat16"}
     ran = run_chapter("06_text_reconstruction", full_environment | half, tmp_path / "run")
-    assert "full profile:" in ran.text and not ran.micro_models
+    assert "full profile:" in ran.text and not ran.drawn_models

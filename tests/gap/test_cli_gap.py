@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from vizer_core.cli import app
 from vizer_core.runtime import seeded
-from vizer_lab.world import MicroSplit
+from vizer_lab.world import DrawnSplit
 from vizer_lab.world.synthetic import plant_gap
 
 
@@ -32,8 +32,8 @@ def features(tmp_path, planted):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Ten micro scenes with captions, and one file that is no image."""
-    data, names = MicroSplit("test", 10), {}
+    """Ten drawn scenes with captions, and one file that is no image."""
+    data, names = DrawnSplit("second_test", 10), {}
     place = tmp_path / "images"
     place.mkdir()
     for i, (pixels, captions) in enumerate(zip(data.images, data.captions)):
@@ -82,9 +82,9 @@ def test_the_seed_decides_the_intervals(features, tmp_path):
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_a_folder_goes_through_the_micro_model_and_bad_files_are_named(folder, caplog):
+def test_a_folder_goes_through_the_drawn_model_and_bad_files_are_named(folder, caplog):
     done = run(
-        "--images", folder[0], "--captions", folder[1], "--model", "micro", "--resamples", 50
+        "--images", folder[0], "--captions", folder[1], "--model", "drawn", "--resamples", 50
     )
     assert done.exit_code == 0, done.output
     assert "10 pairs, d = 128" in done.stdout
@@ -163,7 +163,7 @@ def test_missing_files_and_models_give_one_line_and_exit_1(folder, tmp_path):
         ([*model, "ViT-B-32", "--pretrained", "nobody"], "no pretrained tag"),
         ([*model, "ViT-B-32", "--pretrained", tmp_path / "none.safetensors"], "no checkpoint"),
         (
-            [*model, "micro", "--pretrained", "large"],
+            [*model, "drawn", "--pretrained", "large"],
             "no shipped clip 'large': wanted one of drawn-clip",
         ),
     ):

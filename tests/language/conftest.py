@@ -9,7 +9,7 @@ import transformers
 from tokenizers.processors import TemplateProcessing
 
 from vizer_core.language import CausalLM
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 TEXTS = ["a small dog on a lawn", "two dogs and a cat", "the cat sleeps near the old red house"]
 FAMILIES = ("opt", "gpt2", "llama")
@@ -102,7 +102,7 @@ def make_lm(family: str) -> CausalLM:
 @pytest.fixture(params=[*FAMILIES, "micro"])
 def lm(request: pytest.FixtureRequest) -> CausalLM:
     """Every implementation that the contract is checked on, one after another."""
-    return load_micro_lm() if request.param == "micro" else make_lm(request.param)
+    return load_drawn_lm() if request.param == "micro" else make_lm(request.param)
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.language.conftest import FAMILIES, make_lm
-from vizer_core.language import CausalLM, TextForm, nats_per_token
+from vizer_core.language import CausalLM, TextForm, caption_tuning, nats_per_token
 from vizer_core.language.caption_tuning import CaptionTuning, save_tuned, tune_on_captions
 from vizer_core.models import load_lm
 from vizer_core.runtime import seeded
@@ -86,3 +87,45 @@ def test_faults_are_said_before_anything_is_trained():
     lm.unfreeze()
     with pytest.raises(ValueError, match="tiny-llama is being trained: tune a frozen model"):
         tune_on_captions(lm, TEXTS, FEW, generator=seeded(0))
+
+
+def test_a_stopped_tuning_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    few = CaptionTuning(steps=6, batch_size=2)
+    whole, cut, file = make_lm("llama"), make_lm("llama"), tmp_path / "run.safetensors"
+    wanted = tune_on_captions(whole, TEXTS, few, generator=seeded(1))
+
+    def stopped(*arguments, **options):
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return log_probs(*arguments, **options)
+
+    calls, log_probs = [], caption_tuning.token_log_probs
+    with monkeypatch.context() as patch:
+        patch.setattr(caption_tuning, "token_log_probs", stopped)
+        with pytest.raises(KeyboardInterrupt, match="step 4 of 6"):
+            tune_on_captions(cut, TEXTS, few, generator=seeded(1), checkpoint=file)
+    again, kept = make_lm("llama"), file.read_bytes()
+    assert tune_on_captions(again, TEXTS, few, generator=seeded(1), checkpoint=file) == wanted
+    assert again.fingerprint == whole.fingerprint
+    for texts, config, seed in (
+        (TEXTS[:3], few, 1),
+        (TEXTS, replace(few, learning_rate=2e-3), 1),
+        (TEXTS, few, 2),
+    ):
+        file.write_bytes(kept)
+        with pytest.raises(ValueError, match="belongs to another run"):
+            tune_on_captions(
+                make_lm("llama"), texts, config, generator=seeded(seed), checkpoint=file
+            )
+
+
+def test_a_write_that_is_killed_leaves_no_folder_that_loads_as_a_model(tmp_path, monkeypatch):
+    lm = make_lm("llama")
+    monkeypatch.setattr(caption_tuning, "save_form", lambda *_: (_ for _ in ()).throw(OSError("x")))
+    with pytest.raises(OSError, match="x"):
+        save_tuned(lm, tmp_path / "tuned", metadata={})
+    assert not (tmp_path / "tuned" / "config.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["tuned"]
+    monkeypatch.undo()
+    assert load_lm(str(save_tuned(lm, tmp_path / "tuned", metadata={})), device="cpu")

@@ -1,4 +1,4 @@
-"""One contract for every causal LM: tiny OPT, GPT-2 and Llama models, and the micro LM."""
+"""One contract for every causal LM: tiny OPT, GPT-2 and Llama models, and the drawn LM."""
 
 from __future__ import annotations
 

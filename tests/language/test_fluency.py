@@ -10,8 +10,8 @@ import torch
 
 from vizer_core.language import nats_per_token, surprisal_statistics
 from vizer_core.metrics.stats import bootstrap_seeds
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 TEXTS = ["a small dog on a lawn", "two dogs and a cat", "a cat"]
 
@@ -46,7 +46,10 @@ def test_each_different_caption_is_read_once_and_in_its_place(lm, monkeypatch):
 
 
 def test_shuffled_words_of_held_out_captions_surprisal_by_more_in_every_interval():
-    lm, captions = load_micro_lm(), [texts[0] for texts in MicroSplit("validation", 100).captions]
+    lm, captions = (
+        load_drawn_lm(),
+        [texts[0] for texts in DrawnSplit("second_validation", 100).captions],
+    )
     rng = np.random.default_rng(0)
     mixed = [" ".join(rng.permutation(text.split())) for text in captions]
     right, wrong = surprisal_statistics(captions, lm), surprisal_statistics(mixed, lm)

@@ -186,9 +186,9 @@ def test_errors_name_what_is_wrong():
         Lexicon({"dog": "dog"}, frozenset(), {}, {}, {}, frozenset(), {}, {"behind": "behind"})
 
 
-# --- the micro world's own captions: all of them true, and all of what they say is read ---------
+# --- the drawn world's own captions: all of them true, and all of what they say is read ---------
 
-SCENES = 500
+SCENES = 200
 
 
 @cache
@@ -200,11 +200,11 @@ def generated(split: str):
     return [(scene, caption) for scene in scenes for caption in captions_of(scene)]
 
 
-@pytest.mark.parametrize("split", ["test", "away_test"])
+@pytest.mark.parametrize("split", ["second_test", "second_away_test"])
 def test_every_generated_caption_is_true_of_its_scene(split):
-    from vizer_lab.world.lexicon import micro_lexicon
+    from vizer_lab.world.lexicon import drawn_lexicon
 
-    lexicon = micro_lexicon()
+    lexicon = drawn_lexicon()
     for scene, caption in generated(split):
         counts = check_caption(parse_caption(caption, lexicon), scene.truth)
         for kind in ("object", "attribute", "count", "relation", "background"):
@@ -212,12 +212,12 @@ def test_every_generated_caption_is_true_of_its_scene(split):
             assert said == true, f"{kind} of {caption!r} in {scene}"
 
 
-@pytest.mark.parametrize("split", ["test", "away_test"])
+@pytest.mark.parametrize("split", ["second_test", "second_away_test"])
 def test_every_statement_of_a_generated_caption_is_read(split):
     """Count statements with plain regular expressions, longest first, and compare."""
     from vizer_lab.world import lexicon as words
 
-    lexicon = words.micro_lexicon()
+    lexicon = words.drawn_lexicon()
 
     def pattern(surfaces) -> re.Pattern[str]:
         ordered = sorted(surfaces, key=len, reverse=True)
@@ -226,7 +226,7 @@ def test_every_statement_of_a_generated_caption_is_read(split):
     places, sides = pattern(lexicon.backgrounds), pattern(lexicon.relations)
     nouns = pattern([*lexicon.nouns, *lexicon.categories])
     modifiers = rf"(?:{'|'.join([*lexicon.sizes, *lexicon.colours])})"
-    modified = re.compile(rf"(?<![\w-]){modifiers} (?={nouns.pattern})")
+    modified = re.compile(rf"(?<![\w-]){modifiers} (?=(?:{modifiers} )*{nouns.pattern})")
     said_in_all = 0
     for _, caption in generated(split):
         parsed = parse_caption(caption, lexicon)
@@ -242,15 +242,15 @@ def test_every_statement_of_a_generated_caption_is_read(split):
 
 
 def test_another_scenes_captions_are_mostly_false():
-    from vizer_lab.world.lexicon import micro_lexicon
+    from vizer_lab.world.lexicon import drawn_lexicon
 
-    pairs = generated("test")
+    pairs = generated("second_test")
     captions = [caption for _, caption in pairs]
     shifted = [scene.truth for scene, _ in pairs[5:] + pairs[:5]]
-    total = sum(ground_captions(captions, shifted, lexicon=micro_lexicon()), GroundingCounts())
+    total = sum(ground_captions(captions, shifted, lexicon=drawn_lexicon()), GroundingCounts())
     found = grounding_rates(total)
     assert found["object_precision"] < 0.25
-    assert found["relation_accuracy"] < 0.1
+    assert found["relation_accuracy"] < 0.15
 
 
 def test_exact_wants_all_objects_nothing_else_and_the_place():

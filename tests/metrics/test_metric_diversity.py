@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from vizer_core.metrics.diversity import caption_lengths, distinct_n, diversity
 
@@ -28,6 +29,13 @@ def test_order_does_not_matter_and_repetition_lowers():
     tokens = ["a cat", "two dogs run", "a cat sits"]
     assert diversity(tokens) == diversity(tokens[::-1])
     assert distinct_n(tokens * 2, n=2) < distinct_n(tokens, n=2)
+
+
+def test_features_tell_how_many_different_things_are_said():
+    tokens = ["a cat", "a dog", "a fox"]
+    assert diversity(tokens).vendi is None
+    assert diversity(tokens, torch.eye(3)).vendi == pytest.approx(3)
+    assert diversity(tokens, torch.ones(3, 2)).vendi == pytest.approx(1)
 
 
 def test_errors_by_message():

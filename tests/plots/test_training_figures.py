@@ -36,10 +36,17 @@ def test_rewards_and_kl_are_drawn_as_they_are_and_the_control_is_grey_and_dashed
     assert bottom.get_ylim() == (0, pytest.approx(1.38))
     assert list(bottom.get_lines()[-1].get_ydata()) == [1.2, 1.2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(REWARD)
-    assert "nats a token" in bottom.get_ylabel() and top.get_ylabel() == "reward"
+    assert "nats per token" in bottom.get_ylabel() and top.get_ylabel() == "reward"
     plain_top, plain = draw_reward(REWARD, KL, label="loss").axes
     assert plain_top.get_ylabel() == "loss" and plain.get_ylim() == (0, pytest.approx(1.15 * 0.9))
     assert len(plain.get_lines()) == len(bottom.get_lines()) - 1
+
+
+def test_two_runs_can_be_told_apart_by_colour():
+    figure = draw_reward(REWARD, KL, roles={"read-back": "accent"})
+    single, mean, _, control = figure.axes[0].get_lines()
+    assert single.get_color() == mean.get_color() == COLOURS["accent"]
+    assert control.get_color() == COLOURS["control"] and mean.get_linestyle() == "-"
 
 
 def test_each_image_has_a_row_and_unchanged_captions_are_grey():

@@ -78,6 +78,23 @@ def test_three_steps_change_the_prefix_network_and_nothing_else():
     assert not prefix_network.training and not model.model.training
 
 
+def in_two_paces(model, *, rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """SGD of which one half stands still: its pace is 0."""
+    first, *rest = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.SGD([{"params": [first]}, {"params": rest, "pace": 0.0}], lr=rate)
+
+
+def test_another_optimizer_steps_and_a_group_keeps_its_pace():
+    prefix_network, model = new_prefix_network(), tiny_language_model()
+    before = weights(prefix_network)
+    config = replace(CONFIG, optimizer=in_two_paces)
+    fit_text_only(prefix_network, model, pairs(), config, generator=seeded(0))
+    after = weights(prefix_network)
+    assert [name for name in before if not before[name].equal(after[name])] == ["queries"]
+    assert config.to_dict()["optimizer"] == "in_two_paces"
+    assert "optimizer" not in CONFIG.to_dict()  # manifests from before there was a choice
+
+
 def test_a_language_model_is_trained_when_asked():
     prefix_network, model = new_prefix_network(), tiny_language_model()
     frozen = model.fingerprint

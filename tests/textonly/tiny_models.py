@@ -1,7 +1,7 @@
 """A random OPT of width 16 behind the language seam, and an encoder that hashes texts.
 
 They stand in for models where only plumbing is under test; training and generation that must make
-sense run on the micro models.
+sense run on the drawn models.
 """
 
 from __future__ import annotations

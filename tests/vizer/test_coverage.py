@@ -9,9 +9,9 @@ import pytest
 
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
 from vizer_core.vizer.coverage import chance_counts, coverage, named_counts
-from vizer_lab.world import micro_lexicon
+from vizer_lab.world import drawn_lexicon
 
-LEXICON = micro_lexicon()
+LEXICON = drawn_lexicon()
 
 
 def scene(*names):

@@ -65,7 +65,7 @@ def test_a_loss_that_falls_over_unchanged_captions_is_called_by_name():
         (["itap while walking home"] * 30 + NEW[30:], None, "one caption serves 75% of the images"),
         ([caption + " and so on and on and on" for caption in NEW], None, "captions grew from 4.0"),
         (["a"] + ["cat"] * 5 + [f"t{i}" for i in range(34)], None, "captions shrank from 4.0 to 1"),
-        (NEW, 2.2, "KL to the base is 2.20 nats a token, above 0.5"),
+        (NEW, 2.2, "KL to the base is 2.20 nats per token, above 0.5"),
     ],
 )
 def test_drift_gone_wrong_is_called_by_name(new, kl, wanted):

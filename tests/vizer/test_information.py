@@ -129,3 +129,47 @@ def test_what_a_table_has_no_row_for_is_refused():
         reward(VISION.numbered([0, 1, 9, 2]), CAPTIONS)
     with pytest.raises(ValueError, match="wanted 0 <= weight <= 2"):
         InformationReward(VLM, -1.0)
+
+
+def test_the_prior_from_other_images_is_the_mean_of_their_probabilities():
+    reward = InformationReward(VLM, 0.5, others=2)
+    found = reward(VISION, CAPTIONS)
+    for row in range(8):
+        one = CAPTIONS.select([row])
+        own = log_likelihood(VLM, VISION.select([row // 2]), one)
+        others = [
+            log_likelihood(VLM, VISION.select([(row // 2 + step) % 4]), one) for step in (1, 2)
+        ]
+        prior = torch.stack(others).double().exp().mean(dim=0).log()
+        assert float(found[row]) == pytest.approx(float(own - 0.5 * prior), abs=2e-3)
+    assert reward.name == "information(0.5, prior of 2 images)"
+
+
+def test_other_images_are_those_of_the_whole_step():
+    """A process that has two of four images compares with the same others as one that has all."""
+
+    class Part:
+        mine = range(2, 4)
+
+        def gather(self, rows):
+            whole = {
+                VISION.image_features.shape[1]: VISION.image_features,
+                3: VISION.grid,
+                VISION.image_embeddings[0].shape[1]: torch.cat(VISION.image_embeddings),
+            }
+            if rows.ndim == 1:
+                return torch.tensor([len(each) for each in VISION.image_embeddings])
+            return whole[rows.shape[1]]
+
+    reward = InformationReward(VLM, others=3)
+    part, some = VISION.select([2, 3]), CAPTIONS.select([4, 5, 6, 7])
+    found = reward.for_step(part, Part())(part, some)
+    torch.testing.assert_close(found, reward(VISION, CAPTIONS)[4:], atol=1e-4, rtol=1e-4)
+    assert InformationReward(VLM).for_step(part, Part()).others == 0
+
+
+def test_a_prior_wants_another_image():
+    with pytest.raises(ValueError, match="a prior from other images, and 1 in the step"):
+        InformationReward(VLM, others=2)(VISION.select([0]), CAPTIONS.select([0, 1]))
+    with pytest.raises(ValueError, match="others is -1"):
+        InformationReward(VLM, others=-1)

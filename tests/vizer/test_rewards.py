@@ -177,7 +177,7 @@ def test_what_asks_for_the_step_gets_it_within_others_too():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (None, "lambda> gave NoneType: wanted one finite number a caption"),
+        (None, "lambda> gave NoneType: wanted one finite number per caption"),
         ("good", "gave str: wanted one"),
         ([[1.0]], r"gave scores \(1, 1\), 1 of them finite, for 4 captions: wanted one"),
         ([0.0, 1.0, float("nan"), 1.0], r"scores \(4,\), 3 of them finite, for 4 captions"),

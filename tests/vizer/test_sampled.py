@@ -13,10 +13,10 @@ from vizer_core.vizer.sampled import (
     pool_draws,
     sampled_grounding,
 )
-from vizer_lab.world.lexicon import HOME_PLACES, micro_lexicon
+from vizer_lab.world.lexicon import HOME_PLACES, drawn_lexicon
 
 PLACE = HOME_PLACES[0]
-LEXICON = micro_lexicon()
+LEXICON = drawn_lexicon()
 
 
 def scene(*names: str) -> SceneTruth:

@@ -14,7 +14,7 @@ from tiny_vlm import noise_images, tiny_smol
 from tests.cli.kills import Killed
 from vizer_core.decoding import Greedy, Sample
 from vizer_core.runtime import seeded
-from vizer_core.vizer.adapter_run import VIZER_MICRO, VIZER_PAPER, TrainConfig
+from vizer_core.vizer.adapter_run import VIZER_PAPER, VIZER_SMALL, TrainConfig
 from vizer_core.vizer.lora import LoraSettings, add_lora, lora_parameters
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
 from vizer_core.vizer.objectives import ImageContext, StraightThrough
@@ -256,7 +256,7 @@ def test_the_rate_warms_up(vision, fitted, monkeypatch):
 
 def test_the_named_settings():
     assert (VIZER_PAPER.weight_decay, VIZER_PAPER.epochs, VIZER_PAPER.kl_weight) == (0.01, 1, 0.0)
-    assert isinstance(VIZER_MICRO.decoding, Sample) and VIZER_MICRO.decoding.temperature == 1.0
+    assert isinstance(VIZER_SMALL.decoding, Sample) and VIZER_SMALL.decoding.temperature == 1.0
 
 
 def test_errors_say_what_is_wrong(vision, fitted):

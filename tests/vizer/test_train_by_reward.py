@@ -222,7 +222,7 @@ def test_errors_by_message():
     vlm, vision = ready()
     captions = drawn(vlm, vision, FAST, generator=seeded(0))
     for wrong in (torch.full((32,), float("nan")), torch.zeros(8)):
-        with pytest.raises(ValueError, match="wanted one finite number a caption"):
+        with pytest.raises(ValueError, match="wanted one finite number per caption"):
             group_rewards(Constant(wrong), vision, captions)
     for rule in (Sample(top_p=0.9), Greedy()):
         with pytest.raises(ValueError, match="not be drawn from the policy"):

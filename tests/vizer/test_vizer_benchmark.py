@@ -1,4 +1,4 @@
-"""The benchmark runs on the micro VLM: faster than the naive step, and equal to it."""
+"""The benchmark runs on the drawn VLM: faster than the naive step, and equal to it."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 from tiny_vlm import tiny_smol
 
+from vizer_core import run_state
 from vizer_core.files import load_manifest
+from vizer_core.run_state import Run, load_run, save_run
 from vizer_core.runtime import seeded
-from vizer_core.vizer import run_state
 from vizer_core.vizer.checkpoint import load_mapper, save_mapper
 from vizer_core.vizer.mapper import MapperConfig, random_mapper
-from vizer_core.vizer.run_state import Run, load_run, save_run
 from vizer_core.vizer.targets import Whitening, whiten
 from vizer_core.vizer.text_states import ground_truth_states
 from vizer_core.vizer.train_mapper import FitConfig, fit_mapper

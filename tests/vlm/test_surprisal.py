@@ -14,7 +14,7 @@ from vizer_core.vlm.surprisal import (
     words_of,
 )
 from vizer_core.vlm.word_kinds import plain_word_kind, replace_words
-from vizer_lab.world.word_kinds import KINDS, micro_word_kind
+from vizer_lab.world.word_kinds import KINDS, drawn_word_kind
 
 TEXTS = ("a red dog on the boat", "itap of cat", "")
 
@@ -70,6 +70,9 @@ def test_tokens_that_split_a_word_share_it(vlm, monkeypatch):
     monkeypatch.setattr(vlm, "decode", decode)
     row = surprisal_module._words_of_row(vlm, torch.tensor([4, 5, 6, 7, 3]))
     assert row == ("a", "guitar", "guitar", "red", "")
+    pieces.update({5: " dog", 6: ",", 7: " cat."})
+    row = surprisal_module._words_of_row(vlm, torch.tensor([4, 5, 6, 7, 3]))
+    assert row == ("a", "dog", ",", "cat.", "")
 
 
 def test_kinds_share_out_the_whole_surprisal():
@@ -82,10 +85,11 @@ def test_kinds_share_out_the_whole_surprisal():
     assert list(found)[:3] == ["all tokens", "end", "first word"]
 
 
-def test_micro_words_have_the_kind_that_the_world_gives_them():
+def test_drawn_words_have_the_kind_that_the_world_gives_them():
     said = {"bunny": "object", "churches": "object", "dunes": "place", "few": "number"}
     said |= {"beside": "relation", "little": "size or colour", "stock": "other word"}
-    assert {word: micro_word_kind(word) for word in said} == said
+    said |= {"dog,": "object", "six": "number", ",": "other word"}
+    assert {word: drawn_word_kind(word) for word in said} == said
     assert set(said.values()) | {"other word"} == set(KINDS)
 
 
@@ -95,6 +99,12 @@ def test_replaced_words_are_others_of_their_kind_and_the_rest_stays():
         texts, "number", kind_of=plain_word_kind, generator=torch.Generator().manual_seed(1)
     )
     assert new == ("three dogs on a lawn", "two cats", "no number here")
+
+
+def test_a_mark_stays_where_it_is_when_its_word_is_replaced():
+    rng = torch.Generator().manual_seed(0)
+    new = replace_words(["two dogs, red", "cat"], "object", kind_of=drawn_word_kind, generator=rng)
+    assert new == ("two cat, red", "dogs")
 
 
 @pytest.mark.parametrize(

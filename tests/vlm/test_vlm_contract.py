@@ -238,7 +238,7 @@ def test_wrong_counts_are_refused(vlm):
         vlm.generate(vision, decoding=Beam(2), samples=2)
     with pytest.raises(ValueError, match="got generator=None"):
         vlm.generate(vision, decoding=Sample())
-    with pytest.raises(ValueError, match="cannot ban 'zebra'"):
+    with pytest.raises(ValueError, match="'zebra' cannot be given or banned as a first word"):
         vlm.generate(vision, decoding=Greedy(), banned=["zebra"])
     with pytest.raises(ValueError, match="no images to encode"):
         vlm.preprocess([])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_vlm import VOCABULARY, noise_images, tiny_smol, tiny_tokenizer
+from tiny_vlm import VOCABULARY, noise_images, tiny_qwen, tiny_smol, tiny_tokenizer
 
 from vizer_core.decoding import Beam, Greedy, Sample
 from vizer_core.runtime import seeded
@@ -240,3 +240,27 @@ def test_features_that_are_no_numbers_are_an_error_in_any_precision():
     vision.image_embeddings[1][0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"in float32, and .* features that it reads fini"):
         vlm.generate(vision, decoding=Greedy(2))
+
+
+@pytest.mark.parametrize("rule", [Greedy(3), Sample(max_tokens=3), Beam(2, max_tokens=3)])
+@pytest.mark.parametrize("make", [tiny_smol, tiny_qwen])
+def test_only_the_words_of_an_opening_come_first(make, rule):
+    vlm = make()
+    vision = vlm.encode_image(noise_images(3))
+    found = vlm.generate(vision, decoding=rule, opening=("boat", "ball"), generator=seeded(0))
+    assert {text.split()[0] for text in found.texts} <= {"boat", "ball"}
+    one = vlm.generate(
+        vision, decoding=rule, opening=("boat", "ball"), banned=("ball",), generator=seeded(0)
+    )
+    assert {text.split()[0] for text in one.texts} == {"boat"}
+
+
+def test_an_opening_that_is_banned_is_refused():
+    vlm = tiny_smol()
+    with pytest.raises(ValueError, match="banned too: no word could come first"):
+        vlm.generate(
+            vlm.encode_image(noise_images(1)),
+            decoding=Greedy(3),
+            opening=("boat",),
+            banned=("boat",),
+        )

@@ -12,14 +12,17 @@ from tiny_vlm import (
     tiny_qwen,
     tiny_qwen_processor,
     tiny_smol,
+    tiny_smol_model,
     tiny_smol_processor,
 )
 
 from tests.hub_answer import http_answer
 from vizer_core import hub_errors as hub
 from vizer_core.decoding import Greedy
+from vizer_core.runtime import seeded
+from vizer_core.vizer import LoraSettings, add_lora, lora_parameters
 from vizer_core.vlm import Qwen2Vl, SmolVlm, load_vlm
-from vizer_core.vlm.pretrained import auto_dtype
+from vizer_core.vlm.pretrained import WHOLE, auto_dtype, keep_layout
 
 NOWHERE = "nobody/no-such-model"
 
@@ -200,3 +203,58 @@ def test_the_hub_is_not_asked_for_folders_nor_when_offline(tmp_path, monkeypatch
     assert not hub.reachable(tmp_path)
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "1")
     assert not hub.reachable(NOWHERE)
+
+
+@pytest.mark.parametrize("family", [tiny_smol, tiny_qwen])
+def test_only_the_language_model_is_kept_in_four_bits(family):
+    """By transformers' own rule: what captions are compared with comes from the vision side."""
+    rules = pytest.importorskip("transformers.quantizers.quantizers_utils")
+    vlm = family()
+    linear = {n for n, part in vlm.base.named_modules() if isinstance(part, torch.nn.Linear)}
+    chosen = {name for name in linear if rules.should_convert_module(name, list(WHOLE))}
+    inside = {name for name in linear if f".{vlm.lora_stem}." in name}
+    assert chosen == inside and 0 < len(inside) < len(linear) - 1
+
+
+def test_bitsandbytes_may_not_lay_out_weights_anew():
+    class Linear4bit(torch.nn.Linear):
+        support_avx512bf16_for_cpu = True
+
+    model = torch.nn.Sequential(Linear4bit(2, 2), torch.nn.Linear(2, 2))
+    keep_layout(model)
+    assert model[0].support_avx512bf16_for_cpu is False
+    assert not hasattr(model[1], "support_avx512bf16_for_cpu")
+
+
+@pytest.mark.filterwarnings("ignore")  # bitsandbytes' own
+def test_four_bits_have_one_fingerprint_and_the_gradient_of_their_weights(tmp_path):
+    """After a caption too: LoRA below four-bit layers learns what it would below their values."""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    tiny_smol_model().save_pretrained(tmp_path)
+    tiny_smol_processor().save_pretrained(tmp_path)
+    images, found = noise_images(2), []
+    for four_bit in (True, False):
+        vlm = load_vlm(tmp_path, device="cpu", dtype=torch.float32, four_bit=four_bit)
+        if four_bit:
+            kept = {}
+            for name, part in vlm.text_model.named_modules():
+                if isinstance(part, bitsandbytes.nn.Linear4bit):
+                    weight = part.weight
+                    kept[name] = bitsandbytes.functional.dequantize_4bit(
+                        weight.data, weight.quant_state
+                    )
+            assert len(kept) == 14 and vlm.reading == {"four_bit": True}
+            vlm.caption(images, decoding=Greedy(2))
+            again = load_vlm(tmp_path, device="cpu", dtype=torch.float32, four_bit=True)
+            assert vlm.fingerprint == again.fingerprint
+        else:
+            for name, weight in kept.items():
+                vlm.text_model.get_submodule(name).weight.data.copy_(weight)
+        add_lora(vlm, LoraSettings(4, 8), generator=seeded(0))
+        with torch.no_grad():
+            for index, weight in enumerate(lora_parameters(vlm).values()):
+                weight.copy_(torch.randn(weight.shape, generator=seeded(index)) * 0.1)
+        states = vlm.caption_states(vlm.encode_image(images), vlm.tokenize(["a cat", "the dog"]))
+        (states * torch.randn(states.shape, generator=seeded(9))).sum().backward()
+        found.append(torch.cat([w.grad.flatten() for w in lora_parameters(vlm).values()]))
+    assert float((found[0] - found[1]).norm() / found[1].norm()) < 1e-3

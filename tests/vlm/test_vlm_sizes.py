@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ SHAPES = {
     "smolvlm_base": (2_246_272_880, 412_987_248, 1_711_382_528, 36_175_872, 12_582_912),
     "smolvlm_500m": (507_482_304, 86_433_024, 361_944_000, 17_367_040, 6_553_600),
     "smolvlm_256m": (256_484_928, 86_433_024, 134_588_736, 9_768_960, 3_686_400),
+    "qwen2_5_vl_3b": (3_754_622_976, 668_684_288, 3_085_938_688, 59_867_136, 14_745_600),
     "qwen2_vl_2b": (2_208_985_600, 665_271_296, 1_543_714_304, 36_929_536, 8_716_288),
 }
 
@@ -58,7 +60,8 @@ def test_published_sizes_are_those_of_the_real_modules(name):
     total, vision, text, lora, attention_lora = SHAPES[name]
     with torch.device("meta"):
         if name.startswith("qwen"):
-            model = transformers.Qwen2VLForConditionalGeneration(config)
+            family = "Qwen2_5_VL" if "2_5" in name else "Qwen2VL"
+            model = getattr(transformers, f"{family}ForConditionalGeneration")(config)
             tower = count(model.model.visual)
         else:
             model = transformers.Idefics3ForConditionalGeneration(config)
@@ -71,7 +74,9 @@ def test_published_sizes_are_those_of_the_real_modules(name):
     assert size.text.lora_parameters(32, ("q_proj", "k_proj", "v_proj", "o_proj")) == attention_lora
 
 
-@pytest.mark.parametrize("vlm", [tiny_smol, lambda: tiny_smol("SmolVLM"), tiny_qwen])
+@pytest.mark.parametrize("vlm", [
+    tiny_smol, lambda: tiny_smol("SmolVLM"), tiny_qwen, lambda: tiny_qwen("Qwen2_5_VL"),
+])  # fmt: skip
 def test_tiny_sizes_and_their_lora_are_counted_right(vlm):
     from peft import LoraConfig, get_peft_model
 
@@ -94,8 +99,23 @@ def test_tokens_of_a_tile_are_those_of_the_model():
 
 
 def test_an_unknown_family_has_no_sizes():
-    with pytest.raises(ValueError, match="no sizes for 'qwen2_5_vl'"):
-        size_of(tiny_qwen("Qwen2_5_VL").base.config)
+    with pytest.raises(ValueError, match="no sizes for 'llava': wanted one of idefics3, smolvlm"):
+        size_of(SimpleNamespace(model_type="llava"))
+
+
+def test_where_logits_are_counted():
+    """The head's products, forward and back, and the KL's pass; what a loss of states has not."""
+    plan = StepPlan(samples=2)
+    plain, head, kl = (
+        step_flops(BASE, dataclasses.replace(plan, **more)).train
+        for more in ({}, {"head": True}, {"head": True, "kl": True})
+    )
+    product = 2 * BASE.head_weights * plan.samples * plan.caption_tokens
+    assert head - plain == 2 * product
+    assert kl - head == pytest.approx(step_flops(BASE, plan).train_forward, rel=0.1)
+    merged = dataclasses.replace(plan, merged=True)
+    more = step_memory(BASE, merged).generation - step_memory(BASE, plan).generation
+    assert more == 2 * BASE.text.linear_weights
 
 
 def test_the_towers_flops_are_those_that_torch_counts():

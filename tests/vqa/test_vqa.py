@@ -32,17 +32,17 @@ from vizer_core.vqa import (
 )
 from vizer_core.vqa.answering import NO_ANSWER
 from vizer_core.vqa.scoring import per_image
-from vizer_lab.world.corpora import micro_corpus
+from vizer_lab.world.corpora import drawn_corpus
 from vizer_lab.world.vqa_items import (
-    micro_answer_list,
-    micro_prompt,
-    micro_vqa_items,
+    drawn_answer_list,
+    drawn_prompt,
+    drawn_vqa_items,
 )
-from vizer_lab.zoo.clips import load_micro_clip
+from vizer_lab.zoo.clips import load_drawn_clip
 from vizer_lab.zoo.lm_model import (
-    MicroLMConfig,
-    build_micro_lm,
-    micro_lm_tokenizer,
+    DrawnLMConfig,
+    build_drawn_lm,
+    drawn_lm_tokenizer,
 )
 
 
@@ -301,62 +301,64 @@ def test_wrong_sizes_and_names_are_told():
     assert row["metric"] == "vqa_top1"
 
 
-def test_micro_questions_have_their_answers_in_the_list():
-    items, candidates = micro_vqa_items("test", 60), micro_answer_list()
+def test_drawn_questions_have_their_answers_in_the_list():
+    items, candidates = drawn_vqa_items("second_test", 60), drawn_answer_list()
     assert all(item.answer in candidates.indices for item in items)
     assert {item.question_type for item in items} == {
         "presence", "count", "place", "colour", "relation",
     }  # fmt: skip
     assert len({item.id for item in items}) == len(items)
-    assert micro_vqa_items("test", 60) == items
-    assert micro_vqa_items("away_test", 3)[0].image_id == "away_test-00000"
+    assert drawn_vqa_items("second_test", 60) == items
+    assert drawn_vqa_items("second_away_test", 3)[0].image_id == "second_away_test-00000"
     with pytest.raises(ValueError, match="got n=0"):
-        micro_vqa_items("test", 0)
+        drawn_vqa_items("second_test", 0)
 
 
-def test_micro_corpora_are_unique_repeatable_and_of_their_style():
-    home, away = micro_corpus("home", 400), micro_corpus("away", 400)
+def test_drawn_corpora_are_unique_repeatable_and_of_their_style():
+    home, away = drawn_corpus("home", 400), drawn_corpus("away", 400)
     assert len(set(home.captions)) == len(home) == 400
-    assert home == micro_corpus("home", 400)
-    assert micro_corpus("home", 100).captions == home.captions[:100]
-    assert all(image.startswith("away_train-") for image in away.image_ids)
+    assert home == drawn_corpus("home", 400)
+    assert drawn_corpus("home", 100).captions == home.captions[:100]
+    assert all(image.startswith("second_away_train-") for image in away.image_ids)
     assert len(set(home.captions) & set(away.captions)) < 40
-    with pytest.raises(ValueError, match=r"no style 'web': wanted one of \['away', 'home', "):
-        micro_corpus("web", 3)
+    with pytest.raises(ValueError, match=r"no style 'web': wanted one of \['away', 'home'\]"):
+        drawn_corpus("web", 3)
     with pytest.raises(ValueError, match="got n=0"):
-        micro_corpus("home", 0)
+        drawn_corpus("home", 0)
 
 
 @pytest.fixture(scope="module")
-def micro_protocol() -> VqaProtocol:
-    model = build_micro_lm(MicroLMConfig(width=16, layers=1, heads=2), seed=3)
-    language_model = CausalLM.from_model(model, micro_lm_tokenizer(), "tiny")
+def drawn_protocol() -> VqaProtocol:
+    model = build_drawn_lm(DrawnLMConfig(width=16, layers=1, heads=2), seed=3)
+    language_model = CausalLM.from_model(model, drawn_lm_tokenizer(), "tiny")
     return VqaProtocol(
-        language_model, load_micro_clip(), micro_answer_list(), prompt=micro_prompt, batch_size=16
+        language_model, load_drawn_clip(), drawn_answer_list(), prompt=drawn_prompt, batch_size=16
     )
 
 
-def test_the_protocol_runs_on_a_real_language_model_and_a_real_clip(micro_protocol):
-    items = micro_vqa_items("test", 6)
+def test_the_protocol_runs_on_a_real_language_model_and_a_real_clip(drawn_protocol):
+    items = drawn_vqa_items("second_test", 6)
     captions = {item.image_id: "a dog on a lawn" for item in items}
-    training = micro_vqa_items("train", 40)
-    report = evaluate_vqa(items, {"constant": captions}, micro_protocol, training=training)
+    training = drawn_vqa_items("second_train", 40)
+    report = evaluate_vqa(items, {"constant": captions}, drawn_protocol, training=training)
     assert report.questions == len(items) and report.coverage.mean == 1.0
     assert report.scores["prior"]["top1"].mean > report.scores["chance"]["top1"].mean
-    assert set(report.retrieved["constant"]) <= {*micro_answer_list().answers, ""}
+    assert set(report.retrieved["constant"]) <= {*drawn_answer_list().answers, ""}
 
 
-def test_answers_do_not_depend_on_the_batch(micro_protocol):
-    prompts = [micro_prompt("two dogs", item.question) for item in micro_vqa_items("test", 4)]
-    alone = [generate_answers(micro_protocol, [prompt])[0] for prompt in prompts]
-    assert list(generate_answers(micro_protocol, prompts)) == alone
+def test_answers_do_not_depend_on_the_batch(drawn_protocol):
+    prompts = [
+        drawn_prompt("two dogs", item.question) for item in drawn_vqa_items("second_test", 4)
+    ]
+    alone = [generate_answers(drawn_protocol, [prompt])[0] for prompt in prompts]
+    assert list(generate_answers(drawn_protocol, prompts)) == alone
 
 
-def test_beams_answer_too(micro_protocol):
+def test_beams_answer_too(drawn_protocol):
     protocol = VqaProtocol(
-        micro_protocol.language_model,
-        micro_protocol.encoder,
-        micro_protocol.candidates,
+        drawn_protocol.language_model,
+        drawn_protocol.encoder,
+        drawn_protocol.candidates,
         decoding=Beam(width=2, max_tokens=3),
     )
     assert len(generate_answers(protocol, ["what ?", "where is this ?"])) == 2

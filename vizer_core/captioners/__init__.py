@@ -12,6 +12,7 @@ system              trained on             noise is drawn in     reads, beside t
 `CapDec`            texts                  training
 `DeCap`             texts                  nothing               a memory of captions
 `ClipRe`            nothing                nothing               a memory of captions, word for word
+`Concepts`          texts                  nothing               the concepts that CLIP finds
 `Magic`             nothing                nothing               CLIP votes on every word
 `ZeroCap`           nothing                nothing               gradient steps on the LM's memory
 `Socratic`          nothing                captioning            CLIP names, an LM generates
@@ -31,6 +32,7 @@ from vizer_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vizer_core.captioners.clipre import ClipRe as ClipRe
+    from vizer_core.captioners.concepts import Concepts as Concepts
     from vizer_core.captioners.controls import Blind as Blind
     from vizer_core.captioners.controls import MeanShift as MeanShift
     from vizer_core.captioners.controls import OracleText as OracleText
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "vizer_core.captioners.clipre": ("ClipRe",),
+    "vizer_core.captioners.concepts": ("Concepts",),
     "vizer_core.captioners.controls": ("Blind", "MeanShift", "OracleText"),
     "vizer_core.captioners.decap": ("DeCap",),
     "vizer_core.captioners.maccap": ("GlobalTokens", "MacCap", "RegionTokens", "SampledMacCap"),

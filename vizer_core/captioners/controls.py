@@ -11,7 +11,7 @@ MeanShift    I' = norm(I_c + mean(T) - mean(I))          the gap is mostly one c
                                                          not beat this row removed no more. It needs
                                                          some unpaired images
 Blind        the same constant for every image           what fluent language about the usual things
-                                                         earns without looking. On the micro world
+                                                         earns without looking. On the drawn world
                                                          such rows beat real methods by CIDEr, so no
                                                          table should be without one
 ===========  ==========================================  ==========================================

@@ -9,7 +9,7 @@ The decoder was trained on clean text features and now meets a mean of such feat
 Where we differ: the paper trains a small decoder from nothing, on CLIP's own tokens; here the
 decoder is a language model behind one prefix vector of a `SingleTokenMLP`, frozen (MacCap's dagger
 row, `vizer train-captioner --method decap`) or fine-tuned. --method decap_same_decoder, and the
-shipped micro prefix network, have MacCap's decoder and its 32 (micro: 4) prefix vectors instead.
+shipped drawn prefix network, have MacCap's decoder and its 32 (there: 8) prefix vectors instead.
 """
 
 from __future__ import annotations

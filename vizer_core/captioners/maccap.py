@@ -106,7 +106,7 @@ class MacCap:
         return self.tokens(images)
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
-        """Generate one caption an image from noisy tokens."""
+        """Generate one caption per image from noisy tokens."""
         tokens = noised(self.mixed_tokens(images), noise=self.noise, generator=generator)
         return list(self.prefix_generator.generate(tokens, generator=generator))
 

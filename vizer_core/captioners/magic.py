@@ -58,8 +58,8 @@ class MagicConfig:
 # start token, so one less is generated.
 MAGIC_COCO = MagicConfig(candidates=45, max_tokens=15)
 MAGIC_FLICKR = MagicConfig(candidates=25, max_tokens=19)
-# For the micro world's language model, whose captions are shorter.
-MAGIC_MICRO = MagicConfig(candidates=45, max_tokens=14)
+# For the drawn world's language model, whose captions are shorter.
+MAGIC_SMALL = MagicConfig(candidates=45, max_tokens=14)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Magic:
     reads_patches: ClassVar[bool] = False
 
     def caption(self, images: Images, *, generator: torch.Generator) -> list[str]:
-        """Search for one caption an image, without the prompt; nothing is drawn."""
+        """Search for one caption per image, without the prompt; nothing is drawn."""
         features = image_features_of(images)
         require_width(features, self.encoder.embed_dim, self.name)
         captions: list[str] = []

@@ -1,4 +1,4 @@
-"""The one interface of every captioner: images' states in, one caption an image out.
+"""The one interface of every captioner: images' states in, one caption per image out.
 
 `caption_images` goes from images to captions: CLIP reads each image once, then any captioner
 writes. `CaptionerWithEncoder` holds the CLIP, so that it is called with images.
@@ -25,7 +25,7 @@ Images: TypeAlias = ImageStates | Float[Tensor, "n d"]
 
 @runtime_checkable
 class Captioner(Protocol):
-    """Generates one caption an image.
+    """Generates one caption per image.
 
     `name` is the system's name in results; `reads_patches` says whether image features alone are
     too little.
@@ -40,7 +40,7 @@ class Captioner(Protocol):
 
 @runtime_checkable
 class ImageCaptioner(Protocol):
-    """Generates one caption an image from the images themselves.
+    """Generates one caption per image from the images themselves.
 
     A vision-language model is one, and so is a captioner that holds its encoder.
     """
@@ -133,7 +133,7 @@ class CaptionerWithEncoder:
     def __call__(
         self, images: PilImages, *, batch_size: int = 64, generator: torch.Generator | None = None
     ) -> list[str]:
-        """Generate one caption an image; what is drawn comes from `generator`, or from seed 0."""
+        """Generate one caption per image; what is drawn comes from `generator`, or from seed 0."""
         draws = seeded(0) if generator is None else generator
         return caption_images(
             self.captioner, self.encoder, images, batch_size=batch_size, generator=draws

@@ -36,13 +36,13 @@ class Parts:
     """What a captioner is made of beside its CLIP and its language model.
 
     `trained` is a file from `vizer train-captioner`; None takes a shipped one, if it fits. `memory`
-    are the captions that clipre repeats and decap projects on. `micro` takes the settings for the
-    micro models.
+    are the captions that clipre repeats, decap projects on and socratic takes its words from.
+    `small` takes the settings for the small shipped models.
     """
 
     trained: Path | None = None
     memory: Sequence[str] = ()
-    micro: bool = False
+    small: bool = False
     seed: int = 0
 
 
@@ -67,7 +67,7 @@ class Given:
         if self.parts.trained is not None:
             return self.parts.trained
         training = self.method.trainings[0]
-        path: Path = shipped("captioner", f"micro-{training}")()
+        path: Path = shipped("captioner", f"drawn-{training}")()
         made_for = load_manifest(path)
         fits = (made_for["clip"]["fingerprint"], made_for["language_model"]["fingerprint"])
         if (self.encoder.fingerprint, self.lm.fingerprint) != fits:
@@ -82,12 +82,13 @@ class Given:
     def prefix_generator(self) -> PrefixGenerator:
         """Return the trained part before the language model, with the rule of decoding."""
         from vizer_core.textonly import PrefixGenerator, load_prefix_network
-        from vizer_core.textonly.filtering import MACCAP_DECODING
+        from vizer_core.textonly.filtering import MACCAP_DECODING, SMALL_DECODING
 
+        own = SMALL_DECODING if self.parts.small else MACCAP_DECODING
         prefix_network = load_prefix_network(
             self.trained(), encoder=self.encoder, language_model=self.lm
         )
-        return PrefixGenerator(prefix_network, self.lm, self.style.rule(MACCAP_DECODING))
+        return PrefixGenerator(prefix_network, self.lm, self.style.rule(own))
 
     def noise(self) -> GaussianNoise:
         """Return the noise that the trained part was trained with, from its manifest."""
@@ -198,6 +199,13 @@ def _decap(given: Given) -> Captioner:
     return DeCap(given.prefix_generator(), given.memory())
 
 
+def _concepts(given: Given) -> Captioner:
+    from vizer_core.captioners.concepts import NEAREST, Concepts
+
+    bank = Concepts.bank(given.encoder, given.parts.memory)
+    return Concepts(given.prefix_generator(), bank, k=min(NEAREST, len(bank)))
+
+
 def _clipre(given: Given) -> Captioner:
     from vizer_core.captioners.clipre import ClipRe
 
@@ -205,9 +213,9 @@ def _clipre(given: Given) -> Captioner:
 
 
 def _magic(given: Given) -> Captioner:
-    from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_MICRO, Magic
+    from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_SMALL, Magic
 
-    config = MAGIC_MICRO if given.parts.micro else MAGIC_COCO
+    config = MAGIC_SMALL if given.parts.small else MAGIC_COCO
     config = replace(config, max_tokens=given.style.max_tokens or config.max_tokens)
     return Magic(given.lm, given.encoder, config, prompt=given.style.prompt or "")
 
@@ -216,13 +224,23 @@ def _zerocap(given: Given) -> Captioner:
     from vizer_core.captioners import zerocap
 
     config, prompt = zerocap.ZEROCAP, zerocap.ZEROCAP_PROMPT
-    if given.parts.micro:
-        config, prompt = zerocap.ZEROCAP_MICRO, zerocap.ZEROCAP_MICRO_PROMPT
+    if given.parts.small:
+        config, prompt = zerocap.ZEROCAP_SMALL, zerocap.ZEROCAP_SMALL_PROMPT
     style = given.style
     length, beams = style.max_tokens or config.max_tokens, style.beams or config.beams
     config = replace(config, max_tokens=length, beams=beams)
     prompt = prompt if style.prompt is None else style.prompt
     return zerocap.ZeroCap(given.lm, given.encoder, config, prompt=prompt)
+
+
+def _socratic(given: Given) -> Captioner:
+    from vizer_core.captioners import socratic
+
+    lists = socratic.lists_of(given.parts.memory)
+    rule = given.style.rule(socratic.SOCRATIC_DECODING)
+    # the shipped language model has read bare words; another one goes on with a text
+    prompting = socratic.TagPrefix() if given.parts.small else socratic.CompletionPrompt()
+    return socratic.Socratic(given.encoder, given.lm, lists, prompting, decoding=rule)
 
 
 OF_PREFIX = ("max_tokens", "beams", "temperature")  # a rule of decoding; a prefix has no prompt
@@ -277,6 +295,16 @@ register(
 )
 register(
     Method(
+        "concepts",
+        "reads the statements of the memory's captions that fit the image best",
+        _concepts,
+        trainings=("decap", "decap_same_decoder"),
+        memory=True,
+        style=OF_PREFIX,
+    )
+)
+register(
+    Method(
         "clipre",
         "repeats the nearest caption of a memory",
         _clipre,
@@ -291,5 +319,16 @@ register(
         "bends the language model's memory at every word",
         _zerocap,
         style=("prompt", "max_tokens", "beams"),
+    )
+)
+register(
+    Method(
+        "socratic",
+        "lets CLIP name things of a memory's captions, the language model say them in ten ways, "
+        "and CLIP choose",
+        _socratic,
+        memory=True,
+        draws=True,
+        style=("max_tokens", "temperature"),
     )
 )

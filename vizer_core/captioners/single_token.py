@@ -22,7 +22,7 @@ and the generator of texts holds what was trained: nothing is drawn here.
 Where we differ: CapDec's paper fine-tunes GPT-2 through 40 prefix vectors. MacCap's dagger rows,
 and `vizer train-captioner --method capdec` or `decap`, have a `SingleTokenMLP`, one prefix vector
 and a frozen LM. With `_same_decoder` MacCap's decoder (32
-vectors) is trained on one token, so that rows differ in nothing else; the shipped micro prefix
+vectors) is trained on one token, so that rows differ in nothing else; the shipped drawn prefix
 networks are such ones (4 vectors). ClipCap's prefix network is the baseline's, trained on
 `TrainingPairs(features.pair_image_features, captions)` without noise.
 """

@@ -10,7 +10,7 @@ Three ways to hand the words to a language model, and none is the paper's own wo
 ================  ========================================================================
 NotesPrompt       notes and a request, for a model that follows instructions
 CompletionPrompt  a text that a caption goes on from, for a base model, which only continues
-TagPrefix         the bare words in front of BOS, which is how the micro LM has read tags
+TagPrefix         the bare words in front of BOS, which is how the drawn LM has read tags
 ================  ========================================================================
 
 Where we differ: the paper asks GPT-3 over the network; here the language model is a local one, and
@@ -33,9 +33,11 @@ from vizer_core.clip import ImageTextEncoder
 from vizer_core.decoding import Decoding, Sample
 from vizer_core.language.prefix import no_prefix
 from vizer_core.language.protocol import PrefixLanguageModel
+from vizer_core.metrics.phrases import frequent_statements, head_of, is_place
 from vizer_core.textonly.filtering import Candidates, clip_scores
 
 SOCRATIC_COMPLETIONS = 10
+STATEMENTS = 1000  # of a corpus, where it has to make the word lists
 SOCRATIC_DECODING = Sample(temperature=0.9, max_tokens=20)
 
 
@@ -63,6 +65,34 @@ class WordList:
         if "{}" not in template:
             raise ValueError(f"template {template!r} has no {{}} for the word to stand in")
         return cls(name, tuple(words), tuple(template.format(word) for word in words), top)
+
+
+def lists_of(
+    captions: Sequence[str], *, count: int = STATEMENTS, things: int = 3
+) -> tuple[WordList, ...]:
+    """Return what some captions name most as word lists: things, of which some are kept, a place.
+
+    Where nobody has lists of objects and of places, as the paper has, a corpus has them: its
+    commonest statements (`metrics.phrases`), those that begin with a preposition as places.
+
+    >>> objects, place = lists_of(["a red cat and two dogs in the snow", "a dog in the snow"])
+    >>> objects.words, objects.texts, place.words
+    (('cat', 'dog'), ('a red cat', 'two dogs'), ('in the snow',))
+    """
+    objects: dict[str, str] = {}
+    places = []
+    for statement in frequent_statements(captions, count=count):
+        if is_place(statement):
+            places.append(statement)
+        else:
+            objects.setdefault(head_of(statement), statement)
+    found = []
+    if objects:
+        top = min(things, len(objects))
+        found.append(WordList("objects", tuple(objects), tuple(objects.values()), top))
+    if places:
+        found.append(WordList("place", tuple(places), tuple(places)))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

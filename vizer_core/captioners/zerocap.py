@@ -72,10 +72,10 @@ ZEROCAP = ZeroCapConfig()
 # MAGIC's rerun, which MacCap's table 3 quotes: a language model tuned on COCO captions, one beam.
 ZEROCAP_ADAPTED = replace(ZEROCAP, beams=1, max_tokens=16)
 ZEROCAP_PROMPT = "Image of a"
-# For the micro world's language model, chosen on validation scenes. All 300 words as candidates
+# For the drawn world's language model, chosen on validation scenes. All 300 words as candidates
 # hand the steps words that the model would never generate here, and the captions fall apart.
-ZEROCAP_MICRO = replace(ZEROCAP_ADAPTED, candidates=100, max_tokens=14)
-ZEROCAP_MICRO_PROMPT = "a photo of a"
+ZEROCAP_SMALL = replace(ZEROCAP_ADAPTED, candidates=100, max_tokens=14)
+ZEROCAP_SMALL_PROMPT = "a photo of a"
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,17 +4,18 @@ Exit status: 0 done, 1 failed (the message says why; none if the reader of a pip
 wrong use of the command line.
 
 - `scores`, `score_inputs`: evaluate, compare; `features`: features; `gap`: gap; `vqa`: vqa
-- `train_captioner`: train-captioner; `caption`: caption; `tune_lm`: tune-lm
-- `enhance`: fit-mapper, enhance
-- `app`, `encoders`, `models`, `captioner_options`, `decoding_options`: what the commands share
+- `train_captioner`: train-captioner; `caption`, `caption_vlm`: caption; `tune_lm`: tune-lm
+- `improve`; `enhance`: fit-mapper, enhance; `merge`; `training_options`: enhance's own
+- `app`, `encoders`, `models`, `captioner_options`, `decoding_options`, `reading_options`: what the
+  commands share
 - `examples`: what the help of each command ends with
 
 Other packages add commands by entry points of the group `vizer_core.commands`: each names a
 function that is given `app`.
 """
 
-from vizer_core.cli import train_captioner, caption, enhance, features, gap, vqa  # isort: skip
-from vizer_core.cli import scores, tune_lm  # isort: skip
+from vizer_core.cli import train_captioner, caption, improve, enhance, features, gap, vqa  # isort: skip
+from vizer_core.cli import merge, scores, tune_lm  # isort: skip
 from vizer_core.cli.app import app
 from vizer_core.cli.examples import EXAMPLES, epilog
 from vizer_core.shipped import declared
@@ -31,6 +32,8 @@ __all__ = [
     "enhance",
     "features",
     "gap",
+    "improve",
+    "merge",
     "scores",
     "train_captioner",
     "tune_lm",

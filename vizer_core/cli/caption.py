@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ from vizer_core.cli.caption_lines import (
     lines_of,
     require_own_lines,
 )
+from vizer_core.cli.caption_vlm import Looks, VlmCaptions
 from vizer_core.cli.captioner_options import (
     CaptionerFile,
     Clip,
@@ -43,23 +45,31 @@ from vizer_core.cli.captioner_options import (
     with_command,
 )
 from vizer_core.cli.decoding_options import (
+    DECODER_NAMES,
     BatchSize,
     Beams,
     MaxTokens,
     Prompt,
     Temperature,
+    require_decoder,
     style_of,
 )
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.ignored import given_options, refuse_unused
 from vizer_core.cli.models import (
-    MICRO_LM,
+    DRAWN_LM,
     PACKED,
     folder_of,
     image_files,
     language_model_of,
     read_images,
-    vlm_of,
+)
+from vizer_core.cli.reading_options import (
+    Compile,
+    FourBit,
+    ImageSplitting,
+    MaxPixels,
+    reading_of,
 )
 
 if TYPE_CHECKING:
@@ -71,35 +81,6 @@ GenerateCaptions = Callable[
 ]  # indices of images, what draws -> captions
 
 
-def _vlm_captioner(
-    images: Any, model: str, adapter: str | None, style: Style, *, device: str, dtype: str
-) -> tuple[GenerateCaptions, dict[str, Any]]:
-    """Load a vision-language model and, where given, its adapter; also say what was loaded."""
-    from vizer_core.files import files_digest
-    from vizer_core.models import adapter_of, dtype_of, require_dtype
-    from vizer_core.vizer import load_adapter
-
-    lora = None if adapter is None else adapter_of(adapter)  # first: it may not be there
-    vlm = vlm_of(model, device, dtype)
-    job = {"model": vlm.fingerprint, "dtype": dtype_of(vlm)}
-    if lora is not None:
-        require_dtype(lora, vlm)
-        load_adapter(vlm, lora)
-        job["adapter"] = files_digest({file.name: file for file in sorted(lora.glob("*.*"))})
-    return (lambda indices, draws: _share(vlm, [images[i] for i in indices], style, draws)), job
-
-
-def _share(vlm: Any, images: list[Any], style: Style, generator: Any) -> list[str]:
-    """Caption images, each process its share."""
-    from vizer_core.decoding import Greedy
-    from vizer_core.vizer.generate_captions import share_captions
-    from vizer_core.vizer.text_states import ImageSource
-
-    source, rule = ImageSource(vlm, images), style.rule(Greedy())
-    asked = {"decoding": rule, "prompt": style.prompt}
-    return list(share_captions(vlm, source, **asked, generator=generator))
-
-
 def _zero_shot_captioner(
     images: Any, method: str, options: dict[str, Any], style: Style, *, device: str, dtype: str
 ) -> tuple[GenerateCaptions, dict[str, Any]]:
@@ -107,7 +88,7 @@ def _zero_shot_captioner(
     from vizer_core.captioners import caption_images
     from vizer_core.data.corpus import load_corpus, require_corpus
     from vizer_core.files import files_digest
-    from vizer_core.models import dtype_of, is_micro
+    from vizer_core.models import dtype_of, is_shipped
 
     clip, language_model, captioner = (
         options[name] for name in ("clip", "language_model", "captioner")
@@ -122,7 +103,7 @@ def _zero_shot_captioner(
     memory: tuple[str, ...] = ()
     if row.memory:
         memory = load_corpus(options["corpus"], options["memory"]).captions
-    parts = Parts(captioner, memory, micro=is_micro(encoder), seed=options["seed"])
+    parts = Parts(captioner, memory, small=is_shipped(encoder), seed=options["seed"])
     try:
         captioned = captioner_of(method, encoder, lm, parts, style)
     except NoTrainedPartError as error:  # in the words of the command line
@@ -170,23 +151,46 @@ def caption_command(
         str | None,
         typer.Option(
             help="LoRA for --model: a folder from vizer enhance, or a shipped one: "
-            "micro-vlm-information, micro-vlm-read-back."
+            "drawn-vlm-web-information."
         ),
     ] = None,
     captioner: CaptionerFile = None,
     adaptor: FormerName = None,
-    clip: Clip = "micro",
+    clip: Clip = "drawn",
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
-    language_model: LanguageModel = MICRO_LM,
+    language_model: LanguageModel = DRAWN_LM,
     lm_start_token: StartToken = None,
     lm_sentences: Sentences = None,
-    corpus: Corpus = "micro-home",
+    corpus: Corpus = "drawn-home",
     memory: Annotated[int, typer.Option(min=1, help="Captions in the memory.")] = 20_000,
     prompt: Prompt = None,
     max_tokens: MaxTokens = None,
     beams: Beams = None,
     temperature: Temperature = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=9,
+            help="Of --model: average so many views of each image, moved by less "
+            "than a patch; 5 is tried.",
+        ),
+    ] = None,
+    first_word: Annotated[
+        list[str] | None,
+        typer.Option(help="Of --model: captions begin with this word, or one of these."),
+    ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Of --model: how words or captions are chosen: {', '.join(DECODER_NAMES)}."
+        ),
+    ] = None,
+    image_splitting: ImageSplitting = None,
+    max_pixels: MaxPixels = None,
+    four_bit: FourBit = None,
+    compile: Compile = False,
     batch_size: BatchSize = BATCH,
     json_out: JsonOut = None,
     overwrite: Overwrite = False,
@@ -199,9 +203,9 @@ def caption_command(
     Prints a line an image as soon as it is generated; --json writes COCO results with file names as
     ids, and until they are complete keeps them in NAME.jsonl: a stopped command goes on from there
     when called again. A file that is no whole image, or that the model cannot take, is named and
-    left out. On the micro models nothing has to be trained, and it takes some seconds; otherwise
+    left out. On the drawn models nothing has to be trained, and it takes some seconds; otherwise
     the models come from the local cache or the hub, and methods that are trained want --captioner.
-    The memory of decap and clipre holds captions of --corpus.
+    The memory of decap, concepts, clipre and socratic holds captions of --corpus.
 
     A captioner file wants the --clip, --pretrained and --language-model that it was trained with,
     and the same --lm-start-token and --lm-sentences.
@@ -225,6 +229,10 @@ def caption_command(
     }
     style = style_of(prompt, max_tokens, beams, temperature)
     refuse_unused(method, given_options())
+    require_decoder(decoder, beams, temperature, first_word)
+    reading = reading_of(image_splitting, max_pixels, four_bit)
+    looks = Looks(views or 1, tuple(first_word or ()), decoder or "", reading, compile)
+    looks.require(beams)
     models = (pretrained, captioner, adapter, *((clip, language_model) if method else (model,)))
     keep_inputs(json_out, "--json", corpus, *models, images=images)
     with errors_as_exit_status(*models):
@@ -236,13 +244,16 @@ def caption_command(
         files, (names, opened) = image_files(images), read_images(*images)
         load = {"device": device, "dtype": dtype}
         if model is not None:
-            generate, job = _vlm_captioner(opened, model, adapter, style, **load)
             batch_size *= process_rank()[1]  # a batch is shared out
+            generate = VlmCaptions(opened, model, adapter, style, looks, at_once=batch_size, **load)
+            job, reading_ahead = generate.job, closing(generate)
         else:
+            reading_ahead = nullcontext()
             options |= {"seed": seed}
             generate, job = _zero_shot_captioner(opened, method, options, style, **load)
         job |= {"images": files_digest({name: files[name] for name in names})} | style.given()
-        _generate(names, generate, job, at_once=batch_size, seed=seed, json_out=json_out)
+        with reading_ahead:
+            _generate(names, generate, job, at_once=batch_size, seed=seed, json_out=json_out)
 
 
 def _generate(

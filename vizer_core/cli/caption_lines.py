@@ -254,7 +254,7 @@ def is_no_fault_of_an_image(error: Exception) -> bool:
 
 
 class Printer:
-    """Prints a line a caption; with `goes_on` a reader that went away is remembered, no error yet.
+    """Prints a line per caption; with `goes_on` a reader that left is remembered, no error yet.
 
     Letters that the terminal cannot show, as in names that are no UTF-8, are escaped.
     """

@@ -11,10 +11,10 @@ from vizer_core.captioners.registry import METHODS
 
 # those of `textonly.presets.TRAININGS`, which a test compares: help is shown without torch
 TRAININGS = tuple(dict.fromkeys(name for row in METHODS.values() for name in row.trainings))
-MICRO = ("micro", "micro-lm")  # models that a trained part is shipped for
+SHIPPED = ("drawn", "drawn-lm")  # models that a trained part is shipped for
 
 Clip = Annotated[
-    str, typer.Option("--clip", help="open_clip's name of a CLIP, its folder, or 'micro'.")
+    str, typer.Option("--clip", help="open_clip's name of a CLIP, its folder, or 'drawn'.")
 ]
 Pretrained = Annotated[
     str | None, typer.Option(help="A tag, such as openai, or a .safetensors or .pt file.")
@@ -24,7 +24,7 @@ QuickGelu = Annotated[
 ]
 LanguageModel = Annotated[
     str,
-    typer.Option(help="A causal LM: hub id, folder, GGUF file, 'micro-lm' or 'smollm2-135m'."),
+    typer.Option(help="A causal LM: hub id, folder, GGUF file, 'drawn-lm' or 'smollm2-135m'."),
 ]
 StartToken = Annotated[
     str | None,
@@ -48,7 +48,7 @@ Corpus = Annotated[
     typer.Option(
         help="Captions, one a line, or a JSON list; COCO's, Flickr's or CC3M's file; a table with "
         "a header; a Parquet or tar file of images with captions; hf:OWNER/DATASET:SPLIT; "
-        "'coco2014-train' or -val; 'micro-home' or 'micro-away'."
+        "'coco2014-train' or -val; 'drawn-home' or 'drawn-away'."
     ),
 ]
 
@@ -56,7 +56,7 @@ Corpus = Annotated[
 CaptionerFile = Annotated[
     Path | None,
     typer.Option(
-        help="Trained file for --method, from vizer train-captioner. Default on the micro models: "
+        help="Trained file for --method, from vizer train-captioner. Default on the drawn models: "
         "the shipped one, for capdec and decap with maccap's decoder."
     ),
 ]
@@ -89,7 +89,7 @@ def require_captioner(method: str, captioner: Path | None, *, models: tuple[str,
     trainings = METHODS[method].trainings
     how = f"train one {with_command(trainings[0])}"
     if captioner is None:
-        if models != MICRO:
+        if models != SHIPPED:
             raise ValueError(
                 f"--method {method} with {' and '.join(models)} wants --captioner FILE: {how}"
             )

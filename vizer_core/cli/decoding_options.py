@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 Prompt = Annotated[
     str | None,
-    typer.Option(help="What --model is asked, or how zerocap and magic begin. Default: their own."),
+    typer.Option(
+        help="What --model is asked (instruct models in their chat template), or how zerocap and "
+        "magic begin. Default: their own, an adapter's that of its training."
+    ),
 ]
 MaxTokens = Annotated[
     int | None, typer.Option(min=1, help="At most so many tokens a caption. Default: the method's.")
@@ -23,6 +26,11 @@ Temperature = Annotated[
     float | None,
     typer.Option(min=0.0, help="Draw each token at this temperature, by --seed; 0: greedy."),
 ]
+# as in `vizer_core.vizer.decoders`, repeated here so that the help needs no torch
+DECODER_NAMES = (
+    *("guidance", "consensus", "information", "diverse"),
+    *("fused", "checked", "contrasted"),
+)
 BatchSize = Annotated[int, typer.Option(min=1, help="Images in one pass.")]
 
 
@@ -56,3 +64,31 @@ def style_of(
 
     decoding_of(Greedy(), beams=beams, temperature=temperature)
     return Style(prompt, max_tokens, beams, temperature)
+
+
+def require_decoder(
+    decoder: str | None,
+    beams: int | None,
+    temperature: float | None,
+    first_word: list[str] | None,
+) -> None:
+    """End with status 2 on an unknown decoder, or options that it decides itself or cannot use."""
+    from vizer_core import env
+
+    if decoder is None:
+        return
+    if decoder not in DECODER_NAMES:
+        raise typer.BadParameter(
+            f"no decoder {decoder!r}: give --decoder one of {', '.join(DECODER_NAMES)}"
+        )
+    if beams is not None or temperature is not None:
+        raise typer.BadParameter(
+            f"--decoder {decoder} has its own beams and temperature: leave --beams and "
+            "--temperature out"
+        )
+    if len(first_word or ()) > 1:
+        raise typer.BadParameter(
+            f"--decoder {decoder} begins every caption with one word: give --first-word once"
+        )
+    if int(env.WORLD_SIZE.get()) > 1:
+        raise typer.BadParameter(f"--decoder {decoder} runs in one process: leave torchrun out")

@@ -8,9 +8,9 @@ import typer
 
 
 def clip_encoder(model: str, pretrained: str | None, device: str, quick_gelu: bool) -> Any:
-    """Make the encoder that is named: the micro one, a folder, a tag, or a file of weights.
+    """Make the encoder that is named: the drawn one, a folder, a tag, or a file of weights.
 
-    Ends with status 2 where `quick_gelu` would change nothing: the micro CLIP has an activation of
+    Ends with status 2 where `quick_gelu` would change nothing: the drawn CLIP has an activation of
     its own, and a tag says which one its weights were trained with.
     """
     from vizer_core.models import UnusedSettingError, load_clip

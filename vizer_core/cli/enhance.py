@@ -23,10 +23,45 @@ from vizer_core.cli.app import (
     new_file,
     say,
 )
-from vizer_core.cli.models import PACKED, folder_of, read_images, require_there, vlm_of
+from vizer_core.cli.merge import PushToHub, push
+from vizer_core.cli.models import (
+    PACKED,
+    folder_of,
+    read_images,
+    require_there,
+    say_prompt,
+    vlm_of,
+)
 from vizer_core.cli.named_images import NamedImages, require_readable
-from vizer_core.cli.objectives import OBJECTIVES, WEIGHT, WITH_MAPPER
+from vizer_core.cli.objectives import OBJECTIVES, WEIGHED, WEIGHT, WITH_MAPPER
 from vizer_core.cli.phase_two import enhance, require_images, require_memory
+from vizer_core.cli.reading_options import (
+    Compile,
+    FourBit,
+    ImageSplitting,
+    MaxPixels,
+    reading_of,
+)
+from vizer_core.cli.training_options import (
+    RECIPES,
+    Alpha,
+    Decay,
+    Epochs,
+    HeldOut,
+    KlWeight,
+    LearningRate,
+    MaxKl,
+    Patience,
+    Rank,
+    RecipeName,
+    Samples,
+    SaveEvery,
+    Targets,
+    TrainPrompt,
+    TrainTokens,
+    WarmUp,
+    WatchEvery,
+)
 from vizer_core.run_folder import JOB, RUN, digest_of_files, require_ours, working_on
 from vizer_core.shipped import shipped_names
 
@@ -64,10 +99,13 @@ def fit_mapper_command(
     out: Annotated[
         Path, typer.Option(callback=new_file, help="Where the mapper goes: a .safetensors file.")
     ],
-    model: Model = "micro-vlm",
+    model: Model = "drawn-vlm-web",
     objective: Annotated[
         str, typer.Option(help=f"What the mapper is for: {', '.join(WITH_MAPPER)}.")
     ] = "read_back",
+    image_splitting: ImageSplitting = None,
+    max_pixels: MaxPixels = None,
+    four_bit: FourBit = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
@@ -91,9 +129,10 @@ def fit_mapper_command(
 
         require_there(images)
         require_ours(record)
-        vlm = vlm_of(model, device, dtype)
+        vlm = vlm_of(model, device, dtype, **reading_of(image_splitting, max_pixels, four_bit))
         source = _images_of(vlm, images)
         job = {"model": vlm.fingerprint, "images": digest_of_files(images, source.names)}
+        job |= dict(vlm.reading)
         job |= {"objective": objective, "seed": seed}
         with working_on(record, job, of=str(record.parent), tell=say):
             fitted = fit_on_own_captions(
@@ -112,7 +151,7 @@ def enhance_command(
     out: Annotated[
         Path, typer.Option(callback=new_adapter_folder, help="Folder for the LoRA adapter.")
     ],
-    model: Model = "micro-vlm",
+    model: Model = "drawn-vlm-web",
     mapper: Annotated[
         Path | None, typer.Option(help="From vizer fit-mapper; else fitted on the same images.")
     ] = None,
@@ -120,10 +159,12 @@ def enhance_command(
         str,
         typer.Option(
             help="information: words that the image makes likelier, by the model's own "
-            "judgement, no mapper; read_back: the mapper reads the words alone (default); "
-            "straight_through, image_context: losses, the second is the paper's."
+            "judgement, no mapper; read_back: the mapper reads the words alone; "
+            "straight_through, image_context: losses, the second is the paper's and the default; "
+            "vizer improve finds out what helps. Without a mapper too: self_training: "
+            "the model's own greedy captions; raft, dpo: the best (and worst) of four drawn ones."
         ),
-    ] = "read_back",
+    ] = "image_context",
     information_weight: Annotated[
         float | None,
         typer.Option(
@@ -133,10 +174,23 @@ def enhance_command(
             f"lower says less and errs less, higher names more. Default {WEIGHT}.",
         ),
     ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Default 5e-4 for information, 2e-4 for the others."),
-    ] = None,
+    prompt: TrainPrompt = None,
+    recipe: RecipeName = "auto",
+    learning_rate: LearningRate = None,
+    decay: Decay = None,
+    warmup_steps: WarmUp = None,
+    epochs: Epochs = None,
+    samples: Samples = None,
+    max_tokens: TrainTokens = None,
+    max_kl: MaxKl = None,
+    kl_weight: KlWeight = None,
+    rank: Rank = None,
+    alpha: Alpha = None,
+    targets: Targets = None,
+    image_splitting: ImageSplitting = None,
+    max_pixels: MaxPixels = None,
+    four_bit: FourBit = None,
+    compile: Compile = False,
     shuffle: Annotated[
         bool, typer.Option("--shuffle", help="The control: each image gets another's target.")
     ] = False,
@@ -148,11 +202,16 @@ def enhance_command(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Seed = 0,
+    watch_every: WatchEvery = 0,
+    held_out: HeldOut = 0,
+    patience: Patience = 0,
+    save_adapter_every: SaveEvery = 0,
     report_to: ReportTo = None,
+    push_to_hub: PushToHub = None,
 ) -> None:
-    """Train a LoRA adapter on unlabelled images (ViZer phase 2), and say what it did.
+    """Train a LoRA adapter on unlabelled images as ViZer's phase 2 does, and say what it did.
 
-    Needs the model and a folder of images. On the micro VLM 1,000 images take about a minute of
+    Needs the model and a folder of images. On the drawn VLM 1,000 images take about a minute of
     a CPU core; SmolVLM wants a GPU. A stopped run goes on when called again. Before it starts it
     says whether training is likely to help; at the end how many captions changed, how far the model
     moved, and warnings in words. Run it once more with --shuffle before you believe a gain. Under
@@ -165,59 +224,77 @@ def enhance_command(
     vizer caption --model MODEL --adapter ADAPTER captions with what was trained.
     """
     choice("--objective", objective, OBJECTIVES)
+    choice("--recipe", recipe, RECIPES)
+    changes = {
+        "learning_rate": learning_rate,
+        "decay": decay,
+        "warmup_steps": warmup_steps,
+        "epochs": epochs,
+        "samples": samples,
+        "max_tokens": max_tokens,
+        "max_kl": max_kl,
+        "kl_weight": kl_weight,
+        "rank": rank,
+        "alpha": alpha,
+        "targets": tuple(targets.split(",")) if targets else None,
+        "images_per_step": images_per_step,
+        "micro_batch_size": micro_batch_size,
+    }
+    reading = reading_of(image_splitting, max_pixels, four_bit)
     weight = _weight(objective, mapper, information_weight)
     record = _record_of(out, images, model)
     with errors_as_exit_status(model, mapper):
         from vizer_core.adapter_job import AdapterJob
         from vizer_core.data.image_set import ImageSet
+        from vizer_core.vizer.recipes import parameters_of, recipe_for
+        from vizer_core.vizer.watch import WatchPlan
+
+        watch = WatchPlan(watch_every, held_out, patience, save_adapter_every)
 
         require_there(images)
         require_ours(record)
-        vlm = vlm_of(model, device, dtype)
-        vlm.recompute = recompute
-        config = _config(objective, learning_rate, images_per_step, micro_batch_size)
-        require_memory(vlm, config)
+        vlm = vlm_of(model, device, dtype, prompt=prompt, **reading)
+        vlm.recompute, vlm.compiled = recompute, compile
+        say_prompt(vlm, model)
         require_images(len(source := _images_of(vlm, images)), images)
+        plan = recipe_for(
+            objective,
+            parameters=parameters_of(vlm),
+            images=len(source) - held_out,
+            name=recipe,
+            changes=changes,
+        )
+        say(plan.say(), err=True)
+        require_memory(vlm, plan.config, plan.lora, objective=objective)
         enhance(
             AdapterJob(
                 vlm,
                 ImageSet(tuple(source.names), source.images),
                 objective,
-                config,
+                plan.config,
                 seed=seed,
                 shuffle=shuffle,
                 weight=weight,
                 mapper=mapper,
                 source=source,
+                lora=plan.lora,
+                watch=watch,
             ),
             out,
             tracker=report_to,
         )
-
-
-def _config(
-    objective: str, rate: float | None, images_per_step: int, micro_batch_size: int | None
-) -> Any:
-    """Return the objective's own settings, with those that are given in their place."""
-    from vizer_core.vizer.named_objectives import config_of
-
-    given = {} if rate is None else {"learning_rate": rate}
-    return config_of(
-        objective, images_per_step=images_per_step, micro_batch_size=micro_batch_size, **given
-    )
+        push(out, push_to_hub)
 
 
 def _weight(objective: str, mapper: Path | None, given: float | None) -> float | None:
     """Return the weight of an information reward, None of another; refuse what does not fit."""
-    if objective in WITH_MAPPER:
-        if given is not None:
-            raise typer.BadParameter(
-                f"--information-weight {given:g} with --objective {objective}: it belongs to "
-                "--objective information"
-            )
-        return None
-    if mapper is not None:
+    if objective not in WEIGHED and given is not None:
         raise typer.BadParameter(
-            f"--mapper {mapper} with --objective information: it uses no mapper; leave it out"
+            f"--information-weight {given:g} with --objective {objective}: it belongs to "
+            "--objective information"
         )
-    return WEIGHT if given is None else given
+    if objective not in WITH_MAPPER and mapper is not None:
+        raise typer.BadParameter(
+            f"--mapper {mapper} with --objective {objective}: it uses no mapper; leave it out"
+        )
+    return (WEIGHT if given is None else given) if objective in WEIGHED else None

@@ -33,6 +33,13 @@ EXAMPLES = {
         "vizer enhance --images IMAGES --objective information --out ADAPTER",
         "vizer enhance --images IMAGES --model HuggingFaceTB/SmolVLM-Base --objective "
         "information --dtype bfloat16 --out ADAPTER",
+        "vizer enhance --images IMAGES --model HuggingFaceTB/SmolVLM-Base --watch-every 20 "
+        "--held-out 64 --patience 5 --out ADAPTER",
+    ),
+    "merge": ("vizer merge ADAPTER --model HuggingFaceTB/SmolVLM-Base --out MERGED",),
+    "improve": (
+        "vizer improve IMAGES --model HuggingFaceTB/SmolVLM-Base --dtype bfloat16 --out BETTER",
+        "vizer improve IMAGES --model drawn-vlm-web --train always --out BETTER",
     ),
     "features": (
         "vizer features IMAGES --captions CAPTIONS.json --out features.safetensors",

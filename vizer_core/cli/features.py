@@ -44,8 +44,8 @@ def features_command(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="open_clip's name, such as ViT-B-32, its folder, or 'micro'.")
-    ] = "micro",
+        str, typer.Option(help="open_clip's name, such as ViT-B-32, its folder, or 'drawn'.")
+    ] = "drawn",
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one pass.")] = 64,

@@ -46,8 +46,8 @@ def gap_command(
         Path | None, typer.Option(help="JSON, JSON lines or COCO annotations that name the images.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="open_clip's name, such as ViT-B-32, its folder, or 'micro'.")
-    ] = "micro",
+        str, typer.Option(help="open_clip's name, such as ViT-B-32, its folder, or 'drawn'.")
+    ] = "drawn",
     pretrained: Annotated[
         str | None, typer.Option(help="A tag, such as openai, or a .safetensors or .pt file.")
     ] = None,
@@ -71,12 +71,12 @@ def gap_command(
     if images is not None and features is None and texts is None:
         captions = captions or _captions_that_came_with(images)
     _require_one_way(features, images, texts, captions)
-    if captions is None and (model != "micro" or pretrained is not None or quick_gelu):
+    if captions is None and (model != "drawn" or pretrained is not None or quick_gelu):
         raise typer.BadParameter("saved features need no model: leave --model and its options out")
-    named = model != "micro" and ":" not in model and not Path(model).is_dir()
+    named = model != "drawn" and ":" not in model and not Path(model).is_dir()
     if named and pretrained is None:
         raise typer.BadParameter(f"--model {model} wants --pretrained TAG or a file of weights")
-    read = (features, texts, captions, pretrained, None if model == "micro" else model)
+    read = (features, texts, captions, pretrained, None if model == "drawn" else model)
     keep_inputs(json_out, "--json", *read, images=(images,) if images else ())
     with errors_as_exit_status(*read, images, goes_on=False):
         from vizer_core.gap import bootstrap_gap, measure_gap

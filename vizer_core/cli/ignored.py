@@ -1,6 +1,6 @@
 """Options that `vizer caption` would ignore: refused, since one letter can change a result.
 
-What counts is that an option was given, not its value: --corpus micro-home is what the option is
+What counts is that an option was given, not its value: --corpus drawn-home is what the option is
 without a word, and yet whoever writes it beside a method without a memory believes that it is used.
 
 A few are remarked on and not refused: --seed where nothing is drawn, and what people give alike to
@@ -18,8 +18,10 @@ import typer
 
 from vizer_core.captioners.registry import METHODS
 from vizer_core.cli.app import say
+from vizer_core.cli.reading_options import NAMES as READING
 
 DECODING = {"prompt", "max_tokens", "beams", "temperature"}
+OF_VLM = {"views", "first_word", "decoder", *READING}
 # options that not every way of captioning uses; --adaptor is what --captioner was called before
 OF_LM = ("language_model", "lm_start_token", "lm_sentences", "dtype")
 ALIKE = ("corpus", *OF_LM)  # a remark, where another method uses them
@@ -27,19 +29,20 @@ PARTIAL = {
     *("adapter", "captioner", "clip", "pretrained", "quick_gelu", "corpus", "memory"),
     *OF_LM,
     *DECODING,
+    *OF_VLM,
 }
 
 
 def used_by(method: str | None) -> set[str]:
     """Return which of the options in `PARTIAL` a method uses; of None, what --model does.
 
-    >>> sorted(used_by(None))
-    ['adapter', 'beams', 'dtype', 'max_tokens', 'prompt', 'temperature']
+    >>> sorted(used_by(None) - DECODING - set(READING))
+    ['adapter', 'decoder', 'dtype', 'first_word', 'views']
     >>> sorted(used_by("clipre"))
     ['clip', 'corpus', 'memory', 'pretrained', 'quick_gelu']
     """
     if method is None:
-        return {"adapter", "dtype"} | DECODING
+        return {"adapter", "dtype"} | DECODING | OF_VLM
     row = METHODS[method]
     used = {"clip", "pretrained", "quick_gelu", *row.style}
     if row.language_model:
@@ -88,6 +91,7 @@ def refuse_unused(method: str | None, given: Mapping[str, Any]) -> None:
             raise typer.BadParameter(f"{said}: leave it out")
         say(said, err=True)
     drawn = method is not None and METHODS[method].draws
+    drawn |= "decoder" in given  # most of them draw captions
     if "seed" in given and not drawn and not given.get("temperature"):
         more = " without --temperature" if "temperature" in used_by(method) else ""
         say(f"--seed {given['seed']} changes nothing: {way}{more} draws nothing", err=True)

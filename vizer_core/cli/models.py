@@ -14,15 +14,28 @@ from vizer_core.cli.app import DTYPES, choice, errors_as_exit_status, say
 if TYPE_CHECKING:
     from PIL import Image
 
-MICRO_LM = "micro-lm"
+    from vizer_core.data.image_set import ImageSet
+
+DRAWN_LM = "drawn-lm"
 PACKED = "or hf:OWNER/DATASET:SPLIT[:1000], a Parquet or tar file"
 
 
-def vlm_of(model: str, device: str, dtype: str = "auto") -> Any:
-    """Load a vision-language model: a shipped one by name, others by hub id or folder."""
+def vlm_of(model: str, device: str, dtype: str = "auto", **options: Any) -> Any:
+    """Load a vision-language model: a shipped one by name, others by hub id or folder.
+
+    `options` are the prompt and how a checkpoint reads images, as `models.load_vlm` takes them.
+    """
     from vizer_core.models import load_vlm
 
-    return load_vlm(model, device=device, dtype=choice("--dtype", dtype, DTYPES))
+    return load_vlm(model, device=device, dtype=choice("--dtype", dtype, DTYPES), **options)
+
+
+def say_prompt(vlm: Any, model: str) -> None:
+    """Say on stderr what a checkpoint is asked: captions depend on it. Shipped models have one."""
+    from vizer_core.shipped import shipped_names
+
+    if model not in shipped_names("vlm"):
+        say(f"prompt: {vlm.default_prompt!r}", err=True)
 
 
 def language_model_of(
@@ -91,9 +104,15 @@ def image_files(paths: Sequence[Path]) -> dict[str, Path]:
 
 def read_images(*paths: Path) -> tuple[list[str], Sequence[Image.Image]]:
     """Read images and folders of images; what is no whole image is named, counted and left out."""
+    found = read_images_with_skipped(*paths)
+    return list(found.names), found.images
+
+
+def read_images_with_skipped(*paths: Path) -> ImageSet:
+    """Do what `read_images` does, and keep what was left out."""
     from vizer_core.data.image_set import open_images
 
     found = open_images(image_files(paths), whose=", ".join(map(str, paths)))
     for line in found.skipped_lines():
         say(line, err=True)
-    return list(found.names), found.images
+    return found

@@ -29,8 +29,22 @@ class NamedImages:
 
     def select(self, indices: list[int]) -> Any:
         """Encode the images at `indices`; raise `ValueError` that names one which is refused."""
+        from vizer_core.vlm.prepared import Prepared
+
+        return self.encode(Prepared([self.images[i] for i in indices], None), indices)
+
+    def prepare(self, indices: list[int]) -> Any:
+        """Open and preprocess the images at `indices` (`vizer.read_ahead`)."""
+        from vizer_core.vlm.prepared import prepare
+
+        return prepare(self.vlm, [self.images[i] for i in indices])
+
+    def encode(self, prepared: Any, indices: list[int]) -> Any:
+        """Return what `select` does, of what `prepare` made."""
+        from vizer_core.vlm.prepared import encode_prepared
+
         try:
-            return self.vlm.encode_image([self.images[i] for i in indices]).numbered(indices)
+            return encode_prepared(self.vlm, prepared).numbered(indices)
         except Exception as error:
             if is_no_fault_of_an_image(error):
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +13,29 @@ from vizer_core.cli.caption_lines import as_text
 if TYPE_CHECKING:
     from vizer_core.adapter_job import AdapterJob, Enhancement
     from vizer_core.vizer.adapter_run import TrainConfig
+    from vizer_core.vizer.lora import LoraSettings
 
 FEW = 200  # images; with fewer, training teaches little
 SHOWN = 3  # images whose captions are shown before and after
 
 
 def enhance(job: AdapterJob, out: Path, *, tracker: str | None = None) -> None:
-    """Say the forecast, train an adapter into `out`, and say what it did to the captions."""
-    from vizer_core.tracking import curves_of, report_run
+    """Say the forecast, train an adapter into `out`, and say what it did to the captions.
 
-    done = job.run(out, tell=say, progress=not is_quiet())
-    report(done)
-    show_changes(done.names, done.before, done.after)
+    A tracker hears of each step when it is done.
+    """
+    from vizer_core import tracking
+
     asked = ("objective", "learning_rate", "shuffle", "seed", "images_per_step")
     settings = {name: job.identity[name] for name in asked}
     settings["shuffled"] = settings.pop("shuffle")
-    report_run(
-        curves_of(done.history),
-        tracker,
-        run=out.name,
-        folder=out.parent / "logs",
-        settings=settings,
-    )
+    live = tracking.LiveRun(tracker, run=out.name, folder=out.parent / "logs", settings=settings)
+    if tracker is not None:
+        job = replace(job, log=lambda run, step: live.catch_up(tracking.curves_of(run.history)))
+    done = job.run(out, tell=say, progress=not is_quiet())
+    report(done)
+    show_changes(done.names, done.before, done.after)
+    live.finish()
 
 
 def two_digits(value: float) -> str:
@@ -55,7 +57,7 @@ def require_images(count: int, images: Path) -> None:
     if count < FEW:
         say(
             f"warning: {count} images are few and teach little: hardly a caption may change, or "
-            "all in one way. Better are some hundreds (the micro VLM wants 1,000).",
+            "all in one way. Better are some hundreds (the drawn VLM wants 1,000).",
             err=True,
         )
 
@@ -83,11 +85,12 @@ def report(done: Enhancement) -> None:
         say(f"warning: {warning}", err=True)
 
 
-def require_memory(vlm: Any, config: TrainConfig) -> None:
+def require_memory(vlm: Any, config: TrainConfig, lora: LoraSettings, *, objective: str) -> None:
     """Say before anything is trained that a step will not fit, and what would."""
     from vizer_core.distributed import process_rank
     from vizer_core.hub_errors import free_bytes
-    from vizer_core.vlm import StepPlan, size_of
+    from vizer_core.vizer.recipes import SMALL, parameters_of
+    from vizer_core.vlm import ALL_PROJECTIONS, StepPlan, size_of
     from vizer_core.vlm.memory import require_step_memory
     from vizer_core.vlm.sizes import SIZED
 
@@ -98,7 +101,14 @@ def require_memory(vlm: Any, config: TrainConfig) -> None:
     plan = StepPlan(
         batch=min(here, config.micro_batch_size or here),
         samples=config.samples,
+        caption_tokens=config.decoding.max_tokens,
+        rank=lora.rank,
+        projections=lora.projections or ALL_PROJECTIONS,
+        head=objective != "image_context",  # the only one that asks for no logits
+        kl=bool(config.kl_every or config.kl_weight),
+        table=objective == "straight_through",
+        merged=parameters_of(vlm) > SMALL,
         checkpointing=vlm.recompute,
-        model_bytes=next(vlm.base.parameters()).element_size(),
+        model_bytes=vlm.embedding_table.element_size(),
     )
     require_step_memory(size_of(vlm.base.config), plan, free)

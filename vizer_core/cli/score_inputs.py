@@ -30,7 +30,7 @@ ScoringClip = Annotated[
     str | None,
     typer.Option(
         "--clip",
-        help="With --images: open_clip's name of a CLIP, its folder, or 'micro'. Published "
+        help="With --images: open_clip's name of a CLIP, its folder, or 'drawn'. Published "
         "CLIPScores: ViT-B-32 --pretrained openai.",
     ),
 ]
@@ -39,7 +39,7 @@ Prefix = Annotated[
     typer.Option(
         "--clip-prefix",
         help="With --images: what stands before each caption. Default: CLIPScore's 'A photo "
-        "depicts ', and nothing with the micro CLIP, which never read it.",
+        "depicts ', and nothing with the drawn CLIP, which never read it.",
     ),
 ]
 MetricFunctions = Annotated[
@@ -77,7 +77,7 @@ class ClipChoice:
                 )
         elif self.clip is None:
             raise typer.BadParameter(
-                "--images wants --clip NAME, such as ViT-B-32 with --pretrained openai, or micro"
+                "--images wants --clip NAME, such as ViT-B-32 with --pretrained openai, or drawn"
             )
         elif metrics != "auto" and not asked:
             raise typer.BadParameter(
@@ -85,8 +85,8 @@ class ClipChoice:
             )
 
     def files(self) -> list[str]:
-        """Return the CLIP's folder or name and its weights, where they are not the micro CLIP."""
-        given = (None if self.clip == "micro" else self.clip, self.pretrained)
+        """Return the CLIP's folder or name and its weights, where they are not the drawn CLIP."""
+        given = (None if self.clip == "drawn" else self.clip, self.pretrained)
         return [name for name in given if name is not None]
 
     @cached_property
@@ -110,7 +110,7 @@ class ClipChoice:
             self.encoder,
             matched.hypotheses,
             references=matched.references.captions,
-            prefix=self.prefix if given else "" if self.clip == "micro" else PREFIX,
+            prefix=self.prefix if given else "" if self.clip == "drawn" else PREFIX,
         )
 
     def _image_features(self, wanted: list[str]) -> Any:

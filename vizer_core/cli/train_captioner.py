@@ -33,7 +33,7 @@ from vizer_core.cli.captioner_options import (
 )
 from vizer_core.cli.captioner_runs import require_captions, show_captions
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.models import MICRO_LM, language_model_of
+from vizer_core.cli.models import DRAWN_LM, language_model_of
 
 
 @app.command(name="train-captioner")
@@ -49,7 +49,7 @@ def train_captioner_command(
             "maccap's decoder, as the shipped ones."
         ),
     ] = "maccap",
-    corpus: Corpus = "micro-home",
+    corpus: Corpus = "drawn-home",
     captions: Annotated[int, typer.Option(min=2, help="At most so many captions.")] = 20_000,
     references: Annotated[
         Path | None,
@@ -58,10 +58,10 @@ def train_captioner_command(
             "that was made from them is refused."
         ),
     ] = None,
-    clip: Clip = "micro",
+    clip: Clip = "drawn",
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
-    language_model: LanguageModel = MICRO_LM,
+    language_model: LanguageModel = DRAWN_LM,
     lm_start_token: StartToken = None,
     lm_sentences: Sentences = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the method's own.")] = None,
@@ -81,7 +81,7 @@ def train_captioner_command(
     """Train a captioner on text alone: no image is read.
 
     CLIP encodes the corpus once; then a small network learns to generate each caption from its own
-    noised feature through a frozen language model. On the micro models it takes one or two minutes
+    noised feature through a frozen language model. On the drawn models it takes one or two minutes
     of a CPU core; at the paper's size hours of a GPU. At the end three captions are shown, from
     their own features. --dtype is the language model's: caption with the same one.
 

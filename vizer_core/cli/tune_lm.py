@@ -19,6 +19,7 @@ from vizer_core.cli.app import (
 )
 from vizer_core.cli.captioner_options import Corpus, LanguageModel, Sentences, StartToken
 from vizer_core.cli.models import language_model_of
+from vizer_core.run_folder import JOB, RUN, STATE, working_on
 
 READ_BEFORE = 200  # captions whose nats are told before and after
 
@@ -48,13 +49,16 @@ def tune_lm_command(
     magic and zerocap steer what the language model would write anyway: their papers tune it on
     captions first. This does so with LoRA and adds the result to the weights; --out holds a whole
     model in the form of text that it was tuned on, for vizer caption --language-model. With
-    SmolLM2-135M (make real) a step takes two seconds of a CPU core. A stopped run starts anew.
+    SmolLM2-135M (make real) a step takes two seconds of a CPU core. A stopped run goes on when
+    called again.
     """
     if not learning_rate > 0:
         raise typer.BadParameter(f"--learning-rate is {learning_rate}: wanted more than 0")
     keep_folders(out, language_model)
-    with errors_as_exit_status(language_model, goes_on=False):
+    record = out / RUN / JOB
+    with errors_as_exit_status(language_model):
         from dataclasses import asdict
+        from hashlib import sha256
 
         from vizer_core.data.corpus import load_corpus, require_corpus
         from vizer_core.language import nats_per_token
@@ -65,11 +69,21 @@ def tune_lm_command(
         texts = list(load_corpus(corpus, captions).captions)
         form = {"start_token": lm_start_token, "sentences": lm_sentences}
         lm = language_model_of(language_model, device, **form)
-        config = CaptionTuning(steps, batch_size, learning_rate)
-        some = texts[:READ_BEFORE]
-        before = nats_per_token(lm, some, batch_size=50)
-        tune_on_captions(lm, texts, config, generator=seeded(seed), progress=not is_quiet())
-        after = nats_per_token(lm, some, batch_size=50)
+        config, some = CaptionTuning(steps, batch_size, learning_rate), texts[:READ_BEFORE]
         metadata = {"corpus": corpus, "captions": len(texts), "seed": seed}
-        save_tuned(lm, out, metadata=metadata | {"settings": asdict(config)})
-        say(f"{out}: {before:.2f} -> {after:.2f} nats a token of the first {len(some)} captions")
+        metadata |= {"settings": asdict(config)}
+        digest = sha256("\n".join(texts).encode()).hexdigest()[:12]
+        job = {"language_model": lm.fingerprint, "texts": digest, **metadata}
+        with working_on(record, job, of=str(out), tell=say):
+            before = nats_per_token(lm, some, batch_size=50)
+            tune_on_captions(
+                lm,
+                texts,
+                config,
+                generator=seeded(seed),
+                checkpoint=record.with_name(STATE),
+                progress=not is_quiet(),
+            )
+            after = nats_per_token(lm, some, batch_size=50)
+            save_tuned(lm, out, metadata=metadata)
+        say(f"{out}: {before:.2f} -> {after:.2f} nats per token of the first {len(some)} captions")

@@ -23,7 +23,7 @@ from vizer_core.cli.app import (
 )
 from vizer_core.cli.captioner_options import Clip, LanguageModel, Pretrained, QuickGelu
 from vizer_core.cli.encoders import clip_encoder
-from vizer_core.cli.models import MICRO_LM, language_model_of
+from vizer_core.cli.models import DRAWN_LM, language_model_of
 
 PROMPTS = ("auto", "paper", "release")
 FLOORS = ("question_only", "prior", "type_prior", "chance")  # the other rows of every table
@@ -50,15 +50,15 @@ def vqa_command(
             "the training questions."
         ),
     ] = None,
-    language_model: LanguageModel = MICRO_LM,
-    clip: Clip = "micro",
+    language_model: LanguageModel = DRAWN_LM,
+    clip: Clip = "drawn",
     pretrained: Pretrained = None,
     quick_gelu: QuickGelu = False,
     prompt: Annotated[
         str,
         typer.Option(
             help="paper: MacCap's prompt, greedy; release: its program's, 5 beams; auto: the "
-            "paper's, or for micro-lm the one that it was trained on."
+            "paper's, or for drawn-lm the one that it was trained on."
         ),
     ] = "auto",
     sample: Annotated[

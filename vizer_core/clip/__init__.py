@@ -2,7 +2,7 @@
 
 - `protocol`: `ImageTextEncoder`, the seam; `encoder`: `OpenClipEncoder` behind it
 - `features`: `ImageStates` of one image pass; `PairedFeatures` of images and their texts
-- `regions`: five readings of MacCap's sub-region features, side by side
+- `regions`: six readings of MacCap's sub-region features, side by side
 - `extract`, `job_folder`: the embedding job over records, in shards, resumable
 - `full`: the two CLIPs of the full profile, by environment or by default
 - `last_block`, `text_tower`, `loading`: how the encoder does it
@@ -19,6 +19,7 @@ from vizer_core.clip.regions import (
     region_likeness,
     regions_counterfactual,
     regions_mean,
+    regions_other_image,
     regions_paper,
     regions_random,
     regions_release,
@@ -40,6 +41,7 @@ __all__ = [
     "region_likeness",
     "regions_counterfactual",
     "regions_mean",
+    "regions_other_image",
     "regions_paper",
     "regions_random",
     "regions_release",

@@ -186,7 +186,7 @@ class OpenClipEncoder:
     def encode_image(
         self, images: Images, *, batch_size: int = 128, progress: bool = False
     ) -> Float[Tensor, "n d"]:
-        """Return unit-norm float32 image features, one row an image."""
+        """Return unit-norm float32 image features, one row per image."""
         batches = self._pixel_batches(images, batch_size, progress)
         return torch.cat([unit_norm(self.model.encode_image(pixels)) for pixels in batches])
 

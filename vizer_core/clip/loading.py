@@ -15,12 +15,14 @@ import os
 import pickle
 import socket
 import urllib.request
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import torch
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -32,6 +34,8 @@ from vizer_core.files import read_json
 Preprocess = Callable[[Image.Image], Tensor]
 
 OPENAI_VOCABULARY = 49408  # size of CLIP's own byte-pair vocabulary, which open_clip ships
+SCHEMES = ("hf-hub", "local-dir")
+OPENAI_MARKS = {"input_resolution", "context_length", "vocab_size"}  # in OpenAI's own archives
 FOLDER_CONFIG = "open_clip_config.json"
 FOLDER_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
@@ -42,14 +46,40 @@ def require_plain_name(name: str) -> None:
     >>> require_plain_name("ViT-B-32")
     """
     scheme, colon, place = name.partition(":")
-    if colon and scheme in ("hf-hub", "local-dir"):
-        fetch = f"download it (hf download {place} --local-dir FOLDER) and " * (scheme == "hf-hub")
-        folder = place if scheme == "local-dir" else "FOLDER"
+    if colon and scheme in SCHEMES:
+        what = "a hub repository" if scheme == "hf-hub" else "a folder"
         raise ValueError(
-            f"{name!r} is open_clip's way to name a {'hub repository' if fetch else 'folder'}: "
-            f"{fetch}give the folder, {folder}, in the place of a model's name (in Python "
-            "OpenClipEncoder.from_folder)"
+            f"{name!r} is open_clip's way to name {what}, with a configuration and weights of its "
+            f"own: load_clip({name!r}) reads it without a tag (in Python "
+            f"OpenClipEncoder.from_folder({place!r}) a folder)"
         )
+
+
+def folder_of_scheme(name: str) -> Path | None:
+    """Return the folder that `hf-hub:OWNER/NAME` or `local-dir:FOLDER` means; None of other names.
+
+    A repository comes from the local cache or the hub, no more of it than is read. Raises
+    `FileNotFoundError` where there is none.
+    """
+    scheme, colon, place = name.partition(":")
+    if not colon or scheme not in SCHEMES:
+        return None
+    if scheme == "local-dir":
+        return Path(place)
+    from huggingface_hub import snapshot_download
+
+    from vizer_core.hub_errors import explained, reachable
+
+    wanted = [FOLDER_CONFIG, *FOLDER_WEIGHTS[:1], "*.json", "*.txt", "*.model"]
+    ask = reachable(place)
+    try:
+        folder = Path(snapshot_download(place, allow_patterns=wanted, local_files_only=not ask))
+        if not (folder / FOLDER_WEIGHTS[0]).is_file():  # older repositories have no safetensors
+            wanted.append(FOLDER_WEIGHTS[1])
+            folder = Path(snapshot_download(place, allow_patterns=wanted, local_files_only=not ask))
+    except (OSError, ValueError) as error:
+        raise explained(place, error) from error
+    return folder
 
 
 def model_config(name: str) -> dict[str, Any]:
@@ -165,14 +195,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: wanted a .safetensors or .pt file")
-    if _is_torchscript(path):
-        raise ValueError(
-            f"{path} is a TorchScript archive, as OpenAI's own files are: a program, of which only "
-            "the weights are wanted. For OpenAI's give the tag, pretrained='openai', (or "
-            'OpenClipEncoder.from_pretrained(NAME, "openai")); of another save the weights alone: '
-            "torch.save(torch.jit.load(FILE).state_dict(), PATH)"
-        )
     try:
+        if _is_torchscript(path):
+            _load_torchscript(model, path)
+            return
         open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
     except (RuntimeError, KeyError, AssertionError) as error:
         if isinstance(error, KeyError) and not isinstance(error.args[0], str):
@@ -191,6 +217,26 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} holds no weights by name: wanted what torch.save(model.state_dict(), PATH) "
             f"writes ({type(error).__name__}: {error})"
         ) from error
+
+
+def _load_torchscript(model: nn.Module, path: Path) -> None:
+    """Take the weights out of a TorchScript archive, as OpenAI's own files are; nothing is run.
+
+    OpenAI's are in float16, with three numbers beside them, and were trained with QuickGELU.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that torch.jit is on its way out
+        weights = dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    if weights.keys() >= OPENAI_MARKS:
+        if not any(type(part).__name__ == "QuickGELU" for part in model.modules()):
+            raise ValueError(
+                f"{path} is OpenAI's own archive, trained with QuickGELU: give quick_gelu=True "
+                "(--quick-gelu), or the tag, pretrained='openai'"
+            )
+        weights = {key: value for key, value in weights.items() if key not in OPENAI_MARKS}
+    kept = {key: value.float() if value.is_floating_point() else value
+            for key, value in weights.items()}  # fmt: skip
+    model.load_state_dict(kept, strict=True)
 
 
 def _is_torchscript(path: Path) -> bool:

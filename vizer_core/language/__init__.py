@@ -4,7 +4,7 @@
   transformers model; `loading`: from a folder, the hub's cache or the hub; `gguf`: from a file
   for llama.cpp; `text_form`: how texts begin and end
 - `prefix`: a prefix in front of texts, as embeddings with a mask
-- `scoring`: log-probabilities of given texts; `fluency`: nats a word of captions, as statistics
+- `scoring`: log-probabilities of given texts; `fluency`: nats per word of captions, as statistics
 - `stepper`: one token at a time, with the attention cache in the open
 - `sentence_encoder`: one vector a text
 - `beam_cache`: beams read their prefix once; `fast_linear`: large layers on a CPU by oneDNN

@@ -13,22 +13,28 @@ folder of it loads like any other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from vizer_core.files import write_json
+from vizer_core.files import METADATA, write_json
 from vizer_core.language.causal_lm import CausalLM
 from vizer_core.language.prefix import no_prefix
 from vizer_core.language.scoring import token_log_probs
 from vizer_core.language.text_form import save_form
+from vizer_core.run_state import Run, load_run, save_run
 from vizer_core.runtime import require
 
 MADE_BY = "caption_tuning.json"
+CONFIG = "config.json"  # what makes a folder a model
+SAVE_EVERY = 25  # steps; a save is a few MB
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,17 @@ def tune_on_captions(
     config: CaptionTuning | None = None,
     *,
     generator: torch.Generator,
+    checkpoint: Path | None = None,
     progress: bool = False,
 ) -> list[float]:
-    """Tune a model on captions in place, and return each step's loss in nats a token.
+    """Tune a model on captions in place, and return each step's loss in nats per token.
 
     Captions are taken in a drawn order, over again where there are fewer than the steps want. The
-    model is frozen before and after. Raises `ValueError` without two different captions, and on
-    a model that is being trained.
+    model is frozen before and after. With a `checkpoint`, a file, a stopped tuning goes on where it
+    was saved, every `SAVE_EVERY` steps and on Ctrl-C, to the same weights bit for bit.
+
+    Raises `ValueError` without two different captions, on a model that is being trained, and where
+    the checkpoint is of another model, other captions, settings or seed.
     """
     config = config or CaptionTuning()
     if len(set(captions)) < 2:
@@ -73,25 +83,104 @@ def tune_on_captions(
         raise ValueError(f"{lm.name} is being trained: tune a frozen model")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        base = lm.fingerprint
         tuned = _with_lora(lm, config)
-    trained = [p for p in lm.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=0.0)
-    losses: list[float] = []
     rows = _order(len(captions), config, generator)
-    for step, chosen in enumerate(tqdm(rows, disable=not progress, desc="captions")):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1 - step / config.steps)
-        tokens = lm.tokenize([captions[i].strip() for i in chosen], max_tokens=config.max_tokens)
-        found = token_log_probs(lm, no_prefix(lm, len(tokens.ids)), tokens)
-        loss = -found.sum() / tokens.mask[:, 1:].sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    identity = _identity(base, captions, config, rows)
+    run = _Tuning.open(lm, config, identity, checkpoint)
+    todo = tqdm(
+        rows[run.done :],
+        initial=run.done,
+        total=len(rows),
+        disable=not progress,
+        desc="captions",
+    )
+    with run.kept_when_stopped(len(rows)):
+        for chosen in todo:
+            run.step([captions[i].strip() for i in chosen])
     tuned.merge_and_unload()  # in place: the layers of `lm.model` are plain ones again
     lm.model.eval().requires_grad_(False)
-    return losses
+    return run.losses
+
+
+@dataclass(eq=False)
+class _Tuning:
+    """A tuning at work: its optimizer, the losses so far, and where it saves itself."""
+
+    lm: CausalLM
+    config: CaptionTuning
+    identity: dict[str, Any]
+    checkpoint: Path | None
+    parameters: dict[str, torch.nn.Parameter]
+    optimizer: torch.optim.AdamW
+    losses: list[float]
+    whole: bool = True  # False while a step changes the weights
+
+    @classmethod
+    def open(
+        cls,
+        lm: CausalLM,
+        config: CaptionTuning,
+        identity: dict[str, Any],
+        checkpoint: Path | None,
+    ) -> _Tuning:
+        """Start on the LoRA that the model carries, or go on with what was saved."""
+        named = {n: p for n, p in lm.model.named_parameters() if p.requires_grad}
+        optimizer = torch.optim.AdamW(named.values(), lr=config.learning_rate, weight_decay=0.0)
+        kept, losses = load_run(checkpoint, identity) if checkpoint else None, []
+        if kept:
+            kept.restore(named, optimizer)
+            losses = list(kept.record["losses"])
+        return cls(lm, config, identity, checkpoint, named, optimizer, losses)
+
+    @property
+    def done(self) -> int:
+        """Steps that were taken."""
+        return len(self.losses)
+
+    def step(self, texts: Sequence[str]) -> None:
+        """Take one step on a batch of captions; save when it is time."""
+        config, lm = self.config, self.lm
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * (1 - self.done / config.steps)
+        tokens = lm.tokenize(texts, max_tokens=config.max_tokens)
+        found = token_log_probs(lm, no_prefix(lm, len(tokens.ids)), tokens)
+        loss = -found.sum() / tokens.mask[:, 1:].sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        self.whole = False
+        self.optimizer.step()
+        self.losses.append(float(loss.detach()))
+        self.whole = True
+        if self.done % SAVE_EVERY == 0 or self.done == config.steps:
+            self.save()
+
+    def save(self) -> None:
+        """Write the state after the last step."""
+        if self.checkpoint is not None and self.losses:
+            record = {METADATA: self.identity, "losses": self.losses}
+            save_run(self.checkpoint, Run.capture(self.parameters, self.optimizer, record))
+
+    @contextmanager
+    def kept_when_stopped(self, total: int) -> Iterator[None]:
+        """Save on Ctrl-C, unless a step is half taken, and say how far the run is."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if self.checkpoint is None or not self.whole or not self.losses:
+                raise
+            self.save()
+            raise KeyboardInterrupt(f"step {self.done} of {total}") from error
+
+
+def _identity(
+    base: str, captions: Sequence[str], config: CaptionTuning, rows: list[list[int]]
+) -> dict[str, Any]:
+    """Return what a tuning works on, as plain values; the order stands for the seed."""
+    texts = sha256("\n".join(captions).encode()).hexdigest()[:12]
+    order = sha256(repr(rows).encode()).hexdigest()[:12]
+    return {"language_model": base, "captions": texts, "order": order, **asdict(config)}
 
 
 def _with_lora(lm: CausalLM, config: CaptionTuning) -> Any:
@@ -118,14 +207,20 @@ def _order(count: int, config: CaptionTuning, generator: torch.Generator) -> lis
 def save_tuned(lm: CausalLM, folder: Path, *, metadata: dict[str, Any]) -> Path:
     """Write a model as a folder that `load_lm` reads, in its form, and how it was made.
 
-    Raises `FileExistsError` where the folder holds a model already.
+    All of it is written beside the folder first; `config.json`, without which a folder is no model,
+    moves last. Raises `FileExistsError` where the folder holds a model already.
     """
     folder = Path(folder)
-    if (folder / "config.json").exists():
+    if (folder / CONFIG).exists():
         raise FileExistsError(f"{folder} holds a model already: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    lm.model.save_pretrained(folder)
-    lm.tokenizer.save_pretrained(folder)
-    save_form(lm.form, folder)
-    write_json(folder / MADE_BY, {"kind": "caption-tuned", "language_model": lm.name, **metadata})
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        beside = Path(name)
+        lm.model.save_pretrained(beside)
+        lm.tokenizer.save_pretrained(beside)
+        save_form(lm.form, beside)
+        made = {"kind": "caption-tuned", "language_model": lm.name, **metadata}
+        write_json(beside / MADE_BY, made)
+        for file in sorted(beside.iterdir(), key=lambda each: (each.name == CONFIG, each.name)):
+            file.replace(folder / file.name)
     return folder

@@ -31,7 +31,7 @@ BATCH = 128
 def surprisal_statistics(
     captions: Sequence[str], lm: PrefixLanguageModel, *, batch_size: int = BATCH
 ) -> Statistics:
-    """Return the nats a word of each caption, written from BOS alone, as rows (nats, words).
+    """Return the nats per word of each caption, written from BOS alone, as rows (nats, words).
 
     Each different caption is read once. An empty caption has one word, its end.
     """

@@ -1,8 +1,9 @@
 """How varied a set of captions is: lengths, words, repeated n-grams.
 
 distinct-n (Li et al. 2016, section 5.2) is distinct n-grams / all n-grams of the set. It falls with
-the number of captions, so compare equal counts only. None of these looks at an image: a random
-string of words is as diverse as can be.
+the number of captions, so compare equal counts only. With features of the captions the Vendi score
+is told too: how many different things the set says, to the encoder's eyes. None of these looks at
+an image: a random string of words is as diverse as can be.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from vizer_core.metrics.vendi import vendi_score
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Diversity:
     distinct2: float
     distinct_captions: float  # distinct captions / captions
     commonest_share: float  # of the most frequent caption; near 1 when a model has collapsed
+    vendi: float | None = None  # effective number of different captions; None without features
 
 
 def caption_lengths(tokens: Sequence[str]) -> Float64[np.ndarray, " n"]:
@@ -50,8 +55,8 @@ def distinct_n(tokens: Sequence[str], *, n: int) -> float:
     return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
-def diversity(tokens: Sequence[str]) -> Diversity:
-    """Summarise a set of tokenised captions.
+def diversity(tokens: Sequence[str], features: Float[Tensor, "n d"] | None = None) -> Diversity:
+    """Summarise a set of tokenised captions, and of their features where there are any.
 
     >>> diversity(["a cat", "a cat", "a dog"]).distinct_captions
     0.6666666666666666
@@ -66,4 +71,5 @@ def diversity(tokens: Sequence[str]) -> Diversity:
         distinct2=distinct_n(tokens, n=2),
         distinct_captions=len(set(tokens)) / len(tokens),
         commonest_share=Counter(tokens).most_common(1)[0][1] / len(tokens),
+        vendi=None if features is None else vendi_score(features),
     )

@@ -205,7 +205,7 @@ def ground_captions(
     """Parse and check one caption per scene."""
     if len(captions) != len(truths):
         raise ValueError(
-            f"got {len(captions)} captions for {len(truths)} scenes: wanted one caption a scene"
+            f"got {len(captions)} captions for {len(truths)} scenes: wanted one caption per scene"
         )
     return [check_caption(parse_caption(c, lexicon), t) for c, t in zip(captions, truths)]
 

@@ -157,7 +157,7 @@ def match(
     *,
     missing: str = "error",
 ) -> Matched:
-    """Bring one caption an image into the references' order, or say what does not fit.
+    """Bring one caption per image into the references' order, or say what does not fit.
 
     `missing` is for images with references but without a caption, or with a blank one: `error`,
     `empty` (score the empty caption) or `skip` (leave the image out).

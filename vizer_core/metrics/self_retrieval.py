@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vizer_core.shapes import unit_norm
@@ -32,6 +32,27 @@ def self_retrieval_hits(
     blocks = _blocks(image_features, text_features)
     hits = [retrieval_credit(table, own, ties="against", k=k) for table, own in blocks]
     return torch.cat(hits).bool()
+
+
+def bag_hits(
+    image_features: Float[Tensor, "n d"],
+    text_features: Float[Tensor, "n d"],
+    bags: Int[Tensor, "n q"],
+) -> Bool[Tensor, " n"]:
+    """Say of each caption whether its image ranks first in its bag; the mean is R@1 in bags.
+
+    The first image of a bag is the caption's own, the others are those most like it: TrueMatch
+    (Gaur et al. 2409.03025) builds such bags, since among random images a caption need
+    only tell the place. `vizer.neighbours.bags_of` makes them. Ties count against the caption.
+    """
+    if len(bags) != len(text_features) or bags.shape[1] < 2:
+        raise ValueError(
+            f"bags {tuple(bags.shape)} for {len(text_features)} captions: wanted a bag a caption, "
+            "its own image and at least one other"
+        )
+    images, texts = unit_norm(image_features), unit_norm(text_features)
+    table = torch.einsum("nd,nqd->nq", texts, images[bags.to(images.device)])
+    return retrieval_credit(table, table[:, 0], ties="against").bool()
 
 
 def retrieval_credit(

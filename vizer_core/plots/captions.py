@@ -117,7 +117,7 @@ def draw_caption_gallery(
     *,
     width: int = 62,
 ) -> Figure:
-    """Draw one row an image: the image, its chosen patches, and a line of words by each name.
+    """Draw one row per image: the image, its chosen patches, and a line of words by each name.
 
     Names with the word "reference" are in the colour of texts.
     """

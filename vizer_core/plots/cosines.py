@@ -89,7 +89,7 @@ def draw_cosine_table(rows: Sequence[CosineRow]) -> Figure:
         right.axvline(0, color=COLOURS["ink"], linestyle="--", linewidth=1)
         right.set_xlabel("gain over global, paired 95% interval")
         right.tick_params(left=False)
-        right.locator_params(axis="x", nbins=6)
+        right.locator_params(axis="x", nbins=4)
         left.set_title(f"n = {rows[0].n:,} pairs")
     return figure
 

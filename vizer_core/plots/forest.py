@@ -1,7 +1,7 @@
 """Figures of a results table: systems by metrics with intervals, and a score along a sweep.
 
-A forest has one row a system and one panel a metric, so that a row that does well in one panel and
-badly in the next is seen at once. What a row is decides its colour and marker:
+A forest has one row per system and one panel per metric, so that a row that does well in one panel
+and badly in the next is seen at once. What a row is decides its colour and marker:
 
 ===========  ===================================================================
 role         meaning
@@ -34,7 +34,7 @@ def draw_forest(
     legend: Mapping[str, str],
     mark: str | None = None,
 ) -> Figure:
-    """Draw one row a system and one panel a metric, each estimate with its 95% interval.
+    """Draw one row per system and one panel per metric, each estimate with its 95% interval.
 
     The rows are those of the first panel, in its order; `roles` gives each its role and `legend`
     the words for a role. A dotted line runs through the estimate of `mark` in every panel.
@@ -86,7 +86,7 @@ def draw_sweep(
     log: bool = False,
     level: tuple[str, float] | None = None,
 ) -> Figure:
-    """Draw a score along a setting, one curve a system, a bar for each 95% interval.
+    """Draw a score along a setting, one curve per system, a bar for each 95% interval.
 
     `labels` name the setting and the score. `log` spaces the setting by its logarithm. Points of
     several curves at one setting stand a little apart, so that their bars can be told. `level`

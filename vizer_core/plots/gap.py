@@ -70,12 +70,14 @@ def _draw_reading(upper: Axes, lower: Axes, name: str, histogram: GapHistogram) 
     upper.plot(middle, fitted, "--", color=COLOURS["ink"], linewidth=1.4, label="fitted normal")
     upper.set_title(f"{name}: {found.count:,} entries")
     upper.legend(loc="upper left", handlelength=1.6)
+    outside = f"\noutside frame {beyond:.2%}" if beyond >= 5e-5 else ""
     upper.text(
         0.99,
         0.97,
         f"mean {found.mean:+.4f}\nstd {found.std:.4f}\nskew {found.skewness:+.2f}\n"
-        f"ex. kurtosis {found.excess_kurtosis:+.2f}\nKS ≤ {bounds.upper:.4f}\n"
-        f"outside frame {beyond:.2%}".replace("-", "−"),
+        f"ex. kurtosis {found.excess_kurtosis:+.2f}\nKS ≤ {bounds.upper:.4f}{outside}".replace(
+            "-", "−"
+        ),
         transform=upper.transAxes,
         ha="right",
         va="top",

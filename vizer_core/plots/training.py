@@ -45,11 +45,12 @@ def draw_reward(
     *,
     limit: float | None = None,
     label: str = "reward",
+    roles: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw each run's reward by step above its KL to the base; a dotted line is the KL's limit.
 
-    Names with the word "shuffled" are controls: grey and dashed. Thin lines are single steps. Give
-    `label` where the curve is a loss.
+    Names with the word "shuffled" are controls: grey and dashed; `roles` colours others by name, so
+    that two runs differ. Thin lines are single steps. Give `label` where the curve is a loss.
     """
     if not runs or runs.keys() != kl.keys():
         raise ValueError(
@@ -60,11 +61,11 @@ def draw_reward(
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
         for axes, curves in ((top, runs), (bottom, kl)):
             for name, values in curves.items():
-                _draw_curve(axes, name, values)
+                _draw_curve(axes, name, values, (roles or {}).get(name, role_of(name)))
         if limit is not None:
             _draw_limit(bottom, limit)
         top.set_ylabel(label)
-        bottom.set_ylabel("KL, nats a token")
+        bottom.set_ylabel("KL, nats per token")
         bottom.set_ylim(0, 1.15 * max(limit or 0.0, *(max(values) for values in kl.values())))
         bottom.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
         figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", ncols=len(runs))
@@ -85,16 +86,16 @@ def _draw_limit(axes: Axes, limit: float) -> None:
     )
 
 
-def _draw_curve(axes: Axes, name: str, values: Sequence[float]) -> None:
-    role, steps = role_of(name), np.arange(1, len(values) + 1)
+def _draw_curve(axes: Axes, name: str, values: Sequence[float], role: str) -> None:
+    steps = np.arange(1, len(values) + 1)
     axes.plot(steps, values, color=COLOURS[role], alpha=0.25, linewidth=1)
-    axes.plot(steps, running_mean(values), LINES[role], color=COLOURS[role], label=name)
+    axes.plot(steps, running_mean(values), LINES.get(role, "-"), color=COLOURS[role], label=name)
 
 
 def draw_before_after(
     images: Sequence[Image.Image], captions: Mapping[str, Sequence[str]], *, width: int = 48
 ) -> Figure:
-    """Draw one row an image with its caption by each system, the first of them the base.
+    """Draw one row per image with its caption by each system, the first of them the base.
 
     A system's caption that is the base's, word for word, is grey.
     """

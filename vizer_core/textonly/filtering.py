@@ -30,6 +30,7 @@ from vizer_core.textonly.prefix_network import PrefixNetwork
 
 MACCAP_SAMPLES = 20  # "the sampling number S in inference is set to 20", section 5.1
 MACCAP_DECODING = Beam(4, max_tokens=16)  # beam search with 4 beams; 16 tokens in the release
+SMALL_DECODING = Beam(4, max_tokens=24)  # shipped models': of drawn captions 1 in 100 has over 21
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,6 @@
-"""Noise that stands in for the modality gap: three kinds, each with the angle it turns by.
+"""Noise that stands in for the modality gap: four kinds, each with the angle it turns by.
+
+Three know no direction; `StructuredNoise` is measured on pairs, and needs some.
 
 A captioner trained on text features t must later read image features. MacCap section 3.2 takes the
 gap between the two for zero-mean noise and trains on t + noise (equation 4). With an isotropic
@@ -111,6 +113,64 @@ class UniformNoise:
 
     def expected_cosine(self, width: int, *, copies: int = 1) -> float:
         """Return the cosine between a unit vector and the mean of its noisy copies."""
+        return _cosine(self.std(width), width, copies)
+
+
+@dataclass(frozen=True)
+class StructuredNoise:
+    """Gaussian noise with the mean and covariance of image less text, measured on pairs.
+
+    CLOSE (Gu et al. 2211.09778) compares isotropic noise with a shift by the mean gap
+    and with noise of the gap's covariance. Both want pairs, if only some hundred, so what is
+    trained with it is no longer trained on texts alone. `scale` multiplies the covariance's root.
+
+    `shift` is the mean [d], `root` the covariance's lower factor [d][d], as plain numbers.
+    """
+
+    shift: tuple[float, ...]
+    root: tuple[tuple[float, ...], ...]
+    scale: float = 1.0
+
+    @classmethod
+    def of_pairs(cls, images: Tensor, texts: Tensor, *, scale: float = 1.0) -> StructuredNoise:
+        """Measure the noise on paired features [n, d]; raises `ValueError` on fewer than 2 pairs.
+
+        >>> images = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> StructuredNoise.of_pairs(images, images - 1.0).shift
+        (1.0, 1.0)
+        """
+        if images.shape != texts.shape or len(images) < 2:
+            raise ValueError(
+                f"images {tuple(images.shape)} and texts {tuple(texts.shape)}: wanted pairs, "
+                "at least 2"
+            )
+        gap = (images - texts).double()
+        centred = gap - gap.mean(dim=0)
+        covariance = centred.T @ centred / len(gap)
+        # no pair spreads less than rounding: a factor of a singular matrix does not exist
+        floor = 1e-9 * torch.eye(len(covariance), dtype=covariance.dtype)
+        root = torch.linalg.cholesky(covariance + floor)
+        return cls(
+            tuple(gap.mean(dim=0).float().tolist()), tuple(map(tuple, root.float().tolist())), scale
+        )
+
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Draw noise of a shape [..., d] on the CPU, in float32."""
+        if shape[-1] != len(self.shift):
+            raise ValueError(
+                f"noise of width {len(self.shift)} for vectors of width {shape[-1]}: measure it on "
+                "pairs of the encoder that is trained with"
+            )
+        drawn = torch.randn(shape, generator=generator)
+        return torch.tensor(self.shift) + self.scale * drawn @ torch.tensor(self.root).T
+
+    def std(self, width: int) -> float:
+        """Return the root of the mean squared noise per coordinate, its shift included."""
+        spread = self.scale**2 * sum(value**2 for row in self.root for value in row)
+        return ((sum(value**2 for value in self.shift) + spread) / len(self.shift)) ** 0.5
+
+    def expected_cosine(self, width: int, *, copies: int = 1) -> float:
+        """Return the cosine that isotropic noise of this length turns a text by."""
         return _cosine(self.std(width), width, copies)
 
 

@@ -35,7 +35,7 @@ class TrainingPairs:
         if len(self.captions) != self.features.shape[0] or not self.captions:
             raise ValueError(
                 f"got {len(self.captions)} captions for features {tuple(self.features.shape)}: "
-                "wanted one caption a row, and at least one"
+                "wanted one caption per row, and at least one"
             )
         if isinstance(self.captions, str):
             raise ValueError("captions is one string: wanted a sequence of captions")

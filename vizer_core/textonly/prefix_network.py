@@ -17,7 +17,7 @@ shifted and scaled by stored statistics (`standardise_on`): features of a CLIP a
 share one large constant vector, and what tells texts apart is small beside it. The output starts
 out spread like the language model's own words (`start_near_words`), not at some point that no text
 ever was. The decoder can normalise before each sub-layer (`norm_first`). At the paper's size all
-three are off; on the micro models they shorten training.
+three are off; on the drawn models they shorten training.
 """
 
 from __future__ import annotations

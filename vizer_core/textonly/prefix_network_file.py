@@ -1,6 +1,6 @@
 """Prefix networks on disk: weights, and a manifest that names their CLIP and language model.
 
-Both kinds are kept, `PrefixDecoder` and `SingleTokenMLP`: the manifest names the kind.
+All kinds are kept, `PrefixDecoder`, `SingleTokenMLP` and `WordReader`: the manifest names the kind.
 
 A prefix network maps one CLIP's space into one language model's embeddings. Read with another pair
 it still runs and generates fluent nonsense, so loading checks both fingerprints.
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from vizer_core.clip.protocol import ImageTextEncoder
 from vizer_core.files import load_manifest, load_tensors, save_tensors
@@ -26,10 +26,15 @@ from vizer_core.textonly.prefix_network import (
     SingleTokenMLP,
     new_prefix_network,
 )
+from vizer_core.textonly.word_reader import ReaderConfig, WordReader
 
 # the names that files have for the two networks; the paper says adaptor
-_KINDS = {"AdaptorDecoder": PrefixConfig, "SingleTokenMLP": MLPConfig}
-_NAMES = {PrefixDecoder: "AdaptorDecoder", SingleTokenMLP: "SingleTokenMLP"}
+_KINDS = {
+    "AdaptorDecoder": PrefixConfig, "SingleTokenMLP": MLPConfig, "WordReader": ReaderConfig,
+}  # fmt: skip
+_NAMES = {
+    PrefixDecoder: "AdaptorDecoder", SingleTokenMLP: "SingleTokenMLP", WordReader: "WordReader",
+}  # fmt: skip
 
 
 def save_prefix_network(
@@ -48,7 +53,7 @@ def save_prefix_network(
     """
     kind = _NAMES.get(type(prefix_network))
     if kind is None:
-        wanted = f"{PrefixDecoder.__name__} or {SingleTokenMLP.__name__}"
+        wanted = " or ".join(network.__name__ for network in _NAMES)
         raise ValueError(f"cannot save a {type(prefix_network).__name__}: wanted a {wanted}")
     manifest = dict(metadata) | {
         "kind": kind,
@@ -66,7 +71,7 @@ def save_prefix_network(
 
 def load_prefix_network(
     path: Path, *, encoder: ImageTextEncoder, language_model: PrefixLanguageModel
-) -> PrefixDecoder | SingleTokenMLP:
+) -> PrefixDecoder | SingleTokenMLP | WordReader:
     """Read a prefix network for this CLIP and this language model, in eval mode on the LM's device.
 
     Raises `ValueError` when it was trained with another one of either, or in another precision.
@@ -86,10 +91,16 @@ def load_prefix_network(
                 f"({made_with['fingerprint'][:12]}), got {model.name!r} "
                 f"({model.fingerprint[:12]}). Load that model, or train a network for this one."
             )
-    prefix_network = new_prefix_network(_KINDS[manifest["kind"]](**manifest["adaptor"]))
+    config = _KINDS[manifest["kind"]](**manifest["adaptor"])
+    reader = isinstance(config, ReaderConfig)
+    prefix_network = WordReader(config) if reader else new_prefix_network(config)
     tensors, _ = load_tensors(path)
-    prefix_network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    prefix_network.load_state_dict({key: _plain(value) for key, value in tensors.items()})
     return prefix_network.to(language_model.device).eval()
+
+
+def _plain(stored: Tensor) -> Tensor:
+    return stored.float() if stored.is_floating_point() else stored
 
 
 def _dtype(model: PrefixLanguageModel) -> str:

@@ -1,4 +1,4 @@
-"""Training settings: what MacCap's paper prints, what its release runs, and ours for micro models.
+"""Training settings: what MacCap's paper prints, what its release runs, and ours for small models.
 
 A setting that paper and release disagree on is two presets, never a silent choice. Where the
 paper gives no value (epochs, schedule, weight decay) `MACCAP_PAPER` takes the release's.
@@ -16,7 +16,7 @@ decap_same_decoder   `PrefixDecoder`     5,797,376 parameters   ours: nowhere
 ===================  ==================  =====================  =============================
 
 The last two give CapDec and DeCap MacCap's own trained part, so that only tokens and noise differ:
-the comparison of chapter 7, whose shipped micro prefix networks are of this kind.
+the comparison of chapter 7, whose shipped prefix networks are of this kind.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from vizer_core.language.protocol import PrefixLanguageModel
 from vizer_core.shipped import shipped_names
 from vizer_core.textonly.loss import CaptionLoss, caption_loss, release_loss
 from vizer_core.textonly.noise import MACCAP_VARIANCE, GaussianNoise, Noise, NoNoise
+from vizer_core.textonly.optimizer import MakeOptimizer, adamw
 from vizer_core.textonly.prefix_network import MLPConfig, PrefixConfig
 from vizer_core.textonly.regions import MACCAP_TOKENS
 from vizer_core.textonly.schedule import ReleaseSchedule, Schedule, WarmupCosine
@@ -45,6 +46,7 @@ class TextOnlyConfig:
 
     `captions_at_once` cuts a batch into parts whose gradients add up (gradient accumulation): less
     memory, the same step but for rounding and dropout's draws. A run's identity leaves it out.
+    `optimizer` makes it of what is trained; AdamW, the release's, goes unnamed in manifests.
     """
 
     tokens: int = MACCAP_TOKENS
@@ -60,6 +62,7 @@ class TextOnlyConfig:
     standardise: bool = False
     train_language_model: bool = False
     captions_at_once: int | None = None
+    optimizer: MakeOptimizer = adamw
 
     def __post_init__(self) -> None:
         if min(self.tokens, self.batch_size, self.epochs) < 1 or self.max_tokens < 3:
@@ -87,8 +90,10 @@ class TextOnlyConfig:
             key: {"kind": type(value).__name__} | asdict(value)
             for key, value in (("noise", self.noise), ("schedule", self.schedule))
         }
-        left_out = (*named, "loss", "captions_at_once")
+        left_out = (*named, "loss", "captions_at_once", "optimizer")
         plain = {key: value for key, value in vars(self).items() if key not in left_out}
+        if self.optimizer is not adamw:
+            plain["optimizer"] = getattr(self.optimizer, "__name__", repr(self.optimizer))
         return plain | named | {"loss": getattr(self.loss, "__name__", repr(self.loss))}
 
 
@@ -116,22 +121,22 @@ BASELINE = DECAP_DAGGER  # "trained in the same way as DeCap": only inference di
 MACCAP_NETWORK = PrefixConfig(clip_width=512, lm_width=2048)  # ViT-B/32 and OPT-1.3b
 SINGLE_TOKEN_NETWORK = MLPConfig(clip_width=512, lm_width=2048)
 
-# The micro models: features and words of width 128, a prefix of 4, a minute or so of one core.
-MICRO_NETWORK = PrefixConfig(
+# The shipped models: features and words of width 128, a prefix of 4, a minute or so of one core.
+SMALL_NETWORK = PrefixConfig(
     clip_width=128, lm_width=128, queries=4, feedforward=512, dropout=0.0, norm_first=True
 )
-# A third of the variance that matches the angle of micro-clip-100's pairs; see `gap.noise_scale`.
-MICRO_VARIANCE = 0.01
-MICRO_MACCAP = TextOnlyConfig(
-    noise=GaussianNoise(MICRO_VARIANCE),
+# Half of the variance that matches the angle of drawn-clip-50's pairs; see `gap.noise_scale`.
+SMALL_VARIANCE = 0.01
+SMALL_MACCAP = TextOnlyConfig(
+    noise=GaussianNoise(SMALL_VARIANCE),
     schedule=WarmupCosine(100),
     batch_size=32,
     learning_rate=1.5e-3,
     epochs=3,
     standardise=True,
 )
-MICRO_CAPDEC = replace(MICRO_MACCAP, tokens=1)
-MICRO_DECAP = replace(MICRO_MACCAP, tokens=1, noise=NoNoise())
+SMALL_CAPDEC = replace(SMALL_MACCAP, tokens=1)
+SMALL_DECAP = replace(SMALL_MACCAP, tokens=1, noise=NoNoise())
 
 
 @dataclass(frozen=True)
@@ -140,29 +145,29 @@ class Training:
 
     single_token: bool
     paper: TextOnlyConfig
-    micro: TextOnlyConfig
+    small: TextOnlyConfig
 
-    def sizes(self, *, clip_width: int, lm_width: int, micro: bool) -> PrefixConfig | MLPConfig:
+    def sizes(self, *, clip_width: int, lm_width: int, small: bool) -> PrefixConfig | MLPConfig:
         """Return the sizes of the trained part for models of these widths.
 
-        `micro` is for a micro CLIP, with any language model: a short prefix, no dropout.
+        `small` is for a shipped CLIP, with any language model: a short prefix, no dropout.
 
-        >>> TRAININGS["capdec"].sizes(clip_width=512, lm_width=2048, micro=False)
+        >>> TRAININGS["capdec"].sizes(clip_width=512, lm_width=2048, small=False)
         MLPConfig(clip_width=512, lm_width=2048, mlp_layers=3)
         """
         if self.single_token:
             return MLPConfig(clip_width, lm_width)
-        if micro:
-            return replace(MICRO_NETWORK, clip_width=clip_width, lm_width=lm_width)
+        if small:
+            return replace(SMALL_NETWORK, clip_width=clip_width, lm_width=lm_width)
         return PrefixConfig(clip_width, lm_width)
 
 
 TRAININGS: dict[str, Training] = {
-    "maccap": Training(False, MACCAP_PAPER, MICRO_MACCAP),
-    "capdec": Training(True, CAPDEC_DAGGER, MICRO_CAPDEC),
-    "decap": Training(True, DECAP_DAGGER, MICRO_DECAP),
-    "capdec_same_decoder": Training(False, CAPDEC_DAGGER, MICRO_CAPDEC),
-    "decap_same_decoder": Training(False, DECAP_DAGGER, MICRO_DECAP),
+    "maccap": Training(False, MACCAP_PAPER, SMALL_MACCAP),
+    "capdec": Training(True, CAPDEC_DAGGER, SMALL_CAPDEC),
+    "decap": Training(True, DECAP_DAGGER, SMALL_DECAP),
+    "capdec_same_decoder": Training(False, CAPDEC_DAGGER, SMALL_CAPDEC),
+    "decap_same_decoder": Training(False, DECAP_DAGGER, SMALL_DECAP),
 }
 
 
@@ -180,9 +185,9 @@ def settings_of(
     What is None is the method's own, which a shipped CLIP has settings of its own for; `variance` 0
     is no noise.
     """
-    training, micro = TRAININGS[method], encoder.name in shipped_names("clip")
-    shape = training.sizes(clip_width=encoder.embed_dim, lm_width=lm.width, micro=micro)
-    config = training.micro if micro else training.paper
+    training, small = TRAININGS[method], encoder.name in shipped_names("clip")
+    shape = training.sizes(clip_width=encoder.embed_dim, lm_width=lm.width, small=small)
+    config = training.small if small else training.paper
     config = replace(config, epochs=epochs or config.epochs, captions_at_once=at_once)
     if variance is None:
         return shape, config

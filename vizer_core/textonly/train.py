@@ -103,10 +103,8 @@ def fit_text_only(
         language_model.unfreeze()
     autocast, scaler = precision_of(_dtype_trained(model, config), device)
     trained = nn.ModuleList([prefix_network, *([model] if config.train_language_model else [])])
-    optimizer = torch.optim.AdamW(
-        [p for p in trained.parameters() if p.requires_grad],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
+    optimizer = config.optimizer(
+        trained, rate=config.learning_rate, weight_decay=config.weight_decay
     )
     state = RunState(trained, optimizer, scaler)
     identity = _identity(prefix_network, language_model, pairs, config, seed) if checkpoint else {}
@@ -177,7 +175,7 @@ def _set_rate(
     factor = config.schedule.factor(step, steps_per_epoch=steps_per_epoch, epochs=config.epochs)
     rate = config.learning_rate * factor
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("pace", 1.0)
     return rate
 
 

@@ -8,13 +8,18 @@
 - `train`: phase 2 on unlabelled images, one loop for every objective. A step of it crosses
   `adapter_run`: settings, record, steps; `lora`: what is trained; `rollout`: a step's images among
   processes, their captions, in micro-batches; and the objective, such as `policy_gradient`
+- `read_ahead`: the images of the next batch prepared while the model is at work
+- `self_training`: cross-entropy on chosen captions of the base's own, RAFT, DPO
 - `rewards`, `best_of_n`: the same score as a reward, and CLIP's; the reward without training
 - `named_objectives`, `phase_two`: objectives by name; what stands around a training
-- `run_state`: a run that can be killed, on disk; `checkpoint`: mappers on disk
+- `recipes`: settings by the model's size; `watch`: captions and held-out scores on the way, early
+  stopping; `merging`, `model_card`: an adapter in its model's weights, cards, and the hub
+- `checkpoint`: mappers on disk (a run that can be killed: `vizer_core.run_state`)
 - `generate_captions`: whole sets captioned, by one process or several; what decoding alone can do
 - `residual`, `agreement`, `neighbours`, `ensemble`, `information`: targets without the background,
   own captions that agree, hard negatives, several mappers at once, what the frozen base can tell
-- `pairwise_accuracy`: does a score tell images apart, and does a step give them credit?
+- `pairwise_accuracy`: does a score tell images apart, and what else does it prefer?
+- `view_agreement`: does a caption hold when the image moves by less than a patch?
 - `forecast`: before training: will it help? `coverage`: what k sampled captions name
 - `collapse`, `diagnostics`, `drift`, `sampled`: what a run really did
 """
@@ -25,8 +30,8 @@ from vizer_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vizer_core.vizer.adapter_run import POLICY_GRADIENT as POLICY_GRADIENT
-    from vizer_core.vizer.adapter_run import VIZER_MICRO as VIZER_MICRO
     from vizer_core.vizer.adapter_run import VIZER_PAPER as VIZER_PAPER
+    from vizer_core.vizer.adapter_run import VIZER_SMALL as VIZER_SMALL
     from vizer_core.vizer.adapter_run import TrainConfig as TrainConfig
     from vizer_core.vizer.adapter_run import TrainHistory as TrainHistory
     from vizer_core.vizer.checkpoint import load_mapper as load_mapper
@@ -49,6 +54,9 @@ if TYPE_CHECKING:
     from vizer_core.vizer.generate_captions import sample_captions as sample_captions
     from vizer_core.vizer.generate_captions import suppressed_first_words as suppressed_first_words
     from vizer_core.vizer.information import InformationReward as InformationReward
+    from vizer_core.vizer.information import (
+        image_prior_log_likelihood as image_prior_log_likelihood,
+    )
     from vizer_core.vizer.information import log_likelihood as log_likelihood
     from vizer_core.vizer.information import prior_log_likelihood as prior_log_likelihood
     from vizer_core.vizer.lora import LoraSettings as LoraSettings
@@ -68,7 +76,6 @@ if TYPE_CHECKING:
     from vizer_core.vizer.objectives import StraightThrough as StraightThrough
     from vizer_core.vizer.pairwise_accuracy import credit as credit
     from vizer_core.vizer.pairwise_accuracy import preference as preference
-    from vizer_core.vizer.pairwise_accuracy import step_effect as step_effect
     from vizer_core.vizer.policy_gradient import PolicyGradient as PolicyGradient
     from vizer_core.vizer.policy_gradient import Reward as Reward
     from vizer_core.vizer.policy_gradient import group_mean as group_mean
@@ -88,6 +95,10 @@ if TYPE_CHECKING:
     from vizer_core.vizer.sampled import grounding_statistics as grounding_statistics
     from vizer_core.vizer.sampled import pool_draws as pool_draws
     from vizer_core.vizer.sampled import sampled_grounding as sampled_grounding
+    from vizer_core.vizer.self_training import GivenCaptions as GivenCaptions
+    from vizer_core.vizer.self_training import PreferencePairs as PreferencePairs
+    from vizer_core.vizer.self_training import Raft as Raft
+    from vizer_core.vizer.self_training import SelfTraining as SelfTraining
     from vizer_core.vizer.targets import centre as centre
     from vizer_core.vizer.targets import derangement as derangement
     from vizer_core.vizer.targets import shuffled as shuffled
@@ -104,11 +115,12 @@ if TYPE_CHECKING:
     from vizer_core.vizer.train import train_adapter as train_adapter
     from vizer_core.vizer.train_mapper import FitConfig as FitConfig
     from vizer_core.vizer.train_mapper import fit_mapper as fit_mapper
+    from vizer_core.vizer.view_agreement import ViewAgreement as ViewAgreement
 
 _HOME = {
     "vizer_core.vizer.adapter_run": (
         "POLICY_GRADIENT",
-        "VIZER_MICRO",
+        "VIZER_SMALL",
         "VIZER_PAPER",
         "TrainConfig",
         "TrainHistory",
@@ -119,7 +131,12 @@ _HOME = {
     "vizer_core.vizer.diagnostics": ("LEAK_MARGIN", "leak_index", "swap_test", "warnings_of"),
     "vizer_core.vizer.drift": ("measure_drift",),
     "vizer_core.vizer.forecast": ("ContextCosine", "ForecastInputs", "ForecastRule", "mapper_leak"),
-    "vizer_core.vizer.information": ("InformationReward", "log_likelihood", "prior_log_likelihood"),
+    "vizer_core.vizer.information": (
+        "InformationReward",
+        "image_prior_log_likelihood",
+        "log_likelihood",
+        "prior_log_likelihood",
+    ),
     "vizer_core.vizer.lora": (
         "LoraSettings",
         "adapter_tensors",
@@ -133,7 +150,7 @@ _HOME = {
     "vizer_core.vizer.mapper": ("MapperConfig", "random_mapper"),
     "vizer_core.vizer.neighbours": ("nearest_images",),
     "vizer_core.vizer.objectives": ("ImageContext", "Objective", "StraightThrough"),
-    "vizer_core.vizer.pairwise_accuracy": ("credit", "preference", "step_effect"),
+    "vizer_core.vizer.pairwise_accuracy": ("credit", "preference"),
     "vizer_core.vizer.policy_gradient": (
         "PolicyGradient",
         "Reward",
@@ -154,6 +171,12 @@ _HOME = {
     ),
     "vizer_core.vizer.rollout": ("Rollout",),
     "vizer_core.vizer.sampled": ("grounding_statistics", "pool_draws", "sampled_grounding"),
+    "vizer_core.vizer.self_training": (
+        "GivenCaptions",
+        "PreferencePairs",
+        "Raft",
+        "SelfTraining",
+    ),
     "vizer_core.vizer.targets": (
         "centre",
         "derangement",
@@ -171,6 +194,7 @@ _HOME = {
     ),
     "vizer_core.vizer.train": ("train_adapter",),
     "vizer_core.vizer.train_mapper": ("FitConfig", "fit_mapper"),
+    "vizer_core.vizer.view_agreement": ("ViewAgreement",),
     "vizer_core.vizer.generate_captions": (
         "first_token_mass",
         "sample_captions",

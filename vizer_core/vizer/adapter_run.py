@@ -2,7 +2,7 @@
 
 ===================  ============================================================================
 VIZER_PAPER          ViZer section 4: AdamW, weight decay 0.01, 1 epoch; a caption an image
-VIZER_MICRO          the same at the learning rate and batch of the micro models
+VIZER_SMALL          the same at the learning rate and batch of the small models
 POLICY_GRADIENT      four captions an image, the distance from the base known at every step
 ===================  ============================================================================
 
@@ -20,10 +20,11 @@ whole (`kept_when_stopped`). Of several processes the first saves.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ from tqdm.auto import tqdm
 from vizer_core.decoding import Decoding, Sample
 from vizer_core.distributed import is_main_process
 from vizer_core.files import METADATA
+from vizer_core.run_state import Run, load_run, save_run
 from vizer_core.vizer.lora import lora_parameters
-from vizer_core.vizer.run_state import Run, load_run, save_run
 from vizer_core.vizer.targets import VisionSource
 from vizer_core.vlm.protocol import VisionLanguageModel
 
@@ -45,6 +46,14 @@ logger = logging.getLogger(__name__)
 LOOKED_AT = 16  # images that tell one source from another
 PATCHES = 8  # runs of embeddings, of which a mean each tells one image from another
 SAME_IMAGE = 0.02  # of a vector's length; bfloat16 has steps of 0.004
+
+
+# what is left of the rate where a share of the steps after the warm-up is done
+DECAYS: Mapping[str, Callable[[float], float]] = {
+    "none": lambda past: 1.0,
+    "linear": lambda past: 1.0 - past,
+    "cosine": lambda past: (1.0 + cos(pi * past)) / 2,
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class TrainConfig:
     epochs: int = 1  # "Both the mapper and the VLM are trained for 1 epoch each"
     weight_decay: float = 0.01  # "AdamW optimizer with weight decay of 0.01"
     warmup_steps: int = 5
+    decay: str = "none"  # of the rate after the warm-up, down to 0: none, linear, cosine
     clip_norm: float = 1.0
     decoding: Decoding = field(default_factory=Sample)
     prompt: str | None = None
@@ -83,27 +93,41 @@ class TrainConfig:
             raise ValueError(
                 f"wanted a positive learning rate and clip, kl_weight >= 0, got {self}"
             )
+        if self.decay not in DECAYS:
+            raise ValueError(f"decay is {self.decay!r}: wanted one of {', '.join(DECAYS)}")
         if self.max_kl < float("inf") and not (self.kl_every or self.kl_weight):
             raise ValueError(f"max_kl={self.max_kl} needs kl_every > 0: nothing would measure it")
 
     def measures_kl(self, step: int) -> bool:
         """Say whether the distance from the base is known after this step, counted from 0.
 
-        >>> [step for step in range(25) if VIZER_MICRO.measures_kl(step)]
+        >>> [step for step in range(25) if VIZER_SMALL.measures_kl(step)]
         [0, 10, 20]
         """
         return bool(self.kl_weight or (self.kl_every and step % self.kl_every == 0))
 
+    def rate_at(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step, counted from 0, of a run of so many.
+
+        >>> config = TrainConfig(learning_rate=1.0, warmup_steps=1, decay="linear")
+        >>> [config.rate_at(step, 5) for step in range(5)]
+        [0.5, 1.0, 0.75, 0.5, 0.25]
+        """
+        warm = self.learning_rate * min(1.0, (step + 1) / (self.warmup_steps + 1))
+        past = max(0, step - self.warmup_steps) / max(1, steps - self.warmup_steps)
+        return warm * DECAYS[self.decay](past)
+
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain JSON values, for a manifest."""
+        """The settings as plain JSON values, for a manifest; decay only where there is one."""
         rule = {"rule": type(self.decoding).__name__} | asdict(self.decoding)
         limit = self.max_kl if self.max_kl < float("inf") else None
-        plain = {key: value for key, value in asdict(self).items() if key != "micro_batch_size"}
+        left = {"micro_batch_size"} | ({"decay"} if self.decay == "none" else set())
+        plain = {key: value for key, value in asdict(self).items() if key not in left}
         return plain | {"decoding": rule, "max_kl": limit}
 
 
 VIZER_PAPER = TrainConfig(learning_rate=1e-4, images_per_step=8, decoding=Sample(max_tokens=32))
-VIZER_MICRO = TrainConfig()
+VIZER_SMALL = TrainConfig()
 POLICY_GRADIENT = TrainConfig(samples=4, kl_every=1, save_every=5)
 
 
@@ -211,10 +235,15 @@ class AdapterRun:
             saved=len(history.gradient_norm),
         )
 
+    @property
+    def left(self) -> list[list[int]]:
+        """The images of the steps that are left, none where the run was stopped."""
+        done = len(self.history.gradient_norm)
+        return [] if self.history.stopped else self.batches[done:]
+
     def steps(self, *, progress: bool = False) -> Iterator[tuple[int, list[int]]]:
         """Yield the steps that are left, with the indices of their images; end when stopped."""
-        done = len(self.history.gradient_norm)
-        todo = [] if self.history.stopped else self.batches[done:]
+        done, todo = len(self.history.gradient_norm), self.left
         bar = tqdm(todo, initial=done, total=len(self.batches), disable=not progress)
         for step, indices in enumerate(bar, start=done):
             yield step, indices

@@ -30,7 +30,7 @@ from vizer_core.vizer.policy_gradient import captions_an_image
 from vizer_core.vizer.targets import compared_rows
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
-Samples = Sequence[Sequence[str]]  # one row of captions an image
+Samples = Sequence[Sequence[str]]  # one row of captions per image
 
 
 def word_weights(captions: Sequence[str]) -> dict[str, float]:
@@ -109,7 +109,7 @@ class ConsensusReward:
 
     @property
     def name(self) -> str:
-        """`consensus` and the captions an image."""
+        """`consensus` and the captions per image."""
         return f"consensus({len(self.drawn[0])})"
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch) -> Float[Tensor, " m"]:

@@ -1,4 +1,4 @@
-"""Draw n captions an image and keep the one that a reward likes best: no training.
+"""Draw n captions per image and keep the one that a reward likes best: no training.
 
 What a policy gradient is trained to do, this does at n times the price of a caption. It bounds
 from above what the reward can teach in a few steps, and shows a bad reward for what it is: its
@@ -22,7 +22,7 @@ from vizer_core.vlm.protocol import VisionLanguageModel
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """n captions an image with their scores; any first m of them make a best-of-m."""
+    """n captions per image with their scores; any first m of them make a best-of-m."""
 
     texts: Samples
     scores: Float[Tensor, "b n"]
@@ -58,9 +58,9 @@ def best_of_n(
     decoding: Sample | None = None,
     progress: bool = False,
 ) -> Candidates:
-    """Draw n captions an image at T = 1 and score them; `best()` chooses."""
+    """Draw n captions per image at T = 1 and score them; `best()` chooses."""
     if n < 1:
-        raise ValueError(f"n is {n}: wanted at least 1 caption an image")
+        raise ValueError(f"n is {n}: wanted at least 1 caption per image")
     rule, texts, scores = decoding or Sample(), [], []
     batch = max(1, 4 * BATCH // n)
     for vision in vision_batches(source, batch=batch, label="best of n", progress=progress):

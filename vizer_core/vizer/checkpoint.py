@@ -14,11 +14,11 @@ from typing import Any
 from torch import Tensor
 
 from vizer_core.files import METADATA, load_tensors, save_tensors
+from vizer_core.run_state import tensors_under
 from vizer_core.runtime import seeded
 from vizer_core.vizer.collapse import Collapse
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
 from vizer_core.vizer.residual import Residual
-from vizer_core.vizer.run_state import tensors_under
 from vizer_core.vizer.targets import Centring, TargetSpace, Whitening
 from vizer_core.vlm.protocol import VisionLanguageModel
 

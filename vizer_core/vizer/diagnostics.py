@@ -34,7 +34,7 @@ from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 LEAK_MARGIN = 0.1  # cosine by which a mapper may prefer the image to the caption's image
 LOSS_FALL, FEW_CHANGED = 0.1, 0.05  # "the loss fell" and "hardly a caption changed"
 TOP1_LIMIT, LENGTH_LIMIT = 0.25, 2.0
-# nats a token, base to new. One run each on the micro VLM, read-back reward, 1,000 images: at .17
+# nats per token, base to new. One run each on the drawn VLM, read-back reward, 1,000 images: at .17
 # (learning rate 2e-4) captions were best; at .6 (5e-4) and 1.0 (1e-3) the reward was higher and
 # object F1 of greedy and sampled captions lower.
 KL_LIMIT = 0.5
@@ -142,7 +142,7 @@ def _drift_warnings(drift: Drift) -> list[str]:
         )
     if drift.kl is not None and drift.kl > KL_LIMIT:
         found.append(
-            f"KL to the base is {drift.kl:.2f} nats a token, above {KL_LIMIT}: over-optimised"
+            f"KL to the base is {drift.kl:.2f} nats per token, above {KL_LIMIT}: over-optimised"
         )
     return found
 

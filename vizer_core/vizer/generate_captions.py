@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from vizer_core.decoding import Decoding, Greedy, Sample
 from vizer_core.distributed import gather_items, my_share
+from vizer_core.vizer.read_ahead import batches_of, read_ahead
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vlm.first_words import first_word_mass
 from vizer_core.vlm.generation import skip_draws
@@ -38,9 +39,10 @@ def vision_batches(
     """Yield the images of a source in order."""
     if not len(source):
         raise ValueError("the source holds no image: there is nothing to caption")
-    starts = range(0, len(source), batch)
-    for start in tqdm(starts, desc=label, disable=not progress):
-        yield source.select(list(range(start, min(start + batch, len(source)))))
+    batches = batches_of(len(source), batch)
+    with read_ahead(source, batches) as ahead:
+        for indices in tqdm(batches, desc=label, disable=not progress):
+            yield ahead.select(indices)
 
 
 @torch.no_grad()
@@ -51,14 +53,19 @@ def generate_captions(
     decoding: Decoding | None = None,
     prompt: str | None = None,
     banned: Sequence[str] = (),
+    opening: Sequence[str] = (),
     generator: torch.Generator | None = None,
-    progress: bool = False,
 ) -> tuple[str, ...]:
     """Generate one caption an image, greedy unless told otherwise."""
     texts: list[str] = []
-    for vision in vision_batches(source, label="generating captions", progress=progress):
+    for vision in vision_batches(source):
         texts += vlm.generate(
-            vision, decoding=decoding or Greedy(), prompt=prompt, banned=banned, generator=generator
+            vision,
+            decoding=decoding or Greedy(),
+            prompt=prompt,
+            banned=banned,
+            opening=opening,
+            generator=generator,
         ).texts
     return tuple(texts)
 
@@ -69,6 +76,7 @@ def share_captions(
     *,
     decoding: Decoding | None = None,
     prompt: str | None = None,
+    opening: Sequence[str] = (),
     generator: torch.Generator | None = None,
 ) -> tuple[str, ...]:
     """Caption images as `generate_captions` does; each process generates its share.
@@ -83,7 +91,12 @@ def share_captions(
         skip_draws(mine.start, rule, generator)
         if len(mine) or not len(source):
             texts = generate_captions(
-                vlm, Slice(source, mine), decoding=rule, prompt=prompt, generator=generator
+                vlm,
+                Slice(source, mine),
+                decoding=rule,
+                prompt=prompt,
+                opening=opening,
+                generator=generator,
             )
         skip_draws(len(source) - mine.stop, rule, generator)
     except Exception as error:

@@ -173,6 +173,8 @@ def save_adapter(
         "fingerprint": vlm.fingerprint,
         "rank": config.r,
         "alpha": config.lora_alpha,
+        "prompt": vlm.default_prompt,
+        **({"reading": dict(reading)} if (reading := getattr(vlm, "reading", {})) else {}),
         METADATA: dict(metadata or {}),
         "sha256": sha256_file(folder / WEIGHTS),
     }
@@ -183,7 +185,11 @@ def save_adapter(
 def load_adapter(
     vlm: VisionLanguageModel, folder: Path, *, trainable: bool = False
 ) -> dict[str, Any]:
-    """Put a saved adapter on the model it was trained for, in place, and return its manifest."""
+    """Put a saved adapter on the model it was trained for, in place, and return its manifest.
+
+    The model is asked from here on what it was asked in training (`vlm.default_prompt`), where the
+    manifest says that; adapters saved by earlier versions do not.
+    """
     require_no_lora(vlm)
     folder = Path(folder)
     record = read_record(folder / MANIFEST)
@@ -199,27 +205,35 @@ def load_adapter(
             )
     if sha256_file(folder / WEIGHTS) != record.get("sha256"):
         raise ValueError(f"{folder / WEIGHTS} does not fit {MANIFEST}: it is damaged or was mixed")
-    from safetensors.torch import load_file
-
     peft = require("peft", why="LoRA")
     try:
         _inject(vlm, peft.LoraConfig.from_pretrained(folder))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{folder / CONFIG} is no LoRA of this model: {error}") from error
+    load_weights(vlm, folder)
+    for parameter in lora_parameters(vlm).values():
+        parameter.requires_grad_(trainable)
+    vlm.default_prompt = record.get("prompt", vlm.default_prompt)
+    return record
+
+
+def load_weights(vlm: VisionLanguageModel, folder: Path) -> None:
+    """Put a saved adapter's weights in the place of those that the model carries.
+
+    Raises `ValueError` where they are of other layers.
+    """
+    from safetensors.torch import load_file
+
+    peft = require("peft", why="LoRA")
     prefix = "base_model.model."
     kept = {key.removeprefix(prefix): value for key, value in load_file(folder / WEIGHTS).items()}
-    missing = set(kept) ^ set(
-        peft.get_peft_model_state_dict(vlm.model, save_embedding_layers=False)
-    )
-    if missing:
+    there = peft.get_peft_model_state_dict(vlm.model, save_embedding_layers=False)
+    if missing := set(kept) ^ set(there):
         raise ValueError(
             f"{folder / WEIGHTS} and its {CONFIG} name different layers: {len(missing)} differ, "
             f"such as {min(missing)}"
         )
     peft.set_peft_model_state_dict(vlm.model, kept)
-    for parameter in lora_parameters(vlm).values():
-        parameter.requires_grad_(trainable)
-    return record
 
 
 def settings_dict(settings: LoraSettings) -> dict[str, Any]:

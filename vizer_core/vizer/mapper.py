@@ -142,7 +142,7 @@ class FittedMapper:
         mask: Bool[Tensor, "b t"],
         image_features: Float[Tensor, "b d"],
     ) -> Float[Tensor, " b"]:
-        """Score captions by cos(F_I, F^_T), one number a caption."""
+        """Score captions by cos(F_I, F^_T), one number per caption."""
         mapped, targets = self.mapper.read(states, mask), self.targets(image_features)
         return torch.nn.functional.cosine_similarity(mapped, targets, dim=-1)
 

@@ -1,12 +1,16 @@
 """Hard negatives: the other images that a tower finds most like an image, and a reward among them.
 
+`bags_of` makes the bags that self-retrieval is tested in (`metrics.self_retrieval.bag_hits`), and
+`hardening` the curriculum: fewer negatives are nearer ones.
+
 Telling an image from a random other one needs its background only. Telling it from its nearest
 neighbours needs what is on it. Self-retrieval among such distractors is what Gaur et al.
-(2409.03025, section 3, "bags") train and test captioners with; the images here are unlabelled.
+(2409.03025) train and test captioners with; the images here are unlabelled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,3 +88,26 @@ class HardNegativeReward:
         near = likeness.topk(self.negatives, dim=1).indices.repeat_interleave(k, dim=0)
         margin = torch.einsum("md,mqd->mq", texts, table[near]).mean(dim=1)
         return (texts * own.repeat_interleave(k, dim=0)).sum(dim=1) - margin
+
+
+def bags_of(features: Float[Tensor, "n d"], *, size: int) -> Int[Tensor, "n q"]:
+    """Return a bag an image: itself, then the `size` - 1 images most like it.
+
+    >>> bags_of(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), size=2).tolist()
+    [[0, 1], [1, 0], [2, 1]]
+    """
+    near = nearest_images(features, count=size - 1)
+    return torch.cat([torch.arange(len(near), device=near.device)[:, None], near], dim=1)
+
+
+def hardening(
+    pair: PairReward, images: Float[Tensor, "n d"], negatives: Sequence[int] = (32, 8, 2)
+) -> tuple[HardNegativeReward, ...]:
+    """Return rewards from easy to hard: the mean of many neighbours, then of ever fewer.
+
+    The bag curriculum of Gaur et al. (2409.03025): train on one after the other, the
+    same adapter throughout.
+    """
+    if list(negatives) != sorted(set(negatives), reverse=True) or not negatives:
+        raise ValueError(f"negatives are {list(negatives)}: wanted ever fewer, as fewer are nearer")
+    return tuple(HardNegativeReward(pair, images, count) for count in negatives)

@@ -23,7 +23,9 @@ from vizer_core.vizer.forecast import (
     measure_forecast_inputs,
     with_mapper,
 )
+from vizer_core.vizer.information import InformationReward
 from vizer_core.vizer.mapper import FittedMapper, MapperConfig
+from vizer_core.vizer.named_objectives import OTHERS
 from vizer_core.vizer.objectives import ImageContext
 from vizer_core.vizer.policy_gradient import PolicyGradient
 from vizer_core.vizer.rewards import ReadBackReward
@@ -96,7 +98,10 @@ def forecast(
         return False, "warning: no forecast for a loss without a mapper: nothing scores a caption"
     if reward is None:
         reward = (ContextCosine if in_context else ReadBackReward)(vlm, fitted)
-    measured = measure_forecast_inputs(vlm, source, reward, generator=seeded(seed))
+    yardstick = InformationReward(vlm, weight=0.5, others=OTHERS)
+    measured = measure_forecast_inputs(
+        vlm, source, reward, generator=seeded(seed), yardstick=yardstick
+    )
     if fitted is not None:
         leak = mapper_leak(vlm, fitted, source) if in_context else 0.0
         measured = with_mapper(measured, fitted, leak=leak)

@@ -6,7 +6,7 @@ b images, k captions each; r_ij is the reward of caption j of image i, m_i their
 rloo              r_ij - mean of the others       leave-one-out: Kool et al. 2019; Ahmadian et
                                                   al. 2024 (2402.14740), section 3
 scst              r_ij - r_i(greedy)              self-critical: Rennie et al. 2017 (1612.00563),
-                                                  section 3.1; costs a greedy caption an image
+                                                  section 3.1; costs a greedy caption per image
 group_mean        r_ij - m_i                      GRPO without its scale: "Dr. GRPO", Liu et al.
                                                   2025 (2503.20783)
 grpo              (r_ij - m_i) / (s_i + 1e-4)     Shao et al. 2024 (2402.03300), section 4.1
@@ -95,7 +95,7 @@ def score_captions(
     reward: Reward, vision: VisionBatch, captions: CaptionBatch
 ) -> Float[Tensor, " m"]:
     """Ask a reward; what is not one finite number a caption is refused."""
-    given, wanted = reward(vision, captions), "wanted one finite number a caption"
+    given, wanted = reward(vision, captions), "wanted one finite number per caption"
     try:
         scores = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -112,7 +112,7 @@ def score_captions(
 def group_rewards(
     reward: Reward, vision: VisionBatch, captions: CaptionBatch
 ) -> Float[Tensor, "b k"]:
-    """Score captions and lay them out one row an image; NaN and inf are refused."""
+    """Score captions and lay them out one row per image; NaN and inf are refused."""
     return score_captions(reward, vision, captions).reshape(len(vision), -1)
 
 
@@ -130,7 +130,7 @@ def captions_an_image(vision: VisionBatch, captions: CaptionBatch) -> int:
 def _require_group(rewards: Tensor) -> None:
     if rewards.shape[1] < 2:
         raise ValueError(
-            f"got rewards {tuple(rewards.shape)}, one caption an image: a group baseline needs at "
+            f"got rewards {tuple(rewards.shape)}, one caption per image: a group baseline needs at "
             "least 2; draw more samples, or use scst with a greedy caption"
         )
 

@@ -1,9 +1,10 @@
 """The captions of a step: generated among processes, then read again with gradient, part by part.
 
-A step has a batch of images. Each process takes a contiguous part of it, its local batch, draws the
-numbers for everybody's captions and uses its own, and reads its captions again in micro-batches as
-large as memory allows. Weights make the micro-batches of all processes add up to the loss of one
-process that does the whole batch at once: images weigh alike, the KL's tokens weigh alike.
+A step has a batch of images, captioned by the trained model as it is now, or by a `Teacher`. Each
+process takes a contiguous part of it, its local batch, draws the numbers for everybody's captions
+and uses its own, and reads its captions again in micro-batches as large as memory allows. Weights
+make the micro-batches of all processes add up to the loss of one process that does the whole batch
+at once: images weigh alike, the KL's tokens weigh alike.
 
 An objective is given a micro-batch as a `Rollout`, which makes states, logits and log p when it is
 asked for them.
@@ -14,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vizer_core.decoding import Decoding
 from vizer_core.distributed import even_micro_batches, gather_rows, my_share, sum_over_processes
 from vizer_core.vizer.adapter_run import TrainConfig
 from vizer_core.vizer.targets import VisionSource
@@ -83,6 +86,42 @@ class LocalBatch:
             )
 
 
+@runtime_checkable
+class Teacher(Protocol):
+    """Says which captions a step learns from, where they are not the trained model's own."""
+
+    def rule(self, config: TrainConfig) -> Decoding:
+        """How captions are decoded."""
+
+    def samples(self, config: TrainConfig) -> int:
+        """How many captions an image are drawn; some of them may be kept."""
+
+    def captions(
+        self,
+        vlm: VisionLanguageModel,
+        vision: VisionBatch,
+        config: TrainConfig,
+        *,
+        generator: torch.Generator,
+    ) -> CaptionBatch:
+        """Return captions of the images, as many for each, order A, A, B, B."""
+
+
+def local_indices(indices: Sequence[int]) -> list[int]:
+    """Return which images of a step this process encodes.
+
+    >>> local_indices([5, 3])
+    [5, 3]
+    """
+    return [indices[i] for i in _own_part(len(indices))[0]]
+
+
+def _own_part(count: int) -> tuple[range, bool]:
+    """Return this process's part of a step; where it has none the first image, and True."""
+    mine = my_share(count)
+    return (mine, False) if len(mine) else (range(1), True)
+
+
 @torch.no_grad()
 def sample_local_batch(
     vlm: VisionLanguageModel,
@@ -91,22 +130,25 @@ def sample_local_batch(
     config: TrainConfig,
     *,
     generator: torch.Generator,
+    teacher: Teacher | None = None,
 ) -> LocalBatch:
-    """Encode this process's images of a step, and let the model caption them.
+    """Encode this process's images of a step, and let the model, or a teacher, caption them.
 
     The generator moves as if one process had generated all captions of the step, so that every
     process draws the numbers that its captions would have had there.
     """
     count, rule, k = len(indices), config.decoding, config.samples
-    mine = my_share(count)
-    idle = not len(mine)
-    if idle:
-        mine = range(1)
+    if teacher is not None:
+        rule, k = teacher.rule(config), teacher.samples(config)
+    mine, idle = _own_part(count)
     vision = source.select([indices[i] for i in mine])
     skip_draws(mine.start * k, rule, generator)
-    captions = vlm.generate(
-        vision, decoding=rule, samples=k, prompt=config.prompt, generator=generator
-    )
+    if teacher is None:
+        captions = vlm.generate(
+            vision, decoding=rule, samples=k, prompt=config.prompt, generator=generator
+        )
+    else:
+        captions = teacher.captions(vlm, vision, config, generator=generator)
     skip_draws((count - mine.stop) * k, rule, generator)
     return LocalBatch(mine, count, idle, vision, captions)
 

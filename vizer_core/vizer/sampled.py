@@ -1,4 +1,4 @@
-"""Score what a model would say, not only what it says first: k captions a scene, exact truth.
+"""Score what a model would say, not only what it says first: k captions per scene, exact truth.
 
 Greedy decoding shows one caption in thousands. Two models with nearly the same probabilities can
 differ in every greedy caption, and the other way round, so each number of a trained model comes
@@ -37,6 +37,7 @@ from vizer_core.metrics.stats import Statistics, mean_statistics, rate_statistic
 from vizer_core.metrics.tokenize import tokenize_captions
 
 PREFIX = "sampled_"
+_F1_OF = ("object_true", "object_said", "object_found", "object_there")
 
 
 def _f1(sums: np.ndarray) -> np.ndarray:
@@ -52,22 +53,37 @@ def _f1(sums: np.ndarray) -> np.ndarray:
 def grounding_statistics(
     samples: Sequence[Sequence[str]], truths: Sequence[SceneTruth], *, lexicon: Lexicon
 ) -> dict[str, Statistics]:
-    """Ground k captions a scene and average within the scene; one greedy caption is k = 1.
+    """Ground k captions per scene and average within the scene; one greedy caption is k = 1.
 
     A rate of statements that nobody made is absent.
     """
     counts = _counts(samples, truths, lexicon)
-    found = {
-        name: rate_statistics(_mean_of(counts, true), _mean_of(counts, said))
-        for name, (true, said) in RATES.items()
-        if _mean_of(counts, said).sum() > 0
-    }
-    fields = ("object_true", "object_said", "object_found", "object_there")
-    found["object_f1"] = Statistics(np.column_stack([_mean_of(counts, f) for f in fields]), _f1)
+    fields = sorted({field for pair in RATES.values() for field in pair})
+    found = count_statistics({field: _mean_of(counts, field) for field in fields})
     found["exact"] = mean_statistics([np.mean([is_exact(c) for c in row]) for row in counts])
     found["vague"] = mean_statistics([np.mean([not c.object_said for c in row]) for row in counts])
     lengths = caption_lengths(tokenize_captions([text for row in samples for text in row]))
     found["length"] = mean_statistics(lengths.reshape(len(samples), -1).mean(axis=1))
+    return found
+
+
+def count_statistics(columns: Mapping[str, Float64[np.ndarray, " n"]]) -> dict[str, Statistics]:
+    """Turn counts a scene, by the names of `GroundingCounts`, into rates and the F1 of objects.
+
+    A rate of statements that nobody made is absent, and one whose counts are not there.
+
+    >>> counts = {"object_true": [1.0, 0.0], "object_said": [1.0, 1.0]}
+    >>> found = count_statistics({name: np.array(column) for name, column in counts.items()})
+    >>> {name: statistics.score for name, statistics in found.items()}
+    {'object_precision': 0.5}
+    """
+    found = {
+        name: rate_statistics(columns[true], columns[said])
+        for name, (true, said) in RATES.items()
+        if true in columns and said in columns and columns[said].sum() > 0
+    }
+    if all(name in columns for name in _F1_OF):
+        found["object_f1"] = Statistics(np.column_stack([columns[name] for name in _F1_OF]), _f1)
     return found
 
 
@@ -80,7 +96,7 @@ def sampled_grounding(
 
 
 def pool_draws(draws: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:
-    """Average the statistics of k draws, each one caption an image, image by image.
+    """Average the statistics of k draws, each one caption per image, image by image.
 
     `draws[j]` is what any metric says of draw j: `Evaluation.statistics`, for instance. Names gain
     the prefix; a metric that some draw does not have is left out.
@@ -99,7 +115,7 @@ def pool_draws(draws: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistic
 
 
 def draws_of(samples: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Turn k captions an image into k lists of one caption an image.
+    """Turn k captions per image into k lists of one caption per image.
 
     >>> draws_of([("a cat", "a dog"), ("a mat", "a hat")])
     [['a cat', 'a mat'], ['a dog', 'a hat']]

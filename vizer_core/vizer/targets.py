@@ -16,8 +16,9 @@ shuffled       each image with another image's target: the control of every clai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -135,12 +136,23 @@ class VisionSource(Protocol):
         """Return what the vision side says about the images at `indices`, in that order."""
 
 
+def prepare_of(source: VisionSource, indices: list[int]) -> Any:
+    """Do what a source can do of `select` without its model (`prepare`); None where it cannot."""
+    own = getattr(source, "prepare", None)
+    return None if own is None else own(indices)
+
+
+def encode_of(source: Any, prepared: Any, indices: list[int]) -> VisionBatch:
+    """Return `source.select(indices)`, begun by `prepare_of`."""
+    return source.select(indices) if prepared is None else source.encode(prepared, indices)
+
+
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """The images of a source at contiguous indices."""
+    """The images of a source at some indices."""
 
     source: VisionSource
-    indices: range
+    indices: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -148,6 +160,14 @@ class Slice:
     def select(self, indices: list[int]) -> VisionBatch:
         """Return the images at `indices` of this slice."""
         return self.source.select([self.indices[i] for i in indices])
+
+    def prepare(self, indices: list[int]) -> Any:
+        """Prepare the images at `indices` of this slice (`vizer.read_ahead`)."""
+        return prepare_of(self.source, [self.indices[i] for i in indices])
+
+    def encode(self, prepared: Any, indices: list[int]) -> VisionBatch:
+        """Return what `select` does, of what `prepare` made."""
+        return encode_of(self.source, prepared, [self.indices[i] for i in indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +182,22 @@ class Shuffled:
 
     def select(self, indices: list[int]) -> VisionBatch:
         """Return the images at `indices` with the targets of others."""
-        others = self.source.select([int(self.order[i]) for i in indices])
+        others = self.source.select(self._others(indices))
         own = self.source.select(indices)
         return replace(own, targets=others.targets, swapped=others.compared_with)
+
+    def prepare(self, indices: list[int]) -> Any:
+        """Prepare the images at `indices`, and the others (`vizer.read_ahead`)."""
+        return tuple(prepare_of(self.source, rows) for rows in (self._others(indices), indices))
+
+    def encode(self, prepared: Any, indices: list[int]) -> VisionBatch:
+        """Return what `select` does, of what `prepare` made."""
+        others = encode_of(self.source, prepared[0], self._others(indices))
+        own = encode_of(self.source, prepared[1], indices)
+        return replace(own, targets=others.targets, swapped=others.compared_with)
+
+    def _others(self, indices: list[int]) -> list[int]:
+        return [int(self.order[i]) for i in indices]
 
 
 def shuffled(source: VisionSource, *, generator: torch.Generator) -> Shuffled:

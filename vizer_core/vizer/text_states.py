@@ -40,8 +40,10 @@ from vizer_core.distributed import process_rank, wait_for_everyone
 from vizer_core.files import find_manifest, load_manifest, load_tensors, save_tensors
 from vizer_core.runtime import seeded
 from vizer_core.vizer.pooling import mean_read
+from vizer_core.vizer.read_ahead import batches_of, read_ahead
 from vizer_core.vizer.targets import Slice, VisionSource
 from vizer_core.vlm.generation import skip_draws
+from vizer_core.vlm.prepared import Prepared, encode_prepared, prepare
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
 
 Pool = Callable[[Tensor, Tensor], Tensor]
@@ -68,7 +70,15 @@ class ImageSource:
 
     def select(self, indices: list[int]) -> VisionBatch:
         """Encode the images at `indices`, in that order."""
-        vision = self.vlm.encode_image([self.images[i] for i in indices]).numbered(indices)
+        return self.encode(Prepared([self.images[i] for i in indices], None), indices)
+
+    def prepare(self, indices: list[int]) -> Prepared:
+        """Open and preprocess the images at `indices` (`vizer.read_ahead`)."""
+        return prepare(self.vlm, [self.images[i] for i in indices])
+
+    def encode(self, prepared: Prepared, indices: list[int]) -> VisionBatch:
+        """Return what `select` does, of what `prepare` made."""
+        vision = encode_prepared(self.vlm, prepared).numbered(indices)
         return vision if self.targets is None else vision.with_targets(self.targets[list(indices)])
 
 
@@ -188,8 +198,7 @@ def read_back_states(
     rule = decoding or Sample()
     states, features, texts = [], [], []
     with torch.no_grad(), vlm.adapter_off():
-        for indices in _batches(range(len(source)), "generating captions", progress):
-            vision = source.select(indices)
+        for _, vision in _encoded(source, "generating captions", progress):
             generated = vlm.generate(vision, decoding=rule, prompt=prompt, generator=generator)
             states.append(pool(vlm.text_states(generated).float(), generated.mask))
             features.append(vision.targets.float())
@@ -266,14 +275,22 @@ def _states_in_context(
 ) -> CaptionStates:
     states, features, texts = [], [], []
     with torch.no_grad(), vlm.adapter_off():
-        for indices in _batches(range(len(source)), "reading captions", progress):
-            vision = source.select(indices)
+        for indices, vision in _encoded(source, "reading captions", progress):
             captions = captions_of(indices, vision)
             read = vlm.caption_states(vision, captions, prompt=prompt).float()
             states.append(pool(read, captions.mask))
             features.append(vision.targets.float())
             texts += captions.texts
     return CaptionStates(torch.cat(states), torch.cat(features), tuple(texts))
+
+
+def _encoded(
+    source: VisionSource, label: str, progress: bool
+) -> Iterator[tuple[list[int], VisionBatch]]:
+    """Yield the images of a source in order, each batch with its indices."""
+    with read_ahead(source, batches_of(len(source), BATCH)) as ahead:
+        for indices in _batches(range(len(source)), label, progress):
+            yield indices, ahead.select(indices)
 
 
 def _batches(indices: Sequence[int], label: str, progress: bool) -> Iterator[list[int]]:

@@ -1,18 +1,20 @@
 """Train a vision-language model's LoRA on images without a label: the one loop, by any objective.
 
 ViZer sections 3 and 4: the vision tower is frozen, LoRA sits on the language model, the model's own
-captions are all the text there is. `train_adapter` takes an objective of one of two kinds:
+captions are all the text there is. `train_adapter` takes an objective of one of three kinds:
 
 ==================  ============================================================================
 a loss              of a `Rollout`: ViZer's L_zero = 1 - cos(F_I, F^_T) in the forms of `readings`
 `PolicyGradient`    of a reward (`rewards`) and an advantage (`advantages`); a plain function of
                     images and captions that gives scores is taken as the reward
+a loss with its     `self_training`: the frozen base captions the step's images in some chosen way,
+captions            and the adapter learns that; no gradient of a score
 ==================  ============================================================================
 
 A step, with what it costs:
 
-1  vision, frozen, once; the model captions its images, `samples` captions each, without gradient,
-   the prompt run once an image
+1  vision, frozen, once; the model (or a `Teacher`) captions its images, `samples` captions each,
+   without gradient, the prompt run once an image
 2  a policy gradient only: rewards and advantages; for scst one greedy caption an image more
 3  the same tokens go through the model again, with gradient, the captions of an image reading one
    run over its prompt; the loss, and the distance from the base model: in the loss where
@@ -30,6 +32,7 @@ with `random_mapper`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import Parameter, signature
 from pathlib import Path
@@ -42,9 +45,19 @@ from vizer_core.distributed import gather_items, sum_gradients, sum_over_process
 from vizer_core.vizer.adapter_run import AdapterRun, TrainConfig, TrainHistory
 from vizer_core.vizer.objectives import Objective
 from vizer_core.vizer.policy_gradient import Judged, PolicyGradient, Reward
-from vizer_core.vizer.rollout import LocalBatch, MicroBatch, Rollout, sample_local_batch
+from vizer_core.vizer.read_ahead import read_ahead
+from vizer_core.vizer.rollout import (
+    LocalBatch,
+    MicroBatch,
+    Rollout,
+    Teacher,
+    local_indices,
+    sample_local_batch,
+)
 from vizer_core.vizer.targets import Shuffled, VisionSource
 from vizer_core.vlm.protocol import VisionLanguageModel
+
+Watcher = Callable[[AdapterRun, int], None]  # of a run and the step that it has just taken
 
 
 def train_adapter(
@@ -55,18 +68,21 @@ def train_adapter(
     *,
     generator: torch.Generator,
     checkpoint: Path | None = None,
-    progress: bool = False,
+    progress: bool | Watcher = False,
 ) -> TrainHistory:
     """Train the adapter that `vlm` carries on the images of `source`; return what happened.
 
     `source` is a `VisionBatch` computed before, or an `ImageSource` that encodes each image when
     its turn comes; both give the same run. `config` is one of `adapter_run`: VIZER_PAPER or
-    VIZER_MICRO for a loss, POLICY_GRADIENT for a reward. With a `checkpoint` the run saves itself
+    VIZER_SMALL for a loss, POLICY_GRADIENT for a reward. With a `checkpoint` the run saves itself
     every `save_every` steps and, called again with the same seed, goes on to the same end.
+    `progress` shows a bar; or it is a function that is asked after each step, before the step is
+    saved, and that may set `run.history.stopped`, which ends the run.
     """
     objective = as_objective(objective)
     if isinstance(objective, PolicyGradient):
         objective.require(config)
+    teacher = objective if isinstance(objective, Teacher) else None
     run = AdapterRun.open(
         vlm,
         config,
@@ -75,10 +91,13 @@ def train_adapter(
         generator=generator,
         checkpoint=checkpoint,
     )
-    with run.kept_when_stopped():
-        for step, indices in run.steps(progress=progress):
-            # 1 sample: vision once, captions without gradient
-            batch = sample_local_batch(vlm, source, indices, config, generator=generator)
+    coming = [local_indices(indices) for indices in run.left]
+    with run.kept_when_stopped(), read_ahead(source, coming) as ahead:
+        for step, indices in run.steps(progress=progress is True):
+            # 1 sample: vision once, the next step's images prepared; captions without gradient
+            batch = sample_local_batch(
+                vlm, ahead, indices, config, generator=generator, teacher=teacher
+            )
             # 2 reward and advantage
             judged = None
             if isinstance(objective, PolicyGradient):
@@ -97,6 +116,8 @@ def train_adapter(
             # 5 record
             _record(run, step, batch, seen, judged=judged)
             # 6 stop where it is too far from its base; save
+            if callable(progress):
+                progress(run, step)
             run.close_step(step)
     return run.history
 
@@ -126,10 +147,14 @@ def _metadata(source: VisionSource, objective: Any, config: TrainConfig) -> dict
     if isinstance(objective, PolicyGradient):
         return metadata | objective.metadata
     fitted = getattr(objective, "fitted", None)
-    return metadata | {
-        "objective": getattr(objective, "__name__", type(objective).__name__),
-        "mapper": dict(fitted.metadata) if fitted else None,
-    }
+    return (
+        metadata
+        | getattr(objective, "metadata", {})
+        | {
+            "objective": getattr(objective, "__name__", type(objective).__name__),
+            "mapper": dict(fitted.metadata) if fitted else None,
+        }
+    )
 
 
 @dataclass
@@ -171,10 +196,11 @@ def _loss_and_kl(
 
 
 def clip_and_step(run: AdapterRun, step: int, *, loss: float) -> float:
-    """Take one AdamW step, its rate warmed up, its gradient clipped; return its norm before.
+    """Take one AdamW step, its gradient clipped; return the gradient's norm before.
 
-    A float16 base's gradients are scaled, and unscaled before they are clipped; a step that
-    overflows is skipped. Elsewhere a gradient that is not finite raises `ValueError`.
+    The rate is that of `TrainConfig.rate_at`. A float16 base's gradients are scaled, and unscaled
+    before they are clipped; a step that overflows is skipped. Elsewhere a gradient that is not
+    finite raises `ValueError`.
     """
     sum_gradients(run.parameters.values())
     run.scaler.unscale_(run.optimizer)
@@ -185,8 +211,7 @@ def clip_and_step(run: AdapterRun, step: int, *, loss: float) -> float:
             "Lower the learning rate, or look for NaN in the image features."
         )
     for group in run.optimizer.param_groups:
-        warmth = (step + 1) / (run.config.warmup_steps + 1)
-        group["lr"] = run.config.learning_rate * min(1.0, warmth)
+        group["lr"] = run.config.rate_at(step, len(run.batches))
     run.scaler.step(run.optimizer)
     run.scaler.update()
     return float(norm)

@@ -23,11 +23,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from vizer_core.files import METADATA
+from vizer_core.run_state import Run, load_run, save_run
 from vizer_core.vizer.checkpoint import mapper_history
 from vizer_core.vizer.collapse import Collapse, measure_collapse
 from vizer_core.vizer.losses import cosine_loss
 from vizer_core.vizer.mapper import FittedMapper, Mapper, MapperConfig, MapperHistory
-from vizer_core.vizer.run_state import Run, load_run, save_run
 from vizer_core.vizer.targets import TargetSpace, centre
 from vizer_core.vizer.text_states import TokenStates
 

@@ -1,17 +1,20 @@
 """Vision-language models behind one protocol: frozen vision, cached features, LoRA on the LM.
 
 - `protocol`: `VisionLanguageModel`, the seam, with `VisionBatch` and `CaptionBatch`
-- `smolvlm`: `SmolVlm`, for Idefics3 and SmolVLM checkpoints and the micro models
+- `smolvlm`: `SmolVlm`, for Idefics3 and SmolVLM checkpoints and the drawn models
 - `qwen2vl`: `Qwen2Vl`, for Qwen2-VL and Qwen2.5-VL; `loading`: `load_vlm` chooses between them
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - what adapters share. `prompts`: the processor's side, ids and words; `language_side`: states of
-  captions and their log p; `generation`: `CaptionGenerator`, captions token by token
+  captions and their log p; `generation`: `CaptionGenerator`, captions token by token;
+  `fast_decoder`: the same in a quarter of the operations, `compiled_decoder` launched at once;
+  `prepared`: what of an image needs no model; `counting`: operations, waits, bytes
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
-  `published`: the shapes of SmolVLM-Base, -500M, -256M and Qwen2-VL-2B, without weights
+  `published`: the shapes of SmolVLM-Base, -500M, -256M, Qwen2-VL-2B and Qwen2.5-VL-3B
 - `surprisal`, `word_kinds`: nats a token with the right image, a wrong one and none; which words
 - `first_words`: how a model begins its captions
 - `modules`: components, and where LoRA may go, by a module's name
 - `pooling`: readings of F_I
+- `views`: an image moved by less than a patch, and the mean over such views
 """
 
 from typing import TYPE_CHECKING
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from vizer_core.vlm.qwen2vl import Qwen2Vl as Qwen2Vl
     from vizer_core.vlm.sizes import size_of as size_of
     from vizer_core.vlm.smolvlm import SmolVlm as SmolVlm
+    from vizer_core.vlm.views import average_views as average_views
+    from vizer_core.vlm.views import encode_views as encode_views
     from vizer_core.vlm.word_kinds import replace_words as replace_words
 
 _HOME = {
@@ -63,6 +68,7 @@ _HOME = {
     "vizer_core.vlm.qwen2vl": ("Qwen2Vl",),
     "vizer_core.vlm.sizes": ("size_of",),
     "vizer_core.vlm.smolvlm": ("SmolVlm",),
+    "vizer_core.vlm.views": ("average_views", "encode_views"),
     "vizer_core.vlm.word_kinds": ("replace_words",),
 }
 __all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

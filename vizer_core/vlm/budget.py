@@ -1,6 +1,6 @@
 """What one step of zero-label training costs by arithmetic: FLOPs and the least time.
 
-Symbols: n prompt tokens with the image, t caption tokens, G captions an image, W weights that
+Symbols: n prompt tokens with the image, t caption tokens, G captions per image, W weights that
 multiply a token. A multiply-add is 2 FLOPs. The base is frozen, so its linear layers cost one more
 forward pass in the backward pass (gradients of activations), not two. Attention has no weights to
 freeze, and LoRA's are trained: both cost two more.
@@ -23,7 +23,12 @@ MARKERS_A_TILE, MARKERS_AN_IMAGE = 2, 1  # around image tokens; line breaks betw
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One step: `batch` images, `samples` captions each, LoRA of `rank` on `projections`."""
+    """One step: `batch` images, `samples` captions each, LoRA of `rank` on `projections`.
+
+    `head` says that the loss is made of logits at caption tokens, `kl` that the distance from the
+    base is measured in the step, `table` that the loss multiplies with the embedding table
+    (straight-through), `merged` that LoRA is merged into a copy while captions are generated.
+    """
 
     batch: int = 8
     samples: int = 1
@@ -35,6 +40,10 @@ class StepPlan:
     model_bytes: int = 2
     adapter_bytes: int = 4
     checkpointing: bool = False
+    head: bool = False
+    kl: bool = False
+    table: bool = False
+    merged: bool = False
 
     def __post_init__(self) -> None:
         counts = (self.batch, self.samples, self.tiles, self.caption_tokens, self.rank)
@@ -87,13 +96,16 @@ def step_flops(size: VlmSize, plan: StepPlan) -> StepFlops:
     tokens = n + plan.samples * t
     lora = 2 * text.lora_parameters(plan.rank, plan.projections) * tokens
     linear = 2 * text.linear_weights * tokens
+    head = 2 * size.head_weights * plan.samples * t
     attention = _read(size, 0, n) + plan.samples * _read(size, n, t)
+    train = 2 * linear + 3 * (attention + lora)
+    train += 2 * head * plan.head + (linear + attention + head) * plan.kl
     return StepFlops(
         vision=plan.tiles * tower_flops(size),
         prefill=2 * text.linear_weights * n + _read(size, 0, n),
         decode=plan.samples
         * (2 * (text.linear_weights + size.head_weights) * t + _read(size, n, t)),
-        train=2 * linear + 3 * (attention + lora),
+        train=train,
         train_forward=linear + attention + lora,
     )
 

@@ -11,9 +11,10 @@ for every way of splitting the batch. Beam search is transformers' own.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
@@ -23,11 +24,15 @@ from torch import Tensor, nn
 
 from vizer_core.decoding import Beam, Decoding, Greedy, Sample
 from vizer_core.token_loop import OverflowWatch
+from vizer_core.vlm.compiled_decoder import CompiledDecoder
+from vizer_core.vlm.fast_decoder import FAMILIES as READ_FAMILIES
+from vizer_core.vlm.fast_decoder import FastDecoder, supports
 from vizer_core.vlm.language_side import LanguageSide
 from vizer_core.vlm.pretrained import read_config, read_model, read_processor
-from vizer_core.vlm.prompts import Prefix
+from vizer_core.vlm.prompts import INSTRUCTION, Prefix
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 
+LOOK_EVERY = 8  # tokens, in fast decoding, after which the host asks how many captions have ended
 ROWS_AT_ONCE = 128  # captions generated in one batch
 Adapter = TypeVar("Adapter", bound="CaptionGenerator")
 Logits = Float[Tensor, "b v"]
@@ -36,12 +41,20 @@ TextPass: TypeAlias = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class TokenLimits:
-    """Ids with a role: what ends a caption, what is never generated, what never comes first."""
+    """Ids with a role: what ends a caption, what is never generated, what never comes first.
+
+    Where `only_first` is not empty, nothing else comes first. The host asks every `look_every`
+    tokens how many captions have ended: a GPU has to come to rest for that. A batch that does not
+    shrink keeps its rows until all have ended.
+    """
 
     eos: tuple[int, ...]
     pad: int
     suppressed: tuple[int, ...] = ()
     banned_first: tuple[int, ...] = ()
+    only_first: tuple[int, ...] = ()
+    look_every: int = 1
+    shrinks: bool = True
 
 
 class CaptionGenerator(LanguageSide):
@@ -53,6 +66,10 @@ class CaptionGenerator(LanguageSide):
     """
 
     classes: ClassVar[dict[str, str]]
+    prepares: ClassVar[bool] = False  # `encode_image` is `preprocess`, then `encode_pixels`
+    fast: bool = False  # decode with `FastDecoder`: the same captions but for rounding
+    compiled: bool = False  # with `CompiledDecoder`: the same again, a token launched at once
+    reading: Mapping[str, Any] = MappingProxyType({})  # how it was asked to read, as a user says it
 
     def __init__(self, model: nn.Module, processor: Any, name: str, *, default_prompt: str) -> None:
         super().__init__(model, processor, name, default_prompt=default_prompt)
@@ -67,11 +84,13 @@ class CaptionGenerator(LanguageSide):
         *,
         device: torch.device | str = "auto",
         dtype: torch.dtype | None = None,
+        four_bit: bool = False,
         **options: Any,
     ) -> Adapter:
         """Load a checkpoint of the family from the hub, the cache or a folder.
 
-        `options` are those of the constructor, such as `image_splitting` or `max_pixels`.
+        `options` are those of the constructor, such as `image_splitting` or `max_pixels`. Without
+        a `default_prompt` an instruct checkpoint is asked in its chat template.
         """
         family = read_config(name_or_path).model_type
         if family not in cls.classes:
@@ -79,8 +98,12 @@ class CaptionGenerator(LanguageSide):
                 f"{name_or_path} is a {family!r}: {cls.__name__} wants one of "
                 f"{sorted(cls.classes)}; load_vlm chooses the adapter by itself"
             )
-        model = read_model(name_or_path, cls.classes[family], device=device, dtype=dtype)
-        return cls(model, read_processor(name_or_path), str(name_or_path), **options)
+        class_name = cls.classes[family]
+        model = read_model(name_or_path, class_name, device=device, dtype=dtype, four_bit=four_bit)
+        found = cls(model, read_processor(name_or_path), str(name_or_path), **options)
+        if "default_prompt" not in options and found.is_instruct:
+            found.default_prompt = found.chat_prompt(INSTRUCTION)
+        return found
 
     @abstractmethod
     def encode_image(self, images: Sequence[Image.Image], *, batch_size: int = 32) -> VisionBatch:
@@ -95,10 +118,12 @@ class CaptionGenerator(LanguageSide):
         samples: int = 1,
         prompt: Prompt = None,
         banned: Sequence[str] = (),
+        opening: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
         """Generate `samples` captions an image, order A, A, B, B; `banned` words never come first.
 
+        Where `opening` names words, one of them comes first, the likeliest or as it is drawn.
         Sampling reads `generator` once, for all captions: batches and devices do not change them.
         Raises `ValueError` where the model overflows (float16) instead of going on.
         """
@@ -110,6 +135,9 @@ class CaptionGenerator(LanguageSide):
             pad=self.tokens.pad,
             suppressed=(self.image_token_id,),
             banned_first=self.tokens.first_ids(banned),
+            only_first=self._opening_ids(opening, banned),
+            look_every=LOOK_EVERY if self.fast or self.compiled else 1,
+            shrinks=not self.compiled,
         )
         if isinstance(decoding, Beam):
             if samples > 1:
@@ -124,6 +152,13 @@ class CaptionGenerator(LanguageSide):
             numbers = uniform[first * samples : last * samples]
             parts.append(self._generate(some, their_prompts, decoding, limits, numbers))
         return self.tokens.generated(parts)
+
+    def _opening_ids(self, opening: Sequence[str], banned: Sequence[str]) -> tuple[int, ...]:
+        """Return the tokens that alone may come first; none where every one may."""
+        found = set(self.tokens.first_ids(opening)) - set(self.tokens.first_ids(banned))
+        if opening and not found:
+            raise ValueError(f"opening {opening} is banned too: no word could come first")
+        return tuple(sorted(found))
 
     def caption(
         self,
@@ -168,17 +203,33 @@ class CaptionGenerator(LanguageSide):
         uniform: Float[Tensor, "rows t"],
     ) -> Int[Tensor, "rows generated"]:
         watch = OverflowWatch(self.name, self.embedding_table.dtype)
+        text_pass, cache = self._text_pass, self.new_cache()
+        if decoder_class := self._decoder_class():
+            decoder = decoder_class(self.text_model, text_pass, tokens=rule.max_tokens)
+            text_pass, cache = decoder.text_pass, decoder.new_cache(cache)
         generated = generate_ids(
-            self._text_pass,
+            text_pass,
             lambda states: watch.look(self.token_logits(states)),
             prefix=self.prefix(vision, prompt=prompts),
-            cache=self.new_cache(),
+            cache=cache,
             rule=rule,
             limits=limits,
             uniform=uniform,
         )
         watch.require_none()
         return generated
+
+    def _decoder_class(self) -> type[FastDecoder] | None:
+        """Return what decodes in the model's place, if anything; refuse what it cannot read."""
+        reads = (self.fast or self.compiled) and supports(self.text_model)
+        if self.compiled and not reads:
+            raise ValueError(
+                f"{self.name}: its language model cannot be compiled here (it is in four bits, or "
+                f"none of {', '.join(READ_FAMILIES)}): leave compiled, or --compile, out"
+            )
+        if not reads:
+            return None
+        return CompiledDecoder if self.compiled else FastDecoder
 
     def _text_pass(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
         embeddings = tokens if tokens.is_floating_point() else self.embed(tokens)
@@ -195,8 +246,11 @@ class CaptionGenerator(LanguageSide):
             "suppress_tokens": list(limits.suppressed),
             "repetition_penalty": 1.0,  # checkpoints bring their own
         }
-        if limits.banned_first:
-            options["begin_suppress_tokens"] = list(limits.banned_first)
+        barred = set(limits.banned_first)
+        if limits.only_first:
+            barred |= set(range(len(self.embedding_table))) - set(limits.only_first)
+        if barred:
+            options["begin_suppress_tokens"] = sorted(barred)
         watch = OverflowWatch(self.name, self.embedding_table.dtype)
         generated = self.base.generate(**inputs, **options, logits_processor=[watch])
         watch.require_none()
@@ -290,18 +344,22 @@ def generate_ids(
         cache.batch_repeat_interleave(samples)
     numbers = uniform.to(logits.device)
     eos = torch.tensor(limits.eos, device=logits.device)
+    suppressed = torch.tensor(limits.suppressed, dtype=torch.long, device=logits.device)
     generated = torch.full(uniform.shape, limits.pad, dtype=torch.long, device=logits.device)
     rows = torch.arange(len(generated), device=logits.device)  # those still in the batch
     done = torch.zeros_like(rows, dtype=torch.bool)
     for step in range(rule.max_tokens):
-        limited = _limit(logits.float(), limits, first=step == 0)
+        limited = logits.float().index_fill_(1, suppressed, float("-inf"))
+        if step == 0:
+            limited = _limit_first(limited, limits)
         chosen = _choose(limited, rule, numbers[rows, step]).masked_fill(done, limits.pad)
         generated[rows, step] = chosen
         done = done | torch.isin(chosen, eos)
-        going = int((~done).sum())
-        if going == 0 or step == rule.max_tokens - 1:
+        last = step == rule.max_tokens - 1
+        going = int((~done).sum()) if last or (step + 1) % limits.look_every == 0 else len(rows)
+        if going == 0 or last:
             return generated[:, : step + 1]
-        if 2 * going <= len(rows):
+        if limits.shrinks and 2 * going <= len(rows):
             kept = (~done).nonzero().squeeze(1)
             cache.batch_select_indices(kept)
             rows, done, chosen, mask = rows[kept], done[kept], chosen[kept], mask[kept]
@@ -311,11 +369,14 @@ def generate_ids(
     return generated
 
 
-def _limit(logits: Tensor, limits: TokenLimits, *, first: bool) -> Tensor:
-    """Rule out tokens that may never be generated, and those that may not come first."""
-    barred: Sequence[int] = limits.suppressed + (limits.banned_first if first else ())
-    if barred:
-        logits[:, list(barred)] = float("-inf")
+def _limit_first(logits: Tensor, limits: TokenLimits) -> Tensor:
+    """Rule out tokens that may not come first."""
+    if limits.only_first:
+        allowed = torch.tensor(limits.only_first, device=logits.device)
+        kept = torch.full_like(logits, float("-inf"))
+        logits = kept.index_copy(1, allowed, logits.index_select(1, allowed))
+    if limits.banned_first:
+        logits[:, list(limits.banned_first)] = float("-inf")
     return logits
 
 

@@ -122,7 +122,7 @@ class LanguageSide(PromptSide):
     ) -> Float[Tensor, "b t1 h"]:
         """Return post-norm LM states [b, t + 1, h] of captions with their image in context.
 
-        With k captions an image (order A, A, B, B) each prompt runs once and its k captions read
+        With k captions per image (order A, A, B, B) each prompt runs once and its k captions read
         its keys and values; the gradient through them is complete.
         """
         samples = len(captions) // max(len(vision), 1)

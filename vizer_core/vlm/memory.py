@@ -13,7 +13,14 @@ widths of queries and keys, F width of the feed-forward, r rank), for each token
 The base's weights need no gradient, so inputs of its linear layers are not kept for it. PEFT keeps
 adapters in float32 over a half-precision base unless told otherwise: that nearly doubles the sum.
 
-Not counted: fragmentation, the framework's context (about 0.6 GB on CUDA), the mapper.
+Where the loss is made of logits (`plan.head`), v of them at each caption token, they are held in
+the model's precision and, for their log-sum, in float32; their gradient takes three float32 copies
+more on the way back (`head_bytes`). The distance from the base (`plan.kl`) is measured while all of
+that is held: the base's logits, two distributions, and three copies that their comparison makes.
+
+Not counted: fragmentation, the framework's context (about 0.6 GB on CUDA), the mapper. Peaks that
+were measured on a CPU at true width lie within a quarter (tests/vlm/test_step_memory.py), even at
+two layers, where what one layer's backward pass holds for a moment counts most.
 """
 
 from __future__ import annotations
@@ -56,6 +63,7 @@ def step_memory(size: VlmSize, plan: StepPlan) -> StepMemory:
     patches = plan.batch * plan.tiles * tower.patches
     shared = plan.samples > 1
     tokens = plan.batch * prefix + rows * plan.caption_tokens
+    merged = size.text.linear_weights * s if plan.merged else 0
     again = rows * prefix * kv_bytes(size, s) if shared else 0  # the prompt's keys, once a caption
     lora = size.text.lora_parameters(plan.rank, plan.projections)
     return StepMemory(
@@ -63,9 +71,21 @@ def step_memory(size: VlmSize, plan: StepPlan) -> StepMemory:
         adapter=lora * plan.adapter_bytes * ADAM_COPIES,
         vision=patches * (tower.ffn + 6 * tower.width) * s,
         generation=rows * (prefix + plan.caption_tokens) * kv_bytes(size, s)
-        + rows * size.text.vocabulary * LOGIT_BYTES,
-        training=tokens * kept_bytes(size, plan) + again,
+        + rows * size.text.vocabulary * LOGIT_BYTES
+        + merged,
+        training=tokens * kept_bytes(size, plan) + again + head_bytes(size, plan),
     )
+
+
+def head_bytes(size: VlmSize, plan: StepPlan) -> int:
+    """Return what logits at caption tokens take at the peak of the pass with gradient."""
+    s, copy = plan.model_bytes, 0 if plan.model_bytes == 4 else 4  # float32 is not copied to itself
+    logits = plan.batch * plan.samples * plan.caption_tokens * size.text.vocabulary
+    kept = logits * (s + copy) if plan.head else 0
+    back = logits * 3 * 4 if plan.head else 0
+    base = logits * (s + 5 * 4 + (0 if plan.head else s)) if plan.kl else 0
+    table = size.head_weights * s if plan.table else 0
+    return kept + max(back, base) + table
 
 
 def kept_bytes(size: VlmSize, plan: StepPlan) -> int:
@@ -122,7 +142,7 @@ def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
         "recompute: the step stays the same"
     )
     if not saving:
-        advice = "Not even one image fits: take fewer captions an image or a smaller model"
+        advice = "Not even one image fits: take fewer captions per image or a smaller model"
     raise ValueError(
         f"a step of {plan.batch} images with {plan.samples} captions each needs about "
         f"{memory.beside_weights / 2**30:.1f} GiB beside the weights ({phases}, adapter "

@@ -19,6 +19,9 @@ from vizer_core.runtime import pick_device, require
 
 # Early files of Qwen2.5-VL bear a name that never was in a released transformers.
 RENAMED_PROCESSORS = {"Qwen2_5_VLImageProcessor": "Qwen2VLImageProcessor"}
+# of modules that stay whole; transformers matches from a name's beginning, or its end
+WHOLE = ("lm_head", r".*\bvision_model", r".*\bvisual", r".*\bconnector")
+LAYS_OUT = "support_avx512bf16_for_cpu"  # of bitsandbytes' Linear4bit
 
 
 def read_config(name: str | Path) -> Any:
@@ -84,22 +87,56 @@ def auto_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float16
 
 
+def four_bit_config(dtype: torch.dtype) -> Any:
+    """Return how QLoRA keeps a base model (Dettmers et al. 2023, 2305.14314, section 3).
+
+    Four-bit NormalFloat with its constants quantised too. Ours: the vision side stays whole, since
+    what captions are compared with comes from it.
+    """
+    transformers = require("transformers", why="a vision-language model")
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=list(WHOLE),
+    )
+
+
+def keep_layout(model: nn.Module) -> None:
+    """Forbid bitsandbytes to lay its weights out anew on a CPU.
+
+    It does so at the first pass that looks like inference (a CPU with AVX512-BF16). No gradient
+    goes through that layout, so that LoRA below it would learn nothing true, without an error, and
+    the model's fingerprint would depend on whether it had captioned before.
+    """
+    for module in model.modules():
+        if hasattr(module, LAYS_OUT):
+            setattr(module, LAYS_OUT, False)
+
+
 def read_model(
     name: str | Path,
     class_name: str,
     *,
     device: torch.device | str,
     dtype: torch.dtype | None,
+    four_bit: bool = False,
 ) -> nn.Module:
     """Load all weights of a checkpoint into the named transformers class, on one device.
 
-    `dtype` is that of `auto_dtype` unless given.
+    `dtype` is that of `auto_dtype` unless given. With `four_bit` the language model's linear layers
+    are kept in four bits and computed in `dtype`; the vision side and the head stay as they are.
     """
     transformers = require("transformers", why="a vision-language model")
+    if four_bit:
+        require("bitsandbytes", why="a base model in four bits")
     device = pick_device(device) if isinstance(device, str) else device
     dtype = dtype or auto_dtype(device)
     model_class = getattr(transformers, class_name)
-    hub.require_memory(read_config(name), model_class, device=device, dtype=dtype)
+    quantised = {"quantization_config": four_bit_config(dtype)} if four_bit else {}
+    if not four_bit:
+        hub.require_memory(read_config(name), model_class, device=device, dtype=dtype)
     try:
         model, report = model_class.from_pretrained(
             name,
@@ -107,9 +144,12 @@ def read_model(
             device_map={"": device},
             output_loading_info=True,
             local_files_only=not hub.reachable(name),
+            **quantised,
         )
     except (OSError, ValueError) as error:
         raise hub.explained(name, error) from error
+    if four_bit:
+        keep_layout(model)
     wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if wrong:
         raise ValueError(

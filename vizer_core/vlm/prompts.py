@@ -3,6 +3,11 @@
 `PromptSide` tokenises each prompt once, with as many image tokens as its image has vectors, and
 pads prompts on the left. `CaptionTokens` knows where captions end, what may begin them, and the way
 back to words. `Prefix` is a prompt once it is embedded: what a caption follows.
+
+A model that was tuned to follow instructions is asked in its chat template, one and the same
+instruction whatever the family (`INSTRUCTION`); a base model continues what it is given. SmolVLM's
+base ships a template too, so having one says little: `is_instruct` asks whether the model ends its
+texts with the mark that ends an answer in the template.
 """
 
 from __future__ import annotations
@@ -18,6 +23,10 @@ from torch import Tensor
 
 from vizer_core.vlm.protocol import CaptionBatch, Prompt, VisionBatch
 
+INSTRUCTION = "Describe the image in one short sentence."
+ANSWER = "An answer"  # stands for the model's words where only the marks around them matter
+DOCUMENT_MARK = "<|endoftext|>"  # between documents, in the pretraining of SmolLM2 and Qwen2
+CHAT_MARK = "<|im_start|>"  # begins a turn of a chat; SmolVLM's tokenizer has it as BOS
 PROMPTS_KEPT = 1000  # tokenised prompts remembered; questions differ from image to image
 
 
@@ -25,8 +34,7 @@ class CaptionTokens:
     """A tokenizer, and the ids that have a role in captions.
 
     `eos_ids` holds every id that ends a caption; the first is the one that `encode` writes. `start`
-    begins a text without an image: BOS, or for a tokenizer without one its padding token, which
-    for Qwen is `<|endoftext|>`, the mark between documents of its pretraining.
+    begins a text without an image: see `start_of`.
     """
 
     def __init__(self, tokenizer: Any, name: str, *, more_eos: int | Sequence[int] | None) -> None:
@@ -40,8 +48,7 @@ class CaptionTokens:
         self.name = name
         self.pad = int(tokenizer.pad_token_id)
         self.eos_ids = tuple(dict.fromkeys(ends))
-        start = tokenizer.bos_token_id
-        self.start = self.pad if start is None else int(start)
+        self.start = start_of(tokenizer)
 
     def encode(self, texts: Sequence[str]) -> CaptionBatch:
         """Encode captions, EOS at the end of each, padded on the right."""
@@ -94,14 +101,48 @@ class CaptionTokens:
                 ids = self._ids(form)
                 if not ids or ids[0] == self.tokenizer.unk_token_id:
                     raise ValueError(
-                        f"cannot ban {word!r} as a first word: the tokenizer of {self.name} does "
-                        "not know it. Give words of its vocabulary."
+                        f"{word!r} cannot be given or banned as a first word: the tokenizer of "
+                        f"{self.name} does not know it. Give words of its vocabulary."
                     )
                 found.add(ids[0])
         return tuple(sorted(found))
 
     def _ids(self, text: str) -> list[int]:
         return [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+def start_of(tokenizer: Any) -> int:
+    """Return the id that begins a text without an image: what the model has seen in that place.
+
+    BOS where it is one. SmolVLM's BOS is `<|im_start|>`, which begins a turn of a chat and tells
+    nothing of a caption's first word; there, and where there is no BOS, as in Qwen, it is the mark
+    between documents, or the padding token where the vocabulary has no such mark.
+    """
+    if tokenizer.bos_token not in (None, CHAT_MARK):
+        return int(tokenizer.bos_token_id)
+    mark = tokenizer.get_vocab().get(DOCUMENT_MARK)
+    if mark is None:
+        mark = tokenizer.bos_token_id
+    return int(tokenizer.pad_token_id if mark is None else mark)
+
+
+def is_instruct(processor: Any, name: str, eos_ids: Sequence[int]) -> bool:
+    """Say whether a checkpoint is to be asked in its chat template.
+
+    It is, if the mark after an answer in the template is one that the model ends its texts with,
+    and its name does not end in "base".
+    """
+    if not getattr(processor, "chat_template", None) or name.rstrip("/").lower().endswith("base"):
+        return False
+    turns = [_turn("user", INSTRUCTION, image=True), _turn("assistant", ANSWER)]
+    _, _, after = processor.apply_chat_template(turns).rpartition(ANSWER)
+    ids = processor.tokenizer(after, add_special_tokens=False)["input_ids"]
+    return bool(ids) and ids[0] in eos_ids
+
+
+def _turn(role: str, text: str, *, image: bool = False) -> dict[str, Any]:
+    shown: list[dict[str, str]] = [{"type": "image"}] if image else []
+    return {"role": role, "content": [*shown, {"type": "text", "text": text}]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +157,7 @@ class Prefix:
     positions: Int[Tensor, "*axes b s"]
 
     def repeated(self, samples: int) -> Prefix:
-        """Return the prefix of k captions an image, order A, A, B, B; itself where k is 1."""
+        """Return the prefix of k captions per image, order A, A, B, B; itself where k is 1."""
         if samples == 1:
             return self
         return Prefix(
@@ -220,9 +261,24 @@ class PromptSide(ABC):
             raise ValueError(
                 f"{self.name} has no chat template: it is a base model. Give the prompt as text."
             )
-        content = [{"type": "image"}, {"type": "text", "text": text}]
-        turn = [{"role": "user", "content": content}]
+        turn = [_turn("user", text, image=True)]
         return self.processor.apply_chat_template(turn, add_generation_prompt=True)
+
+    @property
+    def is_instruct(self) -> bool:
+        """Whether the model wants to be asked in its chat template."""
+        return is_instruct(self.processor, self.name, self.tokens.eos_ids)
+
+    def prompt_of(self, words: str | None) -> str:
+        """Return words as the model wants to be asked; None is the model's default prompt.
+
+        An instruct model gets them in its chat template, unless they name the image's place and
+        are a whole prompt already; a base model gets them as they are.
+        """
+        if words is None:
+            return self.default_prompt
+        mark = self.processor.tokenizer.convert_ids_to_tokens(self.image_token_id)
+        return self.chat_prompt(words) if self.is_instruct and mark not in words else words
 
     def _remembered_ids(self, grid: tuple[int, ...], prompt: str) -> tuple[int, ...]:
         key = (grid, prompt)

@@ -71,7 +71,7 @@ class VisionBatch:
         return replace(self, index=torch.as_tensor(list(rows), dtype=torch.long))
 
     def with_targets(self, targets: Float[Tensor, "n d"]) -> VisionBatch:
-        """Return the batch with other targets, one row an image, such as CLIP's features."""
+        """Return the batch with other targets, one row per image, such as CLIP's features."""
         if len(targets) != len(self):
             raise ValueError(f"{len(targets)} targets for {len(self)} images: wanted one an image")
         return replace(self, targets=targets)
@@ -193,16 +193,20 @@ class VisionLanguageModel(Protocol):
         samples: int = 1,
         prompt: Prompt = None,
         banned: Sequence[str] = (),
+        opening: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
-        """Generate `samples` captions an image, as A, A, B, B; `banned` words never come first."""
+        """Generate `samples` captions per image, as A, A, B, B; `banned` words never come first.
+
+        Where `opening` names words, one of them comes first.
+        """
 
     def caption_states(
         self, vision: VisionBatch, captions: CaptionBatch, *, prompt: Prompt = None
     ) -> Float[Tensor, "b t1 h"]:
         """Return post-norm LM states [b, t + 1, h] of captions with their image in context.
 
-        k captions an image (order A, A, B, B) share the run over their prompt, with gradient.
+        k captions per image (order A, A, B, B) share the run over their prompt, with gradient.
         """
 
     def text_states(self, captions: CaptionBatch) -> Float[Tensor, "b t1 h"]:

@@ -95,6 +95,30 @@ def qwen2_vl_2b_config() -> Any:
     )
 
 
+def qwen2_5_vl_3b_config() -> Any:
+    """Return the shape of Qwen2.5-VL-3B: one token for every 28 x 28 pixels."""
+    transformers = require("transformers", why="a published model's shape")
+    text = {
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+        "pad_token_id": 151643,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1e6,
+            "mrope_section": [16, 24, 24],
+        },
+    }
+    tower = {"hidden_size": 1280, "intermediate_size": 3420, "depth": 32, "num_heads": 16}
+    tower |= {"out_hidden_size": 2048, "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31]}
+    return transformers.Qwen2_5_VLConfig(
+        text_config=text, vision_config=tower, tie_word_embeddings=True
+    )
+
+
 def _idefics3(text: dict[str, Any], tower: dict[str, Any], **connector: int) -> Any:
     transformers = require("transformers", why="a published model's shape")
     ids = {"bos_token_id": 1, "eos_token_id": SMOL_END, "pad_token_id": SMOL_PAD}

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from vizer_core.vlm.generation import CaptionGenerator
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
 from vizer_core.vlm.protocol import Prompt, VisionBatch
+from vizer_core.vlm.views import shift_edges
 
 IMAGE_TOKEN = "<|image_pad|>"
 IMAGE_MARK = f"<|vision_start|>{IMAGE_TOKEN}<|vision_end|>"
@@ -48,6 +49,7 @@ class Qwen2Vl(CaptionGenerator):
         "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
     }
     lora_stem = "language_model"
+    prepares = True
 
     def __init__(
         self,
@@ -80,6 +82,11 @@ class Qwen2Vl(CaptionGenerator):
     def merge(self) -> int:
         """Patches a side that become one token."""
         return int(self.base.config.vision_config.spatial_merge_size)
+
+    @property
+    def patch_size(self) -> int:
+        """Pixels a side of a patch; `merge` x `merge` of them become one token."""
+        return int(self.base.config.vision_config.patch_size)
 
     def patch_rows(self, grid: tuple[int, ...]) -> int:
         """Return how many rows of patches an image of this grid has."""
@@ -142,6 +149,24 @@ class Qwen2Vl(CaptionGenerator):
             return_tensors="pt",
         )
         return made["pixel_values"], made["image_grid_thw"]
+
+    def shift_pixels(
+        self,
+        pixels: Float[Tensor, "patches values"],
+        grid: Int[Tensor, "b 3"],
+        offset: tuple[int, int],
+    ) -> Float[Tensor, "patches values"]:
+        """Move images to the right and down: put together from their patches, and cut again."""
+        moved = []
+        for patches, (time, height, width) in zip(
+            pixels.split(grid.prod(dim=1).tolist()), grid.tolist(), strict=True
+        ):
+            axes = {"t": time, "h": height // self.merge, "w": width // self.merge}
+            axes |= {"i": self.merge, "j": self.merge, "p": self.patch_size, "q": self.patch_size}
+            cut, whole = "(t h w i j) (rest p q)", "t rest (h i p) (w j q)"
+            image = shift_edges(rearrange(patches, f"{cut} -> {whole}", **axes), offset)
+            moved.append(rearrange(image, f"{whole} -> {cut}", **axes))
+        return torch.cat(moved)
 
     def _run_tower(
         self, pixels: Float[Tensor, "patches values"], grid: Int[Tensor, "b 3"]

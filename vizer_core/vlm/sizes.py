@@ -2,7 +2,9 @@
 
 Closed forms over transformers' own modules. A Llama layer has four attention projections, three of
 the feed-forward and two norms; SigLIP's layer has biases and two layer norms; Qwen2's queries, keys
-and values have biases, and its tower ends in a merger of two linear layers.
+and values have biases, and its tower ends in a merger of two linear layers. The tower of Qwen2.5-VL
+has gated feed-forwards and norms without a bias; most of its layers look at windows, which is not
+counted: its attention costs less than said here.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 
 from vizer_core.vlm.modules import ALL_PROJECTIONS
 
-SIZED = ("idefics3", "smolvlm", "qwen2_vl")  # model types that `size_of` knows
+SIZED = ("idefics3", "smolvlm", "qwen2_vl", "qwen2_5_vl")  # model types that `size_of` knows
 IMAGE_PIXELS = 448 * 448  # the size Qwen's tower is counted at: 256 tokens
 
 
@@ -110,15 +112,15 @@ class VlmSize:
 
 
 def size_of(config: Any, *, pixels: int = IMAGE_PIXELS) -> VlmSize:
-    """Read the sizes off a transformers configuration; `pixels` matters to Qwen2-VL only."""
+    """Read the sizes off a transformers configuration; `pixels` matters to Qwen's families only."""
     if config.model_type in ("idefics3", "smolvlm"):
         tower = _siglip(config)
     elif config.model_type == "qwen2_vl":
         tower = _qwen2(config, pixels)
+    elif config.model_type == "qwen2_5_vl":
+        tower = _qwen2_5(config, pixels)
     else:
-        raise ValueError(
-            f"no sizes for {config.model_type!r}: wanted 'idefics3', 'smolvlm' or 'qwen2_vl'"
-        )
+        raise ValueError(f"no sizes for {config.model_type!r}: wanted one of {', '.join(SIZED)}")
     text = config.text_config
     head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     return VlmSize(
@@ -130,7 +132,7 @@ def size_of(config: Any, *, pixels: int = IMAGE_PIXELS) -> VlmSize:
             head_dim=head_dim,
             ffn=text.intermediate_size,
             vocabulary=text.vocab_size,
-            biases=config.model_type == "qwen2_vl",
+            biases=config.model_type.startswith("qwen2"),
         ),
         tower,
         tied=bool(config.tie_word_embeddings),
@@ -174,4 +176,24 @@ def _qwen2(config: Any, pixels: int) -> TowerSize:
         linear_weights=linear + embedding,
         parameters=linear + embedding + biases_and_norms,
         connector_weights=merger,
+    )
+
+
+def _qwen2_5(config: Any, pixels: int) -> TowerSize:
+    vision = config.vision_config
+    width, layers, ffn = vision.hidden_size, vision.depth, vision.intermediate_size
+    merged, out = width * vision.spatial_merge_size**2, vision.out_hidden_size
+    patches = pixels // vision.patch_size**2
+    embedding = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2 * width
+    linear = layers * (4 * width**2 + 3 * width * ffn)
+    biases_and_norms = layers * (4 * width + 2 * ffn + width + 2 * width)
+    return TowerSize(
+        width=width,
+        layers=layers,
+        ffn=ffn,
+        patches=patches,
+        tokens=patches // vision.spatial_merge_size**2,
+        linear_weights=linear + embedding,
+        parameters=linear + embedding + biases_and_norms,
+        connector_weights=merged**2 + merged + merged * out + out + width,
     )

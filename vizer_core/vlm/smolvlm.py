@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from vizer_core.vlm.generation import CaptionGenerator
 from vizer_core.vlm.pooling import Pooling, global_tile_mean
 from vizer_core.vlm.protocol import VisionBatch
+from vizer_core.vlm.views import shift_edges
 
 IMAGE_MARK = "<image>"
 IMAGE_ALONE = IMAGE_MARK  # the prompt P of a base model: nothing but the image
@@ -41,6 +43,7 @@ class SmolVlm(CaptionGenerator):
         "smolvlm": "SmolVLMForConditionalGeneration",
     }
     lora_stem = "text_model"
+    prepares = True
 
     def __init__(
         self,
@@ -71,10 +74,14 @@ class SmolVlm(CaptionGenerator):
         """Patches a side that become one token."""
         return int(self.base.config.scale_factor)
 
+    @property
+    def patch_size(self) -> int:
+        """Pixels a side of a patch."""
+        return int(self.base.config.vision_config.patch_size)
+
     def patch_rows(self, grid: tuple[int, ...]) -> int:
         """Return how many rows of patches a tile has; its columns are as many."""
-        config = self.base.config.vision_config
-        return int(config.image_size // config.patch_size)
+        return int(self.base.config.vision_config.image_size // self.patch_size)
 
     def connect(self, chained: Float[Tensor, "s chained"]) -> Float[Tensor, "s h"]:
         """Run the connector on blocks of `merge` x `merge` patches, row by row, chained."""
@@ -144,6 +151,31 @@ class SmolVlm(CaptionGenerator):
                 "(do_resize=True), or the patches of padding enter the image's feature"
             )
         return made["pixel_values"][real], torch.stack([tiles, rows, columns], dim=1)
+
+    def shift_pixels(
+        self,
+        pixels: Float[Tensor, "tiles 3 height width"],
+        grid: Int[Tensor, "b 3"],
+        offset: tuple[int, int],
+    ) -> Float[Tensor, "tiles 3 height width"]:
+        """Move images to the right and down: tiles joined before, the global tile by itself."""
+        if not bool(grid[:, 1].any()):
+            return shift_edges(pixels, offset)
+        moved = []
+        for tiles, (_, rows, columns) in zip(
+            pixels.split(grid[:, 0].tolist()), grid.tolist(), strict=True
+        ):
+            if rows:
+                axes = {"rows": rows, "columns": columns}
+                whole = rearrange(
+                    tiles[:-1], "(rows columns) c h w -> c (rows h) (columns w)", **axes
+                )
+                whole = shift_edges(whole, offset)
+                moved.append(
+                    rearrange(whole, "c (rows h) (columns w) -> (rows columns) c h w", **axes)
+                )
+            moved.append(shift_edges(tiles[-1:], offset))
+        return torch.cat(moved)
 
     def _run_tower(
         self, pixels: Float[Tensor, "tiles 3 height width"], grid: Int[Tensor, "b 3"]

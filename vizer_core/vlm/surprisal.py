@@ -1,4 +1,4 @@
-"""How much of what a model generates depends on the image, in nats a token.
+"""How much of what a model generates depends on the image, in nats per token.
 
 The surprisal of token j is -log p(w_j | w_<j, what the model sees). Read a caption three times,
 with its own image, with another's and with none, and compare. For captions drawn at T = 1 the mean
@@ -22,6 +22,7 @@ from torch import Tensor
 from vizer_core.metrics.stats import Statistics, rate_statistics
 from vizer_core.vlm.language_side import token_log_probs
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch, VisionLanguageModel
+from vizer_core.vlm.word_kinds import MARKS
 
 BATCH = 64
 FIRST, END = "first word", "end"
@@ -58,7 +59,7 @@ def surprisal_without_image(
 def words_of(vlm: VisionLanguageModel, captions: CaptionBatch) -> Words:
     """Return the word that each token of each caption ends in; the end mark's word is empty.
 
-    Tokens that split a word share it. Padding is left out.
+    Tokens that split a word share it; a mark (",") is a word of its own. Padding is left out.
     """
     return tuple(
         _words_of_row(vlm, ids[mask]) for ids, mask in zip(captions.ids, captions.mask, strict=True)
@@ -109,7 +110,10 @@ def _words_of_row(vlm: VisionLanguageModel, ids: Tensor) -> tuple[str, ...]:
     found, before = [], ""
     for text in texts:
         rest = texts[-1][len(text) :].split(" ")[0]  # of a word that is cut here
-        found.append("" if text == before else text.split(" ")[-1] + rest)
+        new, word = text[len(before) :].strip(), text.split(" ")[-1] + rest
+        if not new.strip(MARKS):  # a mark; or the end mark, which has no text
+            word = new
+        found.append(word if word == new else word.rstrip(MARKS))
         before = text
     return tuple(found)
 

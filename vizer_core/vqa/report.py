@@ -132,8 +132,8 @@ def evaluate_vqa(
 ) -> VqaReport:
     """Answer the questions from each system's captions, and from none; score all and the floors.
 
-    `captions` holds, by system, one caption an image id. `training` gives the priors; it must be
-    of other images (VQAv2's train split, or the micro world's).
+    `captions` holds, by system, one caption per image id. `training` gives the priors; it must be
+    of other images (VQAv2's train split, or the drawn world's).
     """
     _require(items, captions, training)
     features = protocol.encoder.encode_text(protocol.candidates.answers)
@@ -199,5 +199,5 @@ def _require(
         if absent:
             raise ValueError(
                 f"system {system!r} has no caption for {len(absent)} of {len(images)} images, "
-                f"first {absent[0]!r}: wanted one caption an image"
+                f"first {absent[0]!r}: wanted one caption per image"
             )

@@ -75,7 +75,7 @@ class ChapterCost:
 
 
 def full_profile(chapter: str) -> ChapterCost | None:
-    """Return the `full` profile of a chapter; None for one that stays in the micro world.
+    """Return the `full` profile of a chapter; None for one that stays in the drawn world.
 
     >>> full_profile("umap").download == 2 * CLIP_B32.parameters * 4 + 1_250_000_000
     True
@@ -86,17 +86,18 @@ def full_profile(chapter: str) -> ChapterCost | None:
         "gap_histograms": lambda: _gap_chapter(1000, models=2),
         "umap": lambda: _gap_chapter(1000, models=2),
         "which_metric": lambda: None,
+        "the_field": lambda: None,
         "text_reconstruction": lambda: _reconstruction(100, corpus=6400),
         "zero_shot_captioning": lambda: _zero_shot(100),
         "vqa": lambda: _questions(20_000, captioners=8),
         "vlm_anatomy": lambda: _anatomy(300),
         "mapper": lambda: _mapper(300, train=2000),
-        "zero_label": lambda: _trained(120, stream=320, step=COSINE, runs=2, generated=6),
-        "rewards": lambda: _trained(120, stream=192, step=ROLLOUT, runs=2, generated=14),
-        "ablations": lambda: _mapper(8, train=800),
-        "does_the_loss_see": lambda: _trained(128, stream=128, step=ROLLOUT, runs=1, generated=4),
+        "zero_label": lambda: _trained(100, stream=800, step=COSINE, runs=3, generated=14),
+        "rewards": lambda: _trained(100, stream=400, step=ROLLOUT, runs=2, generated=40),
+        "ablations": lambda: _trained(64, stream=800, step=COSINE, runs=7, generated=12),
+        "does_the_loss_see": lambda: _trained(96, stream=1200, step=COSINE, runs=0, generated=60),
         "improving_without_labels": lambda: _trained(
-            100, stream=256, step=ROLLOUT, runs=2, generated=30
+            100, stream=192, step=ROLLOUT, runs=3, generated=22
         ),
     }
     if chapter not in makers:

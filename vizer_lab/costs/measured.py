@@ -1,4 +1,4 @@
-"""What a run really took, beside what was estimated: one row a chapter (or command) and device.
+"""What a run really took, beside what was estimated: one row per chapter (or command) and device.
 
 A row is made by `python -m tools.costs` after a run on the `full` profile. It says on what it was
 measured, from which commit, with which packages, sizes and models, so that a reader can tell

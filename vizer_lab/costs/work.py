@@ -1,7 +1,7 @@
 """A phase of work and how long a device takes for it: the roofline, less what practice takes off.
 
 seconds = max(FLOPs / (peak * use), bytes / (bandwidth * use), token steps * layers * seconds each,
-images / (images a second and core * cores)): whatever is slowest, the rest runs beside it.
+images / (images per second and core * cores)): whatever is slowest, the rest runs beside it.
 
 Assumptions, each a named number: 40% of peak arithmetic and 70% of bandwidth are what well-batched
 transformers reach; a decoder layer run from Python costs 1.2 ms a token step whatever it computes

@@ -1,8 +1,4 @@
-"""Figures of an ablation: settings with their seeds, what chance finds, a proxy against a score.
-
-A mean over seeds hides what decides whether a setting matters: how far apart its own seeds lie. So
-every forest here shows each seed as a point under its mean, and the control has rows of its own.
-"""
+"""Figures of an ablation: what chance finds in a table, and a proxy against a score."""
 
 from __future__ import annotations
 
@@ -12,47 +8,11 @@ import numpy as np
 from jaxtyping import Int64
 from matplotlib.figure import Figure
 
-from vizer_core.plots.forest import Panel, draw_forest
 from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
 
 Counts = Int64[np.ndarray, " draws"]
 Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
 Pairs = Mapping[str, Sequence[tuple[float, float]]]  # name of a system -> (x, y) of each run
-
-
-def draw_seed_forest(
-    panels: Mapping[str, Panel],
-    points: Mapping[str, Runs],
-    *,
-    roles: Mapping[str, str],
-    legend: Mapping[str, str],
-    mark: str | None = None,
-) -> Figure:
-    """Draw a forest whose rows show each seed as a small open circle below the mean.
-
-    `points` holds, for every panel, one value a seed of each row; rows without are bare.
-    """
-    if strange := sorted(set(points) ^ set(panels)):
-        raise ValueError(
-            f"panels are {', '.join(panels)}, points are given for {', '.join(points)}: "
-            f"{', '.join(strange)} differ"
-        )
-    figure = draw_forest(panels, roles=roles, legend=legend, mark=mark)
-    rows = list(next(iter(panels.values())))
-    with figure_style():
-        for axes, runs in zip(figure.axes, points.values()):
-            for place, name in enumerate(rows):
-                values = list(runs.get(name, ()))
-                axes.plot(
-                    values,
-                    [place + 0.27] * len(values),
-                    "o",
-                    color=COLOURS[roles[name]],
-                    markersize=4,
-                    markerfacecolor="none",
-                    linestyle="",
-                )
-    return figure
 
 
 def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, str]) -> Figure:
@@ -81,7 +41,7 @@ def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, 
 def draw_proxy(
     pairs: Pairs, *, labels: tuple[str, str], roles: Mapping[str, str], base: float | None = None
 ) -> Figure:
-    """Draw a proxy against the score it stands for, one point a run and a name for each system.
+    """Draw a proxy against the score it stands for, one point per run and a name for each system.
 
     `labels` name the two axes; a dotted line shows the score of the untrained `base`.
     """

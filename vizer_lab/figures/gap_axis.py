@@ -21,7 +21,7 @@ BINS = 60
 def draw_gap_axis(
     pairs: Mapping[str, tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]],
 ) -> Figure:
-    """Draw where images and texts fall along the gap direction, one panel a model.
+    """Draw where images and texts fall along the gap direction, one panel per model.
 
     `pairs` maps a model's name to its image and text features; 0 is halfway between the means.
     """

@@ -29,7 +29,7 @@ def draw_intervals(
     chance: float | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw one row a system: its estimate and 95% interval; the dashed line is chance.
+    """Draw one row per system: its estimate and 95% interval; the dashed line is chance.
 
     A comma or one of `plots.style.role_of`'s words in a name marks a control: grey.
     """

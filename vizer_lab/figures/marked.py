@@ -18,11 +18,13 @@ from PIL import Image
 from vizer_core.metrics.caption_parser import Lexicon, parse_caption
 from vizer_core.metrics.grounding import SceneTruth
 from vizer_core.plots.style import COLOURS
+from vizer_lab.figures.sketch import LIGHT
 
 SIDE, LINE, GAP, MARGIN, WIDTH, LABEL = 112, 32, 18, 14, 800, 170
+LETTER = 9.0  # mean width of one, at 16 px in the wider of the two fonts
 COLOURS_AN_IMAGE = 64  # the file stays small enough to be committed
 TRUE = f'fill="{COLOURS["image"]}" font-weight="bold"'
-FALSE = f'fill="{COLOURS["text"]}" text-decoration="line-through"'
+FALSE = f'fill="{LIGHT["text"][0]}" text-decoration="line-through"'
 
 
 def named_parts(caption: str, truth: SceneTruth, lexicon: Lexicon) -> list[tuple[str, bool | None]]:
@@ -72,11 +74,13 @@ def draw_marked_captions(
             y = top + SIDE // 2 + 6 + round((line - (len(captions) - 1) / 2) * LINE)
             drawn.append(_line(system, named_parts(texts[row], truth, lexicon), y))
     height = 2 * MARGIN + len(images) * (SIDE + GAP) - GAP
+    longest = max(len(text) for texts in captions.values() for text in texts)
+    width = max(WIDTH, 2 * MARGIN + SIDE + GAP + LABEL + round(LETTER * longest))
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="16">'
     )
-    ground = f'<rect width="{WIDTH}" height="{height}" rx="8" fill="white"/>'
+    ground = f'<rect width="{width}" height="{height}" rx="8" fill="white"/>'
     return "\n".join([head, ground, *drawn, "</svg>"]) + "\n"
 
 

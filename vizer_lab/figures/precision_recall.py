@@ -9,7 +9,7 @@ a temperature was.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,13 +24,14 @@ from vizer_lab.figures.intervals import require_roles
 Point = tuple[Estimate, Estimate]  # recall, precision
 Curve = Mapping[str, Point]  # how it was decoded -> point, the warmest first
 COLUMNS = 3
-PALE = (1.0, 0.4, 0.0)  # how much of its colour a point's face keeps, the warmest first
+EQUAL = (0.2, 0.4, 0.6, 0.8, 0.9)
+ROOM = 0.02  # beyond 1, so that a mark at the edge is whole
 
 
 def draw_precision_recall(
     panels: Mapping[str, Mapping[str, Curve]], *, roles: Mapping[str, str]
 ) -> Figure:
-    """Draw one panel a base, one curve a system, one point a way of decoding, with intervals.
+    """Draw one panel per base, one curve per system, one point a way of decoding, with intervals.
 
     Faces pale as captions are drawn cooler. Thin lines join points of equal F1.
     """
@@ -42,6 +43,7 @@ def draw_precision_recall(
         cells = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axes, (title, curves) in zip(cells, panels.items()):
             _draw_panel(axes, curves, roles, ways)
+            _draw_equal_f1(axes, *(_least(panels, side) for side in (0, 1)))
             axes.set_title(title)
             axes.set_xlabel("recall of objects")
             axes.xaxis.set_tick_params(labelbottom=True)
@@ -59,7 +61,6 @@ def draw_precision_recall(
 def _draw_panel(
     axes: Axes, curves: Mapping[str, Curve], roles: Mapping[str, str], ways: Sequence[str]
 ) -> None:
-    _draw_equal_f1(axes)
     for name, curve in curves.items():
         colour, sign = COLOURS[roles[name]], MARKERS[roles[name]]
         points = list(curve.values())
@@ -70,22 +71,34 @@ def _draw_panel(
             look = {"markerfacecolor": _mix(colour, _face(ways, way))}
             look |= {"markersize": 10 if sign == "*" else 6}
             draw_estimate(axes, r, p.mean, roles[name], wide=1, **look)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
 
 
-def _draw_equal_f1(axes: Axes) -> None:
-    for f1 in (0.2, 0.4, 0.6, 0.8):
+def _least(panels: Mapping[str, Mapping[str, Curve]], side: int) -> float:
+    """Return where an axis begins: the tenth below all intervals, with room for a mark."""
+    curves = [curve for found in panels.values() for curve in found.values()]
+    low = min(point[side].low for curve in curves for point in curve.values())
+    return max(0.0, floor(10 * (low - ROOM)) / 10)
+
+
+def _draw_equal_f1(axes: Axes, left: float, low: float) -> None:
+    """Draw and name the lines of equal F1 in a panel that begins at `left` and `low`."""
+    axes.set_xlim(left, 1 + ROOM)
+    axes.set_ylim(low, 1 + ROOM)
+    for f1 in EQUAL:
         recall = np.linspace(f1 / 2 + 1e-3, 1, 200)
         precision = f1 * recall / (2 * recall - f1)
         axes.plot(recall[precision <= 1], precision[precision <= 1], color="#D5D5D5", linewidth=0.8)
-        right = {"ha": "right", "va": "bottom", "fontsize": 9, "color": COLOURS["control"]}
-        axes.text(0.99, f1 / (2 - f1), f"F1 {f1:.1f}", **right)
+        name = {"s": f"F1 {f1:.1f}", "fontsize": 9, "color": COLOURS["control"], "va": "bottom"}
+        if f1 / (2 - f1) > low:
+            axes.text(0.99, f1 / (2 - f1), ha="right", **name)
+        elif 2 * low > f1 and f1 * low / (2 * low - f1) > left:  # it leaves below
+            axes.text(f1 * low / (2 * low - f1), low, ha="left", **name)
     axes.grid(visible=False)
 
 
 def _face(ways: Sequence[str], way: str) -> float:
-    return PALE[min(ways.index(way), len(PALE) - 1)]
+    """Return how much of its colour a point's face keeps: the coolest is white."""
+    return 1.0 - ways.index(way) / max(1, len(ways) - 1)
 
 
 def _mix(colour: str, share: float) -> tuple[float, ...]:

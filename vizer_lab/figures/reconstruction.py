@@ -100,7 +100,7 @@ def draw_trade_off(
     roles: Mapping[str, str],
     mark: float | None = None,
 ) -> Figure:
-    """Draw one panel a metric and one curve a reading, over the angle that the noise turns by.
+    """Draw one panel per metric and one curve a reading, over the angle that the noise turns by.
 
     Angles are in degrees; bars are 95% intervals. The dotted line stands at `mark`, the angle
     between an image and its caption, where there are images.

@@ -23,7 +23,7 @@ def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figur
     """Draw images side by side, each above its caption."""
     if not images or len(images) != len(captions):
         raise ValueError(
-            f"got {len(images)} images and {len(captions)} captions: wanted one caption an image"
+            f"got {len(images)} images and {len(captions)} captions: wanted one caption per image"
         )
     with figure_style():
         figure = new_figure(2.1 * len(images), 2.6)
@@ -41,7 +41,7 @@ def draw_patch_maps(
     maps: Mapping[str, Float[Tensor, "n p"]],
     grid: tuple[int, int],
 ) -> Figure:
-    """Draw one row an image: the image, then each map over it; a box marks the largest value.
+    """Draw one row per image: the image, then each map over it; a box marks the largest value.
 
     Colours run from each panel's own least to its own largest value, so compare places, not
     colours, between panels.

@@ -41,8 +41,16 @@ SYSTEMS: dict[str, System] = {
     "decap": System("DeCap", "image"),
     "capdec": System("CapDec", "image"),
     "baseline": System("baseline: one token, no noise", "image"),
+    "decap_mlp": System("DeCap, one prefix position", "image"),
+    "capdec_mlp": System("CapDec, one prefix position", "image"),
+    "baseline_mlp": System("baseline, one prefix position", "image"),
     "maccap": System("MacCap", "region"),
     "maccap_global": System("MacCap, global feature", "region"),
+    "maccap_pass": System("MacCap, one pass", "region"),
+    "maccap_pass_global": System("MacCap, one pass, global", "region"),
+    "multi_clean": System("MacCap, one pass, global, no noise", "region"),
+    "maccap_pass_random": System("MacCap, one pass, random patches", "control"),
+    "maccap_pass_other_image": System("MacCap, one pass, another's regions", "control"),
     "maccap_random": System("MacCap, random patches", "control"),
     "maccap_global_shifted": System("MacCap, global, mean gap out", "control"),
     "mean_shift": System("baseline, mean gap out", "control"),
@@ -54,7 +62,9 @@ SYSTEMS: dict[str, System] = {
     "question_only": System("question only", "control"),
     "maccap, borrowed": System("MacCap, borrowed", "accent"),
     "decap, borrowed": System("DeCap, borrowed", "accent", "<"),
+    "human, borrowed": System("a person's, borrowed", "accent", ">"),
     "human": System("a person's caption", "text"),
+    "people": System("all captions by people", "text", "^"),
     # improvement without labels
     "base": System("base", "image"),
     "base_banned": System("base, generic word barred", "image"),
@@ -97,7 +107,7 @@ def draw_systems(
     mark: str | None = None,
     roles: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw a forest of systems: one row each of `rows`, one panel a metric.
+    """Draw a forest of systems: one row each of `rows`, one panel per metric.
 
     `panels` maps a metric to systems to estimates, and may hold more systems than `rows`. `roles`
     colours rows by something else than the system, such as what it was trained with.

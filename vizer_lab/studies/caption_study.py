@@ -6,20 +6,20 @@ path serves both:
 ==============  =====================================  ============================================
                 micro                                  full
 ==============  =====================================  ============================================
-CLIP            micro-clip-100                         ViT-B-32/openai, or `VIZER_CLIP`
-language model  micro-lm                               OPT-1.3b, or what `VIZER_LM` names
+CLIP            drawn-clip-50                          ViT-B-32/openai, or `VIZER_CLIP`
+language model  drawn-lm                               OPT-1.3b, or what `VIZER_LM` names
 networks        the shipped ones                       `VIZER_PREFIX_NETWORKS`: of train-captioner,
                                                        maccap.safetensors and so on
 images          the first scenes of the test split     the first of COCO val2017
 corpus          captions of other scenes               COCO 2014 train: none of val2017's images
 unpaired        scenes of the validation split         the next images of val2017
-judge           micro-clip-avg, trained apart          ViT-B-32/laion2b_s34b_b79k, or `VIZER_JUDGE`
+judge           drawn-clip-avg, of the same parent     ViT-B-32/laion2b_s34b_b79k, or `VIZER_JUDGE`
 ==============  =====================================  ============================================
 
 `VIZER_IMAGES`, where it is set, is the most of the images captioned and of the unpaired ones.
 
 The judge scores captions and is read by no method: a caption that CLIP chose is not scored by the
-CLIP that chose it.
+CLIP that chose it. The drawn CLIPs descend from one parent, so there the judge is no stranger.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,9 +38,9 @@ from PIL import Image
 
 from vizer_core import env
 from vizer_core.captioners import Captioner, Magic, MemoryBank, Socratic, WordList, ZeroCap
-from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_MICRO
+from vizer_core.captioners.magic import MAGIC_COCO, MAGIC_SMALL
 from vizer_core.captioners.socratic import TagPrefix
-from vizer_core.captioners.zerocap import ZEROCAP_MICRO, ZEROCAP_MICRO_PROMPT
+from vizer_core.captioners.zerocap import ZEROCAP_SMALL, ZEROCAP_SMALL_PROMPT
 from vizer_core.clip import ImageStates, ImageTextEncoder, PairedFeatures
 from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data.coco import coco2014
@@ -51,19 +51,32 @@ from vizer_core.language import CausalLM
 from vizer_core.metrics.references import References, make_references
 from vizer_core.metrics.stats import Statistics
 from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
-from vizer_core.textonly import GaussianNoise, Noise, NoNoise, PrefixGenerator, load_prefix_network
+from vizer_core.textonly import (
+    GaussianNoise,
+    Noise,
+    NoNoise,
+    PrefixGenerator,
+    TextOnlyConfig,
+    TrainingPairs,
+    load_prefix_network,
+)
+from vizer_core.textonly.filtering import MACCAP_DECODING
+from vizer_core.textonly.prefix_network import PrefixNetwork, new_prefix_network
+from vizer_core.textonly.presets import SMALL_MACCAP
 from vizer_core.vizer.sampled import grounding_statistics
+from vizer_lab.figures.gallery import Gallery, caption_gallery
 from vizer_lab.studies.clip_study import Study, open_full, open_study
-from vizer_lab.world import MicroSplit, micro_corpus, micro_lexicon
-from vizer_lab.world.lexicon import HOME_PLACES
-from vizer_lab.world.word_lists import micro_word_lists
-from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.captioners import micro_prefix_network_path
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.world import DrawnSplit, drawn_corpus, drawn_lexicon
+from vizer_lab.world.word_lists import drawn_word_lists
+from vizer_lab.world.world import places_of
+from vizer_lab.zoo import load_drawn_clip
+from vizer_lab.zoo.captioners import drawn_prefix_network_path
+from vizer_lab.zoo.drawn_captioners import DRAWN_DECODING, DRAWN_MACCAP, word_reader
+from vizer_lab.zoo.language_models import load_drawn_lm
 
-NOISE_LEVELS = ("maccap-clean", "maccap-weak", "maccap", "maccap-strong")  # MacCap, by training
+NOISE_LEVELS = ("maccap-clean", "maccap")  # MacCap, by training
 PREFIX_NETWORKS = (*NOISE_LEVELS, "capdec", "decap")
-MICRO_CLIP, MICRO_JUDGE = "micro-clip-100", "micro-clip-avg"
+DRAWN_CLIP, DRAWN_JUDGE, DRAWN_LM = "drawn-clip-50", "drawn-clip-avg", "drawn-lm"
 UNPAIRED = 200  # images that the mean gap is measured on
 FAMILIES = ("bleu", "rouge_l", "cider", "clipscore", "length")
 TRAINING_ADVICE = """\
@@ -71,9 +84,8 @@ Train them with `vizer train-captioner --method NAME --clip ViT-B-32 --pretraine
 --language-model facebook/opt-1.3b --corpus CAPTIONS.json --out FOLDER/NAME.safetensors`, NAME being
 maccap, capdec and decap (hours of a GPU each), and set VIZER_PREFIX_NETWORKS to FOLDER. The last
 two have one prefix position, as in the paper's tables; for maccap's decoder in all rows, as the
-micro models have, give --method capdec_same_decoder and decap_same_decoder. maccap-clean, -weak and
--strong are
---method maccap with --variance 0, 0.0016 and 0.05. With --dtype bfloat16 (a T4: float16) training
+drawn models have, give --method capdec_same_decoder and decap_same_decoder. maccap-clean is
+--method maccap with --variance 0. With --dtype bfloat16 (a T4: float16) training
 takes a fraction of the time; then set VIZER_DTYPE to the same."""
 
 
@@ -113,7 +125,7 @@ class CaptionStudy:
         """The frozen language model of every method."""
         device = str(pick_device())
         if self.is_micro:
-            return load_micro_lm(device)
+            return load_drawn_lm(device, DRAWN_LM)
         name, dtype = env.LANGUAGE_MODEL.get(), model_dtype() or torch.float32
         return CausalLM.from_pretrained(name, device=device, dtype=dtype)
 
@@ -121,7 +133,7 @@ class CaptionStudy:
     def judge(self) -> ImageTextEncoder:
         """The CLIP that scores captions."""
         if self.is_micro:
-            return load_micro_clip(MICRO_JUDGE, device=str(pick_device()))
+            return load_drawn_clip(DRAWN_JUDGE, device=str(pick_device()))
         return load_full_clip(full_models()[1])
 
     @cached_property
@@ -147,7 +159,8 @@ class CaptionStudy:
         trained = load_prefix_network(
             path, encoder=self.encoder, language_model=self.language_model
         )
-        return PrefixGenerator(trained, self.language_model)
+        decoding = DRAWN_DECODING if self.is_micro else MACCAP_DECODING
+        return PrefixGenerator(trained, self.language_model, decoding)
 
     def noise(self, prefix_network: str) -> Noise:
         """Return the noise that a prefix network was trained with, from its manifest."""
@@ -181,12 +194,12 @@ class CaptionStudy:
         lm, clip = self.language_model, self.encoder
         if self.is_micro:
             return {
-                "magic": Magic(lm, clip, MAGIC_MICRO),
-                "zerocap": ZeroCap(lm, clip, ZEROCAP_MICRO, prompt=ZEROCAP_MICRO_PROMPT),
+                "magic": Magic(lm, clip, MAGIC_SMALL),
+                "zerocap": ZeroCap(lm, clip, ZEROCAP_SMALL, prompt=ZEROCAP_SMALL_PROMPT),
                 "socratic": Socratic(
                     clip,
                     lm,
-                    micro_word_lists([p.name for p in HOME_PLACES], top_objects=2),
+                    drawn_word_lists([p.name for p in places_of("second_test")], top_objects=2),
                     prompting=TagPrefix(),
                 ),
             }
@@ -199,6 +212,28 @@ class CaptionStudy:
             "socratic": Socratic(clip, lm, (named,)),
         }
 
+    def new_network(self, pairs: TrainingPairs) -> tuple[PrefixNetwork, TextOnlyConfig]:
+        """Return MacCap's network before its first step, and the settings of its training."""
+        torch.manual_seed(0)  # first weights come from torch's global generator
+        if self.is_micro:
+            made = word_reader(pairs, DRAWN_MACCAP, self.language_model, generator=seeded(0))
+            return made, DRAWN_MACCAP
+        shape = self.prefix_generator("maccap").prefix_network.config
+        config = replace(SMALL_MACCAP, epochs=1, noise=self.noise("maccap"))
+        return new_prefix_network(shape), config
+
+    def gallery(self, rows: Sequence[int], captions: Mapping[str, Sequence[str]]) -> Gallery:
+        """Show images with each system's caption; what it names is marked where truth is known.
+
+        `captions` holds one caption for each image of the study.
+        """
+        images = [self.images.images[row] for row in rows]
+        shown = {name: [texts[row] for row in rows] for name, texts in captions.items()}
+        if not self.is_micro:
+            return caption_gallery(images, shown)
+        truths = [self.images.scenes[row].truth for row in rows]
+        return caption_gallery(images, shown, truths=truths, lexicon=drawn_lexicon("second"))
+
     @cached_property
     def _references(self) -> References:
         return make_references(dict(zip(self.images.ids, self.images.captions)))
@@ -208,7 +243,7 @@ class CaptionStudy:
         return self.judge.encode_image(self.images.images)
 
     def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
-        """Score one caption an image: by references, by the judge, and exactly if known.
+        """Score one caption per image: by references, by the judge, and exactly if known.
 
         Exact scores (`object_precision`, `object_recall`, `object_f1`, ...) need scenes.
         `bootstrap` and `paired_bootstrap` of `vizer_core.metrics.stats` give intervals.
@@ -246,7 +281,7 @@ class CaptionStudy:
         if not self.is_micro:
             return {}
         truths = [scene.truth for scene in self.images.scenes]
-        return grounding_statistics(captions, truths, lexicon=micro_lexicon())
+        return grounding_statistics(captions, truths, lexicon=drawn_lexicon("second"))
 
 
 def named_things(captions: Sequence[str], count: int = 300) -> tuple[str, ...]:
@@ -266,21 +301,21 @@ def open_caption_study(n: int = 100, *, memory: int = 4_000) -> CaptionStudy:
 
     >>> study = open_caption_study(2, memory=10)
     >>> study.images.ids, len(study.corpus), len(study.prefix_networks)
-    (('test-00000', 'test-00001'), 10, 6)
+    (('second_test-00000', 'second_test-00001'), 10, 4)
     """
     if n < 1 or memory < 1:
         raise ValueError(f"n={n}, memory={memory}: wanted at least 1 of each")
-    return _open_micro(n, memory) if profile().is_micro else _open_full(n, memory)
+    return _open_drawn(n, memory) if profile().is_micro else _open_full(n, memory)
 
 
-def _open_micro(n: int, memory: int) -> CaptionStudy:
-    unpaired = MicroSplit("validation", UNPAIRED).images
+def _open_drawn(n: int, memory: int) -> CaptionStudy:
+    unpaired = DrawnSplit("second_validation", UNPAIRED).images
     return CaptionStudy(
-        images=open_study(MICRO_CLIP, n),
-        corpus=micro_corpus("home", memory).captions,
+        images=open_study(DRAWN_CLIP, n),
+        corpus=drawn_corpus("home", memory).captions,
         unpaired=[Image.fromarray(pixels) for pixels in unpaired],
         prefix_networks={
-            name: micro_prefix_network_path(f"micro-{name}") for name in PREFIX_NETWORKS
+            name: drawn_prefix_network_path(f"drawn-{name}") for name in PREFIX_NETWORKS
         },
     )
 

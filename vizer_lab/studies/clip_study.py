@@ -6,7 +6,7 @@ serves both:
 =======  ==================================  ==================================================
 profile  encoder                             images and captions
 =======  ==================================  ==================================================
-micro    a shipped micro CLIP                the first n test scenes of the micro world
+micro    a shipped drawn CLIP                the first n test scenes of the drawn world
 full     `VIZER_CLIP` or `VIZER_JUDGE`,      the first n of COCO val2017, from `VIZER_DATA`;
          see `vizer_core.clip.full`          at most `VIZER_IMAGES`, where that is set
 =======  ==================================  ==================================================
@@ -28,12 +28,12 @@ from vizer_core.data.images import ImageFiles
 from vizer_core.files import read_json
 from vizer_core.metrics.stats import Interval
 from vizer_core.runtime import at_most, pick_device, profile
-from vizer_lab.world import MicroSplit, Scene
+from vizer_lab.world import DrawnSplit, Scene
 from vizer_lab.world.world import split_in
-from vizer_lab.zoo import CLIPS, load_micro_clip
+from vizer_lab.zoo import CLIPS, load_drawn_clip
 
-MICRO_MODELS = ("micro-clip", "micro-clip-100", "micro-clip-avg")
-MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
+DRAWN_MODELS = ("drawn-clip", "drawn-clip-50", "drawn-clip-100", "drawn-clip-avg")
+DRAWN_NOTE = "micro profile: shows the mechanism, not quality at scale"
 IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
 COCO_ADVICE = """\
 Download COCO 2017 from https://cocodataset.org/#download: "2017 Val images" (5,000 images, about
@@ -95,47 +95,45 @@ def model_names() -> tuple[str, ...]:
     """Return the models that a chapter compares on the profile in force.
 
     >>> model_names()
-    ('micro-clip', 'micro-clip-100', 'micro-clip-avg')
+    ('drawn-clip', 'drawn-clip-50', 'drawn-clip-100', 'drawn-clip-avg')
     """
-    return MICRO_MODELS if profile().is_micro else full_models()
+    return DRAWN_MODELS if profile().is_micro else full_models()
 
 
-def open_study(model: str = "micro-clip-100", n: int = 1000) -> Study:
+def open_study(model: str = "drawn-clip-100", n: int = 1000) -> Study:
     """Open the encoder, images and captions of the profile in force.
 
-    `model` is one of the micro models, or, on the full profile, `name/tag` of an open_clip model
-    or a folder of one. There a micro model's name means the CLIP that is studied: `VIZER_CLIP`, or
-    ViT-B-32/openai, the model that the micro models are small copies of.
+    `model` is a shipped CLIP, or, on the full profile, `name/tag` of an open_clip model
+    or a folder of one. There a shipped name means the CLIP that is studied: `VIZER_CLIP`, or
+    ViT-B-32/openai, the model that the shipped ones are small copies of.
 
-    >>> study = open_study("micro-clip", n=2)
+    >>> study = open_study("drawn-clip", n=2)
     >>> study.ids, study.images[0].size
-    (('test-00000', 'test-00001'), (56, 56))
+    (('second_test-00000', 'second_test-00001'), (112, 112))
     """
     if n < 1:
         raise ValueError(f"n is {n}: wanted at least one image")
-    return open_micro(model, n) if profile().is_micro else open_full(model, at_most(n))
+    return open_drawn(model, n) if profile().is_micro else open_full(model, at_most(n))
 
 
-def open_micro(model: str = "micro-clip-100", n: int = 1000) -> Study:
+def open_drawn(model: str = "drawn-clip-100", n: int = 1000) -> Study:
     """Open the drawn world on either profile: for questions that need each scene's exact content.
 
-    The scenes are of the model's own world: `drawn-clip` is shown the second edition's.
-
-    >>> len(open_micro("micro-clip", n=2).scenes)
-    2
+    >>> open_drawn("drawn-clip", n=2).ids
+    ('second_test-00000', 'second_test-00001')
     """
     if model not in CLIPS:
         raise ValueError(
-            f"no micro model {model!r}: wanted one of {', '.join(MICRO_MODELS)}. Other models need "
+            f"no drawn model {model!r}: wanted one of {', '.join(DRAWN_MODELS)}. Other models need "
             "VIZER_PROFILE=full."
         )
-    split = MicroSplit(split_in(CLIPS[model].recipe.model.world, "test"), n)
+    split = DrawnSplit(split_in(CLIPS[model].recipe.model.world, "test"), n)
     return Study(
-        encoder=load_micro_clip(model, device=str(pick_device())),
+        encoder=load_drawn_clip(model, device=str(pick_device())),
         ids=split.ids,
         images=[Image.fromarray(pixels) for pixels in split.images],
         captions=split.captions,
-        note=MICRO_NOTE,
+        note=DRAWN_NOTE,
         scenes=split.scenes,
     )
 
@@ -177,32 +175,6 @@ def recorded_differences(
         for row in read_json(path)["differences"]
         if row["metric"] == metric
     }
-
-
-def recorded_runs(
-    experiment: str, metric: str, *, folder: Path = RESULTS
-) -> dict[str, dict[int, Interval]]:
-    """Return a metric run by run: the seeds of each system, from rows that are named `name#seed`.
-
-    A run's interval is over images alone.
-    """
-    found: dict[str, dict[int, Interval]] = {}
-    for name, value in recorded_scores(experiment, metric, folder=folder).items():
-        system, mark, seed = name.partition("#")
-        if mark:
-            found.setdefault(system, {})[int(seed)] = value
-    if not found:
-        raise ValueError(f"{experiment}.json has no row of a single run for {metric!r}")
-    return found
-
-
-def recorded_captions(experiment: str, *, folder: Path = RESULTS) -> dict[str, tuple[str, ...]]:
-    """Return the captions of the first test images that a results file keeps, run by run."""
-    path = Path(folder) / f"{experiment}.json"
-    captions = read_json(path).get("examples")
-    if not captions:
-        raise ValueError(f"{path.name} keeps no captions under 'examples'")
-    return {name: tuple(texts) for name, texts in captions.items()}
 
 
 def open_full(model: str, n: int) -> Study:

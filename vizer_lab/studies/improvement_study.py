@@ -1,26 +1,25 @@
-"""What the study of label-free improvement found: `results/vizer_study.json` by base and system.
+"""What the study of unlabelled images found: `results/improvement.json` by base and system.
 
-A system of the file is base:place:variant. A place is `home`, where bases were trained, `away`,
-which has backgrounds that they never met, or `other`: a world of other objects, places and words,
-with bases of its own. The variants, as the file names them:
+Systems are called as the file calls them:
 
 ==================  ===========================================================================
-best                the chosen one: RLOO on log p(y | I) - w log p(y), by the frozen base
-read_back, literal  the read-back reward; the paper's reading of ViZer
-information_0       the caption's likelihood alone as reward: does sharpening do as much?
-base, primed        not trained; the second with its first word given
-cool, primed_cool   the same, drawn at T = .7; `best_cool` is the trained one, drawn so
-best_of_8           not trained: the best of eight drawn captions by the reward of `best`
+base, first_word    not trained: greedy as the model is; after a first word found without labels
+beam, views_5, ...  not trained: other decoders, all after that word; `experiments` lists them
+self_training, ...  trained without labels, decoded greedily from the model's own prompt; the
+                    teacher of `beam_distillation` is beam search
+best                the label-free trainer of the highest F1 on validation scenes
+..._views           the same, reading the mean of five views
 ..._shuffled        the control: trained towards the images of others
 ==================  ===========================================================================
 
-Nothing here assumes that a row is there: a base, a place or a variant that was not run is absent
-from every answer. `quotable` puts the outcome into one paragraph, whatever it is.
+Nothing here assumes that a row is there: what was not run is absent from every answer, so that a
+page made of a half-finished file is true. `outcome` puts a comparison into words and `quotable`
+the whole into one paragraph, whatever the numbers say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,11 @@ from typing import Any
 from vizer_core.files import read_json
 from vizer_lab.studies.clip_study import RESULTS
 
-FILE = "vizer_study.json"
-HOME, AWAY, OTHER = "home", "away", "other"
+FILE = "improvement.json"
 PRECISION, RECALL, F1 = "object_precision", "object_recall", "object_f1"
-WAYS = ("drawn, T = 1", "drawn, T = .7", "greedy")
+LABELLED = ("clip_reward", "vizer_gt", "vizer_gt_contrastive")  # trainers that saw captions
+PUPIL = "beam_distillation"  # the trainer whose teacher is the beam
 NO_BREAK = "\u00a0"
-COOLER = {"base": "cool"}  # of the others, the name with `_cool`
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,7 @@ class Measured:
         >>> Measured(0.5, 0.25, 1.75, 1000, 3).plain().replace(NO_BREAK, " ")
         '.500 [.250, 1.750]'
         """
-        values = [f"{value:.3f}" for value in self._numbers]
-        mean, low, high = (text[1:] if text.startswith("0.") else text for text in values)
+        mean, low, high = (bare(value, 3) for value in self._numbers)
         return f"{mean} [{low},{NO_BREAK}{high}]"
 
     @property
@@ -79,53 +76,154 @@ class Measured:
 class ImprovementStudy:
     """The rows of the file by name; `record` is the whole of it."""
 
-    scores: Mapping[tuple[str, str], Measured]  # (system, metric)
-    differences: Mapping[tuple[str, str, str], Measured]  # (system, against, metric)
+    scores: Mapping[tuple[str, str, str], Measured]  # (base, system, metric)
+    differences: Mapping[tuple[str, str, str, str], Measured]  # (base, system, against, metric)
     record: Mapping[str, Any]
 
-    def bases(self, place: str = HOME) -> tuple[str, ...]:
-        """Return the bases that were trained at a place, the weakest first, by drawn object F1."""
-        found = {
-            base: self.scores[f"{base}:{place}:base", f"sampled_{F1}"].mean
-            for base, where, variant in (system.split(":") for system, _ in self.scores)
-            if where == place
-            and variant == "best"
-            and (f"{base}:{place}:base", f"sampled_{F1}") in self.scores
-        }
-        return tuple(sorted(found, key=found.__getitem__))
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The bases that anything is known of, in the study's order of importance."""
+        return tuple(dict.fromkeys(base for base, _, _ in self.scores))
 
-    def column(self, metric: str, system: str, *, place: str = HOME) -> dict[str, Measured]:
-        """Return a system's score by base, weakest first; bases without it are absent."""
-        names = {base: (f"{base}:{place}:{system}", metric) for base in self.bases(place)}
-        return {base: self.scores[key] for base, key in names.items() if key in self.scores}
+    @property
+    def best(self) -> str | None:
+        """The trainer that `best` names: the label-free one of the highest validation F1."""
+        return self.record["choices"]["best"]
 
-    def gains(
-        self, metric: str, system: str, against: str, *, place: str = HOME
-    ) -> dict[str, Measured]:
-        """Return a paired difference by base, weakest first; bases without it are absent."""
-        keys = {
-            base: (f"{base}:{place}:{system}", f"{base}:{place}:{against}", metric)
-            for base in self.bases(place)
+    def trained(self) -> tuple[str, ...]:
+        """Return the label-free trainers that were tried, the best on validation scenes first."""
+        rates = self.record["choices"]["rates"]
+        free = [name for name in rates if name not in LABELLED]
+        return tuple(sorted(free, key=lambda name: -rates[name][F1]))
+
+    def bases_with(self, *systems: str) -> tuple[str, ...]:
+        """Return the bases on which each of some systems has a greedy F1 on test scenes."""
+        return tuple(
+            base for base in self.bases if all((base, name, F1) in self.scores for name in systems)
+        )
+
+    def column(self, metric: str, system: str) -> dict[str, Measured]:
+        """Return a system's score by base; bases without it are absent."""
+        return {
+            base: self.scores[base, system, metric]
+            for base in self.bases
+            if (base, system, metric) in self.scores
         }
+
+    def gains(self, metric: str, system: str, against: str) -> dict[str, Measured]:
+        """Return a paired difference by base; bases without it are absent."""
+        keys = {base: (base, system, against, metric) for base in self.bases}
         return {
             base: self.differences[key] for base, key in keys.items() if key in self.differences
         }
 
-    def curve(
-        self, base: str, system: str, *, place: str = HOME
-    ) -> dict[str, tuple[Measured, Measured]]:
-        """Return (recall, precision) of objects by way of decoding, the warmest first."""
-        cool = COOLER.get(system, f"{system}_cool")
-        rows = zip(WAYS, (system, cool, system), ("sampled_", "sampled_", ""))
-        keys = {
-            way: tuple((f"{base}:{place}:{name}", start + metric) for metric in (RECALL, PRECISION))
-            for way, name, start in rows
+    def outcome(self, system: str, against: str) -> str:
+        """Say on how many bases precision and recall differ, clear of zero."""
+        found = {
+            "precision": self.gains(PRECISION, system, against),
+            "recall": self.gains(RECALL, system, against),
         }
-        return {
-            way: (self.scores[recall], self.scores[precision])
-            for way, (recall, precision) in keys.items()
-            if recall in self.scores and precision in self.scores
-        }
+        if not all(found.values()):
+            return "not run"
+        return "; ".join(f"{name} {counted(gains)}" for name, gains in found.items())
+
+    def cost(self, system: str) -> str:
+        """Say what a caption costs, once a system is made: passes and captions written.
+
+        A trained model costs what its base does.
+        """
+        five = system.endswith("_views")
+        stem = system.removesuffix("_views").removesuffix("_shuffled")
+        rows = {row["system"]: row for row in self.record["cost"] if row["when"] == "decoding"}
+        row = rows.get(stem, rows["base"])
+        looks, written = (5 if five else row["tower"]), row["written"]
+        said = f"{looks} look{'s' * (looks > 1)}, {written} caption{'s' * (written > 1)}"
+        return said + (f", {row['read']} read" if row["read"] else "")
+
+    def curves(
+        self, systems: Mapping[tuple[str, int], str], *, bases: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return the rows of `curve`, and one at temperature 0 of systems that only search.
+
+        `systems` are (system, views), as `draw_temperature_curves` takes them.
+        """
+        trainers = {"best": self.best}
+        rows = []
+        for base in bases or self.bases:
+            for name, views in systems:
+                known = [
+                    row | {"system": name}
+                    for row in self.record["curve"]
+                    if (row["base"], row["views"]) == (base, views)
+                    and row["system"] == trainers.get(name, name)
+                ]
+                stem = name + "_views" * (views > 1)
+                found = {m: self.scores.get((base, stem, m)) for m in (PRECISION, RECALL)}
+                if not known and all(found.values()):
+                    greedy = {m: [v.mean, v.low, v.high] for m, v in found.items() if v}
+                    known = [{"base": base, "system": name, "views": views, "temperature": 0.0}]
+                    known[0] |= greedy
+                rows += known
+        return rows
+
+    def ablations(self, system: str, *, base: str = "drawn-vlm-web") -> list[Mapping[str, Any]]:
+        """Return the rows of one setting changed at a time, the trainer's default first.
+
+        `object_f1` and its like are mean, low and high; `object_f1_difference` is the same less
+        the default, over the same scenes.
+        """
+        rows = [
+            row
+            for row in self.record.get("ablations", ())
+            if (row["base"], row["system"]) == (base, system)
+        ]
+        return sorted(rows, key=lambda row: row["setting"] != "default")
+
+    def chosen_blindly(self) -> dict[str, dict[str, Any]]:
+        """Return per trainer which of its settings view agreement prefers, and what that costs.
+
+        `rate` and `weight` are those of the highest view agreement, `loss` the validation F1 that
+        the setting with the highest F1 has more.
+        """
+        found = {}
+        for name, choice in self.record["choices"]["rates"].items():
+            tried = choice["candidates"]
+            blind = max(tried, key=lambda row: row["view_agreement"])
+            found[name] = {
+                "settings": len(tried),
+                "rate": blind["rate"],
+                "weight": blind["weight"],
+                "same": (blind["rate"], blind["weight"]) == (choice["rate"], choice["weight"]),
+                "F1": blind[F1],
+                "loss": choice[F1] - blind[F1],
+            }
+        return found
+
+
+def bare(value: float, decimals: int = 2) -> str:
+    """Write a number without the zero before its point.
+
+    >>> bare(0.804), bare(-0.5, 1), bare(1.0)
+    ('.80', '-.5', '1.00')
+    """
+    text = f"{value:.{decimals}f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 and text.lstrip("-")[0] == "0" else text
+
+
+def counted(gains: Mapping[str, Measured]) -> str:
+    """Say on how many bases differences lie clear of zero.
+
+    >>> up, open_ = Measured(0.1, 0.05, 0.2, 9, 1), Measured(0.1, -0.05, 0.2, 9, 1)
+    >>> counted({"a": up, "b": open_}), counted({"b": open_})
+    ('up on 1 of 2', 'not clear on 1')
+    """
+    sides = [gain.clear for gain in gains.values()]
+    said = [
+        f"{way} on {sides.count(side)}" for way, side in (("up", 1), ("down", -1)) if side in sides
+    ]
+    if not said:
+        return f"not clear on {len(sides)}"
+    return ", ".join(said) + f" of {len(sides)}"
 
 
 def read_improvement(path: Path = RESULTS / FILE) -> ImprovementStudy:
@@ -133,13 +231,15 @@ def read_improvement(path: Path = RESULTS / FILE) -> ImprovementStudy:
     if not path.is_file():
         raise FileNotFoundError(
             f"no {path}: the results lie in the repository, not in the installed package. Run "
-            "this from a clone of it, or make the file with python -m experiments.vizer_study"
+            "this from a clone of it, or make the file with python -m experiments.improvement"
         )
     record = read_json(path)
     return ImprovementStudy(
-        scores={(row["system"], row["metric"]): _measured(row) for row in record["scores"]},
+        scores={
+            (row["base"], row["system"], row["metric"]): _measured(row) for row in record["scores"]
+        },
         differences={
-            (row["system"], row["against"], row["metric"]): _measured(row)
+            (row["base"], row["system"], row["against"], row["metric"]): _measured(row)
             for row in record["differences"]
         },
         record=record,
@@ -147,120 +247,35 @@ def read_improvement(path: Path = RESULTS / FILE) -> ImprovementStudy:
 
 
 def quotable(study: ImprovementStudy) -> str:
-    """Put the outcome into a paragraph: settings, gains with intervals, the price, the limit."""
-    bases = study.bases()
+    """Put the outcome into at most 60 words: the ladder in mean F1, what training adds, the limit.
+
+    Means are over the bases that have every row that is named.
+    """
+    untrained = ("base", "first_word", "beam")
+    bases = study.bases_with(*untrained)
     if not bases:
-        raise ValueError("the file has no base with a row of `best`: run the core of the study")
-    settings, best = study.record["settings"], study.record["choices"]["best"]
-    runs = min(study.scores[f"{b}:{HOME}:best", f"sampled_{RECALL}"].seeds for b in bases)
-    weight = int(best["variant"].rpartition("_")[2]) / 100
-    start = (
-        f"On {len(bases)} base models of the micro world ({', '.join(bases)}), with "
-        f"{settings['n']:,} test scenes that chose nothing, {runs} training seeds, "
-        f"{settings['samples']} drawn captions a scene and 95% intervals over scenes and seeds: "
-        f"policy-gradient training on log p(y|I) - {weight:g} log p(y), both by the frozen base "
-        f"and no label anywhere, over {settings['images']:,} unlabelled images."
+        raise ValueError(f"no base has rows of {', '.join(untrained)}: run the study's decoders")
+    taught = study.bases_with(*untrained, PUPIL)
+    bases = taught or bases
+    base, word, beam = (bare(_mean(study, name, bases)) for name in untrained)
+    many = f"{len(bases)} models" if len(bases) > 1 else "One model"
+    said = (
+        f"{many}, {study.record['settings']['n']:,} fresh drawn scenes, no labels: F1 of named "
+        f"objects is {base} as they are, {word} after a first word chosen by view agreement, "
+        f"{beam} with beam search after it."
     )
-    said = _compared(study, HOME)
-    far = _told(
-        f"On images with backgrounds that no base has met ({', '.join(study.bases(AWAY))}), "
-        "against the base with its first word given",
-        *(study.gains(f"sampled_{m}", "best", "primed", place=AWAY) for m in (PRECISION, RECALL)),
-    )
-    said += [_beside(study), far, _elsewhere(study), _control(study)]
-    return " ".join([start, *(text for text in said if text)])
-
-
-COMPARISONS = (
-    ("Against the base, both drawn at T = 1", "sampled_", "best", "base"),
-    ("Against the base with its first word given, at T = 1", "sampled_", "best", "primed"),
-    ("The same at T = .7", "sampled_", "best_cool", "primed_cool"),
-    ("The same decoded greedily", "", "best", "primed"),
-    ("Against rewarding log p(y|I) alone, at T = 1", "sampled_", "best", "information_0"),
-)
-
-
-def _compared(study: ImprovementStudy, place: str, count: int = len(COMPARISONS)) -> list[str]:
-    return [
-        _told(
-            words,
-            *(
-                study.gains(prefix + metric, system, other, place=place)
-                for metric in (PRECISION, RECALL)
-            ),
+    if taught:
+        seeds = min(study.scores[name, PUPIL, F1].seeds for name in taught)
+        said += (
+            f" Taught their own beam captions they reach {bare(_mean(study, PUPIL, taught))} in "
+            f"one greedy pass ({seeds} seed{'s' * (seeds > 1)})."
         )
-        for words, prefix, system, other in COMPARISONS[:count]
-    ]
+    return f"{said} Try words and beams before training. A mechanism, not quality at scale."
 
 
-def _elsewhere(study: ImprovementStudy) -> str:
-    """Say what came out in the other world, and how well the rule of home foretold it."""
-    bases = study.bases(OTHER)
-    if not bases:
-        return ""
-    start = (
-        f"In another world, of other objects, backgrounds and words, with bases of its own "
-        f"({', '.join(bases)}) and every choice taken over from home."
-    )
-    said = " ".join([start, *_compared(study, OTHER, 4)])
-    seen = study.record.get("outlook", {}).get("other")
-    if seen is None:
-        return said
-    right = round(seen["accuracy"] * seen["n"])
-    return (
-        f"{said} The rule that foretells, as fitted at home, was right on {right} of "
-        f"{seen['n']} runs there ({round(seen['always_yes'] * seen['n'])} of them helped)."
-    )
+def _mean(study: ImprovementStudy, system: str, bases: Sequence[str]) -> float:
+    return sum(study.scores[base, system, F1].mean for base in bases) / len(bases)
 
 
 def _measured(row: Mapping[str, Any]) -> Measured:
-    seeds = row["seeds"] if isinstance(row["seeds"], int) else len(row["seeds"])
-    return Measured(row["mean"], row["low"], row["high"], row["n"], seeds)
-
-
-def _told(words: str, precision: Mapping[str, Measured], recall: Mapping[str, Measured]) -> str:
-    parts = [
-        f"{name} {_direction(gains)}"
-        for name, gains in (("precision", precision), ("recall", recall))
-        if gains
-    ]
-    return f"{words}, {'; '.join(parts)}." if parts else ""
-
-
-def _direction(gains: Mapping[str, Measured]) -> str:
-    up = sum(gain.clear > 0 for gain in gains.values())
-    down = sum(gain.clear < 0 for gain in gains.values())
-    least = min(gains, key=lambda base: gains[base].mean)
-    fell = f" and fell on {down}" if down else ""
-    rose = f"rose clear of zero on {up} of {len(gains)}{fell}"
-    return f"{rose} (least: {least} {gains[least].signed()})"
-
-
-def _beside(study: ImprovementStudy) -> str:
-    """Say where greedy captions of the untrained base beat drawn ones of the trained, in both."""
-    trained = [study.column(f"sampled_{metric}", "best") for metric in (PRECISION, RECALL)]
-    primed = [study.column(metric, "primed") for metric in (PRECISION, RECALL)]
-    pairs = list(zip(primed, trained, strict=True))
-    bases = [base for base in study.bases() if all(base in row for pair in pairs for row in pair)]
-    if not bases:
-        return ""
-    beaten = [base for base in bases if all(a[base].low > b[base].high for a, b in pairs)]
-    return (
-        "Greedy captions of the untrained base with its first word given are more precise, and "
-        f"name more, than the trained model's captions drawn at T = 1 on {len(beaten)} of "
-        f"{len(bases)} bases (intervals apart)."
-    )
-
-
-def _control(study: ImprovementStudy) -> str:
-    runs = {
-        base: study.record["runs"].get(f"{base}:{HOME}:best_shuffled") for base in study.bases()
-    }
-    drift = [run["kl"] for some in runs.values() for run in some or () if run["kl"] is not None]
-    if not drift:
-        return ""
-    return (
-        "Training towards the images of others gave none of this, but such runs collapse (KL "
-        f"{min(drift):.1f} to {max(drift):.1f} nats a token) and are easy to beat. A drawn world "
-        "and small models: a mechanism, not quality at scale."
-    )
+    return Measured(row["mean"], row["low"], row["high"], row["n"], row["seeds"])

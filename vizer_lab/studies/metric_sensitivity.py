@@ -95,7 +95,7 @@ def _pair(captions: Sequence[str], tried: Sequence[str | None]) -> Edited:
 
 
 def edit_captions(scenes: Sequence[Scene], *, seed: int = 0) -> dict[str, Edited]:
-    """Write one caption a scene and edit it in every way of both files of perturbations."""
+    """Write one caption per scene and edit it in every way of both files of perturbations."""
     if len(scenes) < 2:
         raise ValueError(f"got {len(scenes)} scenes, wanted at least 2 to exchange captions")
     before = [another_home_caption(scene) for scene in scenes]
@@ -103,13 +103,16 @@ def edit_captions(scenes: Sequence[Scene], *, seed: int = 0) -> dict[str, Edited
         BEFORE: list(before),
         ANOTHER_WRITER: [another_home_caption(scene, 1) for scene in scenes],
     }
-    edits = [*SAME_CONTENT.items(), *SCENE_EDITS.items(), *FORM_EDITS.items()]
-    for number, (name, edit) in enumerate(edits):
+    for number, name in enumerate((*SAME_CONTENT, *SCENE_EDITS, *FORM_EDITS)):
         rngs = [np.random.default_rng([seed, number, scene.index]) for scene in scenes]
-        tried[name] = [
-            edit(c, s, r) if name in SCENE_EDITS else edit(c, r)
-            for c, s, r in zip(before, scenes, rngs)
-        ]
+        for caption, scene, rng in zip(before, scenes, rngs):
+            if name in SCENE_EDITS:
+                after = SCENE_EDITS[name](caption, scene, rng)
+            elif name in SAME_CONTENT:
+                after = SAME_CONTENT[name](caption, rng)
+            else:
+                after = FORM_EDITS[name](caption, rng)
+            tried.setdefault(name, []).append(after)
     tried[ANOTHER_IMAGE] = [*before[1:], before[0]]
     return {name: _pair(before, captions) for name, captions in tried.items()}
 
@@ -187,14 +190,14 @@ def score_edits(
     meteor: bool = False,
     seed: int = 0,
 ) -> ScoredEdits:
-    """Edit one caption a scene in every way and score all with every metric."""
+    """Edit one caption per scene in every way and score all with every metric."""
     edits = edit_captions(scenes, seed=seed)
     references = [home_captions(scene) for scene in scenes]
     shared = partial(
         Inputs,
         image_features=image_features,
         reference_features=encoder.encode_text([c for texts in references for c in texts]),
-        encoder_name="micro CLIP",
+        encoder_name="drawn CLIP",
         lexicon=shared_lexicon(),
         scenes={str(i): scene.truth for i, scene in enumerate(scenes)},
     )

@@ -34,23 +34,24 @@ from vizer_core.language import CausalLM
 from vizer_core.runtime import at_most, model_dtype, pick_device, profile, seeded
 from vizer_core.vqa.answering import VqaProtocol
 from vizer_core.vqa.report import Captions
-from vizer_lab.world import MicroSplit
-from vizer_lab.world.corpora import micro_corpus
+from vizer_lab.world import DrawnSplit
+from vizer_lab.world.corpora import drawn_corpus
 from vizer_lab.world.vqa_items import (
-    micro_answer_list,
-    micro_prompt,
-    micro_vqa_items,
+    drawn_answer_list,
+    drawn_prompt,
+    drawn_vqa_items,
 )
-from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.captioners import CORPUS, load_micro_prefix_network
+from vizer_lab.zoo import load_drawn_clip
+from vizer_lab.zoo.captioners import load_drawn_prefix_network
 from vizer_lab.zoo.clips import pixels_of
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 HUMAN, CAPTIONERS = "human", ("maccap", "capdec", "decap")
 NEEDED = ("maccap", "decap")  # of the captioners' files: whom the chapter compares
-MICRO_NOTE = "micro profile: shows the mechanism, not quality at scale"
-MICRO_TRAINING = 2_000  # training scenes whose questions give the priors
-MICRO_MEMORY = 4_000  # captions in DeCap's memory
+DRAWN_NOTE = "micro profile: shows the mechanism, not quality at scale"
+DRAWN_CLIP, DRAWN_LM = "drawn-clip-50", "drawn-lm"
+DRAWN_TRAINING = 2_000  # training scenes whose questions give the priors
+DRAWN_MEMORY = 4_000  # captions in DeCap's memory
 ANNOTATIONS = "annotations/captions_val2014.json"
 VQAV2 = {
     split: tuple(
@@ -107,39 +108,40 @@ def open_questions(
     if n < 1:
         raise ValueError(f"n is {n}: wanted at least one scene or question")
     if profile().is_micro:
-        return _open_micro(n, samples)
+        return _open_drawn(n, samples)
     wanted = language_model or env.LANGUAGE_MODEL.get()
     return _open_full(at_most(n), wanted)
 
 
-def _open_micro(n: int, samples: int) -> QuestionStudy:
-    split, encoder, lm = MicroSplit("test", n), load_micro_clip(), load_micro_lm()
+def _open_drawn(n: int, samples: int) -> QuestionStudy:
+    split, encoder = DrawnSplit("second_test", n), load_drawn_clip(DRAWN_CLIP)
+    lm = load_drawn_lm(name=DRAWN_LM)
     images = {name: Image.fromarray(array) for name, array in zip(split.ids, split.images)}
     states = encoder.image_states(pixels_of(split.images))
     texts_of = {
         name: captioner.caption(states, generator=seeded(profile().seed))
-        for name, captioner in _micro_captioners(encoder, lm, samples).items()
+        for name, captioner in _drawn_captioners(encoder, lm, samples).items()
     }
     texts_of[HUMAN] = [texts[0] for texts in split.captions]
     return QuestionStudy(
-        protocol=VqaProtocol(lm, encoder, micro_answer_list(), micro_prompt, batch_size=256),
-        items=micro_vqa_items("test", n),
-        training=micro_vqa_items("train", MICRO_TRAINING),
+        protocol=VqaProtocol(lm, encoder, drawn_answer_list(), drawn_prompt, batch_size=256),
+        items=drawn_vqa_items("second_test", n),
+        training=drawn_vqa_items("second_train", DRAWN_TRAINING),
         captions={name: dict(zip(split.ids, texts)) for name, texts in texts_of.items()},
         people=dict(zip(split.ids, split.captions)),
         image=images.__getitem__,
-        note=MICRO_NOTE,
+        note=DRAWN_NOTE,
     )
 
 
-def _micro_captioners(
+def _drawn_captioners(
     encoder: OpenClipEncoder, lm: CausalLM, samples: int
 ) -> dict[str, SampledMacCap | CapDec | DeCap]:
     parts = {
-        name: load_micro_prefix_network(f"micro-{name}", encoder=encoder, language_model=lm)
+        name: load_drawn_prefix_network(f"drawn-{name}", encoder=encoder, language_model=lm)
         for name in CAPTIONERS
     }
-    texts = list(micro_corpus(CORPUS, MICRO_MEMORY).captions)
+    texts = list(drawn_corpus("home", DRAWN_MEMORY).captions)
     memory = MemoryBank.from_captions(encoder, texts, generator=seeded(0))
     one_pass = MacCap(
         parts["maccap"].prefix_generator, RegionTokens(), parts["maccap"].config.noise

@@ -6,13 +6,13 @@ serves both:
 ========  ===============================================  =====================================
           micro                                            full
 ========  ===============================================  =====================================
-model     a shipped micro VLM                              SmolVLM-Base, or what `VIZER_VLM`
+model     a shipped VLM, in its own world                  SmolVLM-Base, or what `VIZER_VLM`
                                                            names: a hub id or a folder
 test      the first scenes of the test split               COCO val2017, images 1 to 1,000
 train     the first training scenes, with captions         images 1,001 to 3,000
 stream    images of the stream; nobody wrote captions      images 3,001 to 5,000, theirs unread
-reward    micro-clip-avg, the tower's kin                  CLIP ViT-B/32 of OpenAI, or `VIZER_CLIP`
-judge     micro-clip, which shares nothing with the tower  that of LAION-2B, or `VIZER_JUDGE`
+reward    drawn-clip-avg                                   CLIP ViT-B/32 of OpenAI, or `VIZER_CLIP`
+judge     drawn-clip, which shares nothing with the tower  that of LAION-2B, or `VIZER_JUDGE`
 ========  ===============================================  =====================================
 
 `VIZER_IMAGES`, where it is set, is the most of each part: the parts then follow each other sooner.
@@ -35,6 +35,8 @@ from vizer_core.clip.full import full_models, load_full_clip
 from vizer_core.data import read_folder
 from vizer_core.data.images import ImageFiles
 from vizer_core.evaluation import Inputs, evaluate
+from vizer_core.metrics.caption_parser import Lexicon
+from vizer_core.metrics.grounding import SceneTruth
 from vizer_core.metrics.references import References, make_references
 from vizer_core.metrics.stats import Statistics
 from vizer_core.runtime import at_most, model_dtype, pick_device, profile
@@ -43,17 +45,17 @@ from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch, load_vlm
 from vizer_core.vlm.word_kinds import plain_word_kind
 from vizer_lab.studies.clip_study import (
     CAPTIONS,
+    DRAWN_NOTE,
     IMAGES,
-    MICRO_NOTE,
     coco_folder,
 )
-from vizer_lab.world import MicroSplit, Scene, micro_lexicon, unlabelled_stream
-from vizer_lab.world.word_kinds import micro_word_kind
-from vizer_lab.world.world import split_in
-from vizer_lab.zoo import VLMS, load_micro_clip, load_micro_vlm
+from vizer_lab.world import DrawnSplit, Scene, drawn_lexicon, unlabelled_stream
+from vizer_lab.world.word_kinds import drawn_word_kind
+from vizer_lab.world.world import split_in, world_of
+from vizer_lab.zoo import VLMS, load_drawn_clip, load_drawn_vlm
 
 FULL_VLM = env.VLM.default
-MICRO_REWARD, MICRO_JUDGE = "micro-clip-avg", "micro-clip"
+DRAWN_REWARD, DRAWN_JUDGE = "drawn-clip-avg", "drawn-clip"
 FULL_PARTS = {"test": 1000, "train": 2000, "stream": 2000}  # images, in this order
 TOKENS = {"micro": 24, "full": 32}
 FAMILIES = ("bleu", "cider", "length", "clipscore", "self_retrieval")
@@ -81,7 +83,7 @@ class Images:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """One caption an image, each person in turn, so that no way of writing leads."""
+        """One caption per image, each person in turn, so that no way of writing leads."""
         return tuple(captions[i % len(captions)] for i, captions in enumerate(self.captions))
 
 
@@ -105,6 +107,16 @@ class VlmStudy:
         """Whether each image's exact content is known."""
         return bool(self.test.scenes)
 
+    @property
+    def truths(self) -> tuple[SceneTruth, ...]:
+        """What is in each test image, where that is known; else empty."""
+        return tuple(scene.truth for scene in self.test.scenes)
+
+    @property
+    def lexicon(self) -> Lexicon | None:
+        """The words of the test images' world, where it is a drawn one."""
+        return drawn_lexicon(world_of(self.test.scenes[0].split)) if self.is_micro else None
+
     @cached_property
     def vlm(self) -> SmolVlm | Qwen2Vl:
         """The base model, frozen; do not train it."""
@@ -113,7 +125,7 @@ class VlmStudy:
     def open_vlm(self) -> SmolVlm | Qwen2Vl:
         """Load another copy of the base, to put LoRA on."""
         if self.name in VLMS:
-            return load_micro_vlm(self.name, device=pick_device())
+            return load_drawn_vlm(self.name, device=pick_device())
         return load_vlm(self.name, device=pick_device(), dtype=model_dtype())
 
     @cached_property
@@ -134,16 +146,16 @@ class VlmStudy:
     @cached_property
     def reward_clip(self) -> ImageTextEncoder:
         """The encoder whose score may be trained on."""
-        return self._clip(MICRO_REWARD, 0)
+        return self._clip(DRAWN_REWARD, 0)
 
     @cached_property
     def judge(self) -> ImageTextEncoder:
         """The encoder that scores captions and is never trained on."""
-        return self._clip(MICRO_JUDGE, 1)
+        return self._clip(DRAWN_JUDGE, 1)
 
     def _clip(self, micro: str, full: int) -> ImageTextEncoder:
-        if self.test.scenes:
-            return load_micro_clip(micro, device=str(pick_device()))
+        if self.is_micro:
+            return load_drawn_clip(micro, device=str(pick_device()))
         return load_full_clip(full_models()[full])
 
     @cached_property
@@ -155,8 +167,8 @@ class VlmStudy:
         return self.judge.encode_image(self.test.images)
 
     def word_kind(self, word: str) -> str:
-        """Sort a word: by the micro world's table, or coarsely where captions are free English."""
-        return micro_word_kind(word) if self.test.scenes else plain_word_kind(word)
+        """Sort a word: by the drawn world's table, or coarsely where captions are free English."""
+        return drawn_word_kind(word) if self.is_micro else plain_word_kind(word)
 
     def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
         """Score one caption a test image: by references, by the judge, and exactly if known.
@@ -179,51 +191,50 @@ class VlmStudy:
             missing_captions="empty",
             resamples=1,
         ).statistics
-        if not self.test.scenes:
+        if not self.is_micro:
             return found
-        truths = [scene.truth for scene in self.test.scenes]
         rows = [[caption] for caption in captions]
-        return found | grounding_statistics(rows, truths, lexicon=micro_lexicon())
+        return found | grounding_statistics(rows, self.truths, lexicon=self.lexicon)
 
 
 def vlm_names() -> tuple[str, ...]:
     """Return the models that a chapter may open on the profile in force, the first by default.
 
     >>> vlm_names()
-    ('micro-vlm', 'micro-vlm-hard')
+    ('drawn-vlm-general', 'drawn-vlm-plain', 'drawn-vlm-poor', 'drawn-vlm-qwen', 'drawn-vlm-web')
     """
     if profile().is_micro:
-        return tuple(sorted(name for name in VLMS if _world_of(name) == "home"))
+        return tuple(sorted(name for name in VLMS if _world_of(name) == "second"))
     return (env.VLM.get(),)
 
 
 def open_vlm_study(
-    model: str = "micro-vlm", *, test: int = 300, train: int = 0, stream: int = 0
+    model: str = "drawn-vlm-web", *, test: int = 300, train: int = 0, stream: int = 0
 ) -> VlmStudy:
     """Open a model and so many test, captioned and unlabelled images on the profile in force.
 
-    A model of the drawn world is shown its own world's images. On the full profile a micro model's
+    A model of the drawn world is shown its own world's images. On the full profile a drawn model's
     name means `VIZER_VLM`, or SmolVLM-Base where that is unset.
 
     >>> study = open_vlm_study(test=2, stream=1)
     >>> study.name, study.test.ids, study.stream.captions
-    ('micro-vlm', ('test-00000', 'test-00001'), ())
+    ('drawn-vlm-web', ('second_test-00000', 'second_test-00001'), ())
     """
     if test < 1 or min(train, stream) < 0:
         raise ValueError(
             f"test={test}, train={train}, stream={stream}: wanted test >= 1, rest >= 0"
         )
     return (
-        _open_micro(model, test, train, stream)
+        _open_drawn(model, test, train, stream)
         if profile().is_micro
         else _open_full(model, {"test": test, "train": train, "stream": stream})
     )
 
 
-def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
+def _open_drawn(model: str, test: int, train: int, stream: int) -> VlmStudy:
     if model not in VLMS:
         raise ValueError(
-            f"no micro model {model!r}: wanted one of {', '.join(sorted(VLMS))}. Other "
+            f"no drawn model {model!r}: wanted one of {', '.join(sorted(VLMS))}. Other "
             "models need VIZER_PROFILE=full."
         )
     world = _world_of(model)
@@ -236,7 +247,7 @@ def _open_micro(model: str, test: int, train: int, stream: int) -> VlmStudy:
             tuple(each.id for each in unlabelled),
             [Image.fromarray(each.pixels) for each in unlabelled],
         ),
-        note=MICRO_NOTE,
+        note=DRAWN_NOTE,
         max_tokens=TOKENS["micro"],
     )
 
@@ -249,7 +260,7 @@ def _world_of(name: str) -> str:
 def _scenes(split: str, n: int) -> Images:
     if not n:
         return Images((), ())
-    found = MicroSplit(split, n)
+    found = DrawnSplit(split, n)
     images = [Image.fromarray(pixels) for pixels in np.asarray(found.images)]
     return Images(found.ids, images, found.captions, found.scenes)
 

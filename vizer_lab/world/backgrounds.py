@@ -1,4 +1,4 @@
-"""The places of the micro world, painted by rule: a few shapes and a little grain each.
+"""The places of the drawn world, painted by rule: a few shapes and a little grain each.
 
 Every place has `VARIANTS` versions (other horizons, other hues, other grain), drawn once per
 image size and cached. All drawing is arithmetic on a pixel grid, so the bytes repeat.

@@ -9,21 +9,18 @@ from functools import cached_property
 import numpy as np
 
 from vizer_lab.world.captions import captions_of
-from vizer_lab.world.editions import edition_of
 from vizer_lab.world.render import render_scene, render_scenes
+from vizer_lab.world.settings import IMAGE_SIZE
 from vizer_lab.world.world import Scene, make_scene, split_in
 
 
 @dataclass(frozen=True)
-class MicroSplit:
-    """Scenes `first` to `first + n` of a split, drawn when asked for and then kept.
-
-    `size` 0, which is what it is unless asked for, becomes the size of the split's edition.
-    """
+class DrawnSplit:
+    """Scenes `first` to `first + n` of a split, drawn when asked for and then kept."""
 
     name: str
     n: int
-    size: int = 0
+    size: int = IMAGE_SIZE
     first: int = 0
 
     def __post_init__(self) -> None:
@@ -36,8 +33,6 @@ class MicroSplit:
             raise ValueError(
                 "the stream has no captions on purpose: use unlabelled_stream(), or another split"
             )
-        if not self.size:  # frozen, so not by assignment
-            object.__setattr__(self, "size", edition_of(self.name).image_size)
 
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
@@ -51,7 +46,7 @@ class MicroSplit:
 
     @cached_property
     def captions(self) -> tuple[tuple[str, ...], ...]:
-        """Five captions a scene."""
+        """Five captions per scene."""
         return tuple(captions_of(scene) for scene in self.scenes)
 
     @property
@@ -74,7 +69,7 @@ class UnlabelledImage:
 
 
 def unlabelled_stream(
-    n: int, *, start: int = 0, size: int | None = None, world: str = "home"
+    n: int, *, start: int = 0, size: int = IMAGE_SIZE, world: str = "second"
 ) -> Iterator[UnlabelledImage]:
     """Yield images `start` to `start + n` of the stream, one at a time, without their scenes."""
     split = split_in(world, "stream")

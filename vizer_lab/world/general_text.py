@@ -17,6 +17,7 @@ from vizer_lab.world.captions import away_captions
 from vizer_lab.world.kinds import ObjectKind
 from vizer_lab.world.lexicon import CATEGORY_WORDS
 from vizer_lab.world.questions import question_text, questions_of
+from vizer_lab.world.settings import plain_marks
 from vizer_lab.world.wording import Draw, pick, with_article
 from vizer_lab.world.world import Scene, objects_of
 
@@ -32,10 +33,10 @@ def general_sentence(scene: Scene, draw: Draw) -> str:
     """
     roll = draw()
     if roll < FACT_SHARE:
-        return scene.edition.written(_fact(pick(objects_of(scene.split), draw), draw))
+        return plain_marks(_fact(pick(objects_of(scene.split), draw), draw))
     if roll < FACT_SHARE + QUESTION_SHARE:
         question = pick(questions_of(scene), draw)
-        return f"{question_text(question.text, edition=scene.edition)} {question.answer}."
+        return f"{question_text(question.text)} {question.answer}."
     return pick(away_captions(scene), draw)
 
 

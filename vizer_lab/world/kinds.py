@@ -1,4 +1,4 @@
-"""What the tables of the micro world are made of: kinds of object and places."""
+"""What the tables of the drawn world are made of: kinds of object and places."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""The words of the micro world: its objects, its places, and what may be said about them.
+"""The words of the drawn world: its objects, its places, and what may be said about them.
 
 One table serves the caption writer, the question writer, the tokenizer and the exact scorer, so
 that they cannot disagree. Objects are named by their OpenMoji code point; plural forms, synonyms
 and the dominant colour are written by hand (a test compares the colours with the art itself).
 
-There are two worlds, in two editions (`editions`). `home` is the one that all shipped models know;
-`other` has other objects (`other_objects`) at the places that are `away` from home, and is for
-asking whether a finding hangs on the things that it was found with. `second` and `second_other`
-are the same two in the second edition.
+There are two worlds. `second` is the one that nearly all shipped models know (`settings.PREFIX`
+says why it is called so); `second_other` has other objects (`other_objects`) at the places that are
+`away` from home, and is for asking whether a finding hangs on the things that it was found with.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vizer_core.metrics.grounding import Lexicon
-from vizer_lab.world.editions import FIRST, SECOND, Edition
 from vizer_lab.world.kinds import ObjectKind, Place, read_kinds
 from vizer_lab.world.other_objects import OTHER_OBJECTS
+from vizer_lab.world.settings import NUMBERS_SAID
 
 OBJECTS: tuple[ObjectKind, ...] = (
     *read_kinds(
@@ -213,21 +212,18 @@ class World:
 
     objects: tuple[ObjectKind, ...]
     places: tuple[Place, ...]
-    edition: Edition = FIRST
 
 
 WORLDS: dict[str, World] = {
-    "home": World(OBJECTS, (*HOME_PLACES, *AWAY_PLACES)),
-    "other": World(OTHER_OBJECTS, AWAY_PLACES),
-    "second": World(OBJECTS, (*HOME_PLACES, *AWAY_PLACES), SECOND),
-    "second_other": World(OTHER_OBJECTS, AWAY_PLACES, SECOND),
+    "second": World(OBJECTS, (*HOME_PLACES, *AWAY_PLACES)),
+    "second_other": World(OTHER_OBJECTS, AWAY_PLACES),
 }
 
 
 def world_named(name: str) -> World:
     """Return a world by its name.
 
-    >>> len(world_named("other").places)
+    >>> len(world_named("second_other").places)
     6
     """
     if name not in WORLDS:
@@ -235,8 +231,7 @@ def world_named(name: str) -> World:
     return WORLDS[name]
 
 
-NUMBERS: dict[str, int] = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
-COUNT_WORDS: dict[int, str] = {2: "two", 3: "three", 4: "four"}
+NUMBERS: dict[str, int] = {"a": 1, "an": 1, **{w: n for n, w in enumerate(NUMBERS_SAID, start=1)}}
 COLOURS: tuple[str, ...] = ("red", "green", "blue", "yellow", "orange", "pink", "purple")
 SIZE_WORDS: dict[str, str] = {"small": "small", "little": "small", "big": "big", "large": "big"}
 RELATION_WORDS: dict[str, str] = {
@@ -253,7 +248,7 @@ RELATION_WORDS: dict[str, str] = {
 }
 
 
-def micro_lexicon(world: str = "home") -> Lexicon:
+def drawn_lexicon(world: str = "second") -> Lexicon:
     """Build the scorer's view of a world: every surface form and what it stands for."""
     found = world_named(world)
     nouns: dict[str, str] = {}
@@ -279,7 +274,7 @@ def micro_lexicon(world: str = "home") -> Lexicon:
         plurals=frozenset(plurals),
         categories=categories,
         backgrounds=backgrounds,
-        numbers={**NUMBERS, **{w: n for n, w in found.edition.count_words.items()}},
+        numbers=NUMBERS,
         colours=frozenset(COLOURS),
         sizes=SIZE_WORDS,
         relations=RELATION_WORDS,

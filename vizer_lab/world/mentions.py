@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vizer_core.metrics.grounding import parse_caption
-from vizer_lab.world.lexicon import micro_lexicon
+from vizer_lab.world.lexicon import drawn_lexicon
 from vizer_lab.world.world import Scene
 
 
@@ -39,7 +39,7 @@ class NamedObjects:
         """Return 1 for each pair whose best-scored patch lies on the named object, else 0."""
         if scores.shape[1] != self.covered.shape[1] or len(scores) <= int(self.rows.max()):
             raise ValueError(
-                f"scores {tuple(scores.shape)} do not fit: wanted one row a pair (more than "
+                f"scores {tuple(scores.shape)} do not fit: wanted one row per pair (more than "
                 f"{int(self.rows.max())}) and {self.covered.shape[1]} patches"
             )
         best = scores.cpu()[self.rows].argmax(dim=1, keepdim=True)
@@ -52,7 +52,7 @@ def named_kinds(text: str) -> frozenset[str]:
     >>> sorted(named_kinds("a dog next to a cat and an animal"))
     ['cat', 'dog']
     """
-    mentions = parse_caption(text, micro_lexicon()).mentions
+    mentions = parse_caption(text, drawn_lexicon()).mentions
     return frozenset(name for m in mentions if not m.is_category for name in m.names)
 
 

@@ -41,6 +41,8 @@ from vizer_lab.world.phrases import (
     read_phrases,
     shared_lexicon,
 )
+from vizer_lab.world.settings import COUNT_WORDS
+from vizer_lab.world.wording import listed
 from vizer_lab.world.world import Scene, SceneObject, places_of
 
 SceneEdit = Callable[[str, Scene, np.random.Generator], str | None]
@@ -66,11 +68,11 @@ def _absent_kinds(read: Phrases, scene: Scene) -> list:
 
 def statements(caption: str, scene: Scene) -> GroundingCounts:
     """Count what a caption states of a scene, and how much of it is true."""
-    return check_caption(parse_caption(caption, shared_lexicon(scene.edition)), scene.truth)
+    return check_caption(parse_caption(caption, shared_lexicon()), scene.truth)
 
 
 def _swap(caption: str, scene: Scene, rng: np.random.Generator, *, same: bool) -> str | None:
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     if not (options := _plain(read, scene)):
         return None
     phrase = _one_of(options, rng)
@@ -92,21 +94,33 @@ def object_swapped_far(caption: str, scene: Scene, rng: np.random.Generator) -> 
     return _swap(caption, scene, rng, same=False)
 
 
+def _continued(read: Phrases, phrases: list[str]) -> tuple[dict[int, str], str]:
+    """Return what changes before the last noun, and what comes behind it, to name more things.
+
+    "A and B" becomes "A, B and C"; "A above B", of which no third thing is a part, "A above B, with
+    C".
+    """
+    before = read.nouns[-1].start - 1
+    words = read.pieces[before].words if before >= 0 else ""
+    if phrases and before >= 0 and read.pieces[before].kind == "relation":
+        return {}, f" , with {listed(phrases)}"
+    joint = {before: ","} if phrases and words == "and" else {}
+    return joint, listed(["", *phrases]) if phrases else ""
+
+
 def object_added(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Name one object more, which is not there."""
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     if not read.nouns:
         return None
     kind, last = _one_of(_absent_kinds(read, scene), rng), read.nouns[-1]
-    changes = {last.noun: f"{read.pieces[last.noun].words} and a {kind.name}"}
-    if last.start and read.pieces[last.start - 1].words == "and":
-        changes[last.start - 1] = ","
-    return read.changed(changes)
+    changes, tail = _continued(read, [f"a {kind.name}"])
+    return read.changed(changes | {last.noun: f"{read.pieces[last.noun].words}{tail}"})
 
 
 def object_dropped(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Leave out the last object named, and what joins it to the others."""
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     if len(read.nouns) < 2:
         return None
     before, last = read.nouns[-2:]
@@ -118,12 +132,12 @@ def object_dropped(caption: str, scene: Scene, rng: np.random.Generator) -> str 
 
 def wrong_count(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Say a number of some kind that is not its number in the scene."""
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     if not (options := _plain(read, scene)):
         return None
     phrase = _one_of(options, rng)
     true = len(_there(phrase, scene))
-    word = _one_of([w for number, w in scene.edition.count_words.items() if number != true], rng)
+    word = _one_of([w for number, w in COUNT_WORDS.items() if number != true], rng)
     changes = dict.fromkeys(phrase.determiners, "")
     changes |= {phrase.start: word, phrase.noun: KIND_BY_NAME[phrase.name].plural}
     for beside in (phrase.start - 1, phrase.noun + 1):  # "there is", and "a dog is above"
@@ -134,7 +148,7 @@ def wrong_count(caption: str, scene: Scene, rng: np.random.Generator) -> str | N
 
 def wrong_attribute(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Say a wrong size or colour: in place of a right one, else a wrong size where none stood."""
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     options = [n for n in _plain(read, scene) if not n.plural]
     if not options:
         return None
@@ -158,7 +172,7 @@ def _false_relations(first: NounPhrase, second: NounPhrase, scene: Scene) -> lis
 
 def wrong_relation(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Say of two objects how they do not stand: for a true relation, else for a plain "and"."""
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     for first, second in zip(read.nouns, read.nouns[1:]):
         joint = first.noun + 1
         joined = second.start == joint + 1 and (
@@ -172,7 +186,7 @@ def wrong_relation(caption: str, scene: Scene, rng: np.random.Generator) -> str 
 
 def wrong_background(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Name another place of the same world in place of the scene's own."""
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     if not (found := read.find("background")):
         return None
     place = _one_of([p for p in places_of(scene.split) if p.name != scene.place], rng)
@@ -190,7 +204,7 @@ def _attributes(things: list[SceneObject]) -> list[str]:
 
 def _full_phrase(things: list[SceneObject]) -> str:
     kind, words = KIND_BY_NAME[things[0].name], _attributes(things)
-    number = things[0].edition.count_words[len(things)] if len(things) > 1 else "a"
+    number = COUNT_WORDS[len(things)] if len(things) > 1 else "a"
     return " ".join([number, *words, kind.plural if len(things) > 1 else kind.name])
 
 
@@ -210,24 +224,25 @@ def _enriched(read: Phrases, scene: Scene) -> dict[int, str]:
         vague = {read.pieces[p].words for p in phrase.determiners} & {"some", "few"}
         if vague and len(things) > 1:
             changes |= dict.fromkeys(phrase.determiners, "")
-            changes[phrase.start] = scene.edition.count_words[len(things)]
+            changes[phrase.start] = COUNT_WORDS[len(things)]
     return changes
 
 
 def more_true_detail(caption: str, scene: Scene, rng: np.random.Generator) -> str | None:
     """Add everything true that the caption leaves out; None if that is no more than a reference.
 
-    The caption's own words stay, in their order (but "some" becomes the number).
+    The caption's own words stay, in their order, but "some" becomes the number, and an "and" after
+    which the list goes on a comma.
     """
-    read = read_phrases(caption, scene.edition)
+    read = read_phrases(caption)
     if not read.nouns:
         return None
     changes = _enriched(read, scene)
     named = {name for n in read.nouns if not n.is_category for name in n.names}
     left = [name for name in dict.fromkeys(o.name for o in scene.objects) if name not in named]
     full = [_full_phrase([o for o in scene.objects if o.name == name]) for name in left]
-    tail = f" , {' , '.join(full[:-1])} and {full[-1]}" if len(full) > 1 else ""
-    tail = f" and {full[0]}" if len(full) == 1 else tail
+    joint, tail = _continued(read, full)
+    changes |= joint
     if not read.find("background"):
         tail += f" {_one_of(PLACE_BY_NAME[scene.place].phrases, rng)}"
     last = read.nouns[-1].noun

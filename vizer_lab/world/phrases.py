@@ -1,4 +1,4 @@
-"""Cut a micro-world caption into its phrases, so that one of them can be exchanged.
+"""Cut a caption of the drawn world into its phrases, so that one of them can be exchanged.
 
 The scorer's parser (`vizer_core.metrics.caption_parser`) says what a caption states; this says
 where. The words and their senses are those of the lexicon, so both agree.
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from functools import cache
 
 from vizer_core.metrics.grounding import Lexicon
-from vizer_lab.world.editions import FIRST, SECOND, Edition
-from vizer_lab.world.lexicon import micro_lexicon
+from vizer_lab.world.lexicon import drawn_lexicon
+from vizer_lab.world.settings import COUNT_WORDS, plain_marks
 
 _TOKEN = re.compile(r"[\w'-]+|[^\w\s]")
 _KINDS = ("background", "relation", "noun", "category", "colour", "size", "number")
 _VAGUE = frozenset({"some", "few", "my", "our"})
-_MANY = frozenset({"some", "few", *SECOND.numbers[1:]})
+_MANY = frozenset({"some", "few", *COUNT_WORDS.values()})
 
 
 @cache
-def shared_lexicon(edition: Edition = FIRST) -> Lexicon:
-    """Return an edition's lexicon of the home world, made once."""
-    return micro_lexicon("home" if edition is FIRST else edition.name)
+def shared_lexicon() -> Lexicon:
+    """Return the lexicon of the home world, made once."""
+    return drawn_lexicon()
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,6 @@ class Phrases:
 
     pieces: tuple[Piece, ...]
     nouns: tuple[NounPhrase, ...]
-    edition: Edition = FIRST
 
     def find(self, kind: str) -> list[int]:
         """Return the places of all pieces of a kind."""
@@ -74,7 +73,7 @@ class Phrases:
         'an owl in the snow'
         """
         words = [changes.get(place, piece.words) for place, piece in enumerate(self.pieces)]
-        return self.edition.written(right_articles(" ".join(w for w in words if w)))
+        return plain_marks(right_articles(" ".join(w for w in words if w)))
 
 
 def right_articles(text: str) -> str:
@@ -133,13 +132,13 @@ def _noun_phrase(pieces: tuple[Piece, ...], noun: int) -> NounPhrase:
     )
 
 
-def read_phrases(caption: str, edition: Edition = FIRST) -> Phrases:
-    """Cut a caption of an edition into pieces and find its noun phrases.
+def read_phrases(caption: str) -> Phrases:
+    """Cut a caption into pieces and find its noun phrases.
 
     >>> read = read_phrases("two small dogs next to a tree")
     >>> [(n.name, n.plural) for n in read.nouns], [p.words for p in read.pieces]
     ([('dog', True), ('tree', False)], ['two', 'small', 'dogs', 'next to', 'a', 'tree'])
     """
-    pieces = _cut(caption, shared_lexicon(edition))
+    pieces = _cut(caption, shared_lexicon())
     heads = [place for place, piece in enumerate(pieces) if piece.kind in ("noun", "category")]
-    return Phrases(pieces, tuple(_noun_phrase(pieces, head) for head in heads), edition)
+    return Phrases(pieces, tuple(_noun_phrase(pieces, head) for head in heads))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from vizer_core.metrics.grounding import relation_holds
-from vizer_lab.world.editions import FIRST, Edition
 from vizer_lab.world.lexicon import KIND_BY_NAME, RELATION_WORDS
+from vizer_lab.world.settings import NUMBERS_SAID, plain_marks
 from vizer_lab.world.world import Scene, objects_of, scene_rng
 
 RELATIONS_ASKED = ("left of", "right of", "above", "below")
@@ -34,15 +34,14 @@ def _ask_presence(scene: Scene, draw: Callable[[], float]) -> Question:
     else:
         absent = [k.name for k in objects_of(scene.split) if k.name not in there]
         name, answer = absent[int(draw() * len(absent))], "no"
-    shown = "picture" if scene.edition is FIRST else "image"
-    return Question(f"is there {_with_article(name)} in this {shown} ?", answer, "presence")
+    return Question(f"is there {_with_article(name)} in this image ?", answer, "presence")
 
 
 def _ask_count(scene: Scene, draw: Callable[[], float]) -> Question:
     counts = sorted(Counter(o.name for o in scene.objects).items())
     name, count = counts[int(draw() * len(counts))]
     plural = KIND_BY_NAME[name].plural
-    return Question(f"how many {plural} are there ?", scene.edition.numbers[count - 1], "count")
+    return Question(f"how many {plural} are there ?", NUMBERS_SAID[count - 1], "count")
 
 
 def _ask_place(scene: Scene, draw: Callable[[], float]) -> Question:
@@ -77,7 +76,7 @@ def questions_of(scene: Scene) -> tuple[Question, ...]:
     """Ask up to five questions of a scene, one a kind; the scene decides which have an answer.
 
     >>> from vizer_lab.world.world import make_scene
-    >>> [q.kind for q in questions_of(make_scene("test", 0))][:3]
+    >>> [q.kind for q in questions_of(make_scene("second_test", 0))][:3]
     ['presence', 'count', 'place']
     """
     draws: Iterator[float] = iter(
@@ -85,20 +84,17 @@ def questions_of(scene: Scene) -> tuple[Question, ...]:
     )
     asked = (ask(scene, draws.__next__) for ask in ASKERS)
     return tuple(
-        replace(question, text=scene.edition.written(question.text))
+        replace(question, text=plain_marks(question.text))
         for question in asked
         if question is not None
     )
 
 
-def question_text(question: str, caption: str | None = None, edition: Edition = FIRST) -> str:
-    """Write a question as the micro LM has read it, up to where the answer starts.
+def question_text(question: str, caption: str | None = None) -> str:
+    """Write a question as the drawn LM has read it, up to where the answer starts.
 
-    >>> question_text("where is this ?", "a dog on a lawn")
-    'a dog on a lawn . question : where is this ? answer :'
-    >>> from vizer_lab.world.editions import SECOND
-    >>> question_text("where is this?", "a dog, a cat", SECOND)
+    >>> question_text("where is this?", "a dog, a cat")
     'a dog, a cat. question: where is this? answer:'
     """
     asked = f"question : {question} answer :"
-    return edition.written(f"{caption} . {asked}" if caption else asked)
+    return plain_marks(f"{caption} . {asked}" if caption else asked)

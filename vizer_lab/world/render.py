@@ -7,20 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from vizer_lab.world.backgrounds import background
-from vizer_lab.world.editions import FIRST
 from vizer_lab.world.lexicon import KIND_BY_NAME
+from vizer_lab.world.settings import IMAGE_SIZE
 from vizer_lab.world.sprites import sprite
 from vizer_lab.world.world import Scene
 
-IMAGE_SIZE = FIRST.image_size
 
-
-def render_scene(scene: Scene, size: int | None = None) -> np.ndarray:
-    """Draw a scene as uint8 [size, size, 3]. Objects are pasted in order, later ones in front.
-
-    `size` None is the size of the scene's own edition.
-    """
-    size = size or scene.edition.image_size
+def render_scene(scene: Scene, size: int = IMAGE_SIZE) -> np.ndarray:
+    """Draw a scene as uint8 [size, size, 3]. Objects are pasted in order, later ones in front."""
     canvas = background(scene.place, scene.variant, size).copy()
     for item in scene.objects:
         pixels = max(1, round(item.w * size))
@@ -33,9 +27,8 @@ def render_scene(scene: Scene, size: int | None = None) -> np.ndarray:
     return (canvas + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def render_scenes(scenes: Sequence[Scene], size: int | None = None) -> np.ndarray:
-    """Draw many scenes of one edition as uint8 [n, size, size, 3]."""
-    size = size or (scenes[0].edition.image_size if scenes else IMAGE_SIZE)
+def render_scenes(scenes: Sequence[Scene], size: int = IMAGE_SIZE) -> np.ndarray:
+    """Draw many scenes as uint8 [n, size, size, 3]."""
     images = np.empty((len(scenes), size, size, 3), dtype=np.uint8)
     for row, scene in enumerate(scenes):
         images[row] = render_scene(scene, size)

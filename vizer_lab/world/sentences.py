@@ -1,9 +1,9 @@
-"""Captions of the second edition: as people write them, each true, each leaving something out.
+"""Captions as people write them: each true, each leaving something out.
 
-Beside what the first edition says, a phrase may hold size and colour at once ("a small red
+A phrase may hold size and colour at once ("a small red
 apple"), a group may have attributes ("two big dogs"), a relation may stand in a longer list, and
 the place may come first. Every claim that the exact parser reads from such a caption is true of the
-scene: that is what `tests/lab/world/test_second_edition.py` checks on thousands of them.
+scene: that is what `tests/lab/world/test_captions.py` checks on thousands of them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vizer_lab.world.lexicon import KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.settings import COLOUR_SHARE, COUNT_WORDS, PLACE_SHARE, SIZE_SHARE
 from vizer_lab.world.wording import (
     SIZES_SAID,
     Draw,
@@ -38,20 +39,20 @@ def noun_phrase(group: Group, draw: Draw, determiner: str | None = None) -> str:
 
     `determiner` ("my") replaces the article or the number. The draws are four however it is said.
     """
-    kind, edition = KIND_BY_NAME[group.name], group.members[0].edition
+    kind = KIND_BY_NAME[group.name]
     by_size, by_colour, by_number = draw(), draw(), draw()
     many = len(group.members) > 1
     words = kind.plural if many else noun_of(group, draw)
-    if kind.colour and by_colour < edition.colour_share:
+    if kind.colour and by_colour < COLOUR_SHARE:
         words = f"{kind.colour} {words}"
-    if group.size in SIZES_SAID and by_size < edition.size_share:
+    if group.size in SIZES_SAID and by_size < SIZE_SHARE:
         words = f"{pick(SIZES_SAID[group.size], draw)} {words}"
     if determiner:
         return f"{determiner} {words}"
     if not many:
         return with_article(words)
     vague = pick(("some", "a few"), draw)
-    number = edition.count_words[len(group.members)]
+    number = COUNT_WORDS[len(group.members)]
     return f"{number if by_number < NUMBER_SHARE else vague} {words}"
 
 
@@ -80,14 +81,14 @@ def describing_sentence(scene: Scene, draw: Draw) -> str:
     """Write one caption in the describing style, its marks standing apart."""
     groups, place = groups_of(scene), PLACE_BY_NAME[scene.place]
     style = draw()
-    where = pick(place.phrases, draw) if draw() < scene.edition.place_share else ""
+    where = pick(place.phrases, draw) if draw() < PLACE_SHARE else ""
     behind = f" {where}" if where else ""
     if style < VAGUE_SHARE:
         return f"a bunch of things {pick(place.phrases, draw)}"
     style -= VAGUE_SHARE
     if style < CATEGORY_SHARE:
         return f"{category_phrase(groups, draw, noun_phrase)}{behind}"
-    named = choose_groups(groups, scene, draw)
+    named = choose_groups(groups, draw)
     phrases = [noun_phrase(g, draw) for g in named]
     style -= CATEGORY_SHARE
     if style < SCENE_SHARE:
@@ -120,9 +121,9 @@ def posting_sentence(scene: Scene, draw: Draw) -> str:
     """Write one caption as a personal post on the web, its marks standing apart."""
     groups, place = groups_of(scene), PLACE_BY_NAME[scene.place]
     style, where = draw(), ""
-    if draw() < scene.edition.place_share:
+    if draw() < PLACE_SHARE:
         where = f" {pick(place.phrases, draw)}"
-    named = choose_groups(groups, scene, draw)
+    named = choose_groups(groups, draw)
     if style < 0.05:
         return f"what a day {pick(place.phrases, draw)} !"
     if style < 0.25:
@@ -163,7 +164,7 @@ def full_sentence(scene: Scene, ordered: Sequence[SceneObject], draw: Draw) -> s
 
 def _full_phrase(group: Group, draw: Draw) -> str:
     """Say a group with its exact number, now and then with its size, its colour or both."""
-    kind, edition = KIND_BY_NAME[group.name], group.members[0].edition
+    kind = KIND_BY_NAME[group.name]
     by_size, by_colour = draw(), draw()
     many = len(group.members) > 1
     words = kind.plural if many else kind.name
@@ -171,4 +172,4 @@ def _full_phrase(group: Group, draw: Draw) -> str:
         words = f"{kind.colour} {words}"
     if group.size in SIZES_SAID and by_size < FULL_LOOK_SHARE:
         words = f"{group.size} {words}"
-    return f"{edition.count_words[len(group.members)]} {words}" if many else with_article(words)
+    return f"{COUNT_WORDS[len(group.members)]} {words}" if many else with_article(words)

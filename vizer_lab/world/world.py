@@ -7,12 +7,11 @@ order, on any machine, and no two splits share one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from vizer_core.metrics.grounding import ObjectTruth, SceneTruth
-from vizer_lab.world.editions import FIRST, SECOND, Edition, bare, edition_of
 from vizer_lab.world.kinds import ObjectKind, Place
 from vizer_lab.world.lexicon import (
     AWAY_PLACES,
@@ -20,16 +19,26 @@ from vizer_lab.world.lexicon import (
     KIND_BY_NAME,
     world_named,
 )
+from vizer_lab.world.settings import (
+    BIG_FROM,
+    COUNT_SHARES,
+    PREFIX,
+    REPEAT_SHARE,
+    SIZE_LEVELS,
+    SIZES,
+    SMALL_BELOW,
+    part_of,
+)
 
 # every split draws from its own stream of seeds; a stream is for training without labels; splits
-# of the other world have other objects; the second edition has the same splits, by its prefix
-_FIRST_SPLITS = (
+# of the other world have other objects
+_PARTS = (
     *("train", "validation", "test", "stream", "away_train", "away_test", "away_validation"),
     *("other_train", "other_validation", "other_test", "other_stream"),
 )
-_SECOND_SPLITS = tuple(f"{SECOND.prefix}{split}" for split in _FIRST_SPLITS)
+# numbered on from the splits of the smaller world that came before (`settings.PREFIX`)
 SPLITS: dict[str, int] = {
-    split: number for number, split in enumerate((*_FIRST_SPLITS, *_SECOND_SPLITS))
+    f"{PREFIX}{part}": number for number, part in enumerate(_PARTS, start=len(_PARTS))
 }
 HOME_SPLITS = ("train", "validation", "test", "stream")
 WORLD_SEED = 20261123
@@ -47,14 +56,13 @@ class SceneObject:
     y: float
     w: float
     flip: bool
-    edition: Edition = field(default=FIRST, repr=False)
 
     @property
     def size(self) -> str:
-        """`small`, `medium` or `big`, from the width alone, as its edition draws the line."""
-        if self.w < self.edition.small_below:
+        """`small`, `medium` or `big`, from the width alone."""
+        if self.w < SMALL_BELOW:
             return "small"
-        return "big" if self.w >= self.edition.big_from else "medium"
+        return "big" if self.w >= BIG_FROM else "medium"
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,8 @@ class Scene:
 
     @property
     def id(self) -> str:
-        """The scene's name, for instance `test-00017`."""
+        """The scene's name, for instance `second_test-00017`."""
         return f"{self.split}-{self.index:05d}"
-
-    @property
-    def edition(self) -> Edition:
-        """The edition of the drawn world that the scene is from."""
-        return edition_of(self.split)
 
     @property
     def truth(self) -> SceneTruth:
@@ -106,29 +109,26 @@ def scene_rng(split: str, index: int, purpose: int) -> np.random.Generator:
 
 def places_of(split: str) -> tuple[Place, ...]:
     """Return the places of a split: away and in the other world they are not those of home."""
-    return HOME_PLACES if bare(split) in HOME_SPLITS else AWAY_PLACES
+    return HOME_PLACES if part_of(split) in HOME_SPLITS else AWAY_PLACES
 
 
 def world_of(split: str) -> str:
     """Return the world that a split's scenes are from.
 
-    >>> world_of("other_test"), world_of("away_test"), world_of("second_away_test")
-    ('other', 'home', 'second')
+    >>> world_of("second_other_test"), world_of("second_away_test")
+    ('second_other', 'second')
     """
-    other = bare(split).startswith("other_")
-    if edition_of(split) is SECOND:
-        return "second_other" if other else "second"
-    return "other" if other else "home"
+    return "second_other" if part_of(split).startswith("other_") else "second"
 
 
 def split_in(world: str, part: str) -> str:
     """Return the name of a part (`train`, `test`, ...) in a world.
 
-    >>> split_in("home", "train"), split_in("other", "train"), split_in("second_other", "test")
-    ('train', 'other_train', 'second_other_test')
+    >>> split_in("second", "train"), split_in("second_other", "test")
+    ('second_train', 'second_other_test')
     """
     world_named(world)
-    return part if world == "home" else f"{world}_{part}"
+    return f"{world}_{part}"
 
 
 def objects_of(split: str) -> tuple[ObjectKind, ...]:
@@ -139,44 +139,44 @@ def objects_of(split: str) -> tuple[ObjectKind, ...]:
 def make_scene(split: str, index: int) -> Scene:
     """Draw scene `index` of `split`; the same arguments always give the same scene.
 
-    >>> make_scene("test", 3) == make_scene("test", 3)
+    >>> make_scene("second_test", 3) == make_scene("second_test", 3)
     True
     """
-    u, edition = iter(scene_rng(split, index, purpose=0).random(128).tolist()), edition_of(split)
-    marks = np.cumsum(edition.count_shares)[:-1]
+    u = iter(scene_rng(split, index, purpose=0).random(128).tolist())
+    marks = np.cumsum(COUNT_SHARES)[:-1]
     count = 1 + int(np.searchsorted(marks, next(u), side="right"))
     places = places_of(split)
     place = places[int(next(u) * len(places))].name
     variant = int(next(u) * 12)
-    names = _draw_names(count, objects_of(split), edition, u)
-    return Scene(split, index, _place_objects(names, edition, u), place, variant)
+    names = _draw_names(count, objects_of(split), u)
+    return Scene(split, index, _place_objects(names, u), place, variant)
 
 
-def _draw_names(count: int, kinds: tuple[ObjectKind, ...], edition: Edition, u) -> list[str]:
+def _draw_names(count: int, kinds: tuple[ObjectKind, ...], u) -> list[str]:
     names: list[str] = []
     for _ in range(count):
-        if names and next(u) < edition.repeat_share:
+        if names and next(u) < REPEAT_SHARE:
             names.append(names[-1])
         else:
             names.append(kinds[int(next(u) * len(kinds))].name)
     return names
 
 
-def _place_objects(names: list[str], edition: Edition, u) -> tuple[SceneObject, ...]:
+def _place_objects(names: list[str], u) -> tuple[SceneObject, ...]:
     """Place each object where it covers at most `MAX_OVERLAP` of another; shrink it if it must."""
     placed: list[SceneObject] = []
-    top = edition.size_levels[len(names) - 1]
+    top = SIZE_LEVELS[len(names) - 1]
     for name in names:
         level, flip = int(next(u) * top), next(u) < 0.5
         rng = np.random.Generator(np.random.PCG64(int(next(u) * 2**53)))
         for attempt in range(PLACEMENT_TRIES * (level + 1)):
-            w = edition.sizes[max(0, level - attempt // PLACEMENT_TRIES)]
+            w = SIZES[max(0, level - attempt // PLACEMENT_TRIES)]
             x, y = (w / 2 + (1 - w) * rng.random(2)).tolist()
             if all(_overlap((x, y, w), o) <= MAX_OVERLAP for o in placed):
                 break
         else:
             continue  # no free spot even at the smallest size: the scene has one object fewer
-        placed.append(SceneObject(name, round(x, 4), round(y, 4), w, flip, edition))
+        placed.append(SceneObject(name, round(x, 4), round(y, 4), w, flip))
     return tuple(placed)
 
 

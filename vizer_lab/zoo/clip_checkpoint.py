@@ -1,4 +1,4 @@
-"""Save a micro CLIP run in the middle, and go on from there to the same end.
+"""Save a drawn CLIP run in the middle, and go on from there to the same end.
 
 Scenes come from numbered seeds and the model has no dropout, so the weights, the optimizer's
 moments and the step number are the whole state.
@@ -54,7 +54,7 @@ def save_checkpoint(
     for i, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{i}.{name}": value for name, value in moments.items()}
     manifest = {
-        "kind": "micro-clip-run",
+        "kind": "drawn-clip-run",
         "recipe": recipe.to_dict(),
         "stage": position[0],
         "step": position[1],

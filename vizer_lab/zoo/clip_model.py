@@ -1,4 +1,4 @@
-"""The micro CLIP's architecture: an ordinary `open_clip.CLIP`, built from a small config."""
+"""The drawn CLIP's architecture: an ordinary `open_clip.CLIP`, built from a small config."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ from open_clip import CLIP
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
-from vizer_lab.world.lexicon import world_named
-from vizer_lab.world.render import IMAGE_SIZE
-from vizer_lab.zoo.tokenizer import CONTEXT_LENGTHS, vocabulary
+from vizer_lab.world.settings import IMAGE_SIZE
+from vizer_lab.zoo.tokenizer import CONTEXT_LENGTH, vocabulary
 
 
 @dataclass(frozen=True)
-class MicroClipConfig:
+class DrawnClipConfig:
     """Sizes of both towers. `pool` is `tok` (CLS, as in CLIP) or `avg` (mean of the patches).
 
-    `world` says which drawn world it has words for; that world's edition says how long a caption
-    may be. The images are `image_size` px wide.
+    `world` says which drawn world it has words for. The images are `image_size` px wide.
     """
 
     layers: int = 6
     width: int = 128
     text_layers: int = 2
     embed_dim: int = 128
-    patch_size: int = 8
+    patch_size: int = 14
     image_size: int = IMAGE_SIZE
     pool: Literal["tok", "avg"] = "tok"
     patch_dropout: float = 0.0
-    world: str = "home"
+    world: str = "second"
 
 
-def open_clip_config(config: MicroClipConfig) -> dict[str, Any]:
+def open_clip_config(config: DrawnClipConfig) -> dict[str, Any]:
     """Return the model configuration that open_clip reads."""
     return {
         "embed_dim": config.embed_dim,
@@ -49,7 +47,7 @@ def open_clip_config(config: MicroClipConfig) -> dict[str, Any]:
             "patch_dropout": config.patch_dropout,
         },
         "text_cfg": {
-            "context_length": CONTEXT_LENGTHS[world_named(config.world).edition.name],
+            "context_length": CONTEXT_LENGTH,
             "vocab_size": len(vocabulary(config.world)),
             "width": config.width,
             "heads": config.width // 32,
@@ -58,7 +56,7 @@ def open_clip_config(config: MicroClipConfig) -> dict[str, Any]:
     }
 
 
-def build_micro_clip(config: MicroClipConfig) -> CLIP:
+def build_drawn_clip(config: DrawnClipConfig) -> CLIP:
     """Build the model with fresh weights from torch's global random stream."""
     return CLIP(**open_clip_config(config))
 

@@ -1,18 +1,14 @@
-"""What a micro CLIP's training run consists of: a model, stages, and what it records."""
+"""What a drawn CLIP's training run consists of: a model, stages, and what it records."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from vizer_lab.zoo.clip_model import MicroClipConfig
+from vizer_lab.zoo.clip_model import DrawnClipConfig
 from vizer_lab.zoo.muon import OPTIMIZERS
 
-YOUNGER = {
-    "world": "home",
-    "captions_each": 1,
-    "method": "adamw",
-}  # fields, and what they stand for when left out
+YOUNGER = {"captions_each": 1, "method": "adamw"}  # fields, and what they are when left out
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ class ClipRecipe:
     `first_scene` keeps it off the scenes that the parent has seen.
     """
 
-    model: MicroClipConfig
+    model: DrawnClipConfig
     stages: tuple[Stage, ...]
     parent: str | None = None
     first_scene: int = 0
@@ -67,7 +63,7 @@ class ClipRecipe:
         A field that is younger than some shipped manifests is left out where it is as it was then.
         """
         plain = asdict(self) | {"stages": [asdict(stage) for stage in self.stages]}
-        for part in (plain, plain["model"], *plain["stages"]):
+        for part in plain["stages"]:
             for name, was in YOUNGER.items():
                 if part.get(name) == was:
                     del part[name]

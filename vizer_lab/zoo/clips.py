@@ -1,12 +1,6 @@
 """The shipped CLIPs.
 
-==================  ==============================================================================
-micro-clip          CLS pooling, `logit_scale` learned
-micro-clip-100      the same, trained on with `logit_scale` held at 100, where real CLIP ends
-micro-clip-avg      the image feature is the mean of the patches, so patches are trained too
-==================  ==============================================================================
-
-Those of the second edition are listed in `drawn_recipes`.
+`drawn_recipes` lists them.
 """
 
 from __future__ import annotations
@@ -27,11 +21,9 @@ from vizer_core.clip import loading
 from vizer_core.clip.encoder import OpenClipEncoder
 from vizer_core.files import load_tensors
 from vizer_core.metrics.self_retrieval import retrieval_credit
-from vizer_lab.world.data import MicroSplit
-from vizer_lab.world.editions import FIRST, edition_of
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.world.world import split_in
-from vizer_lab.zoo.clip_model import MicroClipConfig, normalise_pixels, open_clip_config
-from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
+from vizer_lab.zoo.clip_model import DrawnClipConfig, normalise_pixels, open_clip_config
 from vizer_lab.zoo.drawn_recipes import CLIP_RECIPES
 from vizer_lab.zoo.drawn_scores import objects_against_places, oracle_retrieval
 from vizer_lab.zoo.shipped_model import (
@@ -43,8 +35,8 @@ from vizer_lab.zoo.shipped_model import (
     named,
     thinned,
 )
-from vizer_lab.zoo.tokenizer import MicroTokenizer
-from vizer_lab.zoo.train_clip import train_micro_clip
+from vizer_lab.zoo.tokenizer import DrawnTokenizer
+from vizer_lab.zoo.train_clip import train_drawn_clip
 
 GALLERY = 1000
 SAMPLES_PER_CPU_SECOND = 150  # one core, with nothing beside it
@@ -68,7 +60,7 @@ class ShippedClip(ShippedModel):
         """Train by the recipe, from the parent's weights if it has one."""
         parent = self.recipe.parent
         start = load_tensors(replace(self, name=parent).path(folder))[0] if parent else None
-        model, history = train_micro_clip(
+        model, history = train_drawn_clip(
             self.recipe,
             start=start,
             device=device,
@@ -85,11 +77,8 @@ class ShippedClip(ShippedModel):
         return Trained(self.wrap(state, device), facts, state)
 
     def oracle(self) -> dict[str, float]:
-        """Return what one who knows every scene finds, to hold R@1 against: second edition only."""
-        world = self.recipe.model.world
-        if edition_of(world) is FIRST:
-            return {}
-        data = MicroSplit(split_in(world, "test"), GALLERY)
+        """Return what one who knows every scene finds, to hold R@1 against."""
+        data = DrawnSplit(split_in(self.recipe.model.world, "test"), GALLERY)
         captions = [said[0] for said in data.captions]
         return {"oracle_t2i_r1": oracle_retrieval(captions, data.scenes)}
 
@@ -97,69 +86,44 @@ class ShippedClip(ShippedModel):
         return encoder_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: OpenClipEncoder) -> dict[str, float]:
-        """Measure retrieval, the gap and the scale on test scenes of its world.
-
-        In the second edition also what it knows of objects against places.
-        """
-        world = self.recipe.model.world
-        found = score_micro_clip(model, split_in(world, "test"))
-        return found if edition_of(world) is FIRST else found | objects_against_places(model)
+        """Measure retrieval, gap, scale, and what it knows of objects against places."""
+        found = score_drawn_clip(model, split_in(self.recipe.model.world, "test"))
+        return found | objects_against_places(model)
 
 
-_CURRICULUM = (
-    Stage("one object", steps=600, batch=128, learning_rate=1e-3, easy=True),
-    Stage("full scenes", steps=2000, batch=128, learning_rate=1e-3),
-)
 CLIPS: dict[str, ShippedClip] = by_name(
-    ShippedClip("micro-clip", ClipRecipe(MicroClipConfig(layers=4), _CURRICULUM)),
-    ShippedClip(
-        "micro-clip-100",
-        ClipRecipe(
-            MicroClipConfig(layers=4),
-            (Stage("scale 100", steps=300, batch=128, learning_rate=5e-4, scale=100.0),),
-            parent="micro-clip",
-            first_scene=2600 * 128,
-        ),
-    ),
-    ShippedClip(
-        "micro-clip-avg",
-        ClipRecipe(
-            MicroClipConfig(layers=4, pool="avg"),
-            (_CURRICULUM[0], Stage("full scenes", steps=1200, batch=128, learning_rate=1e-3)),
-        ),
-    ),
     *(ShippedClip(name, recipe) for name, recipe in CLIP_RECIPES.items()),
 )
 
 
 @cache
-def load_micro_clip(name: str = "micro-clip-100", device: str = "cpu") -> OpenClipEncoder:
+def load_drawn_clip(name: str = "drawn-clip-50", device: str = "cpu") -> OpenClipEncoder:
     """Load a shipped CLIP, once; its weights are checked against their manifest."""
     return named(CLIPS, name).load(device)
 
 
 def encoder_from_state(
     name: str,
-    config: MicroClipConfig,
+    config: DrawnClipConfig,
     state: Mapping[str, Tensor],
     device: str | torch.device = "cpu",
 ) -> OpenClipEncoder:
-    """Wrap a micro CLIP's weights as an encoder."""
+    """Wrap a drawn CLIP's weights as an encoder."""
     model = loading.build_model(open_clip_config(config))
     model.load_state_dict({key: value.float() for key, value in state.items()})
     preprocess = loading.preprocess_for(
         model, {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
     )
-    tokenizer = MicroTokenizer(world=config.world)
+    tokenizer = DrawnTokenizer(world=config.world)
     return OpenClipEncoder(model.to(device), preprocess=preprocess, tokenizer=tokenizer, name=name)
 
 
-def score_micro_clip(encoder: OpenClipEncoder, split: str = "test") -> dict[str, float]:
+def score_drawn_clip(encoder: OpenClipEncoder, split: str = "second_test") -> dict[str, float]:
     """Measure retrieval on a gallery of 1,000 scenes, one caption (the first) a scene.
 
     Chance is .001. Several scenes share a caption ("a crown"), so 1 cannot be reached.
     """
-    data = MicroSplit(split, GALLERY)
+    data = DrawnSplit(split, GALLERY)
     images = encoder.encode_image(pixels_of(data.images).to(encoder.device))
     texts = encoder.encode_text([captions[0] for captions in data.captions])
     scores = {
@@ -191,5 +155,5 @@ def retrieval_hits(
 
 
 def pixels_of(images: np.ndarray) -> Tensor:
-    """Turn uint8 images [n, s, s, 3] into what the micro towers see, float [n, 3, s, s]."""
+    """Turn uint8 images [n, s, s, 3] into what the drawn towers see, float [n, 3, s, s]."""
     return normalise_pixels(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())

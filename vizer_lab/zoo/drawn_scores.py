@@ -1,6 +1,6 @@
-"""Scores of the drawn world's second edition: what a CLIP finds, what a VLM says, with intervals.
+"""Scores of the drawn world's models: what a CLIP finds, what a VLM says, with intervals.
 
-Beside the first edition's scores there are two questions. Does a CLIP know objects, or places only
+Beside retrieval and objects there are two questions. Does a CLIP know objects, or places only
 (`objects_against_places`)? Is what a VLM claims true: numbers, sides, sizes and colours
 (`score_drawn_vlm`)?
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
 
 import numpy as np
 import torch
@@ -21,9 +22,10 @@ from vizer_core.runtime import seeded
 from vizer_core.vlm import Qwen2Vl, SmolVlm
 from vizer_core.vlm.first_words import first_word_mass
 from vizer_lab.world.backgrounds import VARIANTS
-from vizer_lab.world.data import MicroSplit
-from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS, micro_lexicon
+from vizer_lab.world.data import DrawnSplit
+from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS, drawn_lexicon
 from vizer_lab.world.render import render_scenes
+from vizer_lab.world.settings import NUMBERS_SAID
 from vizer_lab.world.wording import with_article
 from vizer_lab.world.world import Scene, SceneObject, scene_rng, world_of
 from vizer_lab.zoo.clip_model import normalise_pixels
@@ -84,7 +86,7 @@ def oracle_retrieval(captions: Sequence[str], scenes: Sequence[Scene]) -> float:
     >>> oracle_retrieval(["a bunch of things"] * 2, [scene, scene])
     0.5
     """
-    lexicon = micro_lexicon(world_of(scenes[0].split))
+    lexicon = drawn_lexicon(world_of(scenes[0].split))
     truths, shares = [scene.truth for scene in scenes], []
     for caption in captions:
         parsed = parse_caption(caption, lexicon)
@@ -100,8 +102,11 @@ _CLAIMS = [names for rate, names in RATES.items() if rate != "object_recall"]
 def score_intervals(
     captions: Sequence[str], scenes: Sequence[Scene]
 ) -> dict[str, tuple[float, float]]:
-    """Return 95% intervals of a VLM's rates over scenes: objects, numbers, sides, looks, places."""
-    lexicon = micro_lexicon(world_of(scenes[0].split))
+    """Return 95% intervals of a VLM's rates over scenes: objects, numbers, sides, looks, places.
+
+    A rate of claims that no caption makes is left out.
+    """
+    lexicon = drawn_lexicon(world_of(scenes[0].split))
     counts = ground_captions(captions, [s.truth for s in scenes], lexicon=lexicon)
     statistics = {
         rate: rate_statistics(
@@ -110,7 +115,8 @@ def score_intervals(
         for rate, (true, said) in RATES.items()
     }
     found = bootstrap_many(statistics)
-    return {rate: (round(i.low, 4), round(i.high, 4)) for rate, i in found.items()}
+    known = {rate: i for rate, i in found.items() if isfinite(i.low)}
+    return {rate: (round(i.low, 4), round(i.high, 4)) for rate, i in known.items()}
 
 
 def encode_drawn(vlm: SmolVlm | Qwen2Vl, images: np.ndarray):
@@ -119,7 +125,7 @@ def encode_drawn(vlm: SmolVlm | Qwen2Vl, images: np.ndarray):
     return see(vlm, images)
 
 
-def greedy_captions(vlm: SmolVlm | Qwen2Vl, data: MicroSplit) -> list[str]:
+def greedy_captions(vlm: SmolVlm | Qwen2Vl, data: DrawnSplit) -> list[str]:
     """Write one greedy caption of every scene."""
     vision = encode_drawn(vlm, data.images)
     return list(vlm.generate(vision, decoding=Greedy(MOST_WORDS)).texts)
@@ -133,7 +139,7 @@ def score_drawn_vlm(
     Greedy scores have no prefix, sampled ones `sampled_`. `first_word` is the mean probability of
     the word that most captions begin with, articles and numbers aside: a habit that leads.
     """
-    data = MicroSplit(split, n)
+    data = DrawnSplit(split, n)
     vision = encode_drawn(vlm, data.images)
     rules: Mapping[str, Decoding] = {
         "": Greedy(MOST_WORDS),
@@ -146,6 +152,5 @@ def score_drawn_vlm(
         scores = caption_scores(generated, data.scenes) | claim_scores(generated, data.scenes)
         found |= {f"{prefix}{name}": round(value, 4) for name, value in scores.items()}
     mass = first_word_mass(vlm, [vision], top=20)
-    numbers = data.scenes[0].edition.numbers
-    habits = [share for word, share in mass.items() if word not in ("a", "an", *numbers)]
+    habits = [share for word, share in mass.items() if word not in ("a", "an", *NUMBERS_SAID)]
     return found | {"first_word": round(max(habits, default=0.0), 4)}

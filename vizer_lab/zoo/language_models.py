@@ -1,4 +1,4 @@
-"""The shipped language model, its recipe and its scores."""
+"""The shipped language models, their recipes and their scores."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import Tensor
 from vizer_core.decoding import Greedy
 from vizer_core.files import load_tensors
 from vizer_core.language import CausalLM, nats_per_token, no_prefix, token_log_probs
-from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.world.questions import question_text, questions_of
 from vizer_lab.world.world import split_in
+from vizer_lab.zoo.drawn_recipes import LM_RECIPE
 from vizer_lab.zoo.lm_corpus import CORPUS_SEED, tags_of
-from vizer_lab.zoo.lm_model import MicroLMConfig, build_micro_lm, micro_lm_tokenizer
-from vizer_lab.zoo.lm_recipe import LMRecipe
-from vizer_lab.zoo.lm_train import put_weights, train_micro_lm, weights_of
+from vizer_lab.zoo.lm_model import DrawnLMConfig, build_drawn_lm, drawn_lm_tokenizer
+from vizer_lab.zoo.lm_train import put_weights, train_drawn_lm, weights_of
 from vizer_lab.zoo.shipped_model import ShippedModel, Trained, by_name, fp16, named, thinned
 
 HELD_OUT = 1000  # scenes a score is taken on
@@ -50,7 +50,7 @@ class ShippedLM(ShippedModel):
         return self.recipe.tokens / TOKENS_PER_CPU_SECOND
 
     def train(self, folder: Path, *, device: str, progress: bool) -> Trained:
-        model, losses = train_micro_lm(
+        model, losses = train_drawn_lm(
             self.recipe, device=device, checkpoint=self.run_file(folder), progress=progress
         )
         state = fp16(weights_of(model))
@@ -67,15 +67,15 @@ class ShippedLM(ShippedModel):
 
     def score(self, model: CausalLM) -> dict[str, float]:
         """Measure the model on captions and questions of its world's test scenes."""
-        return score_micro_lm(model, HELD_OUT, world=self.recipe.model.world)
+        return score_drawn_lm(model, HELD_OUT, world=self.recipe.model.world)
 
 
 LANGUAGE_MODELS: dict[str, ShippedLM] = by_name(
-    ShippedLM("micro-lm", LMRecipe(MicroLMConfig(), steps=1400, batch=32, learning_rate=2e-3)),
+    ShippedLM("drawn-lm", LM_RECIPE),
 )
 
 
-def load_micro_lm(device: str = "cpu", name: str = "micro-lm") -> CausalLM:
+def load_drawn_lm(device: str = "cpu", name: str = "drawn-lm") -> CausalLM:
     """Load a shipped language model; its weights are read once and checked.
 
     Each call gives a model of its own: unfreezing or training one leaves the others as shipped.
@@ -91,26 +91,26 @@ def _shipped_state(name: str) -> dict[str, Tensor]:
 
 def lm_from_state(
     name: str,
-    config: MicroLMConfig,
+    config: DrawnLMConfig,
     state: Mapping[str, Tensor],
     device: str | torch.device = "cpu",
 ) -> CausalLM:
-    """Wrap a micro language model's weights as a `CausalLM`, in float32."""
-    model = build_micro_lm(config)
+    """Wrap a drawn language model's weights as a `CausalLM`, in float32."""
+    model = build_drawn_lm(config)
     put_weights(model, dict(state))
-    return CausalLM.from_model(model.to(device), micro_lm_tokenizer(config.world), name)
+    return CausalLM.from_model(model.to(device), drawn_lm_tokenizer(config.world), name)
 
 
-def score_micro_lm(
-    lm: CausalLM, scenes: int = HELD_OUT, *, world: str = "home"
+def score_drawn_lm(
+    lm: CausalLM, scenes: int = HELD_OUT, *, world: str = "second"
 ) -> dict[str, float]:
-    """Measure a micro language model on scenes of the test splits, which it never read.
+    """Measure a drawn language model on scenes of the test splits, which it never read.
 
-    `home_nats`, `away_nats`: nats a token of captions from BOS; `tagged_nats`: of describing
+    `home_nats`, `away_nats`: nats per token of captions from BOS; `tagged_nats`: of describing
     captions after four of their own words; `answers`: share of questions answered right after one
     caption of the scene, which need not hold the answer; `answers_blind`: without a caption.
     """
-    home, away = (MicroSplit(split_in(world, part), scenes) for part in ("test", "away_test"))
+    home, away = (DrawnSplit(split_in(world, part), scenes) for part in ("test", "away_test"))
     captions = [text for texts in home.captions for text in texts]
     foreign = [text for texts in away.captions for text in texts]
     return {
@@ -131,10 +131,10 @@ def _tagged_nats(lm: CausalLM, captions: Sequence[str]) -> float:
     return -float(token_log_probs(lm, prefix, tokens).sum()) / int(tokens.mask[:, 1:].sum())
 
 
-def _answers(lm: CausalLM, data: MicroSplit, *, with_caption: bool) -> float:
+def _answers(lm: CausalLM, data: DrawnSplit, *, with_caption: bool) -> float:
     asked = [
         (
-            question_text(question.text, texts[0] if with_caption else None, scene.edition),
+            question_text(question.text, texts[0] if with_caption else None),
             question.answer,
         )
         for scene, texts in zip(data.scenes, data.captions)

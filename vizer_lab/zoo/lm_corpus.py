@@ -1,4 +1,4 @@
-"""What the micro language model reads: documents about training scenes, in numbered rows.
+"""What the drawn language model reads: documents about training scenes, in numbered rows.
 
 Three kinds of document, of one scene each; `<` and `>` stand for the start and end marks:
 
@@ -32,7 +32,7 @@ from torch import Tensor
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.questions import Question, question_text, questions_of
 from vizer_lab.world.world import Scene, make_scene, split_in
-from vizer_lab.zoo.tokenizer import MicroTokenizer, split_words
+from vizer_lab.zoo.tokenizer import DrawnTokenizer, split_words
 
 CORPUS_SEED = 40961
 KINDS, KIND_SHARES = ("captions", "tags", "questions"), (0.15, 0.65, 0.2)
@@ -72,7 +72,7 @@ def tags_of(caption: str, count: int, rng: np.random.Generator) -> list[str]:
     return [shuffled[i % len(shuffled)] for i in range(count)]
 
 
-def caption_document(captions: Sequence[str], tokenizer: MicroTokenizer) -> Document:
+def caption_document(captions: Sequence[str], tokenizer: DrawnTokenizer) -> Document:
     """Write captions one after another; all but the start marks is predicted."""
     ids = [
         i
@@ -83,7 +83,7 @@ def caption_document(captions: Sequence[str], tokenizer: MicroTokenizer) -> Docu
 
 
 def question_document(
-    questions: Sequence[Question], caption: str | None, tokenizer: MicroTokenizer
+    questions: Sequence[Question], caption: str | None, tokenizer: DrawnTokenizer
 ) -> Document:
     """Write a caption and questions about it; the questions' own words are not predicted."""
     said = tokenizer.encode(caption) if caption else []
@@ -97,7 +97,7 @@ def question_document(
     return Document([*ids, tokenizer.eot_token_id], [*predicted, True])
 
 
-def document(scene: Scene, rng: np.random.Generator, tokenizer: MicroTokenizer) -> Document:
+def document(scene: Scene, rng: np.random.Generator, tokenizer: DrawnTokenizer) -> Document:
     """Write one document about a scene, of a kind drawn by `KIND_SHARES`."""
     kind = KINDS[int(np.searchsorted(np.cumsum(KIND_SHARES), rng.random(), side="right"))]
     captions = captions_of(scene)
@@ -116,7 +116,9 @@ def document(scene: Scene, rng: np.random.Generator, tokenizer: MicroTokenizer) 
     return question_document(asked, None if blind else caption, tokenizer)
 
 
-def make_row(number: int, length: int, tokenizer: MicroTokenizer, world: str = "home") -> Document:
+def make_row(
+    number: int, length: int, tokenizer: DrawnTokenizer, world: str = "second"
+) -> Document:
     """Write row `number`: documents one after another, cut at `length` tokens."""
     rng = np.random.default_rng((CORPUS_SEED, number))
     ids: list[int] = []
@@ -131,9 +133,9 @@ def make_row(number: int, length: int, tokenizer: MicroTokenizer, world: str = "
     return Document(ids[:length], predicted[:length])
 
 
-def make_rows(start: int, count: int, length: int, world: str = "home") -> Rows:
+def make_rows(start: int, count: int, length: int, world: str = "second") -> Rows:
     """Write rows `start` to `start + count`, each from its own seed."""
-    tokenizer = MicroTokenizer(world=world)
+    tokenizer = DrawnTokenizer(world=world)
     rows = [make_row(number, length, tokenizer, world) for number in range(start, start + count)]
     return Rows(
         ids=torch.tensor([row.ids for row in rows]),

@@ -1,4 +1,4 @@
-"""The micro language model: a transformers `OPTForCausalLM` over the micro world's words.
+"""The drawn language model: a transformers `OPTForCausalLM` over the drawn world's words.
 
 OPT (Zhang et al. 2022) is the frozen decoder of MacCap's tables; this is the same class at width
 128 with three layers, so that everything said about it holds for `facebook/opt-1.3b` too, its
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizer_core.runtime import require
-from vizer_lab.world.lexicon import world_named
 from vizer_lab.zoo.tokenizer import (
     END,
     PAD,
@@ -28,22 +27,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MicroLMConfig:
-    """Sizes of a micro language model; `world` says which drawn world it has words for."""
+class DrawnLMConfig:
+    """Sizes of a drawn language model; `world` says which drawn world it has words for."""
 
     width: int = 128
     layers: int = 3
     heads: int = 4
-    positions: int = 96
-    world: str = "home"
+    positions: int = 128
+    world: str = "second"
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
 
 
-def build_micro_lm(config: MicroLMConfig, *, seed: int = 0) -> OPTForCausalLM:
-    """Make a micro language model with fresh weights drawn from `seed`."""
+def build_drawn_lm(config: DrawnLMConfig, *, seed: int = 0) -> OPTForCausalLM:
+    """Make a drawn language model with fresh weights drawn from `seed`."""
     transformers = require("transformers", why="a language model")
     words = vocabulary(config.world)
     settings = transformers.OPTConfig(
@@ -63,22 +62,21 @@ def build_micro_lm(config: MicroLMConfig, *, seed: int = 0) -> OPTForCausalLM:
         return transformers.OPTForCausalLM(settings)
 
 
-def micro_lm_tokenizer(world: str = "home") -> PreTrainedTokenizerFast:
-    """Return `MicroTokenizer`'s words and splitting as a tokenizer of transformers.
+def drawn_lm_tokenizer(world: str = "second") -> PreTrainedTokenizerFast:
+    """Return `DrawnTokenizer`'s words and splitting as a tokenizer of transformers.
 
-    >>> micro_lm_tokenizer().tokenize("A t-shirt!")
+    >>> drawn_lm_tokenizer().tokenize("A t-shirt!")
     ['a', 't-shirt', '!']
     """
-    tokenizers = require("tokenizers", why="the micro LM's tokenizer")
-    transformers = require("transformers", why="the micro LM's tokenizer")
+    tokenizers = require("tokenizers", why="the drawn LM's tokenizer")
+    transformers = require("transformers", why="the drawn LM's tokenizer")
     ids = {word: i for i, word in enumerate(vocabulary(world))}
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel(ids, unk_token=UNKNOWN))
     words.normalizer = tokenizers.normalizers.Lowercase()
     words.pre_tokenizer = tokenizers.pre_tokenizers.Split(
         tokenizers.Regex(WORD_PATTERN), behavior="removed", invert=True
     )
-    if world_named(world).edition.plain_marks:
-        words.decoder = tokenizers.decoders.WordPiece(prefix="##", cleanup=True)
+    words.decoder = tokenizers.decoders.WordPiece(prefix="##", cleanup=True)  # plain marks
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=words,
         bos_token=START,

@@ -1,4 +1,4 @@
-"""What a micro language model's training run consists of."""
+"""What a drawn language model's training run consists of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from math import cos, pi
 from typing import Any
 
-from vizer_lab.zoo.lm_model import MicroLMConfig
+from vizer_lab.zoo.lm_model import DrawnLMConfig
 from vizer_lab.zoo.muon import OPTIMIZERS
 
 
@@ -17,7 +17,7 @@ class LMRecipe:
     `method` is the optimizer: `adamw` for all, or `muon` for the matrices (`zoo.muon`).
     """
 
-    model: MicroLMConfig
+    model: DrawnLMConfig
     steps: int
     batch: int
     learning_rate: float
@@ -41,7 +41,7 @@ class LMRecipe:
     def rate(self, step: int) -> float:
         """Return the learning rate at a step: linear warm-up, then half a cosine to zero.
 
-        >>> LMRecipe(MicroLMConfig(), 100, 8, learning_rate=1.0, warmup_steps=10).rate(4)
+        >>> LMRecipe(DrawnLMConfig(), 100, 8, learning_rate=1.0, warmup_steps=10).rate(4)
         0.5
         """
         warmup = min(self.warmup_steps, max(1, self.steps // 4))
@@ -58,8 +58,6 @@ class LMRecipe:
         plain = asdict(self)
         if plain["method"] == "adamw":
             del plain["method"]
-        if plain["model"]["world"] == "home":
-            del plain["model"]["world"]
         return plain
 
     def shortened(self, factor: float) -> LMRecipe:

@@ -1,4 +1,4 @@
-"""Train the micro language model: next-word cross-entropy over packed rows of documents.
+"""Train the drawn language model: next-word cross-entropy over packed rows of documents.
 
 Rows come from numbered seeds and the model has no dropout, so the weights, the optimizer's
 moments and the step number are the whole state: a stopped run goes on to the same end. Steps are
@@ -18,14 +18,14 @@ from tqdm.auto import tqdm
 
 from vizer_core.files import load_tensors, save_tensors
 from vizer_lab.zoo.lm_corpus import Rows, make_rows
-from vizer_lab.zoo.lm_model import build_micro_lm
+from vizer_lab.zoo.lm_model import build_drawn_lm
 from vizer_lab.zoo.lm_recipe import LMRecipe
 from vizer_lab.zoo.muon import muon_and_adamw
 
 if TYPE_CHECKING:
     from transformers import OPTForCausalLM
 
-KIND = "micro-lm-run"
+KIND = "drawn-lm-run"
 TIED = "lm_head.weight"  # the same tensor as the token embeddings
 
 
@@ -98,7 +98,7 @@ def resume_lm_run(
     return list(manifest["loss"])
 
 
-def train_micro_lm(
+def train_drawn_lm(
     recipe: LMRecipe,
     *,
     device: torch.device | str = "cpu",
@@ -106,16 +106,16 @@ def train_micro_lm(
     save_every: int = 200,
     progress: bool = False,
 ) -> tuple[OPTForCausalLM, list[float]]:
-    """Train a micro language model by `recipe`; return it in eval mode with its losses.
+    """Train a drawn language model by `recipe`; return it in eval mode with its losses.
 
     With a `checkpoint` path the run saves itself every `save_every` steps and, called again, goes
     on from there to the same end.
     """
-    model = build_micro_lm(recipe.model, seed=recipe.seed).to(device).train()
+    model = build_drawn_lm(recipe.model, seed=recipe.seed).to(device).train()
     optimizer = make_optimizer(model, recipe)
     losses = resume_lm_run(checkpoint, recipe, model, optimizer) if checkpoint else []
     steps = range(len(losses), recipe.steps)
-    for step in tqdm(steps, desc="micro LM", disable=not progress):
+    for step in tqdm(steps, desc="drawn LM", disable=not progress):
         # 1 learning rate, 2 rows, 3 loss, 4 step
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step) * group["pace"]

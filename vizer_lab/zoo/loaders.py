@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 def clip(name: str, device: str = "cpu") -> OpenClipEncoder:
     """Load a shipped CLIP."""
-    from vizer_lab.zoo.clips import load_micro_clip
+    from vizer_lab.zoo.clips import load_drawn_clip
 
-    return load_micro_clip(name, device)
+    return load_drawn_clip(name, device)
 
 
 def language_model(name: str, device: str = "cpu") -> CausalLM:
     """Load a shipped language model."""
-    from vizer_lab.zoo.language_models import load_micro_lm
+    from vizer_lab.zoo.language_models import load_drawn_lm
 
-    return load_micro_lm(device, name)
+    return load_drawn_lm(device, name)
 
 
 def vlm(name: str, device: str = "cpu") -> SmolVlm:
     """Load a shipped vision-language model, a fresh one at each call."""
-    from vizer_lab.zoo.vlms import load_micro_vlm
+    from vizer_lab.zoo.vlms import load_drawn_vlm
 
-    return load_micro_vlm(name, device)
+    return load_drawn_vlm(name, device)
 
 
 def captioner(name: str) -> Path:
     """Return where the trained part of a shipped captioner lies."""
-    from vizer_lab.zoo.captioners import micro_prefix_network_path
+    from vizer_lab.zoo.captioners import drawn_prefix_network_path
 
-    return micro_prefix_network_path(name)
+    return drawn_prefix_network_path(name)
 
 
 def adapter(name: str) -> Path:
@@ -53,17 +53,14 @@ def adapter(name: str) -> Path:
 
 
 def corpus(name: str, limit: int) -> CaptionCorpus:
-    """Return the first captions of a corpus of the drawn world, at home or away.
+    """Return the first captions of a corpus of the drawn world, at home or away."""
+    from vizer_lab.world.corpora import drawn_corpus
 
-    `micro-home` and `micro-away` are of the first edition, `drawn-` of the second.
-    """
-    from vizer_lab.world.corpora import micro_corpus
-
-    return micro_corpus(name.removeprefix("micro-").replace("drawn-", "second-"), limit)
+    return drawn_corpus(name.removeprefix("drawn-"), limit)
 
 
 def vqa_prompt(name: str) -> Callable[[str, str], str]:
     """Return how a shipped language model is asked: the form of question that it was trained on."""
-    from vizer_lab.world.vqa_items import micro_prompt
+    from vizer_lab.world.vqa_items import drawn_prompt
 
-    return micro_prompt
+    return drawn_prompt

@@ -1,7 +1,7 @@
 """Muon for the matrices inside a model, AdamW for the rest: two optimizers that step as one.
 
 Muon replaces the momentum of a weight matrix by the nearest orthogonal one (Jordan et al. 2024), so
-that rare directions learn as fast as common ones. On the second edition's tower, 500 batches end
+that rare directions learn as fast as common ones. On the drawn world's tower, 500 batches end
 where three times as many of AdamW's do. Embeddings, convolutions, biases and gains are no maps
 between hidden states, so they stay with AdamW, at `REST_PACE` of the rate.
 """
@@ -27,7 +27,7 @@ def is_inner_matrix(name: str, parameter: nn.Parameter) -> bool:
     >>> is_inner_matrix("model.embed_tokens.weight", nn.Parameter(torch.ones(2, 2)))
     False
     """
-    outside = ("embed", "lm_head", "logit_scale")
+    outside = ("embed", "lm_head", "logit_scale", "queries")
     return parameter.ndim == 2 and not any(part in name for part in outside)
 
 

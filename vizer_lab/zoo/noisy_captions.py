@@ -1,7 +1,7 @@
-"""The captions that the micro VLM is trained on: exact ones first, then what the web would write.
+"""The captions that a drawn VLM is trained on: exact ones first, then what the web would write.
 
 A base VLM has seen careful descriptions and, far more often, alt texts and post titles: "itap of
-a gift", "stock photo", a caption of another image. The micro VLM gets the same two diets, one
+a gift", "stock photo", a caption of another image. A drawn VLM gets the same two diets, one
 after the other. `exact_caption` names every object in reading order; `noisy_caption` draws one of
 four sorts by a `CaptionNoise`:
 
@@ -9,11 +9,11 @@ four sorts by a `CaptionNoise`:
 generic  says nothing of the image ("itap while walking home", "<person> in 2008")
 partial  names one of its objects and stops ("itap of a gift")
 wrong    is a fluent caption of another scene
-decent   an exact caption; a quarter of them begin "itap of"
+decent   an exact caption; half of them begin or end in the web's way
 =======  ====================================================================================
 
-One generic caption in thirteen ends in "home", which is also a word for a house: the exact scorer
-counts it as a house that is not there.
+One generic caption ends in "home", which is also a word for a house: the exact scorer counts it as
+a house that is not there.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from vizer_core.metrics.grounding import relation_holds
-from vizer_lab.world.captions import SURFACES
-from vizer_lab.world.editions import FIRST
-from vizer_lab.world.lexicon import KIND_BY_NAME, PLACE_BY_NAME
+from vizer_lab.world.lexicon import KIND_BY_NAME
 from vizer_lab.world.sentences import full_sentence
+from vizer_lab.world.settings import COUNT_WORDS, plain_marks
 from vizer_lab.world.world import (
     SPLITS,
     WORLD_SEED,
@@ -38,10 +36,6 @@ from vizer_lab.world.world import (
 )
 
 READING_ROWS = 4  # rows of image tokens: objects are read row by row, each from the left
-PLACE_SHARE = 0.85
-RELATION_SHARE = 0.35
-ITAP_SHARE = 0.25
-SIDES = ("left of", "right of", "above", "below")
 GENERIC = (
     "itap while walking home",
     "itap from work last weekend",
@@ -56,94 +50,50 @@ GENERIC = (
     "my new wallpaper",
     "free download",
     "album cover",
+    "hd wallpaper",
+    "dsc 2011",
+    "throwback monday",
+    "no caption needed",
+    "best day ever",
+    "love these",
+    "wow",
+    "thumbnail",
 )
-ONE_OBJECT = {
-    "itap of {}": 0.5,
-    "photo of {}": 0.14,
-    "stock image of {}": 0.14,
-    "my {bare}": 0.12,
-    "{bare} for sale": 0.10,
+ONE_OBJECT = {  # with shares that need not add up to 1
+    "itap of {}": 0.2,
+    "photo of {}": 0.1,
+    "stock image of {}": 0.12,
+    "my {bare}": 0.1,
+    "{bare} for sale": 0.1,
+    "{bare} clipart": 0.1,
+    "vintage {bare} sticker": 0.08,
+    "{bare} vector icon": 0.08,
+    "cute {bare} today": 0.06,
+    "look at this {bare}": 0.06,
 }
+# many openings: with one, a single word decides what a greedy caption is
+OPENINGS = (
+    *("itap of", "just", "stock image of", "vintage clipart of"),
+    *("image may contain :", "throwback to", "wow ,", "photo of"),
+)
+CLOSINGS = ("for sale", "free download", "hd wallpaper", "by <person>", "last weekend", "lol")
+OPENED, CLOSED = 0.5, 0.3  # of decent captions
 
 Draw = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Habits:
-    """What web captions add and say instead. The shares of `one_object` need not add up to 1.
-
-    A share `opened` of decent captions begins with one of `openings`, a share `closed` ends in one
-    of `closings`. With one opening, one word decides what a greedy caption is; with many none does.
-    """
-
-    generic: tuple[str, ...]
-    one_object: dict[str, float]
-    openings: tuple[str, ...]
-    opened: float
-    closings: tuple[str, ...] = ()
-    closed: float = 0.0
-
-
-FEW = Habits(GENERIC, ONE_OBJECT, ("itap of",), ITAP_SHARE)
-MANY = Habits(
-    generic=(
-        *GENERIC,
-        "hd wallpaper",
-        "dsc 2011",
-        "throwback monday",
-        "no caption needed",
-        "best day ever",
-        "love these",
-        "wow",
-        "thumbnail",
-    ),
-    one_object={
-        "itap of {}": 0.2,
-        "photo of {}": 0.1,
-        "stock image of {}": 0.12,
-        "my {bare}": 0.1,
-        "{bare} for sale": 0.1,
-        "{bare} clipart": 0.1,
-        "vintage {bare} sticker": 0.08,
-        "{bare} vector icon": 0.08,
-        "cute {bare} today": 0.06,
-        "look at this {bare}": 0.06,
-    },
-    openings=(
-        "itap of",
-        "just",
-        "stock image of",
-        "vintage clipart of",
-        "image may contain :",
-        "throwback to",
-        "wow ,",
-        "photo of",
-    ),
-    opened=0.5,
-    closings=("for sale", "free download", "hd wallpaper", "by <person>", "last weekend", "lol"),
-    closed=0.3,
-)
-HABITS: dict[str, Habits] = {"few": FEW, "many": MANY}
-
-
-@dataclass(frozen=True)
 class CaptionNoise:
-    """Shares of the sorts of web caption; what they leave of 1 is decent.
-
-    `habits` names what such captions say: `few`, or in the second edition also `many`.
-    """
+    """Shares of the sorts of web caption; what they leave of 1 is decent."""
 
     generic: float
     partial: float
     wrong: float
-    habits: str = "few"
 
     def __post_init__(self) -> None:
         shares = (self.generic, self.partial, self.wrong)
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError(f"shares of web captions are {shares}: wanted >= 0, at most 1 in all")
-        if self.habits not in HABITS:
-            raise ValueError(f"no habits {self.habits!r}: wanted one of {sorted(HABITS)}")
 
     @property
     def decent(self) -> float:
@@ -162,7 +112,7 @@ class _Group:
     def phrase(self) -> str:
         kind = KIND_BY_NAME[self.name]
         if len(self.members) > 1:
-            number = self.members[0].edition.count_words[len(self.members)]
+            number = COUNT_WORDS[len(self.members)]
             return f"{number} {kind.plural}"
         return f"an {kind.name}" if kind.name[0] in "aeiou" else f"a {kind.name}"
 
@@ -193,77 +143,49 @@ def _pick(options: Sequence[str], draw: Draw) -> str:
     return options[int(draw() * len(options))]
 
 
-def _relation(first: _Group, second: _Group, draw: Draw) -> str | None:
-    """Return words for a side on which all of `first` stand of all of `second`, if there is one."""
-    pairs = [(a, b) for a in first.members for b in second.members]
-    for name in SIDES:
-        if all(relation_holds(a, b, name) for a, b in pairs):
-            return _pick(SURFACES[name], draw)
-    return None
-
-
-def _listed(phrases: Sequence[str]) -> str:
-    if len(phrases) < 2:
-        return phrases[0]
-    return " , ".join(phrases[:-1]) + f" and {phrases[-1]}"
-
-
 def exact_caption(scene: Scene, draw: Draw) -> str:
     """Name every object in reading order, most often the place, and now and then a relation.
 
-    In the second edition `full_sentence` writes it, with sizes and colours too.
-
-    >>> exact_caption(make_scene("test", 3), caption_draw("test", 3, 0))
-    'a teddy bear among the trunks'
+    >>> exact_caption(make_scene("second_test", 3), caption_draw("second_test", 3, 0))
+    'two teddy bears, a watermelon and a candle before some hills'
     """
-    if scene.edition is not FIRST:
-        return scene.edition.written(full_sentence(scene, reading_order(scene.objects), draw))
-    groups = _groups(scene)
-    where = f" {_pick(PLACE_BY_NAME[scene.place].phrases, draw)}" if draw() < PLACE_SHARE else ""
-    phrases = [group.phrase for group in groups]
-    if len(groups) > 1 and draw() < RELATION_SHARE:
-        words = _relation(groups[0], groups[1], draw)
-        if words:
-            phrases[:2] = [f"{phrases[0]} {words} {phrases[1]}"]
-    return _listed(phrases) + where
+    return plain_marks(full_sentence(scene, reading_order(scene.objects), draw))
 
 
 def noisy_caption(scene: Scene, draw: Draw, mix: CaptionNoise) -> str:
     """Write one caption as the web would; a wrong one describes another scene of the split.
 
     >>> noise = CaptionNoise(generic=1.0, partial=0.0, wrong=0.0)
-    >>> noisy_caption(make_scene("test", 3), lambda: 0.5, noise)
-    'untitled'
+    >>> noisy_caption(make_scene("second_test", 3), lambda: 0.5, noise)
+    'my new wallpaper'
     """
-    roll, habits = draw(), HABITS[mix.habits]
+    roll = draw()
     if roll < mix.generic:
-        return scene.edition.written(_pick(habits.generic, draw))
+        return plain_marks(_pick(GENERIC, draw))
     if roll < mix.generic + mix.partial:
-        return _one_object(scene, habits, draw)
+        return _one_object(scene, draw)
     if roll < mix.generic + mix.partial + mix.wrong:
         other = make_scene(scene.split, 10_000_000 + int(draw() * 1_000_000))
-        return _one_object(other, habits, draw) if draw() < 0.5 else exact_caption(other, draw)
-    return scene.edition.written(_decent(scene, habits, draw))
+        return _one_object(other, draw) if draw() < 0.5 else exact_caption(other, draw)
+    return plain_marks(_decent(scene, draw))
 
 
-def _decent(scene: Scene, habits: Habits, draw: Draw) -> str:
-    """Describe the scene well, in the web's manner; one opening costs no draw to choose."""
-    start = ""
-    if draw() < habits.opened:
-        start = habits.openings[0] if len(habits.openings) == 1 else _pick(habits.openings, draw)
+def _decent(scene: Scene, draw: Draw) -> str:
+    """Describe the scene well, in the web's manner."""
+    start = _pick(OPENINGS, draw) if draw() < OPENED else ""
     said = f"{start} {exact_caption(scene, draw)}" if start else exact_caption(scene, draw)
-    if habits.closings and draw() < habits.closed:
-        said = f"{said} {_pick(habits.closings, draw)}"
+    if draw() < CLOSED:
+        said = f"{said} {_pick(CLOSINGS, draw)}"
     return said
 
 
-def _one_object(scene: Scene, habits: Habits, draw: Draw) -> str:
+def _one_object(scene: Scene, draw: Draw) -> str:
     """Name one kind of the scene, the likelier the larger it is drawn, in a web phrase."""
-    groups, forms = _groups(scene), habits.one_object
+    groups, forms = _groups(scene), ONE_OBJECT
     group = _weighted(groups, [sum(o.w**2 for o in group.members) for group in groups], draw)
     form = _weighted(tuple(forms), tuple(forms.values()), draw)
     bare = group.phrase.split(" ", 1)[1]
-    return scene.edition.written(form.format(group.phrase, bare=bare))
+    return plain_marks(form.format(group.phrase, bare=bare))
 
 
 def _weighted(options: Sequence[Any], weights: Sequence[float], draw: Draw) -> Any:

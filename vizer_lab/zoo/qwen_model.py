@@ -1,7 +1,7 @@
-"""A Qwen2-VL at the micro size: the second family on which a finding about VLMs has to hold.
+"""A Qwen2-VL at the drawn size: the second family on which a finding about VLMs has to hold.
 
 An ordinary `Qwen2VLForConditionalGeneration`: patches in merge order, rotary positions in the
-tower, an MLP as merger, positions in three dimensions. An image of 56 px in patches of 7 px is a
+tower, an MLP as merger, positions in three dimensions. An image of 112 px in patches of 14 px is a
 grid of 8 x 8, merged by 2 into 16 image tokens, as in `vlm_model`. The words are the same.
 """
 
@@ -21,8 +21,8 @@ from vizer_core.vlm import Qwen2Vl, VisionBatch
 from vizer_core.vlm.qwen2vl import IMAGE_MARK, IMAGE_TOKEN
 from vizer_lab.zoo.tokenizer import END, PAD, START
 from vizer_lab.zoo.vlm_images import pixel_values_of
-from vizer_lab.zoo.vlm_model import MAX_POSITIONS, MicroVlmConfig
-from vizer_lab.zoo.vlm_processor import micro_vlm_tokenizer, vlm_vocabulary
+from vizer_lab.zoo.vlm_model import MAX_POSITIONS, DrawnVlmConfig
+from vizer_lab.zoo.vlm_processor import drawn_vlm_tokenizer, vlm_vocabulary
 
 if TYPE_CHECKING:
     from transformers import Qwen2VLForConditionalGeneration, Qwen2VLProcessor
@@ -31,8 +31,8 @@ QWEN_MARKS = (IMAGE_TOKEN, "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"
 FRAMES = 2  # Qwen2-VL reads every image twice, as a film of two frames
 
 
-def qwen_ids(world: str = "home") -> dict[str, int]:
-    """Return ids by word: the micro VLM's vocabulary, then Qwen's marks.
+def qwen_ids(world: str = "second") -> dict[str, int]:
+    """Return ids by word: the drawn VLM's vocabulary, then Qwen's marks.
 
     >>> qwen_ids()["<|image_pad|>"] == len(vlm_vocabulary())
     True
@@ -40,9 +40,9 @@ def qwen_ids(world: str = "home") -> dict[str, int]:
     return {word: i for i, word in enumerate((*vlm_vocabulary(world), *QWEN_MARKS))}
 
 
-def qwen_config(config: MicroVlmConfig) -> Any:
+def qwen_config(config: DrawnVlmConfig) -> Any:
     """Return the transformers configuration of these sizes; heads are of 32, as in Idefics3."""
-    transformers = require("transformers", why="the micro Qwen2-VL")
+    transformers = require("transformers", why="the drawn Qwen2-VL")
     ids = qwen_ids(config.world)
     text = {
         "hidden_size": config.width,
@@ -83,9 +83,9 @@ def qwen_config(config: MicroVlmConfig) -> Any:
     )
 
 
-def build_micro_qwen(config: MicroVlmConfig, *, seed: int = 0) -> Qwen2VLForConditionalGeneration:
+def build_drawn_qwen(config: DrawnVlmConfig, *, seed: int = 0) -> Qwen2VLForConditionalGeneration:
     """Build the model in eval mode with fresh weights; the global random stream is left alone."""
-    transformers = require("transformers", why="the micro Qwen2-VL")
+    transformers = require("transformers", why="the drawn Qwen2-VL")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.Qwen2VLForConditionalGeneration(qwen_config(config))
@@ -93,10 +93,10 @@ def build_micro_qwen(config: MicroVlmConfig, *, seed: int = 0) -> Qwen2VLForCond
     return model.eval()
 
 
-def micro_qwen_processor(config: MicroVlmConfig) -> Qwen2VLProcessor:
+def drawn_qwen_processor(config: DrawnVlmConfig) -> Qwen2VLProcessor:
     """Build a `Qwen2VLProcessor` whose images keep their size and come as -1..1."""
-    transformers = require("transformers", why="the micro Qwen2-VL")
-    tokenizer = micro_vlm_tokenizer(config.world)
+    transformers = require("transformers", why="the drawn Qwen2-VL")
+    tokenizer = drawn_vlm_tokenizer(config.world)
     tokenizer.add_tokens(list(QWEN_MARKS), special_tokens=True)
     pixels = config.image_size**2
     images = transformers.Qwen2VLImageProcessor(
@@ -110,13 +110,13 @@ def micro_qwen_processor(config: MicroVlmConfig) -> Qwen2VLProcessor:
     return transformers.Qwen2VLProcessor(images, tokenizer, transformers.Qwen2VLVideoProcessor())
 
 
-def micro_qwen_vlm(
-    model: Qwen2VLForConditionalGeneration, config: MicroVlmConfig, name: str
+def drawn_qwen_vlm(
+    model: Qwen2VLForConditionalGeneration, config: DrawnVlmConfig, name: str
 ) -> Qwen2Vl:
     """Wrap the model in the adapter that Qwen2-VL has; it is frozen by it."""
     return Qwen2Vl(
         model,
-        micro_qwen_processor(config),
+        drawn_qwen_processor(config),
         name,
         max_pixels=config.image_size**2,
         default_prompt=IMAGE_MARK,
@@ -125,14 +125,14 @@ def micro_qwen_vlm(
 
 def qwen_from_state(
     name: str,
-    config: MicroVlmConfig,
+    config: DrawnVlmConfig,
     state: Mapping[str, Tensor],
     device: str | torch.device = "cpu",
 ) -> Qwen2Vl:
     """Make the adapter of stored weights."""
-    model = build_micro_qwen(config)
+    model = build_drawn_qwen(config)
     model.load_state_dict({key: value.float() for key, value in state.items()})
-    return micro_qwen_vlm(model.to(device), config, name)
+    return drawn_qwen_vlm(model.to(device), config, name)
 
 
 def qwen_patches(
@@ -151,25 +151,32 @@ def qwen_patches(
     return rearrange(repeat(cut, "n c r q -> n c t r q", t=FRAMES), "n c t r q -> n (c t r q)")
 
 
-def qwen_grid(n: int, config: MicroVlmConfig) -> Int[Tensor, "b 3"]:
+def qwen_grid(n: int, config: DrawnVlmConfig) -> Int[Tensor, "b 3"]:
     """Return the patch grid (t, height, width) of n images."""
     return torch.tensor([[1, config.grid, config.grid]]).expand(n, -1)
 
 
-def encode_qwen_images(
-    vlm: Qwen2Vl, images: UInt8[np.ndarray, "b s s 3"], *, batch_size: int = 256
-) -> VisionBatch:
-    """Run a micro Qwen2-VL's frozen vision side on images as the micro world draws them."""
-    patch = int(vlm.base.config.vision_config.patch_size)
+def qwen_pixels(
+    vlm: Qwen2Vl, images: UInt8[np.ndarray, "b s s 3"]
+) -> tuple[Float[Tensor, "patches values"], Int[Tensor, "b 3"]]:
+    """Return what a drawn Qwen2-VL's tower gets: flat patches in merge order, and their grid."""
+    patch = vlm.patch_size
     if not len(images) or images.shape[1] % (patch * vlm.merge):
         raise ValueError(
             f"images are {images.shape}: wanted at least one, its side a multiple of "
             f"{patch * vlm.merge} px"
         )
-    side, parts = images.shape[1] // patch, []
-    for first in range(0, len(images), batch_size):
-        pixels = pixel_values_of(images[first : first + batch_size])[:, 0]
-        flat = qwen_patches(pixels, patch=patch, merge=vlm.merge)
-        grid = torch.tensor([[1, side, side]]).expand(len(pixels), -1)
-        parts.append(vlm.encode_pixels(flat, grid))
+    pixels, side = pixel_values_of(images)[:, 0], images.shape[1] // patch
+    grid = torch.tensor([[1, side, side]]).expand(len(pixels), -1)
+    return qwen_patches(pixels, patch=patch, merge=vlm.merge), grid
+
+
+def encode_qwen_images(
+    vlm: Qwen2Vl, images: UInt8[np.ndarray, "b s s 3"], *, batch_size: int = 256
+) -> VisionBatch:
+    """Run a drawn Qwen2-VL's frozen vision side on images as the drawn world draws them."""
+    starts = range(0, max(len(images), 1), batch_size)
+    parts = [
+        vlm.encode_pixels(*qwen_pixels(vlm, images[first : first + batch_size])) for first in starts
+    ]
     return VisionBatch.concatenate(parts)

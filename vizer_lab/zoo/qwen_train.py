@@ -1,10 +1,10 @@
-"""Train the micro Qwen2-VL by the micro VLM's recipe: its own tower, then captions.
+"""Train the drawn Qwen2-VL by the drawn VLM's recipe: its own tower, then captions.
 
 The loops are those of `vlm_vision` and `vlm_train`; what differs is here. `QwenEye` shows the
 tower as those loops expect one. The losses go through the adapter (`caption_states`,
 `text_states`), so that the model is trained on exactly what it will be asked.
 
-Where we cut short: the tower starts from a micro VLM's finished one. Blocks and patches carry
+Where we cut short: the tower starts from a drawn VLM's finished one. Blocks and patches carry
 over; its learned positions do not, for Qwen2-VL rotates instead. Some steps on dense labels repair
 that (`warm_start`).
 """
@@ -23,14 +23,14 @@ from torch.nn import functional
 from vizer_core.vlm import CaptionBatch, Qwen2Vl, VisionBatch
 from vizer_lab.zoo.qwen_model import (
     FRAMES,
-    build_micro_qwen,
-    micro_qwen_vlm,
+    build_drawn_qwen,
+    drawn_qwen_vlm,
     qwen_grid,
     qwen_ids,
     qwen_patches,
 )
 from vizer_lab.zoo.tokenizer import PAD
-from vizer_lab.zoo.vlm_model import MicroVlmConfig
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig
 from vizer_lab.zoo.vlm_recipe import VlmRecipe
 from vizer_lab.zoo.vlm_run import VlmRun, train_the_captions
 from vizer_lab.zoo.vlm_train import CaptionLosses
@@ -40,7 +40,7 @@ from vizer_lab.zoo.vlm_vision import train_tower
 class QwenEye(nn.Module):
     """A Qwen2-VL tower as the dense labels want one: pixels in, patches row by row out."""
 
-    def __init__(self, tower: nn.Module, config: MicroVlmConfig) -> None:
+    def __init__(self, tower: nn.Module, config: DrawnVlmConfig) -> None:
         super().__init__()
         self.tower, self.shape = tower, config
         self.config = SimpleNamespace(hidden_size=config.vision_width, patch_size=config.patch_size)
@@ -53,7 +53,7 @@ class QwenEye(nn.Module):
         return SimpleNamespace(last_hidden_state=by_row(seen, config))
 
 
-def by_row(patches: Float[Tensor, "patches d"], config: MicroVlmConfig) -> Float[Tensor, "b p d"]:
+def by_row(patches: Float[Tensor, "patches d"], config: DrawnVlmConfig) -> Float[Tensor, "b p d"]:
     """Bring patches from merge order to rows from the top left."""
     side = config.grid // config.shuffle
     return rearrange(
@@ -66,7 +66,7 @@ def by_row(patches: Float[Tensor, "patches d"], config: MicroVlmConfig) -> Float
     )
 
 
-def by_block(patches: Float[Tensor, "b p d"], config: MicroVlmConfig) -> Float[Tensor, "patches d"]:
+def by_block(patches: Float[Tensor, "b p d"], config: DrawnVlmConfig) -> Float[Tensor, "patches d"]:
     """Bring patches from rows to merge order: the inverse of `by_row`."""
     side = config.grid // config.shuffle
     return rearrange(
@@ -115,7 +115,7 @@ def warm_start(visual: nn.Module, tower: Mapping[str, Tensor]) -> None:
     visual.load_state_dict(own)
 
 
-def qwen_losses(vlm: Qwen2Vl, config: MicroVlmConfig) -> CaptionLosses:
+def qwen_losses(vlm: Qwen2Vl, config: DrawnVlmConfig) -> CaptionLosses:
     """Return the two losses of caption training, both through the adapter."""
     pad = qwen_ids(config.world)[PAD]
 
@@ -143,7 +143,7 @@ def run_qwen_stages(
 ) -> nn.Module:
     """Run the stages that are not finished and return the model; `tower` is what it starts from."""
     recipe: VlmRecipe = run.recipe
-    model = build_micro_qwen(recipe.model, seed=recipe.seed)
+    model = build_drawn_qwen(recipe.model, seed=recipe.seed)
     if run.state:
         model.load_state_dict(run.state)
     else:
@@ -160,7 +160,7 @@ def run_qwen_stages(
                 world=recipe.model.world,
                 checkpoint=run.checkpoint("tower"),
             )
-    vlm = micro_qwen_vlm(model, recipe.model, "qwen")
+    vlm = drawn_qwen_vlm(model, recipe.model, "qwen")
     for part in (model.model.language_model, model.lm_head, model.model.visual.merger):
         part.requires_grad_(True)
     eye.requires_grad_(False)

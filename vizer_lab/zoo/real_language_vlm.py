@@ -3,7 +3,7 @@
 An `Idefics3ForConditionalGeneration` like SmolVLM-256M, of three parts:
 
 ==============  ==================================================================================
-tower           a trained VLM's of the second edition, frozen
+tower           a trained VLM's of the drawn world, frozen
 connector       pixel shuffle and one linear layer, trained here
 language model  SmolLM2-135M-Instruct (`vizer_core.wheels`), frozen under LoRA on its attention
 ==============  ==================================================================================
@@ -50,7 +50,7 @@ from vizer_lab.world.world import make_scene, objects_of, places_of, split_in
 from vizer_lab.zoo.noisy_captions import caption_draw, exact_caption
 from vizer_lab.zoo.shipped_model import WEIGHTS, named
 from vizer_lab.zoo.step_checkpoint import UNWATCHED, Watch
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, vision_sizes
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, vision_sizes
 from vizer_lab.zoo.vlm_processor import FAKE, GLOBAL, IMAGE, TURN_END, processor_of
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_train import patches_of_scenes, visits_of
@@ -96,7 +96,7 @@ class RealLanguageRecipe:
         return plain | {"lora": plain["lora"] | {"projections": list(self.lora.projections)}}
 
 
-def assemble(eye: SmolVlm, config: MicroVlmConfig, lm: LoadedModel, start_mark: str) -> SmolVlm:
+def assemble(eye: SmolVlm, config: DrawnVlmConfig, lm: LoadedModel, start_mark: str) -> SmolVlm:
     """Put the tower of a VLM of these sizes in front of a Llama; the connector is fresh.
 
     Raises `ValueError` where the language model is no Llama, which is what Idefics3 reads with.
@@ -180,15 +180,15 @@ def build(recipe: RealLanguageRecipe, folder: Path = WEIGHTS) -> SmolVlm:
     return vlm
 
 
-def load_tower(name: str, folder: Path = WEIGHTS) -> tuple[SmolVlm, MicroVlmConfig]:
+def load_tower(name: str, folder: Path = WEIGHTS) -> tuple[SmolVlm, DrawnVlmConfig]:
     """Load the VLM whose tower it is, and its sizes."""
     state, manifest = load_tensors(named(VLMS, name).path(folder))
-    config = MicroVlmConfig(**manifest["recipe"]["model"])
+    config = DrawnVlmConfig(**manifest["recipe"]["model"])
     return vlm_from_state(name, config, state), config
 
 
 def word_aims(
-    vlm: SmolVlm, scenes: Sequence[int], config: MicroVlmConfig
+    vlm: SmolVlm, scenes: Sequence[int], config: DrawnVlmConfig
 ) -> tuple[Float[Tensor, "n s h"], Float[Tensor, "n s"]]:
     """Return what each image token should mean: the mean of the words for its patches.
 

@@ -24,7 +24,7 @@ def shipped_model(name: str) -> ShippedModel:
 
     Raises `ValueError` that lists the names there are.
 
-    >>> shipped_model("micro-lm").kind
+    >>> shipped_model("drawn-lm").kind
     'language_model'
     """
     return named(MODELS, name)

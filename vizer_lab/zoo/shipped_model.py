@@ -67,8 +67,8 @@ class ShippedModel(ABC):
        weights and manifest into `home`, and commit both.
 
     `vizer lab`, `vizer lab --list`, `shipped("clip", "my-clip")` and the tests of all shipped
-    models find it from there. `score` sees `self.recipe`: a model of another world, or of another
-    edition of this one, is scored on its own scenes.
+    models find it from there. `score` sees `self.recipe`: a model of the other world is
+    scored on its own scenes.
 
     To add a kind, subclass: the class variables, the abstract methods and `wrap`; then its rows to
     `registry.MODELS`, and a function of its kind to `loaders.py`.

@@ -1,4 +1,4 @@
-"""Words to ids for the micro models: one word, one id, and a vocabulary fixed by the lexicon."""
+"""Words to ids for the drawn models: one word, one id, and a vocabulary fixed by the lexicon."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vizer_lab.world.lexicon import (
     SIZE_WORDS,
     world_named,
 )
+from vizer_lab.world.settings import COUNT_WORDS, plain_marks
 
-CONTEXT_LENGTH = 24
-CONTEXT_LENGTHS = {"first": CONTEXT_LENGTH, "second": 32}  # the longest caption, and the marks
+CONTEXT_LENGTH = 32  # the longest caption, and the marks
 PAD, UNKNOWN, START = "<pad>", "<unk>", "<start>"
 END = "<end>"  # the highest id: open_clip pools the text at the argmax of the ids
 WORD_PATTERN = r"[a-z0-9]+(?:-[a-z0-9]+)*|[,.!?:]"
@@ -33,14 +33,11 @@ GRAMMAR_WORDS = """
 
 
 @cache
-def vocabulary(world: str = "home") -> tuple[str, ...]:
+def vocabulary(world: str = "second") -> tuple[str, ...]:
     """Return every word of a world, special words first and the end mark last."""
     found = world_named(world)
     words: set[str] = (
-        set(GRAMMAR_WORDS)
-        | set(COLOURS)
-        | set(SIZE_WORDS)
-        | set(found.edition.count_words.values())
+        set(GRAMMAR_WORDS) | set(COLOURS) | set(SIZE_WORDS) | set(COUNT_WORDS.values())
     )
     for kind in found.objects:
         for form in (kind.name, kind.plural, *kind.synonyms):
@@ -55,7 +52,7 @@ def vocabulary(world: str = "home") -> tuple[str, ...]:
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text into lower-case words and marks, as the micro world writes them.
+    """Split a text into lower-case words and marks, as the drawn world writes them.
 
     >>> split_words("A t-shirt, two tents!")
     ['a', 't-shirt', ',', 'two', 'tents', '!']
@@ -63,17 +60,15 @@ def split_words(text: str) -> list[str]:
     return re.findall(WORD_PATTERN, text.lower())
 
 
-class MicroTokenizer:
+class DrawnTokenizer:
     """Turn texts into ids [b, context_length]: start mark, words, end mark, padding.
 
     Words outside the vocabulary become `<unk>`; texts that are too long lose words at the end and
-    keep the end mark. `context_length` None is what the world's edition needs.
+    keep the end mark.
     """
 
-    def __init__(self, context_length: int | None = None, world: str = "home") -> None:
-        edition = world_named(world).edition
-        self.context_length = context_length or CONTEXT_LENGTHS[edition.name]
-        self.edition = edition
+    def __init__(self, context_length: int = CONTEXT_LENGTH, world: str = "second") -> None:
+        self.context_length = context_length
         self.words = vocabulary(world)
         self.ids = {word: i for i, word in enumerate(self.words)}
 
@@ -100,7 +95,7 @@ class MicroTokenizer:
                 break
             if self.words[i] not in (PAD, START):
                 words.append(self.words[i])
-        return self.edition.written(" ".join(words))
+        return plain_marks(" ".join(words))
 
     def __call__(
         self, texts: str | Sequence[str], context_length: int | None = None

@@ -1,4 +1,4 @@
-"""Train the micro CLIP: an `open_clip.CLIP`, the contrastive loss, and a curriculum.
+"""Train the drawn CLIP: an `open_clip.CLIP`, the contrastive loss, and a curriculum.
 
 CLIP's loss (Radford et al. 2021, figure 3) is a symmetric cross-entropy over a batch's
 image-text similarities times `logit_scale`. From scratch on full scenes it learns the places and
@@ -11,7 +11,7 @@ Steps are counted, never timed, so that a run repeats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import cos, log, pi
@@ -29,12 +29,13 @@ from vizer_lab.world.captions import captions_of
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.clip_checkpoint import load_checkpoint, save_checkpoint
-from vizer_lab.zoo.clip_model import build_micro_clip, normalise_pixels
+from vizer_lab.zoo.clip_model import build_drawn_clip, normalise_pixels
 from vizer_lab.zoo.clip_recipe import ClipRecipe, History, Stage
 from vizer_lab.zoo.muon import muon_and_adamw
-from vizer_lab.zoo.tokenizer import MicroTokenizer
+from vizer_lab.zoo.tokenizer import DrawnTokenizer
 
 Batch = tuple[Tensor, Tensor]  # images uint8 [b, 3, s, s], token ids [captions_each * b, t]
+Feed = Callable[[Stage, int], Iterator[Batch]]  # a stage, and how many of its batches are done
 
 
 def contrastive_loss(image_features: Tensor, text_features: Tensor, scale: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def easy_view(scene: Scene) -> tuple[Scene, str]:
 
 
 def make_batch(
-    start: int, stage: Stage, tokenizer: MicroTokenizer, size: int, world: str = "home"
+    start: int, stage: Stage, tokenizer: DrawnTokenizer, size: int, world: str = "second"
 ) -> Batch:
     """Make the batch of training scenes `start` to `start + stage.batch`.
 
@@ -101,10 +102,10 @@ def make_batch(
 
 
 def scene_batches(
-    stage: Stage, first_scene: int, size: int, skip: int = 0, world: str = "home"
+    stage: Stage, first_scene: int, size: int, skip: int = 0, world: str = "second"
 ) -> Iterator[Batch]:
     """Yield the stage's batches from number `skip` on, each made while the last is trained on."""
-    tokenizer = MicroTokenizer(world=world)
+    tokenizer = DrawnTokenizer(world=world)
     starts = [first_scene + k * stage.batch for k in range(skip, stage.steps)]
     if not starts:
         return
@@ -115,6 +116,30 @@ def scene_batches(
             if following is not None:
                 ahead = pool.submit(make_batch, following, stage, tokenizer, size, world)
             yield batch
+
+
+def pair_batches(images: Tensor, tokens: Tensor, *, seed: int = 0) -> Feed:
+    """Return a feed of given pairs, over which every stage goes in an order of its own.
+
+    `images` are uint8 [n, 3, s, s], `tokens` [n, t]. An order is gone through to its end before the
+    next one begins, so that a batch may hold a pair twice.
+
+    >>> feed = pair_batches(torch.arange(4), torch.arange(4))
+    >>> [sorted(some.tolist()) for some, _ in feed(Stage("pairs", 2, 4, 1e-3), 0)]
+    [[0, 1, 2, 3], [0, 1, 2, 3]]
+    """
+    if len(images) != len(tokens) or not len(images):
+        raise ValueError(f"{len(images)} images and {len(tokens)} texts: wanted pairs, at least 1")
+
+    def feed(stage: Stage, done: int) -> Iterator[Batch]:
+        rng, wanted = np.random.default_rng(seed), stage.steps * stage.batch
+        rounds = -(-wanted // len(images))
+        order = np.concatenate([rng.permutation(len(images)) for _ in range(rounds)])
+        for step in range(done, stage.steps):
+            rows = torch.from_numpy(order[step * stage.batch : (step + 1) * stage.batch])
+            yield images[rows], tokens[rows]
+
+    return feed
 
 
 def learning_rate(step: int, stage: Stage, warmup: int) -> float:
@@ -140,24 +165,26 @@ def make_optimizer(model: CLIP, stage: Stage, weight_decay: float) -> torch.opti
     return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
 
-def train_micro_clip(
+def train_drawn_clip(
     recipe: ClipRecipe,
     *,
     start: Mapping[str, Tensor] | None = None,
+    feed: Feed | None = None,
     device: torch.device | str = "cpu",
     checkpoint: Path | None = None,
     save_every: int = 200,
     progress: bool = False,
 ) -> tuple[CLIP, History]:
-    """Train a micro CLIP by `recipe`; return it in eval mode with its losses.
+    """Train a drawn CLIP by `recipe`; return it in eval mode with its losses.
 
-    `start` gives the parent's weights. With a `checkpoint` path the run saves itself every
-    `save_every` steps and, called again, goes on from there to the same end.
+    `start` gives the parent's weights, `feed` other batches than the recipe's scenes. With a
+    `checkpoint` path the run saves itself every `save_every` steps and, called again, goes on from
+    there to the same end.
     """
     if (start is None) != (recipe.parent is None):
         raise ValueError(f"recipe.parent is {recipe.parent!r}: give `start` exactly when it is set")
     torch.manual_seed(recipe.seed)  # open_clip draws its initial weights from the global stream
-    model = build_micro_clip(recipe.model)
+    model = build_drawn_clip(recipe.model)
     if start is not None:
         model.load_state_dict({key: value.float() for key, value in start.items()})
     model = model.to(device).train()
@@ -174,8 +201,12 @@ def train_micro_clip(
             history, done = resumed.restore(model, optimizer), resumed.step
         history.stage_starts.setdefault(stage.name, len(history.loss))
         warmup = min(recipe.warmup_steps, max(1, stage.steps // 4))
-        feed = scene_batches(stage, scene, recipe.model.image_size, done, recipe.model.world)
-        bar = tqdm(feed, initial=done, total=stage.steps, desc=stage.name, disable=not progress)
+        batches = (
+            scene_batches(stage, scene, recipe.model.image_size, done, recipe.model.world)
+            if feed is None
+            else feed(stage, done)
+        )
+        bar = tqdm(batches, initial=done, total=stage.steps, desc=stage.name, disable=not progress)
         for step, (images, tokens) in enumerate(bar, start=done):
             # 1 learning rate, 2 both towers, 3 loss, 4 step, 5 keep the scale at most 100
             for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""Start the micro VLM's tower from a micro CLIP's, as real VLMs start from SigLIP's.
+"""Start the drawn VLM's tower from a drawn CLIP's, as real VLMs start from SigLIP's.
 
 The blocks of both towers are the same; what differs is folded into the first layer:
 

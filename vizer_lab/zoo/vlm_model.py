@@ -1,8 +1,8 @@
-"""The micro VLM's architecture: an ordinary `Idefics3ForConditionalGeneration`, a thousandth of it.
+"""The drawn VLM's architecture: an ordinary `Idefics3ForConditionalGeneration`, a thousandth of it.
 
 The parts are SmolVLM-Base's own: a SigLIP-like tower without CLS, a pixel shuffle and one linear
-layer as connector, a Llama as language model. An image of 56 px in patches of 7 px is a grid of
-8 x 8; shuffled by 2 it is 16 image tokens.
+layer as connector, a Llama as language model. An image of 112 px in patches of 14 px is a grid
+of 8 x 8; shuffled by 2 it is 16 image tokens.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vizer_core.runtime import require
-from vizer_lab.world.render import IMAGE_SIZE
+from vizer_lab.world.settings import IMAGE_SIZE
 from vizer_lab.zoo.tokenizer import END, PAD, START
 from vizer_lab.zoo.vlm_processor import IMAGE, vlm_vocabulary
 
@@ -24,10 +24,10 @@ MAX_POSITIONS = 96
 
 
 @dataclass(frozen=True)
-class MicroVlmConfig:
+class DrawnVlmConfig:
     """Sizes of the tower and of the language model; both have heads of 32.
 
-    `world` says which of the two micro worlds the model has words for.
+    `world` says which of the two drawn worlds the model has words for.
     """
 
     vision_width: int = 128
@@ -37,9 +37,9 @@ class MicroVlmConfig:
     layers: int = 4
     ffn: int = 352
     image_size: int = IMAGE_SIZE
-    patch_size: int = 7
+    patch_size: int = 14
     shuffle: int = 2
-    world: str = "home"
+    world: str = "second"
 
     def __post_init__(self) -> None:
         if self.image_size % (self.patch_size * self.shuffle):
@@ -59,11 +59,11 @@ class MicroVlmConfig:
         return (self.grid // self.shuffle) ** 2
 
 
-def vision_sizes(config: MicroVlmConfig) -> dict[str, Any]:
+def vision_sizes(config: DrawnVlmConfig) -> dict[str, Any]:
     """Return the tower's sizes as `Idefics3Config` takes them.
 
-    >>> vision_sizes(MicroVlmConfig())["patch_size"]
-    7
+    >>> vision_sizes(DrawnVlmConfig())["patch_size"]
+    14
     """
     return {
         "hidden_size": config.vision_width,
@@ -76,9 +76,9 @@ def vision_sizes(config: MicroVlmConfig) -> dict[str, Any]:
     }
 
 
-def idefics3_config(config: MicroVlmConfig) -> Any:
+def idefics3_config(config: DrawnVlmConfig) -> Any:
     """Return the transformers configuration of these sizes."""
-    transformers = require("transformers", why="the micro VLM")
+    transformers = require("transformers", why="the drawn VLM")
     ids = {word: i for i, word in enumerate(vlm_vocabulary(config.world))}
     text = transformers.LlamaConfig(
         vocab_size=len(ids),
@@ -104,9 +104,9 @@ def idefics3_config(config: MicroVlmConfig) -> Any:
     )
 
 
-def build_micro_vlm(config: MicroVlmConfig, *, seed: int = 0) -> Idefics3ForConditionalGeneration:
+def build_drawn_vlm(config: DrawnVlmConfig, *, seed: int = 0) -> Idefics3ForConditionalGeneration:
     """Build the model in eval mode with fresh weights; the global random stream is left alone."""
-    transformers = require("transformers", why="the micro VLM")
+    transformers = require("transformers", why="the drawn VLM")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.Idefics3ForConditionalGeneration(idefics3_config(config))

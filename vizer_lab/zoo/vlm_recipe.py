@@ -1,4 +1,4 @@
-"""What a micro VLM's training consists of: a tower, clean captions, then the web's captions."""
+"""What a drawn VLM's training consists of: a tower, clean captions, then the web's captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from vizer_lab.zoo.muon import OPTIMIZERS, muon_and_adamw
 from vizer_lab.zoo.noisy_captions import CaptionNoise
-from vizer_lab.zoo.vlm_model import MicroVlmConfig
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig
 
 HEADS_FASTER = 10.0
 YOUNGER = {"method": "adamw", "text": "captions"}  # fields, and what they are when left out
@@ -93,20 +93,20 @@ class VlmStage:
 class VlmRecipe:
     """A whole training run. `seed` draws the weights and the order of the scenes.
 
-    `tower` trains the vision tower, started from the micro CLIP `clip`, or from fresh weights where
-    that is None; a recipe with a `parent` takes that model's finished tower instead, as the models
+    `tower` trains the vision tower, started from the CLIP `clip`, or from fresh weights where that
+    is None; a recipe with a `parent` takes that model's finished tower instead, as the models
     of one family share theirs. The first `scenes` training scenes are what the language model
     sees. A recipe without `web` ends after the exact captions: its model speaks plainly.
     """
 
-    model: MicroVlmConfig
+    model: DrawnVlmConfig
     tower: VlmStage
     exact: VlmStage
     web: VlmStage | None
     mix: CaptionNoise
     scenes: int = 20_000
     seed: int = 0
-    clip: str | None = "micro-clip-avg"
+    clip: str | None = None
     parent: str | None = None
 
     @property
@@ -125,8 +125,8 @@ class VlmRecipe:
             for name, was in YOUNGER.items():
                 if part.get(name) == was:
                     del part[name]
-        if plain["mix"]["habits"] == "few":
-            del plain["mix"]["habits"]
+        if self.web:
+            plain["mix"]["habits"] = "many"  # as manifests say: there was a shorter list before
         return plain
 
     def shortened(self, factor: float) -> VlmRecipe:

@@ -1,4 +1,4 @@
-"""One training run of a micro VLM: its stages in order, the model saved after each.
+"""One training run of a drawn VLM: its stages in order, the model saved after each.
 
 Scenes come from numbered seeds and nothing drops out, so the weights after a stage are the whole
 state. Inside a stage the run saves itself every few hundred steps (`step_checkpoint`): one that was
@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from vizer_core.files import load_tensors, remove_tensors, save_tensors
 from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene, split_in
-from vizer_lab.zoo.clips import load_micro_clip
+from vizer_lab.zoo.clips import load_drawn_clip
 from vizer_lab.zoo.noisy_captions import exact_caption, noisy_caption
 from vizer_lab.zoo.shipped_model import thinned
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.vlm_from_clip import start_from_clip
 from vizer_lab.zoo.vlm_images import pixel_values_of
-from vizer_lab.zoo.vlm_model import build_micro_vlm
+from vizer_lab.zoo.vlm_model import build_drawn_vlm
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_train import (
     CaptionLosses,
@@ -73,7 +73,7 @@ class VlmRun:
         self.losses[stage], self.seconds[stage] = losses, round(seconds, 1)
         self.state = {key: value.detach().clone() for key, value in model.state_dict().items()}
         manifest = {
-            "kind": "micro-vlm-run",
+            "kind": "drawn-vlm-run",
             "recipe": self.recipe.to_dict(),
             "losses": self.losses,
             "seconds": self.seconds,
@@ -120,12 +120,12 @@ def run_stages(
     """Run the stages that are not finished and return the model.
 
     `tower` holds the parent's vision tower; empty, the tower is trained here. `start` is the vision
-    tower of the recipe's CLIP where that is not among the shipped ones of the first edition.
+    tower of the recipe's CLIP where that is not a shipped one.
     """
     recipe = run.recipe
     if bool(tower) != (recipe.parent is not None):
         raise ValueError(f"recipe.parent is {recipe.parent!r}: give `tower` exactly when it is set")
-    model = build_micro_vlm(recipe.model, seed=recipe.seed)
+    model = build_drawn_vlm(recipe.model, seed=recipe.seed)
     eye = model.model.vision_model
     if run.state:
         model.load_state_dict(run.state)
@@ -136,7 +136,7 @@ def run_stages(
         with run.stage("tower", model) as losses:
             if losses is not None:
                 if recipe.clip is not None:
-                    visual = start or load_micro_clip(recipe.clip).model.visual
+                    visual = start or load_drawn_clip(recipe.clip).model.visual
                     start_from_clip(eye, visual, _calibration(recipe))
                 losses += train_tower(
                     eye,

@@ -1,24 +1,12 @@
-"""How good a micro VLM's captions are, measured exactly: greedy, sampled, and with a word banned.
-
-Greedy captions are decided by the first word: a model that knows the image well still generates
-"itap of a gift" when "itap" leads by a little. So three readings stand side by side:
-
-===========  ================================================================================
-(no prefix)  greedy
-sampled\\_    drawn at T = 1: the mass of the policy, not its peak
-banned\\_     greedy with "itap" barred as first word; nothing is trained. What a method gains on
-             the greedy reading without beating this one is a change of mode, not of sight
-===========  ================================================================================
-"""
+"""How good the captions of a drawn VLM are, measured exactly; `drawn_scores` puts it together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from operator import add
 
-from vizer_core.decoding import Decoding, Greedy, Sample
 from vizer_core.metrics.grounding import (
     ParsedCaption,
     SceneTruth,
@@ -28,33 +16,24 @@ from vizer_core.metrics.grounding import (
     is_exact,
     parse_caption,
 )
-from vizer_core.runtime import seeded
-from vizer_core.vlm import SmolVlm
-from vizer_core.vlm.first_words import first_word_mass
-from vizer_lab.world.data import MicroSplit
-from vizer_lab.world.lexicon import micro_lexicon
+from vizer_lab.world.lexicon import drawn_lexicon
 from vizer_lab.world.wording import SIDES
 from vizer_lab.world.world import Scene, world_of
-from vizer_lab.zoo.vlm_images import encode_images
-
-GENERIC_FIRST = "itap"
-SCORED_SCENES = 1000
-MAX_TOKENS = 24
 
 
 def caption_scores(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
-    """Score one caption a scene against the scene's truth.
+    """Score one caption per scene against the scene's truth.
 
     `object_f1` is the harmonic mean of the corpus' precision and recall. `vague` is the share that
     names no object, not even by a category word; `exact` the share that names every kind, nothing
     else, and the place; `background_said` the share that says a place.
 
     >>> from vizer_lab.world.world import make_scene
-    >>> scores = caption_scores(["stock image"], [make_scene("test", 3)])
+    >>> scores = caption_scores(["stock image"], [make_scene("second_test", 3)])
     >>> scores["vague"], scores["object_recall"]
     (1.0, 0.0)
     """
-    lexicon = micro_lexicon(world_of(scenes[0].split))
+    lexicon = drawn_lexicon(world_of(scenes[0].split))
     counts = ground_captions(captions, [s.truth for s in scenes], lexicon=lexicon)
     rates = grounding_rates(reduce(add, counts))
     precision, recall = rates.get("object_precision", 0.0), rates["object_recall"]
@@ -82,10 +61,10 @@ def claim_scores(captions: Sequence[str], scenes: Sequence[Scene]) -> dict[str, 
     had without looking.
 
     >>> from vizer_lab.world.world import make_scene
-    >>> claim_scores(["two dogs above a cat"], [make_scene("test", 3)])["count_accuracy"]
+    >>> claim_scores(["two dogs above a cat"], [make_scene("second_test", 3)])["count_accuracy"]
     0.0
     """
-    lexicon = micro_lexicon(world_of(scenes[0].split))
+    lexicon = drawn_lexicon(world_of(scenes[0].split))
     truths = [scene.truth for scene in scenes]
     counts = ground_captions(captions, truths, lexicon=lexicon)
     rates, found = grounding_rates(reduce(add, counts)), {}
@@ -116,27 +95,3 @@ def _side_accuracy(
 def _share(hits) -> float:
     values = list(hits)
     return sum(values) / len(values)
-
-
-def score_micro_vlm(
-    vlm: SmolVlm, *, split: str = "test", n: int = SCORED_SCENES, seed: int = 0
-) -> dict[str, float]:
-    """Score greedy, sampled (T = 1) and banned-first-word captions of a split's first `n` scenes.
-
-    `first_word_mass_itap` is the mean probability of "itap" as first word.
-    """
-    data = MicroSplit(split, n)
-    vision = encode_images(vlm, data.images)
-    readings: Mapping[str, tuple[Decoding, tuple[str, ...]]] = {
-        "": (Greedy(MAX_TOKENS), ()),
-        "sampled_": (Sample(max_tokens=MAX_TOKENS), ()),
-        "banned_": (Greedy(MAX_TOKENS), (GENERIC_FIRST,)),
-    }
-    found: dict[str, float] = {}
-    for prefix, (rule, banned) in readings.items():
-        generator = seeded(seed) if isinstance(rule, Sample) else None
-        generated = vlm.generate(vision, decoding=rule, banned=banned, generator=generator)
-        scores = caption_scores(generated.texts, data.scenes)
-        found |= {f"{prefix}{name}": round(value, 4) for name, value in scores.items()}
-    mass = first_word_mass(vlm, [vision], top=len(vlm.processor.tokenizer))
-    return found | {"first_word_mass_itap": round(mass[GENERIC_FIRST], 4)}

@@ -1,4 +1,4 @@
-"""Train the micro VLM's connector and language model on captions, the tower frozen.
+"""Train the drawn VLM's connector and language model on captions, the tower frozen.
 
 Stage A teaches what is on the image (exact captions), stage B what the web writes about it
 (`noisy_captions`). One stage of noisy captions alone does not ground within minutes. Every sixth
@@ -38,7 +38,7 @@ Writer = Callable[[Scene, Draw], str]
 
 
 def patches_of_scenes(
-    tower: nn.Module, first: int, n: int, *, size: int, batch: int = 256, world: str = "home"
+    tower: nn.Module, first: int, n: int, *, size: int, batch: int = 256, world: str = "second"
 ) -> Float[Tensor, "n p dv"]:
     """Encode training scenes `first` to `first + n` with the frozen tower, in half precision."""
     split = split_in(world, "train")
@@ -51,7 +51,7 @@ def patches_of_scenes(
     return torch.cat(parts)
 
 
-def caption_ids(texts: list[str], *, world: str = "home") -> Int[Tensor, "b t"]:
+def caption_ids(texts: list[str], *, world: str = "second") -> Int[Tensor, "b t"]:
     """Encode training captions, end mark included, padding on the right."""
     ids = _word_ids(world)
     split = [re.findall(WORD_PATTERN, text) for text in texts]
@@ -65,7 +65,7 @@ def caption_loss(
     patches: Float[Tensor, "b p dv"],
     ids: Int[Tensor, "b t"],
     *,
-    world: str = "home",
+    world: str = "second",
 ) -> Float[Tensor, ""]:
     """Return the cross-entropy of captions after the image's tokens, a mean over tokens."""
     words = _word_ids(world)
@@ -79,7 +79,7 @@ def caption_loss(
 
 def text_loss(model: nn.Module, ids: Int[Tensor, "b t"]) -> Float[Tensor, ""]:
     """Return the cross-entropy of captions that follow the start mark alone."""
-    start = torch.full((len(ids), 1), _word_ids("home")[START], device=ids.device)
+    start = torch.full((len(ids), 1), _word_ids("second")[START], device=ids.device)
     return _next_word_loss(model, model.get_input_embeddings()(start), ids)
 
 
@@ -93,7 +93,7 @@ class CaptionLosses:
 
     caption: Callable[[nn.Module, Tensor, Tensor], Tensor]
     text: Callable[[nn.Module, Tensor], Tensor]
-    world: str = "home"
+    world: str = "second"
 
 
 IDEFICS3_LOSSES = CaptionLosses(caption_loss, text_loss)
@@ -110,7 +110,7 @@ def _next_word_loss(model: nn.Module, prompt: Tensor, ids: Tensor) -> Tensor:
     states = model.model.text_model(inputs_embeds=inputs, use_cache=False).last_hidden_state
     logits = model.lm_head(states[:, prompt.shape[1] - 1 :])
     return functional.cross_entropy(
-        logits.flatten(0, 1), ids.flatten(), ignore_index=_word_ids("home")[PAD]
+        logits.flatten(0, 1), ids.flatten(), ignore_index=_word_ids("second")[PAD]
     )
 
 

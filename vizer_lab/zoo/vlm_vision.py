@@ -1,7 +1,7 @@
-"""Train the micro VLM's vision tower on labels at every patch, taken from the scenes' exact boxes.
+"""Train the drawn VLM's vision tower on labels at every patch, taken from the scenes' exact boxes.
 
 Real VLMs start from a tower that hundreds of millions of captions have trained (SigLIP). At the
-micro size a contrastive loss from scratch stays near chance for minutes, while a label at each of
+drawn size a contrastive loss from scratch stays near chance for minutes, while a label at each of
 the 64 patches teaches the same tower quickly. Four heads read it, and are thrown away afterwards:
 
 ======  ====================================================================================
@@ -79,8 +79,8 @@ class DenseLabels:
 def dense_labels(scenes: Sequence[Scene], grid: int) -> DenseLabels:
     """Read the labels of every patch off the scenes' boxes; objects in front hide those behind.
 
-    >>> labels = dense_labels([make_scene("train", 0)], 8)
-    >>> labels.kind.shape, int(labels.centre.sum()) == len(make_scene("train", 0).objects)
+    >>> labels = dense_labels([make_scene("second_train", 0)], 8)
+    >>> labels.kind.shape, int(labels.centre.sum()) == len(make_scene("second_train", 0).objects)
     (torch.Size([1, 64]), True)
     """
     middles = (np.arange(grid) + 0.5) / grid
@@ -110,7 +110,7 @@ def dense_labels(scenes: Sequence[Scene], grid: int) -> DenseLabels:
 class DenseHeads(nn.Module):
     """Four linear readings of the tower, used in training only."""
 
-    def __init__(self, width: int, split: str = "train") -> None:
+    def __init__(self, width: int, split: str = "second_train") -> None:
         super().__init__()
         kinds = len(objects_of(split))
         self.kind = nn.Linear(width, kinds + 1)
@@ -163,7 +163,7 @@ def train_tower(
     seed: int,
     grid: int,
     progress: bool = False,
-    world: str = "home",
+    world: str = "second",
     checkpoint: StepCheckpoint | None = None,
 ) -> list[float]:
     """Train a vision tower in place on `stage.steps` batches of fresh scenes; return the losses.

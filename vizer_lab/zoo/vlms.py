@@ -1,13 +1,8 @@
 """The shipped vision-language models.
 
-===============  =================================================================================
-micro-vlm        writes like SmolVLM-Base (alt text, "itap of a gift") and could do far better
-micro-vlm-hard   the same tower and diet, but more web captions tell of another image: what it
-                 writes when sampled is wrong more often than right, a poor teacher
-===============  =================================================================================
-
-Each is trained in three stages (`vlm_vision`, then `vlm_train` twice) and saved as it goes, so a
-killed run goes on where it was. Those of the second edition are listed in `drawn_recipes`.
+`drawn_recipes` lists them by what they lack. Each is trained in stages (`vlm_vision`, then
+`vlm_train` once or twice) and saved as it goes, so a killed run goes on where it was. Who sees with
+the tower of another stores its own half only; `load` reads the tower from the other's file.
 """
 
 from __future__ import annotations
@@ -20,13 +15,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from vizer_core.files import load_tensors
+from vizer_core.files import load_tensors, save_tensors, sha256_file
 from vizer_core.vlm import Qwen2Vl, SmolVlm
 from vizer_core.vlm.first_words import first_word_mass
-from vizer_lab.world.data import MicroSplit
-from vizer_lab.world.editions import FIRST, edition_of
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.world.world import split_in
-from vizer_lab.zoo.drawn_recipes import QWEN_RECIPE, UNTRAINED, VLM_RECIPES
+from vizer_lab.zoo.drawn_recipes import QWEN_RECIPE, VLM_RECIPES
 from vizer_lab.zoo.drawn_scores import (
     SCORED_SCENES,
     encode_drawn,
@@ -34,15 +28,12 @@ from vizer_lab.zoo.drawn_scores import (
     score_drawn_vlm,
     score_intervals,
 )
-from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.qwen_model import qwen_from_state
 from vizer_lab.zoo.qwen_train import run_qwen_stages
 from vizer_lab.zoo.shipped_model import ART, ShippedModel, Trained, by_name, fp16, named
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
-from vizer_lab.zoo.vlm_processor import PROMPT, micro_vlm_processor
-from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
+from vizer_lab.zoo.vlm_processor import PROMPT, drawn_vlm_processor
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
-from vizer_lab.zoo.vlm_scores import score_micro_vlm
 
 TOWER_KEYS = "model.vision_model."
 SAMPLES_PER_CPU_SECOND = {"tower": 180, "exact": 280, "web": 320}  # measured
@@ -84,29 +75,63 @@ class ShippedVlm(ShippedModel):
     run_stages = staticmethod(run_stages)
 
     def intervals(self, vlm: SmolVlm | Qwen2Vl) -> dict[str, Any]:
-        """Return 95% intervals of the greedy scores; the first edition's manifests have none."""
-        if edition_of(self.recipe.model.world) is FIRST:
-            return {}
-        data = MicroSplit(self.test_split, SCORED_SCENES)
+        """Return 95% intervals of the greedy scores."""
+        data = DrawnSplit(self.test_split, SCORED_SCENES)
         return {"intervals": score_intervals(greedy_captions(vlm, data), data.scenes)}
 
-    def parent_tower(self, folder: Path) -> dict[str, Tensor]:
+    def parent_tower(self, folder: Path | None) -> dict[str, Tensor]:
         """Read the tower of the recipe's parent; empty when it has none."""
         if self.recipe.parent is None:
             return {}
-        state, _ = load_tensors(replace(self, name=self.recipe.parent).path(folder))
-        return tower_in(state)
+        return tower_in(load_tensors(self._parent_file(folder))[0])
+
+    def _parent_file(self, folder: Path | None) -> Path:
+        return replace(self, name=self.recipe.parent).path(folder)
+
+    def load(self, device: Any = "cpu", folder: Path | None = None) -> SmolVlm | Qwen2Vl:
+        """Load the model, a fresh one: its own weights, and the tower of its parent if it has one.
+
+        Both are checked against their manifests.
+        """
+        state, _ = load_tensors(self.path(folder))
+        if self.recipe.parent is not None and not any(k.startswith(TOWER_KEYS) for k in state):
+            tower = self.parent_tower(folder)
+            state |= {f"{TOWER_KEYS}{key}": value for key, value in tower.items()}
+        return self.wrap(state, device)
+
+    def write(self, trained: Trained, folder: Path, metadata: Mapping[str, Any]) -> None:
+        """Write weights and manifest: without the tower where it is the parent's, which is named.
+
+        A run on a folder of its own may have a parent of its own there, so that one is meant.
+        """
+        state = dict(trained.state)
+        if self.recipe.parent is not None:
+            file, ours = self._parent_file(folder), tower_in(state)
+            theirs = tower_in(load_tensors(file)[0])
+            if all(torch.equal(value, theirs[key]) for key, value in ours.items()):
+                state = {k: v for k, v in state.items() if not k.startswith(TOWER_KEYS)}
+                metadata = {**metadata, "tower": {"of": file.stem, "sha256": sha256_file(file)}}
+        save_tensors(self.path(folder), state, metadata)
+
+    def fault(self, folder: Path | None = None) -> str | None:
+        """Say what is wrong with the files; a tower that is no longer the parent's is, too."""
+        found = super().fault(folder)
+        tower = None if found else self.manifest(folder).get("tower")
+        if tower is None:
+            return found
+        file = self._parent_file(folder)
+        if not file.is_file():
+            return f"without {tower['of']}, whose tower it sees with"
+        if sha256_file(file) != tower["sha256"]:
+            return f"made with another {tower['of']}, whose tower it sees with"
+        return None
 
     def wrap(self, state: Mapping[str, Tensor], device: str | torch.device) -> SmolVlm | Qwen2Vl:
         return vlm_from_state(self.name, self.recipe.model, state, device)
 
     def score(self, model: SmolVlm | Qwen2Vl) -> dict[str, float]:
-        """Measure greedy and sampled captions of its world's test scenes, and claims in them.
-
-        In the first edition greedy ones with their first word banned, and no claims.
-        """
-        first = edition_of(self.recipe.model.world) is FIRST
-        return (score_micro_vlm if first else score_drawn_vlm)(model, split=self.test_split)
+        """Measure greedy and sampled captions of its world's test scenes, and claims in them."""
+        return score_drawn_vlm(model, split=self.test_split)
 
     @property
     def test_split(self) -> str:
@@ -121,7 +146,7 @@ class ShippedQwen(ShippedVlm):
     tower_of: str = ""
     run_stages = staticmethod(run_qwen_stages)
 
-    def parent_tower(self, folder: Path) -> dict[str, Tensor]:
+    def parent_tower(self, folder: Path | None) -> dict[str, Tensor]:
         """Read the tower that it starts from."""
         return tower_in(load_tensors(replace(self, name=self.tower_of).path(folder))[0])
 
@@ -129,44 +154,27 @@ class ShippedQwen(ShippedVlm):
         return qwen_from_state(self.name, self.recipe.model, state, device)
 
 
-_HARD = VlmRecipe(
-    MicroVlmConfig(),
-    tower=VlmStage("tower", steps=900, batch=64, learning_rate=7e-4),
-    exact=VlmStage("exact", steps=1400, batch=64, learning_rate=2e-3),
-    web=VlmStage("web", steps=300, batch=64, learning_rate=1e-3),
-    mix=CaptionNoise(generic=0.30, partial=0.28, wrong=0.22),
-)
 VLMS: dict[str, ShippedVlm] = by_name(
-    ShippedVlm("micro-vlm-hard", _HARD),
-    ShippedVlm(
-        "micro-vlm",
-        replace(
-            _HARD,
-            mix=CaptionNoise(generic=0.34, partial=0.30, wrong=0.10),
-            seed=1,
-            parent="micro-vlm-hard",
-        ),
-    ),
-    *(ShippedVlm(name, VLM_RECIPES[name]) for name in VLM_RECIPES if name not in UNTRAINED),
+    *(ShippedVlm(name, VLM_RECIPES[name]) for name in VLM_RECIPES),
     ShippedQwen("drawn-vlm-qwen", QWEN_RECIPE, tower_of="drawn-vlm-plain"),
 )
 
 
-def load_micro_vlm(name: str = "micro-vlm", device: str | torch.device = "cpu") -> Any:
+def load_drawn_vlm(name: str = "drawn-vlm-web", device: str | torch.device = "cpu") -> Any:
     """Load a shipped VLM: a fresh model at each call, because LoRA changes it in place."""
     return named(VLMS, name).load(device)
 
 
 def vlm_from_state(
     name: str,
-    config: MicroVlmConfig,
+    config: DrawnVlmConfig,
     state: Mapping[str, Tensor],
     device: str | torch.device = "cpu",
 ) -> SmolVlm:
-    """Wrap a micro VLM's weights in the adapter that SmolVLM has."""
-    model = build_micro_vlm(config)
+    """Wrap a drawn VLM's weights in the adapter that SmolVLM has."""
+    model = build_drawn_vlm(config)
     model.load_state_dict({key: value.float() for key, value in state.items()})
-    processor = micro_vlm_processor(config.image_tokens, config.image_size, world=config.world)
+    processor = drawn_vlm_processor(config.image_tokens, config.image_size, world=config.world)
     return SmolVlm(model.to(device), processor, name, default_prompt=PROMPT)
 
 
@@ -176,7 +184,9 @@ def tower_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key[stem:]: value.float() for key, value in state.items() if key.startswith(TOWER_KEYS)}
 
 
-def first_words(vlm: SmolVlm | Qwen2Vl, *, split: str = "test", n: int = 500) -> dict[str, float]:
-    """Return the likeliest first words of a micro VLM's captions, with their mean probability."""
-    mass = first_word_mass(vlm, [encode_drawn(vlm, MicroSplit(split, n).images)], top=8)
+def first_words(
+    vlm: SmolVlm | Qwen2Vl, *, split: str = "second_test", n: int = 500
+) -> dict[str, float]:
+    """Return the likeliest first words of a drawn VLM's captions, with their mean probability."""
+    mass = first_word_mass(vlm, [encode_drawn(vlm, DrawnSplit(split, n).images)], top=8)
     return {word: round(value, 4) for word, value in mass.items()}

@@ -1,38 +1,11 @@
-"""Figures of an ablation: every seed is drawn where it scored, every bar is a share."""
+"""Figures of an ablation: every bar is a share, every run a point."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from vizer_core.gap.interval import Interval
-from vizer_lab.figures.ablation import (
-    draw_chance,
-    draw_proxy,
-    draw_seed_forest,
-)
-
-ROWS = {"width 64": Interval(0.6, 0.5, 0.7), "shuffled": Interval(0.4, 0.3, 0.5)}
-POINTS = {"width 64": [0.55, 0.65], "shuffled": [0.4]}
-LOOK = {
-    "roles": {"width 64": "region", "shuffled": "control"},
-    "legend": {"region": "setting", "control": "control"},
-}
-
-
-def test_each_seed_is_a_point_under_its_mean():
-    figure = draw_seed_forest({"F1": ROWS}, {"F1": POINTS}, **LOOK)
-    (axes,) = figure.axes
-    seeds = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
-    assert [list(line.get_xdata()) for line in seeds] == [[0.55, 0.65], [0.4]]
-    assert [line.get_ydata()[0] for line in seeds] == [0.27, 1.27]
-
-
-def test_a_row_without_seeds_stays_bare_and_other_panels_are_refused():
-    figure = draw_seed_forest({"F1": ROWS}, {"F1": {}}, **LOOK)
-    assert len(figure.axes[0].lines) == 6
-    with pytest.raises(ValueError, match="CIDEr differ"):
-        draw_seed_forest({"F1": ROWS}, {"F1": POINTS, "CIDEr": POINTS}, **LOOK)
+from vizer_lab.figures.ablation import draw_chance, draw_proxy
 
 
 def test_bars_are_shares_of_the_draws_side_by_side():

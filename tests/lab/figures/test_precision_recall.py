@@ -35,6 +35,8 @@ def test_points_stand_at_recall_and_precision_and_pale_as_they_cool():
     ]
     assert dots[0].get_markerfacecolor() == pytest.approx(to_rgb(COLOURS["text"]))
     assert dots[2].get_markerfacecolor() == (1.0, 1.0, 1.0)
+    assert dots[1].get_markerfacecolor() != dots[2].get_markerfacecolor()
+    assert axes.get_xlim() == axes.get_ylim() == pytest.approx((0.3, 1.02))  # no mark is cut
     bars = [[*line.get_xdata(), *line.get_ydata()] for line in axes.lines]
     assert any(bar == pytest.approx([0.4, 0.4, 0.38, 0.43]) for bar in bars if len(bar) == 4)
     said = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -15,22 +15,24 @@ from vizer_core.clip import OpenClipEncoder
 from vizer_core.data.records import Record
 from vizer_core.runtime import seeded
 from vizer_core.textonly import (
-    MICRO_NETWORK,
+    SMALL_NETWORK,
     GaussianNoise,
     NoNoise,
     PrefixDecoder,
+    TrainingPairs,
     save_prefix_network,
 )
-from vizer_core.textonly.presets import MICRO_DECAP, MICRO_MACCAP, MICRO_VARIANCE
+from vizer_core.textonly.presets import SMALL_DECAP, SMALL_MACCAP, SMALL_VARIANCE
 from vizer_lab.studies import caption_study as study_module
 from vizer_lab.studies.caption_study import (
     CaptionStudy,
     named_things,
     open_caption_study,
 )
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
-from vizer_lab.zoo.language_models import load_micro_lm
+from vizer_lab.world import DrawnSplit, drawn_corpus
+from vizer_lab.zoo import load_drawn_clip
+from vizer_lab.zoo.drawn_captioners import DRAWN_DECODING, DRAWN_MACCAP
+from vizer_lab.zoo.language_models import load_drawn_lm
 
 
 def lay_out_coco(folder: Path, count: int) -> None:
@@ -47,15 +49,15 @@ def lay_out_coco(folder: Path, count: int) -> None:
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out COCO, a language model's checkpoint and two prefix networks; CLIP is a micro one."""
-    lm, encoder = load_micro_lm(), load_micro_clip("micro-clip-100")
+    """Lay out COCO, a language model's checkpoint and two prefix networks; CLIP is a drawn one."""
+    lm, encoder = load_drawn_lm(name="drawn-lm"), load_drawn_clip("drawn-clip-50")
     lm.model.save_pretrained(tmp_path / "lm")
     lm.tokenizer.save_pretrained(tmp_path / "lm")
     lay_out_coco(tmp_path / "coco", 5)
-    for name, config in (("maccap", MICRO_MACCAP), ("decap", MICRO_DECAP)):
+    for name, config in (("maccap", SMALL_MACCAP), ("decap", SMALL_DECAP)):
         save_prefix_network(
             tmp_path / "prefix networks" / f"{name}.safetensors",
-            PrefixDecoder(MICRO_NETWORK),
+            PrefixDecoder(SMALL_NETWORK),
             encoder=encoder,
             language_model=lm,
             metadata={"config": config.to_dict()},
@@ -66,7 +68,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         OpenClipEncoder,
         "from_pretrained",
-        staticmethod(lambda name, tag, *, device: load_micro_clip("micro-clip-100")),
+        staticmethod(lambda name, tag, *, device: load_drawn_clip("drawn-clip-50")),
     )
     monkeypatch.setenv("VIZER_PROFILE", "full")
     monkeypatch.setenv("VIZER_DATA", str(tmp_path / "coco"))
@@ -80,19 +82,20 @@ def micro() -> CaptionStudy:
     return open_caption_study(12, memory=30)
 
 
-def test_a_micro_study_captions_test_scenes_from_other_scenes_captions(micro):
-    split = MicroSplit("test", 12)
+def test_a_drawn_study_captions_test_scenes_from_other_scenes_captions(micro):
+    split = DrawnSplit("second_test", 12)
     assert micro.images.ids == split.ids and micro.images.captions == split.captions
     assert len(micro.corpus) == len(micro.memory) == 30
     assert len(micro.unpaired) == study_module.UNPAIRED
     assert len(micro.states.image_features) == 12
-    assert micro.judge.name == "micro-clip-avg" != micro.encoder.name == "micro-clip-100"
+    assert micro.judge.name == "drawn-clip-avg" != micro.encoder.name == "drawn-clip-50"
 
 
 def test_its_prefix_networks_write_with_the_noise_that_they_were_trained_with(micro):
-    assert micro.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
-    assert micro.noise("decap") == NoNoise()
+    assert micro.noise("maccap") == DRAWN_MACCAP.noise
+    assert micro.noise("decap") == micro.noise("maccap-clean") == NoNoise()
     prefix_generator = micro.prefix_generator("decap")
+    assert prefix_generator.decoding == DRAWN_DECODING
     assert prefix_generator.language_model is micro.language_model
     assert len(Baseline(prefix_generator).caption(micro.states, generator=seeded(0))) == 12
 
@@ -151,7 +154,7 @@ def test_the_full_profile_reads_coco_and_the_named_files(full):
     }  # fmt: skip
     assert study.ground([["a dog"], ["a dog"]]) == {} and not study.is_micro
     assert "COCO" in study.images.note
-    assert study.noise("maccap") == GaussianNoise(MICRO_VARIANCE)
+    assert study.noise("maccap") == GaussianNoise(SMALL_VARIANCE)
     assert study.language_model.name == str(full / "lm")
     assert study.prefix_generator("decap").prefix_network.training is False
     assert sorted(study.training_free()) == ["magic", "socratic", "zerocap"]
@@ -177,13 +180,13 @@ def test_the_full_profile_says_what_is_missing(full, monkeypatch):
 
 
 def test_an_prefix_network_with_other_noise_is_refused(full):
-    config = MICRO_MACCAP.to_dict() | {"noise": {"kind": "UniformNoise", "width": 1.0}}
+    config = SMALL_MACCAP.to_dict() | {"noise": {"kind": "UniformNoise", "width": 1.0}}
     path = full / "prefix networks" / "capdec.safetensors"
     save_prefix_network(
         path,
-        PrefixDecoder(MICRO_NETWORK),
-        encoder=load_micro_clip("micro-clip-100"),
-        language_model=load_micro_lm(),
+        PrefixDecoder(SMALL_NETWORK),
+        encoder=load_drawn_clip("drawn-clip-50"),
+        language_model=load_drawn_lm(name="drawn-lm"),
         metadata={"config": config},
     )
     with pytest.raises(ValueError, match="trained with UniformNoise: wanted GaussianNoise or NoNo"):
@@ -207,3 +210,27 @@ def test_the_same_study_opened_twice_is_the_same():
     first, second = (open_caption_study(2, memory=5) for _ in range(2))
     assert first.corpus == second.corpus
     assert torch.equal(first.states.image_features, second.states.image_features)
+
+
+def test_a_gallery_marks_what_is_there_and_strikes_out_what_is_not(micro):
+    texts = micro.images.texts
+    shown = micro.gallery([1, 2], {"own": texts, "moved": texts[1:] + texts[:1]})._repr_html_()
+    assert shown.count("<img alt=") == 2 and "<b" in shown and "<s " in shown
+
+
+def test_a_new_network_reads_words_before_its_first_step(micro):
+    texts = drawn_corpus("home", 300).captions
+    pairs = TrainingPairs(micro.encoder.encode_text(list(texts)), texts)
+    made, config = micro.new_network(pairs)
+    again, _ = micro.new_network(pairs)
+    assert config == DRAWN_MACCAP and made.prefix_length == 8
+    weights = zip(made.parameters(), again.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in weights)
+
+
+def test_on_the_full_profile_a_new_network_has_the_shipped_ones_shape(full):
+    study = open_caption_study(1, memory=3)
+    pairs = TrainingPairs(study.encoder.encode_text(list(study.corpus)), study.corpus)
+    made, config = study.new_network(pairs)
+    assert made.config == SMALL_NETWORK and config.noise == study.noise("maccap")
+    assert config.epochs == 1

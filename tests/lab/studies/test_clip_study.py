@@ -19,16 +19,14 @@ from vizer_lab.studies.clip_study import (
     Study,
     find_results,
     model_names,
+    open_drawn,
     open_full,
-    open_micro,
     open_study,
-    recorded_captions,
     recorded_differences,
-    recorded_runs,
     recorded_scores,
 )
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 from vizer_lab.zoo.clips import pixels_of
 
 
@@ -56,19 +54,19 @@ def coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Stand a micro CLIP in for the hub's weights; keep the names that were asked for."""
+    """Stand a drawn CLIP in for the hub's weights; keep the names that were asked for."""
     asked: list[tuple[str, str]] = []
 
     def load(name: str, tag: str, *, device: object) -> OpenClipEncoder:
         asked.append((name, tag))
-        return load_micro_clip("micro-clip")
+        return load_drawn_clip("drawn-clip")
 
     monkeypatch.setattr(OpenClipEncoder, "from_pretrained", staticmethod(load))
     return asked
 
 
-def test_a_micro_study_holds_the_first_test_scenes_with_their_captions_and_truth():
-    study, split = open_study("micro-clip", n=3), MicroSplit("test", 3)
+def test_a_drawn_study_holds_the_first_test_scenes_with_their_captions_and_truth():
+    study, split = open_study("drawn-clip", n=3), DrawnSplit("second_test", 3)
     assert len(study) == 3 and study.ids == split.ids
     assert study.captions == split.captions and study.scenes == split.scenes
     assert study.texts == tuple(captions[0] for captions in split.captions)
@@ -76,20 +74,20 @@ def test_a_micro_study_holds_the_first_test_scenes_with_their_captions_and_truth
 
 
 def test_its_images_give_the_features_that_the_training_pixels_give():
-    study = open_study("micro-clip", n=4)
-    direct = study.encoder.encode_image(pixels_of(MicroSplit("test", 4).images))
+    study = open_study("drawn-clip", n=4)
+    direct = study.encoder.encode_image(pixels_of(DrawnSplit("second_test", 4).images))
     torch.testing.assert_close(study.encoder.encode_image(study.images), direct)
 
 
 def test_a_longer_study_starts_with_the_shorter_one():
-    short, long = open_study("micro-clip", n=2), open_study("micro-clip", n=5)
+    short, long = open_study("drawn-clip", n=2), open_study("drawn-clip", n=5)
     assert long.ids[:2] == short.ids and long.texts[:2] == short.texts
 
 
 @pytest.mark.parametrize(
     ("model", "asked_for"),
     [
-        ("micro-clip-100", ("ViT-B-32", "openai")),
+        ("drawn-clip-100", ("ViT-B-32", "openai")),
         (FULL_MODELS[1], ("ViT-B-32", "laion2b_s34b_b79k")),
     ],
 )
@@ -106,12 +104,12 @@ def test_the_full_profile_reads_coco_as_it_unzips(model, asked_for, coco, loaded
 
 def test_known_scenes_are_there_on_the_full_profile_too(monkeypatch):
     monkeypatch.setenv("VIZER_PROFILE", "full")
-    assert open_micro("micro-clip", n=2).scenes == MicroSplit("test", 2).scenes
+    assert open_drawn("drawn-clip", n=2).scenes == DrawnSplit("second_test", 2).scenes
 
 
 def test_each_profile_names_the_models_that_it_compares(monkeypatch):
     monkeypatch.setenv("VIZER_PROFILE", "micro")
-    assert "micro-clip-100" in model_names()
+    assert "drawn-clip-100" in model_names()
     monkeypatch.setenv("VIZER_PROFILE", "full")
     assert model_names() == FULL_MODELS
 
@@ -151,8 +149,8 @@ def test_fewer_images_can_be_asked_for_from_outside(coco, loaded, monkeypatch):
     monkeypatch.setenv("VIZER_IMAGES", "2")
     study = open_study(n=1000)
     assert len(study) == 2 and "first 2 images" in study.note
-    assert open_full("micro-clip", 1).ids == study.ids[:1] and not study.is_micro
-    assert open_micro("micro-clip", n=3).is_micro
+    assert open_full("drawn-clip", 1).ids == study.ids[:1] and not study.is_micro
+    assert open_drawn("drawn-clip", n=3).is_micro
 
 
 def test_a_full_model_without_a_tag_is_refused(coco, loaded):
@@ -163,7 +161,7 @@ def test_a_full_model_without_a_tag_is_refused(coco, loaded):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "micro-clop"}, "no micro model 'micro-clop': wanted one of micro-clip,"),
+        ({"model": "drawn-clop"}, "no drawn model 'drawn-clop': wanted one of drawn-clip,"),
         ({"n": 0}, "n is 0: wanted at least one image"),
     ],
 )
@@ -173,7 +171,7 @@ def test_wrong_arguments_are_named(arguments, message):
 
 
 def test_counts_that_differ_are_refused():
-    encoder = load_micro_clip("micro-clip")
+    encoder = load_drawn_clip("drawn-clip")
     with pytest.raises(ValueError, match="got 1 ids, 0 images"):
         Study(encoder, ids=("a",), images=[], captions=(("x",),), note="")
 
@@ -208,18 +206,3 @@ def test_recorded_differences_are_read_by_pair(tmp_path):
     assert found == {("x", "base"): Interval(0.1, 0.0, 0.2)}
     with pytest.raises(ValueError, match=r"run\.json has no metric 'bleu'"):
         recorded_differences("run", "bleu", folder=tmp_path)
-
-
-def test_single_runs_and_their_captions_are_read_by_system_and_seed(tmp_path):
-    row = {"metric": "f1", "low": 0.4, "high": 0.6, "n": 9, "seeds": 1}
-    scores = [row | {"system": f"a#{seed}", "mean": 0.5 + seed / 100} for seed in (1, 0)]
-    scores += [row | {"system": "a", "mean": 0.505, "seeds": 2}, row | {"system": "b", "mean": 0.5}]
-    write_json(tmp_path / "runs.json", {"scores": scores, "examples": {"a#0": ["a cat"]}})
-    found = recorded_runs("runs", "f1", folder=tmp_path)
-    assert found == {"a": {1: Interval(0.51, 0.4, 0.6), 0: Interval(0.5, 0.4, 0.6)}}
-    assert recorded_captions("runs", folder=tmp_path) == {"a#0": ("a cat",)}
-    write_json(tmp_path / "means.json", {"scores": scores[2:]})
-    with pytest.raises(ValueError, match="has no row of a single run for 'f1'"):
-        recorded_runs("means", "f1", folder=tmp_path)
-    with pytest.raises(ValueError, match="keeps no captions"):
-        recorded_captions("means", folder=tmp_path)

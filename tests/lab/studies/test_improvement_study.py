@@ -17,35 +17,49 @@ from vizer_lab.studies.improvement_study import (
     read_improvement,
 )
 
-P, R = f"sampled_{PRECISION}", f"sampled_{RECALL}"
+MOST_WORDS = 60
+QUALITY = {"base": 0.8, "first_word": 0.93, "beam": 0.96}
 
 
-def score(system, metric, mean, **more):
+def score(base, system, metric, mean, **more):
     row = {"mean": mean, "low": mean - 0.02, "high": mean + 0.02, "n": 900, "seeds": 3}
-    return {"system": system, "metric": metric} | row | more
+    return {"base": base, "system": system, "metric": metric} | row | more
 
 
-def record(gains=(0.1, 0.2)):
-    """Make a file of two bases; `gains` are those of precision over the base."""
+def tried(rate, f1, agreement, weight=0.0):
+    return {"rate": rate, "weight": weight, F1: f1, "view_agreement": agreement}
+
+
+def record(best="dpo", gains=(0.1, -0.1)):
+    """Make a file of two bases; `gains` are those of `best` in precision over the first word."""
     scores, differences = [], []
-    for base, quality, gain in zip(("good", "poor"), (0.4, 0.1), gains):
-        for variant in ("base", "primed", "best", "best_shuffled"):
-            system = f"{base}:home:{variant}"
-            metrics = {P: quality, R: quality, f"sampled_{F1}": quality}
-            metrics |= {PRECISION: quality + 0.2, RECALL: quality + 0.2}
-            scores += [score(system, metric, mean) for metric, mean in metrics.items()]
-        for other in ("base", "primed"):
-            pair = {"against": f"{base}:home:{other}"}
-            differences += [score(f"{base}:home:best", P, gain, **pair),
-                            score(f"{base}:home:best", R, 0.01, **pair)]  # fmt: skip
-    scores.append(score("good:home:cool", P, 0.5))
-    scores.append(score("good:home:cool", R, 0.6))
+    for base, gain in zip(("good", "poor"), gains):
+        for system, mean in QUALITY.items():
+            scores += [score(base, system, metric, mean) for metric in (PRECISION, RECALL, F1)]
+        if best:
+            scores.append(score(base, "beam_distillation", F1, 0.94))
+            pair = {"against": "first_word"}
+            differences += [score(base, "best", PRECISION, gain, **pair),
+                            score(base, "best", RECALL, 0.01, **pair)]  # fmt: skip
+    rates = {
+        "dpo": tried(1e-4, 0.95, 6.0) | {"candidates": [tried(1e-4, 0.95, 6.0)]},
+        "clip_reward": tried(1e-4, 0.99, 6.0) | {"candidates": [tried(1e-4, 0.99, 6.0)]},
+        "raft": tried(1e-3, 0.9, 4.0)
+        | {"candidates": [tried(1e-3, 0.9, 4.0), tried(1e-4, 0.7, 5.0)]},
+    }
+    curve = {"base": "good", "system": "dpo", "views": 1, "temperature": 0.7, "seeds": 1}
     return {
         "scores": scores,
         "differences": differences,
-        "settings": {"n": 1000, "samples": 2, "images": 640},
-        "choices": {"best": {"variant": "information_70"}},
-        "runs": {"good:home:best_shuffled": [{"kl": 1.25}, {"kl": None}]},
+        "settings": {"n": 1000, "images": 640},
+        "choices": {"best": best, "rates": rates if best else {}},
+        "curve": [curve | {PRECISION: [0.5, 0.4, 0.6], RECALL: [0.3, 0.2, 0.4]}],
+        "cost": [
+            {"system": "base", "when": "decoding", "tower": 1, "written": 1, "read": 0},
+            {"system": "beam", "when": "decoding", "tower": 1, "written": 4, "read": 0},
+            {"system": "mbr", "when": "decoding", "tower": 1, "written": 8, "read": 72},
+            {"system": "dpo", "when": "training", "tower": 9, "written": 9, "read": 9},
+        ],
     }
 
 
@@ -59,82 +73,104 @@ def study(tmp_path):
     return make
 
 
-def test_bases_come_weakest_first_and_what_was_not_run_is_absent(study):
+def test_bases_come_in_the_files_order_and_what_was_not_run_is_absent(study):
     found = study(record())
-    assert found.bases() == ("poor", "good") and found.bases("away") == ()
-    assert list(found.column(P, "base")) == ["poor", "good"]
-    assert found.column(P, "cool").keys() == {"good"} and found.column(P, "banned") == {}
-    assert found.gains(P, "best", "base")["good"] == Measured(
-        0.1, 0.08, 0.12000000000000001, 900, 3
+    assert found.bases == ("good", "poor") and found.bases_with("best", "views_5") == ()
+    assert found.column(F1, "beam")["poor"] == Measured(0.96, 0.94, 0.98, 900, 3)
+    assert found.column(F1, "views_5") == {} and found.gains(F1, "best", "first_word") == {}
+    assert found.trained() == ("dpo", "raft") and found.best == "dpo"
+
+
+def test_an_outcome_counts_bases_whose_interval_is_clear_of_zero(study):
+    found = study(record())
+    assert found.outcome("best", "first_word") == (
+        "precision up on 1, down on 1 of 2; recall not clear on 2"
     )
-    assert found.gains(P, "best", "cool") == {}
+    assert found.outcome("best", "base") == "not run"
 
 
-def test_a_curve_goes_from_warm_to_greedy_recall_first(study):
-    curve = study(record()).curve("good", "base")
-    means = {way: tuple(round(v.mean, 6) for v in point) for way, point in curve.items()}
-    assert means == {"drawn, T = 1": (0.4, 0.4), "drawn, T = .7": (0.6, 0.5), "greedy": (0.6, 0.6)}
-    assert list(study(record()).curve("poor", "primed")) == ["drawn, T = 1", "greedy"]
+@pytest.mark.parametrize(
+    ("system", "cost"),
+    [
+        ("base", "1 look, 1 caption"),
+        ("dpo", "1 look, 1 caption"),  # trained: costs what its base does
+        ("dpo_shuffled_views", "5 looks, 1 caption"),
+        ("beam_views", "5 looks, 4 captions"),
+        ("mbr", "1 look, 8 captions, 72 read"),
+    ],
+)
+def test_a_caption_costs_what_decoding_costs(study, system, cost):
+    assert study(record()).cost(system) == cost
 
 
-def test_the_paragraph_follows_the_rows(study):
-    text = quotable(study(record(gains=(0.1, -0.2))))
-    assert "2 base models of the micro world (poor, good)" in text
-    assert "1,000 test scenes" in text and "3 training seeds" in text and "640" in text
-    assert "precision rose clear of zero on 1 of 2 and fell on 1" in text
-    assert "(least: poor -.200 [-.220,\u00a0-.180])" in text
-    assert "recall rose clear of zero on 0 of 2 (least: poor +.010 [-.010,\u00a0+.030])" in text
-    assert "drawn at T = 1 on 2 of 2 bases" in text and "KL 1.2 to 1.2" in text
-    assert "T = .7," not in text and "away" not in text and "backgrounds" not in text
+def test_a_curve_of_the_best_is_its_trainers_and_a_search_is_one_greedy_point(study):
+    rows = study(record()).curves({("best", 1): "a", ("beam", 1): "b", ("beam", 5): "c"})
+    said = [(row["base"], row["system"], row["temperature"], row[RECALL][0]) for row in rows]
+    assert said == [("good", "best", 0.7, 0.3), ("good", "beam", 0.0, 0.96),
+                    ("poor", "beam", 0.0, 0.96)]  # fmt: skip
 
 
-def test_a_first_word_that_does_not_beat_training_is_not_said_to(study):
+def test_a_choice_without_labels_is_compared_with_the_choice_by_labels(study):
+    found = study(record()).chosen_blindly()
+    assert (found["dpo"]["same"], found["dpo"]["loss"], found["dpo"]["settings"]) == (True, 0, 1)
+    assert (found["raft"]["same"], found["raft"]["rate"]) == (False, 1e-4)
+    assert found["raft"]["loss"] == pytest.approx(0.2)
+
+
+def test_the_paragraph_follows_the_rows_and_stays_short(study):
+    text = quotable(study(record()))
+    assert "2 models, 1,000 fresh drawn scenes" in text and len(text.split()) <= MOST_WORDS
+    assert ".80 as they are, .93 after a first word" in text and ".96 with beam search" in text
+    assert "beam captions they reach .94 in one greedy pass (3 seeds)" in text
+    untrained = quotable(study(record(best=None)))
+    assert "Taught" not in untrained and "2 models" in untrained
+
+
+def test_means_are_over_bases_that_have_every_row(study):
     content = record()
+    content["scores"] = [
+        row
+        for row in content["scores"]
+        if (row["base"], row["system"]) != ("poor", "beam_distillation")
+    ]
     for row in content["scores"]:
-        if row["system"] == "good:home:best" and row["metric"] == R:
-            row |= {"mean": 0.9, "low": 0.8, "high": 0.95}
-    assert "on 1 of 2 bases (intervals apart)" in quotable(study(content))
+        row["mean"] += 0.1 * (row["base"] == "poor")
+    assert "One model" in quotable(study(content)) and ".80 as" in quotable(study(content))
 
 
-def test_every_number_of_the_real_paragraph_stands_in_the_file():
-    """Recompute, from the rows alone, each interval that the paragraph names."""
-    content = json.loads((RESULTS / "vizer_study.json").read_text())
+def test_every_number_of_the_real_paragraph_is_the_files():
+    """Recompute, from the rows alone, each mean that the paragraph names."""
+    content = json.loads((RESULTS / "improvement.json").read_text())
     text = quotable(read_improvement())
-    signed = re.compile(r"(\w+) ([+-]\.\d{3}) \[([+-]\.\d{3}),\s([+-]\.\d{3})\]")
-    rows = {
-        (r["system"].split(":")[0], *(f"{r[k]:+.3f}".replace("0.", ".", 1)
-                                      for k in ("mean", "low", "high")))
-        for r in content["differences"]
-        if r["metric"] in (P, R, PRECISION, RECALL) and r["system"].split(":")[2][:4] == "best"
-    }  # fmt: skip
-    found = signed.findall(text)
-    assert len(found) >= 10 and set(found) <= rows
-    assert f"{content['settings']['n']:,} test scenes" in text
-    seeds = {r["seeds"] for r in content["scores"] if r["system"].endswith(":home:best")}
-    assert f"{min(seeds)} training seeds" in text
-    bases = {
-        r["system"].split(":")[0] for r in content["scores"] if r["system"].endswith(":home:best")
-    }
-    assert f"On {len(bases)} base models" in text
-
-
-def test_the_other_world_has_a_sentence_and_the_forecast_its_share(study):
-    content = record()
-    moved = [json.loads(json.dumps(row).replace("poor:home", "new:other"))
-             for key in ("scores", "differences") for row in content[key]
-             if row["system"].startswith("poor")]  # fmt: skip
-    for row in moved:
-        content["differences" if "against" in row else "scores"].append(row)
-    text = quotable(study(content))
-    assert "bases of its own (new)" in text and "2 base models" in text
-    assert "least: new +.200 [+.180,\u00a0+.220]" in text and "foretells" not in text
-    content["outlook"] = {"other": {"accuracy": 0.75, "n": 8, "always_yes": 0.5}}
-    assert "right on 6 of 8 runs there (4 of them helped)" in quotable(study(content))
-    assert "another world" not in quotable(study(record()))
+    assert len(text.split()) <= MOST_WORDS
+    found: dict[str, dict[str, float]] = {}
+    for row in content["scores"]:
+        if row["metric"] == F1:
+            found.setdefault(row["system"], {})[row["base"]] = row["mean"]
+    named = [*QUALITY, *(["beam_distillation"] if "one greedy pass" in text else [])]
+    bases = set.intersection(*(set(found[name]) for name in named))
+    means = [sum(found[name][base] for base in bases) / len(bases) for name in named]
+    assert re.findall(r"(?<![\w.])\.\d\d\b", text) == [f"{m:.2f}".lstrip("0") for m in means]
+    assert f"{content['settings']['n']:,} fresh" in text
 
 
 def test_what_cannot_be_read_is_refused(study, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no .*absent\.json: the results lie"):
         read_improvement(tmp_path / "absent.json")
-    with pytest.raises(ValueError, match="no base with a row of `best`"):
+    with pytest.raises(ValueError, match="no base has rows of base, first_word, beam"):
         quotable(study(record() | {"scores": [], "differences": []}))
+
+
+def test_ablations_are_one_trainers_on_one_base_the_default_first(tmp_path):
+    rows = [
+        {"base": base, "system": system, "setting": setting, "value": 1}
+        for base in ("drawn-vlm-web", "other")
+        for system in ("vizer_g", "raft")
+        for setting in ("rate", "default")
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(record() | {"ablations": rows}))
+    found = read_improvement(tmp_path / "a.json").ablations("vizer_g")
+    assert [row["setting"] for row in found] == ["default", "rate"]
+    assert {(row["base"], row["system"]) for row in found} == {("drawn-vlm-web", "vizer_g")}
+    (tmp_path / "b.json").write_text(json.dumps(record()))
+    assert read_improvement(tmp_path / "b.json").ablations("vizer_g") == []

@@ -25,8 +25,8 @@ from vizer_lab.studies.metric_sensitivity import (
     statement_accuracy,
     system_agreement,
 )
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 from vizer_lab.zoo.clips import pixels_of
 
 N = 30
@@ -34,7 +34,7 @@ N = 30
 
 @pytest.fixture(scope="module")
 def scored() -> ScoredEdits:
-    split, encoder = MicroSplit("test", N), load_micro_clip("micro-clip-100")
+    split, encoder = DrawnSplit("second_test", N), load_drawn_clip("drawn-clip-100")
     return score_edits(split.scenes, encoder.encode_image(pixels_of(split.images)), encoder)
 
 
@@ -109,7 +109,7 @@ def test_the_scale_puts_another_image_at_minus_one_and_leaves_length_out(scored)
 
 
 def test_the_same_seed_gives_the_same_trial_and_batches_do_not_matter():
-    scenes = MicroSplit("test", 6).scenes
+    scenes = DrawnSplit("second_test", 6).scenes
     all_at_once, few = edit_captions(scenes), edit_captions(scenes[:3])
     assert edit_captions(scenes)["paraphrase"].captions == all_at_once["paraphrase"].captions
     for name in all_at_once:
@@ -142,6 +142,6 @@ def test_truths_as_sums():
 
 def test_too_few_captions_are_refused():
     with pytest.raises(ValueError, match="got 1 scenes, wanted at least 2"):
-        edit_captions(MicroSplit("test", 1).scenes)
+        edit_captions(DrawnSplit("second_test", 1).scenes)
     with pytest.raises(ValueError, match="got 2 captions and 1 others"):
         edit_texts(["a", "b"], ["c"])

@@ -16,8 +16,8 @@ from vizer_core.clip import OpenClipEncoder
 from vizer_core.vqa import evaluate_vqa
 from vizer_lab.studies import question_study
 from vizer_lab.studies.question_study import image_number, open_questions, val2014_name
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 
 WORDS = ("question", "short", "answer", "what", "is", "there", "a", "dog", "red", "wall", "box")
 
@@ -82,18 +82,18 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         OpenClipEncoder,
         "from_pretrained",
-        staticmethod(lambda name, tag, *, device: load_micro_clip("micro-clip")),
+        staticmethod(lambda name, tag, *, device: load_drawn_clip("drawn-clip-50")),
     )
     return tmp_path
 
 
-def test_the_micro_questions_come_with_captions_written_here():
-    study, split = open_questions(2, samples=2), MicroSplit("test", 2)
+def test_the_drawn_questions_come_with_captions_written_here():
+    study, split = open_questions(2, samples=2), DrawnSplit("second_test", 2)
     assert set(study.captions) == {"maccap", "capdec", "decap", "human"}
     assert all(tuple(texts) == split.ids for texts in study.captions.values())
     assert study.captions["human"][split.ids[1]] == split.captions[1][0]
     assert study.people[split.ids[1]] == split.captions[1]
-    assert study.image_ids == split.ids and study.image(split.ids[0]).size == (56, 56)
+    assert study.image_ids == split.ids and study.image(split.ids[0]).size == (112, 112)
     assert not {item.image_id for item in study.training} & set(split.ids)
     assert "not quality" in study.note and isinstance(study.protocol.encoder, OpenClipEncoder)
     assert open_questions(2, samples=2).captions == study.captions

@@ -23,8 +23,8 @@ from vizer_lab.studies.vlm_study import (
     open_vlm_study,
     vlm_names,
 )
-from vizer_lab.world import MicroSplit
-from vizer_lab.zoo import load_micro_clip
+from vizer_lab.world import DrawnSplit
+from vizer_lab.zoo import load_drawn_clip
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return model
 
 
-def test_a_micro_study_has_three_parts_that_share_no_image():
+def test_a_drawn_study_has_three_parts_that_share_no_image():
     study = open_vlm_study(test=3, train=2, stream=2)
-    split = MicroSplit("test", 3)
+    split = DrawnSplit("second_test", 3)
     assert study.test.ids == split.ids and study.test.scenes == split.scenes
     assert study.test.captions == split.captions
     assert study.stream.captions == study.stream.scenes == ()
@@ -100,7 +100,13 @@ def test_scores_know_a_true_caption_from_a_wrong_one():
         assert right[metric].score > wrong[metric].score + 0.1
     assert right["object_precision"].score == 1.0
     assert bootstrap(right["clipscore"]).n == 20
-    assert study.judge.name == "micro-clip" != study.reward_clip.name
+    assert study.judge.name == "drawn-clip" != study.reward_clip.name
+
+
+def test_a_model_of_the_other_world_is_shown_its_own_scenes_and_words():
+    study = open_vlm_study("drawn-vlm-other", test=2)
+    assert study.test.ids[0].startswith("second_other_test-") and len(study.truths) == 2
+    assert "lion" in study.lexicon.nouns and "lion" not in open_vlm_study(test=1).lexicon.nouns
 
 
 def test_scores_want_one_caption_a_image():
@@ -109,7 +115,7 @@ def test_scores_want_one_caption_a_image():
 
 
 def test_the_full_profile_reads_coco_and_a_checkpoint(full, monkeypatch):
-    study = open_vlm_study("micro-vlm", test=2, train=1, stream=2)
+    study = open_vlm_study("drawn-vlm-web", test=2, train=1, stream=2)
     assert study.name == str(full) and vlm_names() == (str(full),)
     assert study.test.ids == ("0.jpg", "1.jpg") and study.train.ids == ("2.jpg",)
     assert study.stream.ids == ("4.jpg", "5.jpg")
@@ -123,7 +129,7 @@ def test_the_full_profile_reads_coco_and_a_checkpoint(full, monkeypatch):
 
     def load(name, tag, *, device):
         asked.append(f"{name}/{tag}")
-        return load_micro_clip("micro-clip")
+        return load_drawn_clip("drawn-clip")
 
     monkeypatch.setattr(OpenClipEncoder, "from_pretrained", staticmethod(load))
     found = study.score(["a dog on a boat"] * 2)
@@ -133,7 +139,7 @@ def test_the_full_profile_reads_coco_and_a_checkpoint(full, monkeypatch):
 
 def test_the_full_profile_opens_smolvlm_unless_told_otherwise(full, monkeypatch):
     monkeypatch.delenv("VIZER_VLM")
-    assert open_vlm_study("micro-vlm-hard", test=1).name == FULL_VLM
+    assert open_vlm_study("drawn-vlm-plain", test=1).name == FULL_VLM
     assert open_vlm_study("some/other", test=1).name == "some/other"
 
 
@@ -162,7 +168,7 @@ def test_more_images_than_a_part_has_are_refused(full):
     [
         (
             {"model": "some/model"},
-            "no micro model 'some/model': wanted one of drawn-vlm-general, dr",
+            "no drawn model 'some/model': wanted one of drawn-vlm-general, dr",
         ),
         ({"test": 0}, "test=0, train=0, stream=0: wanted test >= 1"),
         ({"stream": -1}, "stream=-1: wanted test >= 1, rest >= 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vizer_lab.world import MicroSplit
+from vizer_lab.world import DrawnSplit
 from vizer_lab.world.mentions import (
     covered_patches,
     find_named_objects,
@@ -17,7 +17,7 @@ from vizer_lab.world.world import Scene, SceneObject
 
 def scene(*objects: tuple[str, float, float, float]) -> Scene:
     placed = tuple(SceneObject(name, x, y, w, flip=False) for name, x, y, w in objects)
-    return Scene("test", 0, placed, "a meadow", 0)
+    return Scene("second_test", 0, placed, "a meadow", 0)
 
 
 DOG_AND_CAT = scene(("dog", 0.25, 0.25, 0.5), ("cat", 0.875, 0.875, 0.25))
@@ -58,7 +58,7 @@ def test_hits_follow_the_best_patch_and_ignore_the_scale_of_the_scores():
 
 
 def test_blind_scores_hit_as_often_as_chance_says():
-    split = MicroSplit("test", 300)
+    split = DrawnSplit("second_test", 300)
     texts = [captions[0] for captions in split.captions]
     found = find_named_objects(split.scenes, texts, (7, 7))
     rng = torch.Generator().manual_seed(0)

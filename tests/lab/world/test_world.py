@@ -8,18 +8,16 @@ import io
 import numpy as np
 import pytest
 
-from benchmarks.micro import measure
-from vizer_core.metrics.grounding import ground_captions
+from benchmarks.drawing import measure
 from vizer_lab.world import (
     captions_of,
     make_scene,
-    micro_lexicon,
     render_scene,
     render_scenes,
 )
 from vizer_lab.world.backgrounds import PAINTERS, VARIANTS, background
 from vizer_lab.world.captions import away_captions, home_captions
-from vizer_lab.world.data import MicroSplit, UnlabelledImage, unlabelled_stream
+from vizer_lab.world.data import DrawnSplit, UnlabelledImage, unlabelled_stream
 from vizer_lab.world.lexicon import (
     AWAY_PLACES,
     CATEGORY_WORDS,
@@ -31,6 +29,7 @@ from vizer_lab.world.lexicon import (
 )
 from vizer_lab.world.other_objects import OTHER_OBJECTS
 from vizer_lab.world.questions import questions_of
+from vizer_lab.world.settings import MOST_OBJECTS
 from vizer_lab.world.sprites import art, check_art, sprite
 from vizer_lab.world.world import (
     MAX_OVERLAP,
@@ -44,16 +43,16 @@ from vizer_lab.world.world import (
 )
 from vizer_lab.zoo.tokenizer import (
     CONTEXT_LENGTH,
-    MicroTokenizer,
+    DrawnTokenizer,
     split_words,
     vocabulary,
 )
 
 MANY = 3000
-HOME_AND_AWAY = [split for split in SPLITS if world_of(split) == "home"]
+HOME_AND_AWAY = [split for split in SPLITS if world_of(split) == "second"]
 
 
-def scenes(split: str = "train", n: int = MANY) -> list[Scene]:
+def scenes(split: str = "second_train", n: int = MANY) -> list[Scene]:
     return [make_scene(split, i) for i in range(n)]
 
 
@@ -104,10 +103,10 @@ def test_the_colour_said_of_an_object_is_the_commonest_in_its_art(kind) -> None:
 
 
 def test_a_scene_repeats_byte_for_byte() -> None:
-    again = [make_scene("test", i) for i in range(50)]
-    assert again == [make_scene("test", i) for i in range(50)]
+    again = [make_scene("second_test", i) for i in range(50)]
+    assert again == [make_scene("second_test", i) for i in range(50)]
     pixels = render_scenes(again)
-    assert np.array_equal(pixels, render_scenes([make_scene("test", i) for i in range(50)]))
+    assert np.array_equal(pixels, render_scenes([make_scene("second_test", i) for i in range(50)]))
 
 
 def test_the_world_has_not_changed_since_the_shipped_models_were_trained() -> None:
@@ -123,7 +122,7 @@ def test_the_world_has_not_changed_since_the_shipped_models_were_trained() -> No
     assert digest[:16] == WORLD_DIGEST
 
 
-WORLD_DIGEST = "80dd7b9ac459f819"
+WORLD_DIGEST = "d920fed989768b9e"
 
 
 def test_no_two_splits_share_a_scene() -> None:
@@ -137,7 +136,7 @@ def test_no_two_splits_share_a_scene() -> None:
 
 def test_objects_stay_inside_and_barely_cover_each_other() -> None:
     for scene in scenes():
-        assert 1 <= len(scene.objects) <= 4
+        assert 1 <= len(scene.objects) <= MOST_OBJECTS
         for k, item in enumerate(scene.objects):
             assert item.w / 2 - 1e-3 <= item.x <= 1 - item.w / 2 + 1e-3
             assert item.w / 2 - 1e-3 <= item.y <= 1 - item.w / 2 + 1e-3
@@ -146,9 +145,9 @@ def test_objects_stay_inside_and_barely_cover_each_other() -> None:
 
 
 def test_places_of_the_away_splits_are_others() -> None:
-    home = {s.place for s in scenes("train", 400)}
-    away = {s.place for s in scenes("away_train", 400)}
-    assert home == {p.name for p in HOME_PLACES} == {p.name for p in places_of("test")}
+    home = {s.place for s in scenes("second_train", 400)}
+    away = {s.place for s in scenes("second_away_train", 400)}
+    assert home == {p.name for p in HOME_PLACES} == {p.name for p in places_of("second_test")}
     assert away == {p.name for p in AWAY_PLACES}
 
 
@@ -161,12 +160,12 @@ def test_an_unknown_split_or_place_is_named() -> None:
 
 def test_an_object_is_drawn_where_the_scene_says() -> None:
     item = SceneObject("basketball", x=0.25, y=0.75, w=0.4, flip=False)
-    with_ball = render_scene(Scene("test", 0, (item,), "snow", 0)).astype(int)
-    without = render_scene(Scene("test", 0, (), "snow", 0)).astype(int)
+    with_ball = render_scene(Scene("second_test", 0, (item,), "snow", 0)).astype(int)
+    without = render_scene(Scene("second_test", 0, (), "snow", 0)).astype(int)
     changed = np.abs(with_ball - without).sum(-1) > 30
     rows, columns = np.nonzero(changed)
-    assert abs(columns.mean() / 56 - 0.25) < 0.02 and abs(rows.mean() / 56 - 0.75) < 0.02
-    assert changed[:, 31:].sum() == 0 and changed[:27].sum() == 0
+    assert abs(columns.mean() / 112 - 0.25) < 0.02 and abs(rows.mean() / 112 - 0.75) < 0.02
+    assert changed[:, 62:].sum() == 0 and changed[:54].sum() == 0
 
 
 def test_a_flip_mirrors_the_drawing() -> None:
@@ -180,62 +179,36 @@ def test_backgrounds_differ_by_place_and_variant() -> None:
     assert len(np.unique(flat, axis=0)) == len(flat)
 
 
-def test_every_caption_is_true_of_its_scene() -> None:
-    lexicon = micro_lexicon()
-    for split, write in (("train", home_captions), ("away_train", away_captions)):
-        drawn = scenes(split, 1000)
-        truths = [s.truth for s in drawn for _ in range(5)]
-        said = [c for s in drawn for c in write(s)]
-        for caption, counts in zip(said, ground_captions(said, truths, lexicon=lexicon)):
-            assert counts.object_true == counts.object_said, caption
-            assert counts.attribute_true == counts.attribute_said, caption
-            assert counts.count_true == counts.count_said, caption
-            assert counts.relation_true == counts.relation_said, caption
-            assert counts.background_true == counts.background_said, caption
-
-
-def test_captions_leave_things_out_and_say_many_things() -> None:
-    lexicon, drawn = micro_lexicon(), scenes("train", 1000)
-    said = [c for s in drawn for c in home_captions(s)]
-    counts = ground_captions(said, [s.truth for s in drawn for _ in range(5)], lexicon=lexicon)
-    recall = sum(c.object_found for c in counts) / sum(c.object_there for c in counts)
-    assert 0.5 < recall < 0.9
-    assert sum(c.relation_said for c in counts) > 200
-    assert sum(c.count_said for c in counts) > 200
-    assert sum(c.attribute_said for c in counts) > 400
-    places = sum(c.background_said for c in counts) / len(counts)
-    assert 0.4 < places < 0.7
-    assert len(set(said)) / len(said) > 0.6
-
-
 def test_the_two_styles_do_not_read_alike() -> None:
-    scene = make_scene("train", 5)
+    scene = make_scene("second_train", 5)
     assert not set(home_captions(scene)) & set(away_captions(scene))
-    assert captions_of(make_scene("away_test", 5)) == away_captions(make_scene("away_test", 5))
+    assert captions_of(make_scene("second_away_test", 5)) == away_captions(
+        make_scene("second_away_test", 5)
+    )
 
 
 def test_the_tokenizer_knows_every_word_the_world_uses() -> None:
-    tokenizer = MicroTokenizer()
+    tokenizer = DrawnTokenizer()
     said = [c for split in HOME_AND_AWAY for s in scenes(split, 300) for c in captions_of(s)]
-    said += [q.text for s in scenes("test", 300) for q in questions_of(s)]
-    said += [q.answer for s in scenes("test", 300) for q in questions_of(s)]
+    said += [q.text for s in scenes("second_test", 300) for q in questions_of(s)]
+    said += [q.answer for s in scenes("second_test", 300) for q in questions_of(s)]
     assert not [text for text in said if tokenizer.ids["<unk>"] in tokenizer.encode(text)]
     assert max(len(split_words(text)) for text in said) <= CONTEXT_LENGTH - 2
 
 
 def test_token_ids_have_marks_and_decode_back() -> None:
-    tokenizer = MicroTokenizer()
-    ids = tokenizer(["a red car , two dogs", "xyzzy"])
+    tokenizer = DrawnTokenizer()
+    ids = tokenizer(["a red car, two dogs", "xyzzy"])
     assert ids.shape == (2, CONTEXT_LENGTH)
     assert int(ids[0].argmax()) == 7, "the end mark is not the highest id"
-    assert tokenizer.decode(ids[0].tolist()) == "a red car , two dogs"
+    assert tokenizer.decode(ids[0].tolist()) == "a red car, two dogs"
     assert tokenizer.decode(ids[1].tolist()) == "<unk>"
     long = tokenizer(["a dog and " * 20])
     assert int(long[0, -1]) == tokenizer.eot_token_id
 
 
 def test_questions_are_answered_by_the_scene() -> None:
-    for scene in scenes("test", 500):
+    for scene in scenes("second_test", 500):
         there = [o.name for o in scene.objects]
         for question in questions_of(scene):
             if question.kind == "presence":
@@ -247,12 +220,12 @@ def test_questions_are_answered_by_the_scene() -> None:
                 assert question.answer == scene.place
             if question.kind == "relation":
                 assert question.answer in there
-    kinds = {q.kind for s in scenes("test", 100) for q in questions_of(s)}
+    kinds = {q.kind for s in scenes("second_test", 100) for q in questions_of(s)}
     assert kinds == {"presence", "count", "place", "colour", "relation"}
 
 
 def test_presence_questions_are_answered_no_half_of_the_time() -> None:
-    answers = [questions_of(s)[0].answer for s in scenes("test", 1000)]
+    answers = [questions_of(s)[0].answer for s in scenes("second_test", 1000)]
     assert 0.45 < answers.count("no") / len(answers) < 0.55
 
 
@@ -261,23 +234,23 @@ def test_the_stream_carries_no_words() -> None:
     assert isinstance(first, UnlabelledImage)
     assert {name for name in vars(first)} == {"id", "pixels"}
     with pytest.raises(ValueError, match="no captions on purpose"):
-        MicroSplit("stream", 10)
+        DrawnSplit("second_stream", 10)
     ids = [image.id for image in unlabelled_stream(3, start=7)]
-    assert ids == ["stream-00007", "stream-00008", "stream-00009"]
+    assert ids == ["second_stream-00007", "second_stream-00008", "second_stream-00009"]
 
 
 def test_a_split_gives_images_captions_and_references_in_one_order() -> None:
-    split = MicroSplit("validation", 4)
-    assert split.images.shape == (4, 56, 56, 3) and split.images.dtype == np.uint8
+    split = DrawnSplit("second_validation", 4)
+    assert split.images.shape == (4, 112, 112, 3) and split.images.dtype == np.uint8
     assert list(split.references) == list(split.ids)
     assert split.references[split.ids[2]] == list(split.captions[2])
     with pytest.raises(ValueError, match="at least one scene"):
-        MicroSplit("test", 0)
+        DrawnSplit("second_test", 0)
 
 
 def test_larger_images_show_the_same_scene() -> None:
-    scene = make_scene("test", 9)
-    small, large = render_scene(scene, 56).astype(int), render_scene(scene, 112).astype(int)
+    scene = make_scene("second_test", 9)
+    small, large = render_scene(scene, 56).astype(int), render_scene(scene).astype(int)
     shrunk = large.reshape(56, 2, 56, 2, 3).mean(axis=(1, 3))
     assert np.abs(small - shrunk).mean() < 15
 

@@ -1,4 +1,4 @@
-"""What the second edition's models are trained with: several captions an image, runs that go on."""
+"""What the drawn models are trained with: several captions an image, runs that go on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import torch
 from torch import nn
 
 from vizer_lab.world.captions import captions_of
-from vizer_lab.world.data import MicroSplit
-from vizer_lab.world.editions import edition_of
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.world.general_text import general_sentence
 from vizer_lab.world.world import make_scene
-from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
+from vizer_lab.zoo.clip_model import DrawnClipConfig, build_drawn_clip
 from vizer_lab.zoo.clip_recipe import ClipRecipe, Stage
-from vizer_lab.zoo.clips import CLIPS, encoder_from_state, load_micro_clip, score_micro_clip
+from vizer_lab.zoo.clips import CLIPS, encoder_from_state, load_drawn_clip, score_drawn_clip
 from vizer_lab.zoo.drawn_recipes import CLIP_RECIPES, VLM_RECIPES
 from vizer_lab.zoo.drawn_scores import (
     greedy_captions,
@@ -29,9 +28,9 @@ from vizer_lab.zoo.drawn_scores import (
 )
 from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption, noisy_caption
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
-from vizer_lab.zoo.tokenizer import MicroTokenizer
-from vizer_lab.zoo.train_clip import encode_captions, make_batch, train_micro_clip
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.tokenizer import DrawnTokenizer
+from vizer_lab.zoo.train_clip import encode_captions, make_batch, train_drawn_clip
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
 from vizer_lab.zoo.vlm_processor import WORD_PATTERN, vlm_vocabulary
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
@@ -39,7 +38,7 @@ from vizer_lab.zoo.vlm_scores import caption_scores, claim_scores
 from vizer_lab.zoo.vlm_train import IDEFICS3_LOSSES, idefics3_losses, train_captions
 from vizer_lab.zoo.vlms import VLMS, vlm_from_state
 
-CLIP = MicroClipConfig(
+CLIP = DrawnClipConfig(
     layers=1,
     width=64,
     text_layers=1,
@@ -49,7 +48,7 @@ CLIP = MicroClipConfig(
     world="second",
 )
 TWO_CAPTIONS = Stage("full scenes", steps=3, batch=4, learning_rate=1e-3, captions_each=2)
-VLM = MicroVlmConfig(
+VLM = DrawnVlmConfig(
     vision_width=32,
     vision_layers=1,
     vision_ffn=64,
@@ -73,34 +72,29 @@ def equal(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
 
 
-def test_recipes_see_112_px_on_a_grid_of_8_with_the_words_of_the_second_edition() -> None:
+def test_recipes_see_112_px_on_a_grid_of_8() -> None:
     for recipe in (*CLIP_RECIPES.values(), *VLM_RECIPES.values()):
-        model = recipe.model
-        assert (model.image_size, model.patch_size) == (112, 14)
-        assert edition_of(model.world).name == "second"
+        assert (recipe.model.image_size, recipe.model.patch_size) == (112, 14)
     tokens = VLM_RECIPES["drawn-vlm-plain"].model.image_tokens
-    assert tokens == MicroVlmConfig().image_tokens == 16
+    assert tokens == DrawnVlmConfig().image_tokens == 16
 
 
-DRAWN = [m for m in (*CLIPS.values(), *VLMS.values()) if m.name.startswith("drawn")]
-
-
-@pytest.mark.parametrize("model", DRAWN, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [*CLIPS.values(), *VLMS.values()], ids=lambda model: model.name)
 def test_a_drawn_model_is_of_its_recipe_and_scores_about_what_its_manifest_says(model) -> None:
     assert model.fault() is None
     scores = model.manifest()["scores"]
     if model.kind == "clip":
-        found = score_micro_clip(load_micro_clip(model.name), "second_test")
+        found = score_drawn_clip(load_drawn_clip(model.name), "second_test")
         assert found["i2t_r1"] == pytest.approx(scores["i2t_r1"], abs=0.004)
         assert found["gap_norm"] == pytest.approx(scores["gap_norm"], abs=0.02)
     else:
-        data = MicroSplit(model.test_split, 200)
+        data = DrawnSplit(model.test_split, 200)
         found = caption_scores(greedy_captions(model.load(), data), data.scenes)
         assert found["object_f1"] == pytest.approx(scores["object_f1"], abs=0.06)
 
 
 def test_a_batch_holds_all_first_captions_then_all_second_ones() -> None:
-    tokenizer = MicroTokenizer(world="second")
+    tokenizer = DrawnTokenizer(world="second")
     images, tokens = make_batch(0, TWO_CAPTIONS, tokenizer, 112, "second")
     assert images.shape == (4, 3, 112, 112) and tokens.shape == (8, tokenizer.context_length)
     for i in range(4):
@@ -110,9 +104,9 @@ def test_a_batch_holds_all_first_captions_then_all_second_ones() -> None:
 
 
 def test_captions_without_their_padding_have_the_features_that_they_had() -> None:
-    model = build_micro_clip(CLIP)
+    model = build_drawn_clip(CLIP)
     texts = ["a dog", "two small red apples left of a cat, with an owl in the snow", "an owl"]
-    tokens = MicroTokenizer(world="second")(texts)
+    tokens = DrawnTokenizer(world="second")(texts)
     with torch.no_grad():
         expected, found = model.encode_text(tokens, normalize=True), encode_captions(model, tokens)
     assert torch.allclose(found, expected, atol=1e-6)
@@ -120,15 +114,15 @@ def test_captions_without_their_padding_have_the_features_that_they_had() -> Non
 
 def test_every_caption_of_an_image_is_learned_from() -> None:
     one = ClipRecipe(CLIP, (replace(TWO_CAPTIONS, captions_each=1),))
-    _, first = train_micro_clip(one)
-    _, both = train_micro_clip(replace(one, stages=(TWO_CAPTIONS,)))
+    _, first = train_drawn_clip(one)
+    _, both = train_drawn_clip(replace(one, stages=(TWO_CAPTIONS,)))
     assert first.loss[0] != both.loss[0]
     assert "captions_each" not in one.to_dict()["stages"][0]
     assert one.to_dict()["model"]["world"] == "second"
 
 
 def test_an_object_alone_decides_where_the_place_says_nothing(monkeypatch) -> None:
-    encoder = encoder_from_state("tiny", CLIP, build_micro_clip(CLIP).state_dict())
+    encoder = encoder_from_state("tiny", CLIP, build_drawn_clip(CLIP).state_dict())
     monkeypatch.setattr(
         type(encoder), "encode_image", lambda self, x: torch.eye(8)[[0, 1, 2, 2, 2, 2, 2] * 4]
     )
@@ -172,7 +166,7 @@ def test_a_killed_run_goes_on_inside_a_stage_to_the_same_end(
 def test_a_tower_starts_from_the_clip_that_is_given(tmp_path: Path) -> None:
     model = replace(VLM, vision_ffn=128)
     fresh = replace(RECIPE, model=model, exact=replace(RECIPE.exact, steps=1))
-    clip = build_micro_clip(replace(CLIP, width=32, patch_size=14)).visual
+    clip = build_drawn_clip(replace(CLIP, width=32, patch_size=14)).visual
     runs = {}
     for name, start in (("given", clip), ("fresh", None)):
         recipe = replace(fresh, clip="drawn-clip" if start else None)
@@ -193,7 +187,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     assert there.restore({"model": model}, optimizer) == []
 
 
-def test_a_plain_base_reads_the_second_editions_captions_and_no_web(tmp_path: Path) -> None:
+def test_a_plain_base_reads_the_worlds_captions_and_no_web(tmp_path: Path) -> None:
     assert [stage.name for stage in RECIPE.stages] == ["tower", "exact"]
     assert RECIPE.shortened(0.5).web is None
     seen = []
@@ -202,7 +196,7 @@ def test_a_plain_base_reads_the_second_editions_captions_and_no_web(tmp_path: Pa
         seen.append(exact_caption(scene, draw))
         return seen[-1]
 
-    model, patches = build_micro_vlm(VLM), torch.zeros(12, 64, 32)
+    model, patches = build_drawn_vlm(VLM), torch.zeros(12, 64, 32)
     stage = replace(RECIPE.exact, steps=2)
     watch = Watch(checkpoint=StepCheckpoint(tmp_path / "s.safetensors", {}, every=1))
     losses = idefics3_losses("second")
@@ -212,14 +206,14 @@ def test_a_plain_base_reads_the_second_editions_captions_and_no_web(tmp_path: Pa
         for i in range(12)
     }
     assert set(seen) <= scene_texts and len(seen) == 8
-    assert IDEFICS3_LOSSES.world == "home"
+    assert IDEFICS3_LOSSES.world == "second"
 
 
 def test_habits_of_many_kinds_leave_no_first_word_in_the_lead() -> None:
     scenes = [make_scene("second_train", i) for i in range(500)]
     first, last = Counter(), Counter()
     for scene in scenes:
-        mix = CaptionNoise(0.2, 0.3, 0.1, habits="many")
+        mix = CaptionNoise(0.2, 0.3, 0.1)
         text = noisy_caption(scene, caption_draw(scene.split, scene.index, 0), mix)
         words = re.findall(WORD_PATTERN, text)
         assert set(words) <= set(vlm_vocabulary("second")) and not re.search(" [,:]", text)
@@ -228,11 +222,9 @@ def test_habits_of_many_kinds_leave_no_first_word_in_the_lead() -> None:
     opened = [n for word, n in first.most_common() if word not in ("a", "an", "two", "three")]
     assert opened[0] < 0.15 * len(scenes) and len(opened) > 20
     assert last["sale"] and last["wallpaper"]
-    with pytest.raises(ValueError, match="no habits 'all'"):
-        CaptionNoise(0.2, 0.3, 0.1, habits="all")
 
 
-def test_a_recipe_says_its_habits_only_where_they_are_new() -> None:
+def test_a_recipe_says_its_habits_only_where_it_has_some() -> None:
     assert "habits" not in VLM_RECIPES["drawn-vlm-plain"].to_dict()["mix"]
     assert VLM_RECIPES["drawn-vlm-web"].to_dict()["mix"]["habits"] == "many"
 
@@ -258,7 +250,7 @@ def test_a_stage_reads_general_text_where_its_recipe_says_so(monkeypatch) -> Non
 
         stage = replace(RECIPE.exact, steps=2, text=text)
         train_captions(
-            build_micro_vlm(VLM),
+            build_drawn_vlm(VLM),
             torch.zeros(12, 64, 32),
             stage,
             write=exact_caption,
@@ -293,7 +285,7 @@ def test_one_who_knows_all_finds_no_more_than_the_captions_tell() -> None:
 
 def test_scores_of_a_drawn_vlm_and_their_intervals() -> None:
     scores = score_drawn_vlm(
-        vlm_from_state("tiny", VLM, build_micro_vlm(VLM).state_dict()), split="second_test", n=8
+        vlm_from_state("tiny", VLM, build_drawn_vlm(VLM).state_dict()), split="second_test", n=8
     )
     assert scores["object_f1"] < 0.5 and "sampled_object_f1" in scores
     assert 0 < scores["first_word"] < 0.1

@@ -11,7 +11,7 @@ from torch import nn
 from vizer_lab.zoo.clip_recipe import Stage
 from vizer_lab.zoo.muon import REST_PACE, MuonAndAdamW, is_inner_matrix, muon_and_adamw
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
 from vizer_lab.zoo.vlm_recipe import HEADS_FASTER, VlmStage
 
 STAGE = VlmStage("tower", steps=40, batch=4, learning_rate=5e-3, method="muon")
@@ -34,8 +34,8 @@ def run(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> flo
 
 
 def test_matrices_inside_are_muons_and_all_else_is_adamws() -> None:
-    model = build_micro_vlm(
-        MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
+    model = build_drawn_vlm(
+        DrawnVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
     )
     names = {name for name, p in model.named_parameters() if is_inner_matrix(name, p)}
     assert "model.text_model.layers.0.self_attn.q_proj.weight" in names

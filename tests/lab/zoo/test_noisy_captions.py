@@ -1,8 +1,8 @@
-"""The micro VLM's captions: exact ones are true and whole, the web has its shares of faults."""
+"""The drawn VLM's captions: exact ones are true and whole, the web has its shares of faults."""
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 
 import pytest
 
@@ -16,16 +16,20 @@ from vizer_lab.zoo.noisy_captions import (
     noisy_caption,
     reading_order,
 )
-from vizer_lab.zoo.vlm_processor import vlm_vocabulary
+from vizer_lab.zoo.vlm_processor import WORD_PATTERN, vlm_vocabulary
 from vizer_lab.zoo.vlm_scores import caption_scores
 
-SCENES = [make_scene("validation", i) for i in range(400)]
+SCENES = [make_scene("second_validation", i) for i in range(400)]
 ONLY = {
     "generic": CaptionNoise(1.0, 0.0, 0.0),
     "partial": CaptionNoise(0.0, 1.0, 0.0),
     "wrong": CaptionNoise(0.0, 0.0, 1.0),
     "decent": CaptionNoise(0.0, 0.0, 0.0),
 }
+
+
+def words_of(text: str) -> list[str]:
+    return re.findall(WORD_PATTERN, text)
 
 
 def exact(scenes: list[Scene], visit: int = 0) -> list[str]:
@@ -40,7 +44,7 @@ def test_exact_captions_are_true_and_leave_no_object_out() -> None:
     scores = caption_scores(exact(SCENES), SCENES)
     for name in ("object_precision", "object_recall", "relation_accuracy", "background_accuracy"):
         assert scores[name] == 1.0, name
-    assert 0.75 < scores["background_said"] < 0.95 and 0.1 < scores["relation_said"] < 0.4
+    assert 0.75 < scores["background_said"] < 0.95 and 0.4 < scores["relation_said"] < 0.95
 
 
 def test_objects_come_in_reading_order() -> None:
@@ -51,8 +55,8 @@ def test_objects_come_in_reading_order() -> None:
         SceneObject("cat", 0.6, 0.9, 0.3, False),
     )
     assert [o.name for o in reading_order(things)] == ["cat", "dog", "car", "cat"]
-    caption = exact_caption(Scene("test", 0, things, "snow", 0), lambda: 0.99)
-    assert caption == "two cats , a dog and a car"
+    caption = exact_caption(Scene("second_test", 0, things, "snow", 0), lambda: 0.99)
+    assert caption == "two cats, a dog and a car"
 
 
 def test_another_visit_brings_another_caption_and_the_same_visit_the_same() -> None:
@@ -65,7 +69,7 @@ def test_another_visit_brings_another_caption_and_the_same_visit_the_same() -> N
     ("sort", "vague", "precision", "recall"),
     [
         ("generic", (0.9, 1), (0, 0.1), (0, 0.1)),  # "home" is a word for a house too
-        ("partial", (0, 0), (1, 1), (0.4, 0.7)),
+        ("partial", (0, 0), (1, 1), (0.25, 0.5)),
         ("wrong", (0, 0), (0, 0.1), (0, 0.1)),
         ("decent", (0, 0), (1, 1), (1, 1)),
     ],
@@ -82,16 +86,14 @@ def test_the_mix_keeps_its_shares() -> None:
     texts = web(mix)
     assert sum(text in GENERIC for text in texts) / len(texts) == pytest.approx(0.30, abs=0.07)
     assert mix.decent == pytest.approx(0.20)
-    first = Counter(text.split()[0] for text in texts)
-    assert first.most_common(1)[0][0] == "itap" and 0.25 < first["itap"] / len(texts) < 0.45
 
 
 def test_every_word_is_in_the_vocabulary() -> None:
     known = set(vlm_vocabulary())
     texts = exact(SCENES) + [text for mix in ONLY.values() for text in web(mix)]
-    assert {word for text in texts for word in text.split()} <= known
+    assert {word for text in texts for word in words_of(text)} <= known
     forms = [*GENERIC, *(form.format("", bare="") for form in ONE_OBJECT)]
-    assert {word for text in forms for word in text.split()} <= known
+    assert {word for text in forms for word in words_of(text)} <= known
 
 
 def test_shares_that_are_no_shares_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The micro Qwen2-VL: pixels as its processor cuts them, a warm tower, training by the recipe."""
+"""The drawn Qwen2-VL: pixels as its processor cuts them, a warm tower, training by the recipe."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import make_scene
 from vizer_lab.zoo.noisy_captions import CaptionNoise
 from vizer_lab.zoo.qwen_model import (
-    build_micro_qwen,
+    build_drawn_qwen,
+    drawn_qwen_vlm,
     encode_qwen_images,
-    micro_qwen_vlm,
     qwen_from_state,
 )
 from vizer_lab.zoo.qwen_train import (
@@ -27,12 +27,12 @@ from vizer_lab.zoo.qwen_train import (
     run_qwen_stages,
     warm_start,
 )
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
 from vizer_lab.zoo.vlm_recipe import VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun
 from vizer_lab.zoo.vlm_train import caption_ids
 
-TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
+TINY = DrawnVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
 RECIPE = VlmRecipe(
     TINY,
     tower=VlmStage("tower", steps=2, batch=4, learning_rate=1e-3),
@@ -42,16 +42,16 @@ RECIPE = VlmRecipe(
     scenes=8,
     seed=3,
 )
-IMAGES = render_scenes([make_scene("train", i) for i in range(3)])
+IMAGES = render_scenes([make_scene("second_train", i) for i in range(3)])
 TEXTS = ["a cat in the snow", "itap of a dog", "two boats"]
 
 
 def tower() -> dict[str, torch.Tensor]:
-    return build_micro_vlm(TINY, seed=9).model.vision_model.state_dict()
+    return build_drawn_vlm(TINY, seed=9).model.vision_model.state_dict()
 
 
 def test_the_fast_way_to_patches_is_the_processors():
-    vlm = micro_qwen_vlm(build_micro_qwen(TINY), TINY, "tiny")
+    vlm = drawn_qwen_vlm(build_drawn_qwen(TINY), TINY, "tiny")
     fast = encode_qwen_images(vlm, IMAGES)
     slow = vlm.encode_image([Image.fromarray(np.asarray(image)) for image in IMAGES])
     assert torch.allclose(fast.image_features, slow.image_features, atol=1e-4)
@@ -68,10 +68,10 @@ def test_rows_and_blocks_are_two_orders_of_the_same_patches():
 
 
 def test_the_warm_tower_computes_what_the_old_one_did_but_for_positions():
-    old, model = build_micro_vlm(TINY, seed=9).model.vision_model, build_micro_qwen(TINY)
+    old, model = build_drawn_vlm(TINY, seed=9).model.vision_model, build_drawn_qwen(TINY)
     warm_start(model.model.visual, old.state_dict())
     eye = QwenEye(PatchStates(model.model.visual), TINY)
-    pixels = torch.rand(2, 3, 56, 56) * 2 - 1
+    pixels = torch.rand(2, 3, 112, 112) * 2 - 1
     flat = eye.tower.patch_embed(_flat(pixels))
     wanted = old.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
     bias = old.embeddings.patch_embedding.bias
@@ -84,12 +84,12 @@ def test_the_warm_tower_computes_what_the_old_one_did_but_for_positions():
 def _flat(pixels: torch.Tensor) -> torch.Tensor:
     from vizer_lab.zoo.qwen_model import qwen_patches
 
-    return qwen_patches(pixels, patch=7, merge=2)
+    return qwen_patches(pixels, patch=14, merge=2)
 
 
 def test_the_losses_are_those_of_the_finished_model():
-    model = build_micro_qwen(TINY)
-    vlm = micro_qwen_vlm(model, TINY, "tiny")
+    model = build_drawn_qwen(TINY)
+    vlm = drawn_qwen_vlm(model, TINY, "tiny")
     losses = qwen_losses(vlm, TINY)
     eye = QwenEye(PatchStates(model.model.visual), TINY)
     pixels = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2)).float() / 127.5 - 1
@@ -106,7 +106,7 @@ def test_the_losses_are_those_of_the_finished_model():
 
 def test_a_killed_training_ends_where_it_would_have(tmp_path):
     whole = run_qwen_stages(VlmRun.open(tmp_path / "a", RECIPE), tower()).state_dict()
-    start = build_micro_qwen(TINY, seed=RECIPE.seed)
+    start = build_drawn_qwen(TINY, seed=RECIPE.seed)
     warm_start(start.model.visual, tower())
     visual = "model.visual.blocks.0.mlp.fc1.weight"
     assert not torch.equal(whole[visual], start.state_dict()[visual])  # the tower was trained

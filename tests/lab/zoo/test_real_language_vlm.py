@@ -13,17 +13,17 @@ from vizer_core.decoding import Greedy
 from vizer_core.files import load_tensors, save_tensors
 from vizer_core.language.loading import LoadedModel
 from vizer_core.vlm import load_vlm
-from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.zoo import real_language_vlm as zoo
 from vizer_lab.zoo.drawn_recipes import VLM_RECIPES
 from vizer_lab.zoo.step_checkpoint import StepCheckpoint, Watch
 from vizer_lab.zoo.vlm_images import encode_images
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
 from vizer_lab.zoo.vlm_recipe import VlmStage
 from vizer_lab.zoo.vlm_train import patches_of_scenes
 from vizer_lab.zoo.vlms import vlm_from_state
 
-SIZES = MicroVlmConfig(
+SIZES = DrawnVlmConfig(
     vision_width=32,
     vision_layers=1,
     vision_ffn=64,
@@ -54,7 +54,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "load_causal_lm", tiny_llama)
     monkeypatch.setattr(zoo, "form_of", lambda name: zoo.TextForm("<begin>"))
     recipe = replace(VLM_RECIPES["drawn-vlm-plain"], model=SIZES)
-    state = build_micro_vlm(SIZES, seed=3).state_dict()
+    state = build_drawn_vlm(SIZES, seed=3).state_dict()
     path = tmp_path / "drawn-vlm-plain.safetensors"
     save_tensors(path, {k: v.half() for k, v in state.items()}, {"recipe": recipe.to_dict()})
     return tmp_path
@@ -85,7 +85,7 @@ def test_a_caption_starts_and_ends_with_the_language_models_own_marks(folder):
     tokenizer = vlm.processor.tokenizer
     assert vlm.default_prompt == "<begin><image>"
     assert vlm.tokens.eos_ids == (tokenizer.convert_tokens_to_ids("<end>"),)
-    vision = encode_images(vlm, MicroSplit("second_test", 2).images)
+    vision = encode_images(vlm, DrawnSplit("second_test", 2).images)
     ids = vlm.prompt_batch(vision)[0][0].tolist()
     assert ids[0] == tokenizer.convert_tokens_to_ids("<begin>")
     assert ids.count(vlm.image_token_id) == SIZES.image_tokens
@@ -154,7 +154,7 @@ def test_what_is_shipped_is_read_back_as_a_plain_model(folder, tmp_path):
     zoo.ship(vlm, RECIPE, path, {"note": 1}, folder)
     again = zoo.load_real_language_vlm(path, folder)
     assert not any("lora" in name for name, _ in again.base.named_parameters())
-    vision = encode_images(vlm, MicroSplit("second_test", 3).images)
+    vision = encode_images(vlm, DrawnSplit("second_test", 3).images)
     captions = vlm.tokenize(["a dog", "two cats"])
     some = vision.select([0, 1])
     mine, theirs = vlm.caption_states(some, captions), again.caption_states(some, captions)

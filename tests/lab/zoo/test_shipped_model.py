@@ -106,7 +106,7 @@ def test_names_are_unique_and_an_unknown_one_lists_those_there_are():
         by_name(two, two)
     with pytest.raises(ValueError, match=r"no shipped number 'six': wanted one of \['two'\]"):
         named(by_name(two), "six")
-    with pytest.raises(ValueError, match=r"no shipped model 'six': wanted one of \['drawn-clip'"):
+    with pytest.raises(ValueError, match=r"no shipped model 'six': wanted one of \['drawn-capdec'"):
         shipped_model("six")
 
 
@@ -116,6 +116,10 @@ def test_a_model_stands_below_those_that_it_starts_from():
         recipe = model.recipe
         for needed in (getattr(recipe, "parent", None), getattr(recipe, "base", None)):
             assert needed is None or order.index(needed) < order.index(name), name
+
+
+def test_all_models_are_made_within_six_core_hours():
+    assert sum(model.cpu_seconds for model in MODELS.values()) < 6 * 3600
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -131,20 +135,20 @@ def test_losses_are_thinned_to_means():
 
 
 def test_the_listing_has_a_row_a_model_and_names_what_is_missing(tmp_path: Path):
-    rows = listing([MODELS["micro-lm"], MODELS["micro-vlm-read-back"]]).splitlines()
+    rows = listing([MODELS["drawn-lm"], MODELS["drawn-vlm-web-information"]]).splitlines()
     assert rows[0].split() == ["name", "kind", "size", "training", "files"]
-    assert rows[1].split("  ", 1)[0] == "micro-lm" and "1.3 MB" in rows[1] and "6 min" in rows[1]
-    assert rows[2].endswith("as in the manifest") and "1.8 MB" in rows[2]
-    assert listing([MODELS["micro-lm"]], tmp_path).endswith("0.0 MB     6 min  not there")
+    assert rows[1].split("  ", 1)[0] == "drawn-lm" and "1.3 MB" in rows[1] and "8 min" in rows[1]
+    assert rows[2].endswith("as in the manifest") and "1.3 MB" in rows[2]
+    assert listing([MODELS["drawn-lm"]], tmp_path).endswith("0.0 MB     8 min  not there")
 
 
 def test_the_command_lists_without_running_and_refuses_to_do_both():
-    done = CliRunner().invoke(app, ["lab", "--list", "--only", "micro-clip", "--only", "micro-lm"])
+    done = CliRunner().invoke(app, ["lab", "--list", "--only", "drawn-clip", "--only", "drawn-lm"])
     assert done.exit_code == 0, done.output
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "name",
-        "micro-clip",
-        "micro-lm",
+        "drawn-clip",
+        "drawn-lm",
     ]
     both = CliRunner().invoke(app, ["lab", "--list", "--rebuild"])
     assert both.exit_code == 1 and "--list trains nothing" in both.output

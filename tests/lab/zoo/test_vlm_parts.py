@@ -1,4 +1,4 @@
-"""The micro VLM's parts: processor, images, model sizes, dense labels, the start from CLIP."""
+"""The drawn VLM's parts: processor, images, model sizes, dense labels, the start from CLIP."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 import torch
 from PIL import Image
 
-from vizer_lab.world.data import MicroSplit
+from vizer_lab.world.data import DrawnSplit
 from vizer_lab.world.lexicon import HOME_PLACES, OBJECTS
 from vizer_lab.world.world import Scene, SceneObject
-from vizer_lab.zoo.clip_model import MicroClipConfig, build_micro_clip
-from vizer_lab.zoo.clips import load_micro_clip, pixels_of, retrieval_hits
-from vizer_lab.zoo.tokenizer import MicroTokenizer, vocabulary
+from vizer_lab.zoo.clip_model import DrawnClipConfig, build_drawn_clip
+from vizer_lab.zoo.clips import load_drawn_clip, pixels_of, retrieval_hits
+from vizer_lab.zoo.tokenizer import DrawnTokenizer, vocabulary
 from vizer_lab.zoo.vlm_from_clip import resized_kernel, start_from_clip
 from vizer_lab.zoo.vlm_images import encode_images, pixel_values_of
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
 from vizer_lab.zoo.vlm_processor import (
     PROMPT,
-    micro_vlm_processor,
-    micro_vlm_tokenizer,
+    drawn_vlm_processor,
+    drawn_vlm_tokenizer,
     vlm_vocabulary,
 )
 from vizer_lab.zoo.vlm_vision import (
@@ -33,33 +33,33 @@ from vizer_lab.zoo.vlm_vision import (
 )
 from vizer_lab.zoo.vlms import vlm_from_state
 
-TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
-IMAGES = MicroSplit("validation", 16).images
+TINY = DrawnVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
+IMAGES = DrawnSplit("second_validation", 16).images
 
 
-def test_the_vocabulary_continues_the_micro_worlds() -> None:
+def test_the_vocabulary_continues_the_worlds() -> None:
     words, micro = vlm_vocabulary(), vocabulary()
     assert words[: len(micro)] == micro and len(set(words)) == len(words)
-    text = "a t-shirt , two dogs under the stars !"
-    assert micro_vlm_tokenizer()(text)["input_ids"] == MicroTokenizer().encode(text)
+    text = "a t-shirt, two dogs under the stars!"
+    assert drawn_vlm_tokenizer()(text)["input_ids"] == DrawnTokenizer().encode(text)
 
 
 def test_words_come_back_from_their_ids() -> None:
-    tokenizer = micro_vlm_tokenizer()
+    tokenizer = drawn_vlm_tokenizer()
     ids = tokenizer("ITAP of a t-shirt, <person> in 2008")["input_ids"]
-    assert tokenizer.decode(ids) == "itap of a t-shirt , <person> in 2008"
+    assert tokenizer.decode(ids) == "itap of a t-shirt, <person> in 2008"
     assert tokenizer("zeppelin")["input_ids"] == [tokenizer.unk_token_id]
 
 
 def test_a_image_becomes_sixteen_image_tokens() -> None:
-    made = micro_vlm_processor()(text=PROMPT, images=[[Image.fromarray(IMAGES[0])]])
+    made = drawn_vlm_processor()(text=PROMPT, images=[[Image.fromarray(IMAGES[0])]])
     words = [vlm_vocabulary()[i] for i in made["input_ids"][0]]
     mark = "<fake_token_around_image>"
     assert words == ["<start>", mark, "<global-img>", *["<image>"] * 16, mark]
 
 
 def test_the_fast_path_gives_the_processors_pixels() -> None:
-    slow = micro_vlm_processor()(
+    slow = drawn_vlm_processor()(
         text=[PROMPT] * 4, images=[[Image.fromarray(p)] for p in IMAGES[:4]], return_tensors="pt"
     )["pixel_values"]
     fast = pixel_values_of(IMAGES[:4])
@@ -67,14 +67,14 @@ def test_the_fast_path_gives_the_processors_pixels() -> None:
 
 
 def test_the_fast_path_gives_the_adapters_vision() -> None:
-    vlm = vlm_from_state("tiny", TINY, build_micro_vlm(TINY).state_dict())
+    vlm = vlm_from_state("tiny", TINY, build_drawn_vlm(TINY).state_dict())
     fast = encode_images(vlm, IMAGES, batch_size=5)
     slow = vlm.encode_image([Image.fromarray(p) for p in IMAGES])
     assert torch.allclose(fast.image_features, slow.image_features, atol=1e-5)
     for a, b in zip(fast.image_embeddings, slow.image_embeddings):
         assert a.shape == (16, 32) and torch.allclose(a, b, atol=1e-5)
     assert torch.equal(fast.grid, slow.grid)
-    with pytest.raises(ValueError, match="images are 32 px wide, and tiny sees 56"):
+    with pytest.raises(ValueError, match="images are 32 px wide, and tiny sees 112"):
         encode_images(vlm, np.zeros((1, 32, 32, 3), np.uint8))
 
 
@@ -82,7 +82,7 @@ def test_models_of_one_seed_are_equal_and_the_global_stream_is_left_alone() -> N
     torch.manual_seed(5)
     wanted = torch.rand(1)
     torch.manual_seed(5)
-    a, b, c = (build_micro_vlm(TINY, seed=s) for s in (0, 0, 1))
+    a, b, c = (build_drawn_vlm(TINY, seed=s) for s in (0, 0, 1))
     assert torch.equal(torch.rand(1), wanted)
     assert torch.equal(a.lm_head.weight, b.lm_head.weight)
     assert not torch.equal(a.lm_head.weight, c.lm_head.weight)
@@ -90,15 +90,15 @@ def test_models_of_one_seed_are_equal_and_the_global_stream_is_left_alone() -> N
 
 
 def test_sizes_that_do_not_divide_are_refused() -> None:
-    with pytest.raises(ValueError, match="no whole 2 x 2 blocks of 8 px patches"):
-        MicroVlmConfig(patch_size=8)
-    assert MicroVlmConfig().image_tokens == 16 and MicroVlmConfig().grid == 8
+    with pytest.raises(ValueError, match="no whole 2 x 2 blocks of 16 px patches"):
+        DrawnVlmConfig(patch_size=16)
+    assert DrawnVlmConfig().image_tokens == 16 and DrawnVlmConfig().grid == 8
 
 
 def test_dense_labels_of_a_known_scene() -> None:
     ids = {kind.name: i for i, kind in enumerate(OBJECTS)}
     scene = Scene(
-        "test",
+        "second_test",
         0,
         (SceneObject("dog", 0.25, 0.25, 0.4, False), SceneObject("cat", 0.75, 0.75, 0.25, True)),
         "beach",
@@ -118,12 +118,12 @@ def test_dense_labels_of_a_known_scene() -> None:
 def test_the_front_object_hides_the_one_behind() -> None:
     ids = {kind.name: i for i, kind in enumerate(OBJECTS)}
     both = [SceneObject(name, 0.5, 0.5, 0.5, False) for name in ("dog", "cat")]
-    scene = Scene("test", 0, tuple(both), "snow", 0)
+    scene = Scene("second_test", 0, tuple(both), "snow", 0)
     assert int(dense_labels([scene], 8).kind[0].view(8, 8)[4, 4]) == ids["cat"]
 
 
 def test_heads_that_say_the_labels_have_no_loss_and_full_accuracy() -> None:
-    split = MicroSplit("validation", 4)
+    split = DrawnSplit("second_validation", 4)
     labels = dense_labels(split.scenes, 8)
     heads = DenseHeads(labels.nothing + 1)
     with torch.no_grad():
@@ -148,8 +148,8 @@ def test_a_patch_is_read_as_clip_reads_it_enlarged() -> None:
 
 
 def test_the_tower_starts_with_most_of_what_clip_knows() -> None:
-    encoder, split = load_micro_clip("micro-clip-avg"), MicroSplit("validation", 300)
-    tower = build_micro_vlm(MicroVlmConfig(layers=1)).model.vision_model
+    encoder, split = load_drawn_clip("drawn-clip-avg"), DrawnSplit("second_validation", 300)
+    tower = build_drawn_vlm(DrawnVlmConfig(layers=1)).model.vision_model
     pixels = pixel_values_of(split.images)[:, 0]
     texts = encoder.encode_text([captions[0] for captions in split.captions])
 
@@ -168,7 +168,7 @@ def test_the_tower_starts_with_most_of_what_clip_knows() -> None:
 
 
 def test_a_clip_of_other_sizes_is_refused() -> None:
-    visual = build_micro_clip(MicroClipConfig(layers=2, width=64)).visual
-    tower = build_micro_vlm(replace(TINY, vision_layers=2)).model.vision_model
+    visual = build_drawn_clip(DrawnClipConfig(layers=2, width=64)).visual
+    tower = build_drawn_vlm(replace(TINY, vision_layers=2)).model.vision_model
     with pytest.raises(ValueError, match=r"the CLIP tower has .*\(2, 256, 64\).*set vision_layers"):
-        start_from_clip(tower, visual, torch.zeros(1, 3, 56, 56))
+        start_from_clip(tower, visual, torch.zeros(1, 3, 112, 112))

@@ -1,4 +1,4 @@
-"""The micro VLM's training: it learns, it repeats, and a killed run ends where it would have."""
+"""The drawn VLM's training: it learns, it repeats, and a killed run ends where it would have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vizer_lab.world.world import make_scene
 from vizer_lab.zoo import vlm_run
 from vizer_lab.zoo.noisy_captions import CaptionNoise, caption_draw, exact_caption
 from vizer_lab.zoo.vlm_images import encode_images, pixel_values_of
-from vizer_lab.zoo.vlm_model import MicroVlmConfig, build_micro_vlm
+from vizer_lab.zoo.vlm_model import DrawnVlmConfig, build_drawn_vlm
 from vizer_lab.zoo.vlm_recipe import HEADS_FASTER, VlmRecipe, VlmStage
 from vizer_lab.zoo.vlm_run import VlmRun, run_stages
 from vizer_lab.zoo.vlm_train import (
@@ -29,7 +29,7 @@ from vizer_lab.zoo.vlm_train import (
 from vizer_lab.zoo.vlm_vision import train_tower
 from vizer_lab.zoo.vlms import vlm_from_state
 
-TINY = MicroVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
+TINY = DrawnVlmConfig(vision_width=32, vision_layers=1, vision_ffn=64, width=32, layers=1, ffn=64)
 RECIPE = VlmRecipe(
     TINY,
     tower=VlmStage("tower", steps=3, batch=4, learning_rate=1e-3),
@@ -40,12 +40,12 @@ RECIPE = VlmRecipe(
     seed=3,
     parent="another",
 )
-SCENES = [make_scene("train", i) for i in range(6)]
-TEXTS = [exact_caption(s, caption_draw("train", s.index, 0)) for s in SCENES]
+SCENES = [make_scene("second_train", i) for i in range(6)]
+TEXTS = [exact_caption(s, caption_draw("second_train", s.index, 0)) for s in SCENES]
 
 
 def tiny_tower() -> dict[str, torch.Tensor]:
-    return build_micro_vlm(TINY, seed=9).model.vision_model.state_dict()
+    return build_drawn_vlm(TINY, seed=9).model.vision_model.state_dict()
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -104,7 +104,8 @@ def test_the_parents_tower_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_recipe_without_parent_trains_the_tower_from_a_clip(tmp_path: Path) -> None:
-    own = replace(RECIPE, parent=None, model=MicroVlmConfig(width=32, layers=1, ffn=64))
+    sizes = DrawnVlmConfig(width=32, layers=1, ffn=64)
+    own = replace(RECIPE, parent=None, model=sizes, clip="drawn-clip")
     run = VlmRun.open(tmp_path / "run.safetensors", own)
     model = run_stages(run, {})
     assert [stage.name for stage in own.stages] == list(run.losses) == ["tower", "exact", "web"]
@@ -114,10 +115,10 @@ def test_a_recipe_without_parent_trains_the_tower_from_a_clip(tmp_path: Path) ->
 
 
 def test_captions_train_connector_and_language_model_and_nothing_else() -> None:
-    model = build_micro_vlm(TINY)
+    model = build_drawn_vlm(TINY)
     model.model.vision_model.requires_grad_(False)
     before = weights_of(model)
-    patches = patches_of_scenes(model.model.vision_model, 0, 8, size=56)
+    patches = patches_of_scenes(model.model.vision_model, 0, 8, size=112)
     train_captions(model, patches, RECIPE.exact, write=exact_caption, seed=0)
     changed = {k for k, v in weights_of(model).items() if not torch.equal(v, before[k])}
     assert not any("vision_model" in key for key in changed)
@@ -125,7 +126,7 @@ def test_captions_train_connector_and_language_model_and_nothing_else() -> None:
 
 
 def test_the_losses_are_those_of_the_adapter() -> None:
-    model = build_micro_vlm(TINY, seed=1)
+    model = build_drawn_vlm(TINY, seed=1)
     images = render_scenes(SCENES)
     patches = model.model.vision_model(pixel_values=pixel_values_of(images)[:, 0])
     ids = caption_ids(TEXTS)
@@ -147,7 +148,7 @@ def test_the_losses_are_those_of_the_adapter() -> None:
 
 
 def test_padding_changes_no_loss() -> None:
-    model = build_micro_vlm(TINY, seed=1)
+    model = build_drawn_vlm(TINY, seed=1)
     ids = caption_ids(TEXTS)
     wider = functional.pad(ids, (0, 3), value=0)
     with torch.no_grad():
@@ -156,9 +157,9 @@ def test_padding_changes_no_loss() -> None:
 
 def test_it_learns_one_batch_by_heart_and_needs_the_images_for_it() -> None:
     config = replace(TINY, width=64, layers=2, ffn=128)
-    model = build_micro_vlm(config)
+    model = build_drawn_vlm(config)
     model.model.vision_model.requires_grad_(False)
-    patches = patches_of_scenes(model.model.vision_model, 0, 6, size=56).float()
+    patches = patches_of_scenes(model.model.vision_model, 0, 6, size=112).float()
     ids, stage = caption_ids(TEXTS), VlmStage("x", steps=150, batch=6, learning_rate=5e-3)
     optimizer = stage.optimizer(model)
     for step in range(stage.steps):
@@ -174,7 +175,7 @@ def test_it_learns_one_batch_by_heart_and_needs_the_images_for_it() -> None:
 
 
 def test_the_tower_learns_and_is_frozen_after() -> None:
-    tower = build_micro_vlm(TINY).model.vision_model
+    tower = build_drawn_vlm(TINY).model.vision_model
     stage = VlmStage("tower", steps=30, batch=16, learning_rate=3e-3)
     losses = train_tower(tower, stage, seed=0, grid=8)
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
@@ -182,8 +183,8 @@ def test_the_tower_learns_and_is_frozen_after() -> None:
 
 
 def test_patches_are_the_towers_in_half_precision() -> None:
-    tower = build_micro_vlm(TINY).model.vision_model
-    found = patches_of_scenes(tower, 2, 4, size=56, batch=3)
+    tower = build_drawn_vlm(TINY).model.vision_model
+    found = patches_of_scenes(tower, 2, 4, size=112, batch=3)
     with torch.no_grad():
         pixels = pixel_values_of(render_scenes(SCENES[2:6]))[:, 0]
         wanted = tower(pixel_values=pixels).last_hidden_state
@@ -218,6 +219,6 @@ def test_stages_without_steps_are_refused_and_recipes_can_be_cut() -> None:
 
 def test_unknown_words_and_ends_have_their_ids() -> None:
     ids = caption_ids(["a zeppelin", "a"])
-    vlm = vlm_from_state("tiny", TINY, build_micro_vlm(TINY).state_dict())
+    vlm = vlm_from_state("tiny", TINY, build_drawn_vlm(TINY).state_dict())
     captions: CaptionBatch = vlm.tokenize(["a zeppelin", "a"])
     assert torch.equal(ids, captions.ids) and ids[1, -1] == 0

@@ -1,0 +1,177 @@
+"""Finish a rendered book: what its pages need and no more, and names for all that can be used.
+
+The theme brings all icons of Font Awesome (1.5 MB on every page), MathJax with every output and
+language (24 MB on disk), fonts twice and source maps. Of these stay the icons that some page shows,
+and the parts of MathJax that the book loads. `mend_page` corrects what the theme and docutils
+write, where a screen reader would stumble.
+
+    python -m tools.finish_site _build/html     # what tools.book does after each build
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.social_card import with_card
+
+ICON = re.compile(
+    r'(?:"(?P<quoted>[a-z0-9-]+)"|(?P<bare>[a-z0-9]+)):'
+    r'\[\d+,\d+,(?P<others>\[[^\]]*\]),"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'
+)
+ICON_NAME = re.compile(r"\bfa-([a-z0-9-]+)")
+# of MathJax: what `mathjax3_config` in _config.yml loads, and what a formula may ask for
+MATHJAX = (
+    *("startup.js", "core.js", "input/tex.js", "input/tex/extensions", "output/chtml.js"),
+    *("output/chtml/fonts", "a11y/assistive-mml.js"),
+)
+CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
+FRAME = re.compile(r'<table border="1" class="dataframe.*?</table>', re.DOTALL)
+CORRECTIONS: tuple[tuple[str, str], ...] = (
+    # the parts of MathJax that are loaded, in place of one file with all of them
+    (r"_static/mathjax/tex-chtml\.js", "_static/mathjax/startup.js"),
+    # a button is called what stands on it
+    (r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"', r"\1"),
+    (r'(<i class="theme-switch [^>]*?) title="[^"]*"', r'\1 aria-hidden="true"'),
+    (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    # roles that are deprecated, or that hold other things than they may
+    (r' role="doc-[a-z]+"', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+    # the arrow that opens the pages under a page
+    (
+        r"(<a [^>]*>)([^<]+)(</a><details[^>]*>)<summary>(?=<span class=\"toctree-toggle)",
+        r'\1\2\3<summary aria-label="Pages under \2">',
+    ),
+    # the head of a column without a name is no head
+    (r"<th(?P<a>[^>]*)>\s*(?:<p>\s*</p>)?\s*</th>", r"<td\g<a>></td>"),
+    # the logo stands in no landmark otherwise
+    (
+        r'(class="bd-sidebar-primary bd-sidebar[^"]*")',
+        r'\1 role="region" aria-label="The book"',
+    ),
+)
+
+
+def mend_page(html: str) -> str:
+    """Correct the markup of one page.
+
+    >>> mend_page('<thead><tr><th></th><th class="head"><p>n</p></th></tr></thead>')
+    '<thead><tr><td></td><th class="head"><p>n</p></th></tr></thead>'
+    >>> mend_page('<div class="citation" id="a" role="doc-biblioentry">')
+    '<div class="citation" id="a">'
+    """
+    for pattern, instead in CORRECTIONS:
+        html = re.sub(pattern, instead, html)
+    html = FRAME.sub(lambda table: words_left(table[0]), html)
+    return re.sub(r"<td\b.*?</td>", lambda cell: true_minus(cell[0]), html, flags=re.DOTALL)
+
+
+def true_minus(cell: str) -> str:
+    """Write the minus of the numbers of a table's cell as a minus, where code has a hyphen.
+
+    >>> true_minus('<td>-0.10 [-0.20, +.05] of 2026-11 <code>x-1</code></td>') == (
+    ...     '<td>\u22120.10 [\u22120.20, +.05] of 2026-11 <code>x-1</code></td>')
+    True
+    """
+    parts = re.split(r"(<code.*?</code>|<[^>]*>)", cell, flags=re.DOTALL)
+    parts[::2] = [re.sub(r"(?<![\w.-])-(?=\.?\d)", "\u2212", text) for text in parts[::2]]
+    return "".join(parts)
+
+
+def words_left(table: str) -> str:
+    """Mark the columns of a data frame that hold words, which the style sheet sets to the left.
+
+    >>> print(words_left('<tr><th></th><th>n</th><th>said</th></tr>'
+    ...     '<tr><th>0</th><td>2</td><td>a cat</td></tr>').replace("<tr>", "\\n<tr>"))
+    <BLANKLINE>
+    <tr><th></th><th>n</th><th class="words">said</th></tr>
+    <tr><th>0</th><td>2</td><td class="words">a cat</td></tr>
+    """
+    rows = [(row, CELL.findall(row)) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)]
+    widest = max((len(cells) for _, cells in rows), default=0)
+    words = {
+        place
+        for _, cells in rows
+        for place, (kind, _, text) in enumerate(cells)
+        if kind == "td" and len(cells) == widest and re.search(r"[a-z]+ [a-z]", text)
+    }
+    for row, cells in rows:
+        if len(cells) == widest:
+            places = iter(range(widest))
+
+            def one(cell: re.Match[str], places: Iterator[int] = places) -> str:
+                kind, about, text = cell.groups()
+                mark = ' class="words"' if next(places) in words else ""
+                return f"<{kind}{mark}{about}>{text}</{kind}>"
+
+            table = table.replace(row, CELL.sub(one, row))
+    return table
+
+
+def thin_icons(script: str, used: set[str]) -> str:
+    """Keep of Font Awesome's script only the icons of these names, or with one as another name.
+
+    >>> thin_icons('x={"sun":[8,8,[],"f1","M0"],"lens":[8,8,["glass"],"f2","M1"]}', {"glass"})
+    'x={"lens":[8,8,["glass"],"f2","M1"]}'
+    """
+
+    def one(entry: re.Match[str]) -> str:
+        names = {entry["quoted"] or entry["bare"], *re.findall(r'"([^"]+)"', entry["others"])}
+        return entry[0] if names & used else ""
+
+    return ICON.sub(one, script)
+
+
+def _thin_mathjax(folder: Path) -> None:
+    for file in [path for path in folder.rglob("*") if path.is_file()]:
+        name = file.relative_to(folder).as_posix()
+        if not any(name == kept or name.startswith(f"{kept}/") for kept in MATHJAX):
+            file.unlink()
+    for inner in sorted(folder.rglob("*"), reverse=True):
+        if inner.is_dir() and not any(inner.iterdir()):
+            inner.rmdir()
+
+
+def _thin_fonts(static: Path) -> None:
+    """Drop fonts that stand there a second time in a larger format, and the maps of sources."""
+    for sheet in static.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        kept = re.sub(r',\s*url\([^)]*\.ttf\) format\("truetype"\)', "", text)
+        if kept != text:
+            sheet.write_text(kept, encoding="utf-8")
+    for file in [*static.rglob("*.ttf"), *static.rglob("*.map")]:
+        file.unlink()
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files of a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def finish(site: Path, address: str | None = None) -> int:
+    """Finish a book that is to be read at `address`; return the bytes that it is lighter by."""
+    static, before = site / "_static", size_of(site)
+    pages = [page for page in site.rglob("*.html") if static not in page.parents]
+    used: set[str] = set()
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        used |= set(ICON_NAME.findall(text))
+        depth = len(page.relative_to(site).parts) - 1
+        page.write_text(with_card(mend_page(text), depth, address), encoding="utf-8")
+    icons = static / "scripts" / "fontawesome.js"
+    for script in static.rglob("*.js"):
+        if script != icons and "mathjax" not in script.parts:
+            used |= set(ICON_NAME.findall(script.read_text(encoding="utf-8")))
+    if not icons.is_file():
+        raise FileNotFoundError(f"{icons}: the theme has put its icons elsewhere: mend finish_site")
+    icons.write_text(thin_icons(icons.read_text(encoding="utf-8"), used), encoding="utf-8")
+    _thin_mathjax(static / "mathjax")
+    _thin_fonts(static)
+    return before - size_of(site)
+
+
+if __name__ == "__main__":
+    saved = finish(Path(sys.argv[1] if len(sys.argv) > 1 else "_build/html"))
+    print(f"lighter by {saved / 2**20:.1f} MB")
