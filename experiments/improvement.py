@@ -6,7 +6,16 @@
 
 Parts, each made of cells that are skipped when finished, so that a killed study goes on:
 
-=========  ================================================================================
+=========  ======================================================================================
+words      per base, the first words that captions could be forced to begin with, on validation
+decoders   per base, everything that trains nothing, each from one view and from five
+rates      per trainer, its learning rates on validation scenes of the first base
+trainers   per base, each trainer at its best rate and the same with its images shuffled
+confirm    the recommended adapter against the decoders once more, on scenes of its own
+views      per base, what averaging over views does: how many, how far, with other images
+ablations  per base, one setting of a trainer changed at a time
+=========  ======================================================================================
+
 Finished cells lie in `results/cells/improvement`: counts a scene, no images and no weights.
 
 Fields of the file, beside those of every results file:
@@ -60,6 +69,7 @@ CHOOSER = CORE[0]
 DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many captions an image
 SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "control": 35.0}
 VIEW_SECONDS = 30.0
+REAL_SCENES = 300  # of the base whose language half is a real model: it is dear
 
 
 class Study:
@@ -72,6 +82,10 @@ class Study:
             CHOOSER, "base", n=options.n, images=options.images, mapper_images=options.mapper_images
         )
         self.planned: dict[str, Cell] = {}
+
+    def scenes(self, base: str, wanted: int) -> int:
+        """Return how many scenes a base is tried on, where others see `wanted`."""
+        return min(wanted, REAL_SCENES) if base == REAL else wanted
 
     def grid(self, cells: Sequence[Cell]) -> dict[str, Any]:
         """Run cells in the order given; with `--collect`, return finished ones only."""
@@ -88,7 +102,7 @@ class Study:
             Cell(
                 f"{base}/word",
                 word_cell,
-                {"base": base, "n": self.options.validation},
+                {"base": base, "n": self.scenes(base, self.options.validation)},
                 SECONDS["word"],
             )
             for base in self.bases
@@ -101,7 +115,13 @@ class Study:
         if base not in words:
             return []
         trials = [
-            replace(self.plain, base=base, system=name, word=words[base])
+            replace(
+                self.plain,
+                base=base,
+                system=name,
+                word=words[base],
+                n=self.scenes(base, self.options.n),
+            )
             for name in self.options.decoders
             if name in among
         ]
@@ -168,7 +188,7 @@ class Study:
         """Return the cells that ask what views do."""
         if base not in words:
             return []
-        about = {"base": base, "word": words[base], "n": self.options.n}
+        about = {"base": base, "word": words[base], "n": self.scenes(base, self.options.n)}
         return [
             Cell(f"{base}/views-{what}", view_cell, about | {"what": what}, VIEW_SECONDS)
             for what in self.options.views
