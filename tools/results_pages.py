@@ -185,7 +185,7 @@ def made_markdown(name: str, result: dict[str, Any]) -> str:
     if "interval" in result:
         made += f" Intervals: {cell(result['interval'])}."
     if result.get("cut"):
-        made += f" Cut: {'; '.join(cell(part) for part in result['cut'])}."
+        made += f" Cut: {'; '.join(cell(sentence_in_words(part, name)) for part in result['cut'])}."
     return made
 
 
@@ -194,7 +194,7 @@ def claims_markdown(claims: list[Row], study: str = "") -> str:
     if not claims:
         return ""
     rows = [
-        [str(n), f"**{c['verdict']}**", f"{cell(c['claim'])}<br>*{cell(c['source'])}*"]
+        [str(n), f"**{c['verdict']}**", f"{claimed(c, study)}<br>*{cell(c['source'])}*"]
         for n, c in enumerate(claims, 1)
     ]
     reasons = []
@@ -203,10 +203,15 @@ def claims_markdown(claims: list[Row], study: str = "") -> str:
             cell(sentence_in_words(claim.get(key, ""), study)) for key in ("rule", "evidence")
         )
         rule = f" Rule: {rule}." if rule else ""
-        reasons.append(f"{n}. {cell(claim['claim'])}.{rule} Evidence: {evidence}.")
+        reasons.append(f"{n}. {claimed(claim, study)}.{rule} Evidence: {evidence}.")
     return f"{table(['', 'verdict', 'claim'], rows)}\n\n" + folded(
         "What decided each claim", "\n".join(reasons)
     )
+
+
+def claimed(claim: Row, study: str = "") -> str:
+    """Return what a claim says, as a cell of a table."""
+    return cell(sentence_in_words(claim["claim"], study))
 
 
 FEW = 5  # that are named in the open: more would be a wall of names

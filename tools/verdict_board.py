@@ -84,7 +84,8 @@ def study_data(name: str, result: dict[str, Any], pages: Path) -> dict[str, Any]
         "claims": [
             {
                 "id": identity,
-                **{key: claim.get(key, "") for key in ("claim", "verdict", "source")},
+                "claim": sentence_in_words(claim["claim"], name),
+                **{key: claim.get(key, "") for key in ("verdict", "source")},
                 "rule": sentence_in_words(claim.get("rule", ""), name),
                 "parts": evidence_parts(sentence_in_words(claim["evidence"], name)),
             }

@@ -100,7 +100,9 @@ def test_no_row_of_a_recorded_study_is_lost(path):
     parts = re.split("## (?:Differences|Success over|Bars on|Arena|Variety|Captions)", page)
     for part, key in zip(parts, ("scores", "differences")):
         assert part.count("\n<tr><td>") == len(result[key])
-        blocks = dict(re.split(r": (?=\d+ rows)", b, maxsplit=1) for b in part.split("{dropdown} ")[1:])
+        blocks = dict(
+            re.split(r": (?=\d+ rows)", b, maxsplit=1) for b in part.split("{dropdown} ")[1:]
+        )
         for row in named(result[key]):
             metric, of = (in_words(row[key], path.stem) for key in ("metric", "system"))
             block = blocks.get(metric)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure
 
 Counts = Int64[np.ndarray, " draws"]
 Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
@@ -25,7 +25,7 @@ def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, 
         raise ValueError(f"got draws {sizes}, wanted at least 1 a kind, none above rows={rows}")
     width = 0.8 / len(counts)
     with figure_style():
-        figure = new_figure(6.4, 3.4)
+        figure = new_figure(WIDE, 3.4)
         axes = figure.add_subplot()
         for turn, (kind, drawn) in enumerate(counts.items()):
             places = np.arange(rows + 1) + (turn - (len(counts) - 1) / 2) * width
@@ -48,7 +48,7 @@ def draw_proxy(
     if not pairs or not all(pairs.values()):
         raise ValueError('got no points, wanted for instance {"vizer_g": [(0.9, 0.6)]}')
     with figure_style():
-        figure = new_figure(6.8, 4.0)
+        figure = new_figure(WIDE, 4.0)
         axes = figure.add_subplot()
         centres = {name: np.mean(found, axis=0) for name, found in pairs.items()}
         for name, found in pairs.items():
@@ -63,7 +63,6 @@ def draw_proxy(
                 textcoords="offset points",
                 ha="right" if left else "left",
                 va="center",
-                fontsize=9,
                 color=COLOURS[role],
             )
         axes.margins(x=0.2)
@@ -76,7 +75,6 @@ def draw_proxy(
                 xytext=(-2, 3),
                 textcoords="offset points",
                 ha="right",
-                fontsize=9,
             )
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
