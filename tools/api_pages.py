@@ -111,7 +111,10 @@ def entry_markdown(node: Function | ast.ClassDef, module: str) -> str:
     if summary:
         blocks.append(escape(" ".join(summary.split())))
     if rest.strip():
-        blocks.append(f"````{{dropdown}} More\n```text\n{rest.strip()}\n```\n````")
+        folded = (
+            f"```text\n{rest.strip()}\n```"  # a dropdown of Sphinx would weigh three times that
+        )
+        blocks.append(f"<details><summary>More</summary>\n\n{folded}\n\n</details>")
     return "\n\n".join(blocks)
 
 
