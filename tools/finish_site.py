@@ -2,8 +2,8 @@
 
 The theme brings all icons of Font Awesome (1.5 MB on every page), MathJax with every output and
 language (24 MB on disk), fonts twice, source maps, and its words in every language. Of these stay
-the icons that some page shows, and the parts of MathJax that the book loads. `mend_page` corrects what the theme and docutils
-write, where a screen reader would stumble.
+the icons that some page shows, and the parts of MathJax that the book loads. `mend_page` corrects
+what the theme and docutils write, where a screen reader would stumble.
 
     python -m tools.finish_site _build/html     # what tools.book does after each build
 """
