@@ -111,9 +111,7 @@ def entry_markdown(node: Function | ast.ClassDef, module: str) -> str:
     if summary:
         blocks.append(escape(" ".join(summary.split())))
     if rest.strip():
-        folded = (
-            f"```text\n{rest.strip()}\n```"  # a dropdown of Sphinx would weigh three times that
-        )
+        folded = f"```text\n{rest.strip()}\n```"  # a dropdown of Sphinx weighs three times that
         blocks.append(f"<details><summary>More</summary>\n\n{folded}\n\n</details>")
     return "\n\n".join(blocks)
 
@@ -176,7 +174,7 @@ def module_markdown(name: str, source: str) -> str:
 def summary_of(tree: ast.Module) -> str:
     """Return the first paragraph of a file's docstring on one line.
 
-    >>> summary_of(ast.parse("'One\\nline.\\n\\nMore.'"))
+    >>> summary_of(ast.parse(repr("One\\nline.\\n\\nMore.")))
     'One line.'
     """
     return " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())

@@ -318,7 +318,7 @@ def against_in_words(row: Row, study: str = "") -> str:
     """Return what a system is compared with, without the base that both stand on.
 
     >>> against_in_words({"base": "web", "against": "web:first_word"})
-    'first word given'
+    'first word'
     """
     return in_words(row["against"].removeprefix(f"{row.get('base', '')}:"), study)
 

@@ -63,9 +63,9 @@ WORDS: Mapping[str, str] = MappingProxyType({
     "base_banned": "base, generic word barred",
     "base_primed": "base, first word given",
     "primed": "base, first word given",
-    "first_word": "first word given",
+    "first_word": "first word",
     "beam": "beam search",
-    "views_5": "first word given, five views",
+    "views_5": "first word, five views",
     "mbr": "minimum Bayes risk",
     "best_of_n_information": "best of eight by information",
     "diverse_beam": "diverse beams",
@@ -319,7 +319,7 @@ def cell_in_words(text: str, study: str = "") -> str:
     """Return a cell of a table in words if it is a short name, and else as it is.
 
     >>> cell_in_words("max_kl 0.1"), cell_in_words("two cats"), cell_in_words("views_5")
-    ('ceiling, nats per token 0.1', 'two cats', 'first word given, five views')
+    ('ceiling, nats per token 0.1', 'two cats', 'first word, five views')
     """
     if text in WORDS or text in WORDS_OF.get(study, {}):
         return in_words(text, study)

@@ -83,13 +83,13 @@ def measured_as(system: FieldSystem) -> str:
 
     >>> from vizer_lab.studies.field_systems import field_named
     >>> measured_as(field_named("crops")), measured_as(field_named("quality token"))
-    ('object F1: crops, fused minus beam search', 'no row')
+    ('object F1, minus beam search', 'no row')
     """
     if system.row is None:
         return "no row"
-    name, against, metric = system.row
+    _, against, metric = system.row
     where = "" if system.study == "field" else f", study of {system.study}"
-    return f"{in_words(metric)}: {in_words(name)} minus {in_words(against)}{where}"
+    return f"{in_words(metric)}, minus {in_words(against)}{where}"
 
 
 def verdict(gains: Mapping[str, Measured], control: Mapping[str, Measured] | None = None) -> str:
