@@ -15,10 +15,17 @@ from torch import Tensor
 from vizer_core.gap.closer import CloserFraction
 from vizer_core.gap.regions import CosineRow
 from vizer_core.plots.estimates import draw_estimate
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure, role_of
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    role_of,
+)
 
 BINS = 60
-SHORT = 16  # letters of a name with which two fit beside each other
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -56,7 +63,7 @@ def draw_pair_cosines(
         axes.set_xlabel(label)
         axes.set_ylabel(f"share of pairs per bin (n = {_counts(values)})")
         axes.set_ylim(bottom=0)
-        _legend_above(axes, columns=2 if max(map(len, values)) < SHORT else 1)
+        _legend_above(axes)
     return figure
 
 
@@ -122,5 +129,6 @@ def _counts(values: Mapping[str, np.ndarray]) -> str:
     return " to ".join(f"{size:,}" for size in {sizes[0]: 0, sizes[-1]: 0})
 
 
-def _legend_above(axes: Axes, *, columns: int) -> None:
+def _legend_above(axes: Axes) -> None:
+    columns = legend_columns(axes.get_legend_handles_labels()[1], most=2)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)

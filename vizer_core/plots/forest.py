@@ -22,9 +22,16 @@ from matplotlib.lines import Line2D
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate, draw_estimate_curve
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure, panel_grid
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    panel_grid,
+)
 
-FIT = 40  # letters that a legend takes in one line
 Panel = Mapping[str, Interval]
 
 
@@ -61,7 +68,7 @@ def draw_forest(
         figure.legend(
             handles=[_key(role, words) for role, words in legend.items()],
             loc="outside upper left",
-            ncols=len(legend) if sum(map(len, legend.values())) < FIT else 2,
+            ncols=legend_columns(legend.values(), most=4),
         )
     return figure
 

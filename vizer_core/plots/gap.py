@@ -17,7 +17,15 @@ from vizer_core.gap.histogram import GapHistogram
 from vizer_core.gap.normality import normal_cdf
 from vizer_core.gap.projection import Projection
 from vizer_core.gap.shift import ShiftPoint
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure, role_of
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    role_of,
+)
 
 BINS_PER_STD = 12
 SPAN = 5.0  # standard deviations shown on each side
@@ -218,5 +226,8 @@ def draw_projections(projections: Sequence[Projection]) -> Figure:
                     xticks=[], yticks=[], xlabel="axis 1 (no scale)", ylabel="axis 2 (no scale)"
                 )
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, markerscale=2)
+        columns_of_names = legend_columns(labels)
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns_of_names, markerscale=2
+        )
     return figure

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 
@@ -122,6 +122,17 @@ def panel_grid(panels: int, most: int = 2) -> tuple[int, int]:
     """
     columns = min(most, panels)
     return columns, ceil(panels / columns)
+
+
+def legend_columns(names: Iterable[str], most: int = 3) -> int:
+    """Return how many names of a legend fit beside each other in a figure, `most` at most.
+
+    >>> legend_columns(["base", "first word"]), legend_columns(["base", "a name " * 6])
+    (2, 1)
+    """
+    lengths = [len(name) for name in names]
+    column = 0.65 + 0.085 * max(lengths)  # inches: a mark, and letters of 10 points
+    return max(1, min(most, len(lengths), int(WIDE / column)))
 
 
 def svg_text(figure: Figure) -> str:

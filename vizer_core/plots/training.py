@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure, role_of
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, legend_columns, new_figure, role_of
 
 SMOOTH = 5  # steps in the running mean of a curve
 LINES = {"image": "-", "region": "-", "text": "-", "control": "--"}
@@ -63,7 +63,9 @@ def draw_reward(
         bottom.set_ylabel("KL, nats per token")
         bottom.set_ylim(0, 1.15 * max(limit or 0.0, *(max(values) for values in kl.values())))
         bottom.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
-        figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", ncols=len(runs))
+        figure.legend(
+            *top.get_legend_handles_labels(), loc="outside upper left", ncols=legend_columns(runs)
+        )
         figure.align_ylabels()
     return figure
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 
 Counts = Int64[np.ndarray, " draws"]
 Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
@@ -41,7 +41,7 @@ def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, 
 def draw_proxy(
     pairs: Pairs, *, labels: tuple[str, str], roles: Mapping[str, str], base: float | None = None
 ) -> Figure:
-    """Draw a proxy against the score it stands for, one point per run and a name for each system.
+    """Draw a proxy against the score it stands for, one point per run; the legend names systems.
 
     `labels` name the two axes; a dotted line shows the score of the untrained `base`.
     """
@@ -50,22 +50,10 @@ def draw_proxy(
     with figure_style():
         figure = new_figure(WIDE, 4.0)
         axes = figure.add_subplot()
-        centres = {name: np.mean(found, axis=0) for name, found in pairs.items()}
         for name, found in pairs.items():
             x, y = zip(*found)
-            role = roles[name]
-            axes.plot(x, y, MARKERS[role], color=COLOURS[role], linestyle="", alpha=0.8)
-            left = _has_neighbour(name, centres)
-            axes.annotate(
-                name,
-                tuple(centres[name]),
-                xytext=(-10 if left else 10, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-                color=COLOURS[role],
-            )
-        axes.margins(x=0.2)
+            look = {"color": COLOURS[roles[name]], "linestyle": "", "alpha": 0.8, "label": name}
+            axes.plot(x, y, MARKERS[roles[name]], **look)
         if base is not None:
             axes.axhline(base, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.annotate(
@@ -78,13 +66,5 @@ def draw_proxy(
             )
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
+        figure.legend(loc="outside upper left", ncols=legend_columns(pairs))
     return figure
-
-
-def _has_neighbour(name: str, centres: Mapping[str, np.ndarray]) -> bool:
-    """Say whether a name would run into another system, or out of the figure, on the right."""
-    every = np.stack(list(centres.values()))
-    span = np.maximum(every.max(axis=0) - every.min(axis=0), 1e-9)
-    ahead = (every - centres[name]) / span
-    near = (ahead[:, 0] > 0) & (ahead[:, 0] < 0.3) & (np.abs(ahead[:, 1]) < 0.06)
-    return bool(near.any() or ahead[:, 0].min() < -0.6)

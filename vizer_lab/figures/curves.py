@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 from vizer_lab.figures.intervals import require_roles
 
 
@@ -41,5 +41,5 @@ def draw_curves(
         axes.axhline(0, color=COLOURS["ink"], linewidth=0.8)
         axes.set_xlabel(along)
         axes.set_ylabel(label)
-        figure.legend(loc="outside upper left", ncols=2)
+        figure.legend(loc="outside upper left", ncols=legend_columns(curves))
     return figure

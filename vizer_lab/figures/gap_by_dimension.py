@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from vizer_core.gap.histogram import GapHistogram
-from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure, role_of
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, legend_columns, new_figure, role_of
 from vizer_lab.figures.scenes import show_quoted
 
 COARSE_BINS = 60  # bins shown over the frame
@@ -67,7 +67,7 @@ def draw_same_pool(histograms: Mapping[str, GapHistogram]) -> Figure:
         right.set_ylabel("mean of the dimension")
         right.set_title(f"mean over n = {n:,} pairs; grey: if it were 0")
         handles, labels = right.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
     return figure
 
 

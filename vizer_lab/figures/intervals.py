@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure, role_of
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    role_of,
+)
 
 STEP = 0.22  # of a row, between the estimates that it holds
 PER_ROW = 0.18
@@ -88,7 +96,7 @@ def draw_grouped_intervals(
         shown = {}
         for axes in drawn:
             shown |= dict(zip(*reversed(axes.get_legend_handles_labels())))
-        figure.legend(shown.values(), shown, loc="outside upper left", ncols=min(3, len(names)))
+        figure.legend(shown.values(), shown, loc="outside upper left", ncols=legend_columns(shown))
     return figure
 
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vizer_core.plots.estimates import Estimate, draw_estimate, draw_interval
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 from vizer_lab.figures.intervals import require_roles
 
 Point = tuple[Estimate, Estimate]  # recall, precision
@@ -54,7 +54,11 @@ def draw_precision_recall(
         names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
         keys = [_key(COLOURS[roles[name]], MARKERS[roles[name]], 1.0, name) for name in names]
         keys += [_key(COLOURS["ink"], "o", _face(ways, way), way) for way in ways]
-        figure.legend(handles=keys, loc="outside upper left", ncols=3 if columns > 1 else 2)
+        figure.legend(
+            handles=keys,
+            loc="outside upper left",
+            ncols=min(columns + 1, legend_columns([*names, *ways])),
+        )
     return figure
 
 

@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate_curve
-from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure, panel_grid
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    panel_grid,
+)
 from vizer_core.plots.training import running_mean
 from vizer_core.textonly.noise import GaussianNoise
 
@@ -129,5 +137,7 @@ def draw_trade_off(
             axes.set_ylim(bottom=0)
             axes.set_title(metric)
             axes.set_xlabel("angle of the noise, degrees")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(roles))
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside upper left", ncols=legend_columns(roles)
+        )
     return figure
