@@ -139,13 +139,16 @@ def _thin_mathjax(folder: Path) -> None:
 
 
 def _thin_fonts(static: Path) -> None:
-    """Drop fonts that stand there a second time in a larger format, and the maps of sources."""
+    """Drop fonts of brands, those that stand there in a larger format too, and maps of sources."""
     for sheet in static.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")
         kept = re.sub(r',\s*url\([^)]*\.ttf\) format\("truetype"\)', "", text)
+        kept = re.sub(r"@font-face\{[^}]*fa-brands[^}]*\}", "", kept)
         if kept != text:
             sheet.write_text(kept, encoding="utf-8")
-    for file in [*static.rglob("*.ttf"), *static.rglob("*.map")]:
+    for file in [
+        file for kind in ("*.ttf", "*.map", "fa-brands*.woff2") for file in static.rglob(kind)
+    ]:
         file.unlink()
 
 

@@ -149,7 +149,7 @@ def study_markdown(name: str, result: dict[str, Any], pages: Path) -> str:
         claims_markdown(result.get("claims", []), name),
         not_run_markdown(result.get("not_run", [])),
         table(["measured", "value"], figures) if figures else "",
-        short_table(named(result["scores"]), *SHORT[name], name)
+        short_table(result["scores"], *SHORT[name], name)
         if name in SHORT and has_page(result)
         else "",
         link,

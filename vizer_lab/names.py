@@ -199,7 +199,7 @@ WORDS: Mapping[str, str] = MappingProxyType({
 # where one study means another thing by a short name
 WORDS_OF: Mapping[str, Mapping[str, str]] = MappingProxyType({
     "field": {"human": "captions by people", "baseline": "baseline", "base": "base"},
-    "gap_real_clip": {"real": "CLIP ViT-B/32 on COCO"},
+    "gap_real_clip": {"real": "CLIP ViT-B/16 on COCO"},
     "real_language_vlm": {
         "real": "SmolLM2-135M", "small_lm": "small language model", "another": "another image",
     },

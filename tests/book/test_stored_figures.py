@@ -84,6 +84,7 @@ def test_no_word_of_a_plot_is_cut_or_lies_on_another(browser):
     assert {where: found for where, found in faults.items() if found} == {}
 
 
+@pytest.mark.book
 def test_a_cut_word_and_words_on_each_other_are_found(browser):
     browser.get("data:text/html,<body></body>")
     start = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="60" viewBox="0 0 200 60">'

@@ -49,7 +49,7 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
         panels = panels[: len(tables)]
         for axes, (name, table) in zip(panels, tables.items()):
             left = of_the_pair(table.double().cpu().numpy())
-            image = axes.pcolormesh(left, cmap="PuOr", vmin=-REACH, vmax=REACH)
+            image = axes.pcolormesh(left, cmap="PuOr", vmin=-REACH, vmax=REACH, rasterized=True)
             axes.set_aspect("equal")
             axes.set_title(name)
             axes.set_xlabel("caption of image")
