@@ -111,7 +111,16 @@ def _stopped(error: Exception, case: Case, function: Callable[..., Any]) -> str:
     where = (
         f" in line {frames[-1].lineno - first + 1} of it" if frames and frames[-1].lineno else ""
     )
-    return f"stops{where} with {case.says}: {type(error).__name__}: {error}"
+    told = f"stops{where} with {case.says}: {type(error).__name__}: {error}"
+    if not isinstance(error, RuntimeError | IndexError):
+        return told
+    names = list(inspect.signature(function).parameters)
+    shapes = [
+        f"{name} {[*value.shape]}"
+        for name, value in zip(names, case.arguments, strict=False)
+        if isinstance(value, Tensor)
+    ]
+    return f"{told}. Shapes: {', '.join(shapes)}."
 
 
 def _nothing(function: Callable[..., Any]) -> str:

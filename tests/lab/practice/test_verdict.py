@@ -54,6 +54,8 @@ def writes_into_it(x, k):
         (unwritten, "is not written yet"),
         (no_return, "is its `return` missing?"),
         (raises, "stops in line 3 of it with two rows: IndexError"),
+        (lambda x, k: x[:, :1] @ x.sum(), ". Shapes: x [2, 2]."),
+        (lambda x, k: x.nothing, "Tensor' object has no attribute 'nothing'"),
         (writes_into_it, "changes what it is given (three rows)"),
         (mean_not_sum, "You took the mean. The sum is wanted."),
         (lambda x, k: x, "With two rows: wanted the shape [2], got [2, 2]."),
