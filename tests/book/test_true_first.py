@@ -47,6 +47,7 @@ SCENES = {
     "fig-13-example": (13, 1),
     "fig-14-example": (13,),
     "fig-15-example": (13, 1, 2),
+    "fig-16-known": (13,),
 }
 
 
