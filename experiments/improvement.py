@@ -69,7 +69,7 @@ CHOOSER = CORE[0]
 DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many captions an image
 SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "control": 35.0}
 VIEW_SECONDS = 30.0
-REAL_SCENES = 300  # of the base whose language half is a real model: it is dear
+REAL_SCENES = 120  # of the base whose language half is a real model: it is dear
 
 
 class Study:

