@@ -22,9 +22,12 @@ def plain_tex(tex: str) -> str:
 
     >>> plain_tex(r"\mathrm{unit}\big(u_1, \dots\big)"), plain_tex("_G")
     ('\\mathrm{unit}(u_1, \\ldots)', '{}_G')
+    >>> plain_tex(r"a = b \tag{3.1}")
+    'a = b \\qquad (3.1)'
     """
     tex = re.sub(r"\\[bB]ig+[lrm]?(?![a-zA-Z])", "", tex.strip())
     tex = re.sub(r"\\dots[bcm]?(?![a-zA-Z])", r"\\ldots", tex)
+    tex = re.sub(r"\\tag\{([\d.]+)\}", r"\\qquad (\1)", tex)
     return "{}" + tex if tex[:1] in ("_", "^") else tex
 
 

@@ -10,6 +10,7 @@ import base64
 import re
 import struct
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ FOLDED = {  # what the book folds by a tag, JupyterLab folds by other metadata
 SETUP_TAGS = ("setup", "hide-input", "remove-cell")  # who reads the book has nothing to set up
 COST_HEADING, COST_MARKS = "## What it costs", ("<!-- cost -->", "<!-- /cost -->")
 TABLE = re.compile(r"^\|.*(?:\n\|.*)*", re.MULTILINE)
+FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+NUMBERED = re.compile(r"\s*\\tag\{[\d.]+\}")
 SETUP_LOCAL = """\
 # Setup, written by tools/notebooks.py. Nothing to do if you ran `make env`.
 import importlib.util
@@ -135,6 +138,7 @@ def folded(tags: Sequence[str]) -> dict[str, bool]:
 def normalise(notebook: Any, name: str) -> Any:
     """Bring a freshly run notebook into its stored form."""
     number_cells(notebook, name[:2])
+    number_formulas(notebook, int(name[:2]))
     for cell in notebook["cells"]:
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in CELL_METADATA}
         hidden = folded(cell["metadata"].get("tags", []))
@@ -154,6 +158,27 @@ def normalise(notebook: Any, name: str) -> Any:
     }
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
     return notebook
+
+
+def number_formulas(notebook: Any, chapter: int) -> None:
+    r"""Number the formulas that stand on lines of their own, (3.1), (3.2) and so on, anew.
+
+    The number is TeX, `\tag{3.1}`, which the book, JupyterLab, Colab and GitHub show.
+
+    >>> text = r"So $a$ and $$b \tag{3.7}$$ and $$c.$$"
+    >>> cell = {"cell_type": "markdown", "source": text}
+    >>> number_formulas({"cells": [cell]}, 3)
+    >>> print(cell["source"])
+    So $a$ and $$b \tag{3.1}$$ and $$c. \tag{3.2}$$
+    """
+    numbers = count(1)
+
+    def numbered(match: re.Match[str]) -> str:
+        return f"$${NUMBERED.sub('', match[1]).rstrip()} \\tag{{{chapter}.{next(numbers)}}}$$"
+
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = FORMULA.sub(numbered, str(cell["source"]))
 
 
 def number_cells(notebook: Any, chapter: str) -> None:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tools.notebook_cells import FORMULA
 from tools.stamps import code_sha256, core_sha256
 
 MAX_BYTES = 500_000
@@ -37,7 +38,7 @@ def check_notebook(path: Path, notebook: Any, root: Path) -> list[str]:
         name = cell.get("id", f"cell {index}")
         found = _code_faults(cell) if cell["cell_type"] == "code" else _prose_faults(cell)
         faults += [f"{name}: {fault}" for fault in found]
-    faults += _order_faults(notebook)
+    faults += _order_faults(notebook) + _formula_faults(path, notebook)
     return [f"{path.name}: {fault}" for fault in faults]
 
 
@@ -115,6 +116,21 @@ def _order_faults(notebook: Any) -> list[str]:
     if counts != list(range(1, len(counts) + 1)):
         return [f"execution counts {counts}: wanted 1, 2, 3, ... from a clean kernel"]
     return []
+
+
+def _formula_faults(path: Path, notebook: Any) -> list[str]:
+    """Formulas are numbered 1, 2, 3, ..., and what the text calls a formula has a number."""
+    if not NAME.fullmatch(path.name):
+        return []
+    text = "\n".join(str(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown")
+    chapter, count = int(path.name[:2]), len(FORMULA.findall(text))
+    numbers = [f"{chapter}.{number}" for number in range(1, count + 1)]
+    faults = []
+    if re.findall(r"\\tag\{([^}]*)\}", text) != numbers:
+        faults.append("formulas are not numbered in their order: run `make notebooks`")
+    spoken = re.findall(rf"\b[Ff]ormula \(({chapter}\.\d+)\)", text)
+    faults += [f"formula ({n}): wanted one of {count}" for n in spoken if n not in numbers]
+    return faults
 
 
 def _code_faults(cell: Any) -> list[str]:

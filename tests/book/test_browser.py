@@ -154,6 +154,19 @@ def test_the_formulas_are_set_by_the_books_own_mathjax(address, browser):
     assert len(browser.find_elements(By.CSS_SELECTOR, "article mjx-container")) > 10
 
 
+def test_a_formula_wider_than_a_phone_begins_at_its_left_end(address, browser):
+    """It has a number, (7.1), and scrolls where it is: what is cut off lies to the right."""
+    set_width(browser, WIDTHS["phone"])
+    open_page(browser, f"{address}/notebooks/07_zero_shot_captioning.html")
+    formula = browser.find_element(By.CSS_SELECTOR, "div.math")
+    assert "(7.1)" in formula.get_property("textContent")
+    box, inside = (
+        browser.execute_script("return arguments[0].getBoundingClientRect().left", element)
+        for element in (formula, formula.find_element(By.CSS_SELECTOR, "mjx-math"))
+    )
+    assert inside >= box - 1
+
+
 def test_dark_mode_keeps_figures_on_white(address, browser):
     open_page(browser, f"{address}/book/index.html")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")

@@ -126,6 +126,12 @@ BREAKS = {
     ),
     "no cell with the tag 'headline'": lambda nb: code_cell(nb, 1).update(metadata={}),
     "role '{term}`'": lambda nb: nb["cells"][3].update(source="## One example\n\n{term}`gap`"),
+    "formulas are not numbered in their order": lambda nb: nb["cells"][3].update(
+        source="## One example\n\n$$x \\tag{1.1}$$\n\n$$y \\tag{1.3}$$"
+    ),
+    r"formula \(1.2\): wanted one of 1": lambda nb: nb["cells"][3].update(
+        source="## One example\n\n$$x \\tag{1.1}$$\n\nSee formula (1.1), or formula (1.2)."
+    ),
     "image without a description": lambda nb: nb["cells"][3].update(
         source="## One example\n\n![](x.png)"
     ),
@@ -246,6 +252,17 @@ def test_progress_bars_and_timing_are_not_stored():
     cell = code_cell(normalise(notebook, NAME), 1)
     assert [output["text"] for output in cell["outputs"]] == ["kept"]
     assert cell["metadata"] == {"tags": ["headline"]}
+
+
+def test_formulas_are_numbered_anew_and_only_in_text():
+    cells = [
+        nbformat.v4.new_markdown_cell("$$a \\tag{1.7}$$ and $b$\n\n$$\nc,\n$$"),
+        nbformat.v4.new_code_cell("text = '$$d$$'"),
+    ]
+    once = normalise(nbformat.v4.new_notebook(cells=cells), NAME)
+    text = "$$a \\tag{1.1}$$ and $b$\n\n$$\nc, \\tag{1.2}$$"
+    assert [cell["source"] for cell in once["cells"]] == [text, "text = '$$d$$'"]
+    assert normalise(once, NAME)["cells"][0]["source"] == text
 
 
 def test_the_setup_cell_fetches_the_package_only_if_there_is_an_address():

@@ -53,6 +53,7 @@ def learned(_: dict, code: str) -> float:
 FACTS: dict[str, Source] = {
     r"(\S+) intervals?\b": lambda study, _: value_of(study["interval"].split()[0]),
     r"[Ee]xercise (\d)": lambda *_: float("nan"),
+    r"[Ff]ormula \((\d+\.\d+)\)": lambda *_: float("nan"),
     r"CC BY-SA (\S+)": lambda *_: 4.0,
     r"temperature (1)\b": lambda study, _: max(row["temperature"] for row in study["curve"]),
     r"beam\S* of (\d+)": in_code(r"Beam\((\d+)"),

@@ -28,6 +28,7 @@ NOT_FINDINGS = (
     r"\(?sections?\s+[\d.]+",
     r"CC BY(?:-SA)? 4\.0",
     r"OPT-1\.3b",
+    r"[Ff]ormula \(\d+\.\d+\)",
     r"\*\*Predict\.\*\*.*?\?(?=\s*$|\n\n)",  # values to choose from
 )
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(\))?`")
@@ -39,10 +40,14 @@ SCENES = {
     "fig-02-example": (13, 64),
     "fig-03-one-gap": (13,),
     "fig-04-company": (13,),
-    "fig-05-example": (45,),
-    "fig-06-example": (6,),
-    "fig-07-example": (6,),
-    "fig-08-example": (6,),
+    "fig-05-example": (13,),
+    "fig-06-example": (13,),
+    "fig-07-example": (13,),
+    "fig-08-example": (13,),
+    "fig-13-example": (13, 1),
+    "fig-14-example": (13,),
+    "fig-15-example": (13, 1, 2),
+    "fig-16-known": (13,),
 }
 
 

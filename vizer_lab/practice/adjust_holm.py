@@ -63,9 +63,53 @@ def as_given(p_values: Tensor) -> Tensor:
     return each.cummax(dim=0).values.clamp(max=1)
 
 
+def largest_first(p_values: Tensor) -> Tensor:
+    """You sorted from the largest. The *smallest* p-value is multiplied by k, the next by k - 1."""
+    order = p_values.argsort(descending=True)
+    each = p_values[order] * torch.arange(len(p_values), 0, -1)
+    found = torch.empty_like(each)
+    found[order] = each.cummax(dim=0).values.clamp(max=1)
+    return found
+
+
+def one_factor_short(p_values: Tensor) -> Tensor:
+    """Your factors are one too small: they run from k down to 1, not from k - 1 down to 0."""
+    order = p_values.argsort()
+    each = p_values[order] * torch.arange(len(p_values) - 1, -1, -1)
+    found = torch.empty_like(each)
+    found[order] = each.cummax(dim=0).values.clamp(max=1)
+    return found
+
+
+def order_used_twice(p_values: Tensor) -> Tensor:
+    """The numbers are right, but in wrong rows: `order` says where each came from. Write them back,
+    `adjusted[order] = ...`, instead of reading by `order` again."""
+    return answer(p_values).sort().values[p_values.argsort()]
+
+
+def false_discovery_rate(p_values: Tensor) -> Tensor:
+    """That is Benjamini and Hochberg's rule, for the share of false findings. Holm's keeps the
+    chance of *any* false finding small: the factors k, k - 1, ..., 1, and a running maximum."""
+    order, k = p_values.argsort(), len(p_values)
+    each = p_values[order] * k / torch.arange(1, k + 1)
+    found = torch.empty_like(each)
+    found[order] = each.flip(0).cummin(dim=0).values.flip(0).clamp(max=1)
+    return found
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
-    mistakes=(bonferroni, may_fall, above_one, in_sorted_order, as_given),
+    mistakes=(
+        bonferroni,
+        may_fall,
+        above_one,
+        in_sorted_order,
+        as_given,
+        largest_first,
+        one_factor_short,
+        order_used_twice,
+        false_discovery_rate,
+    ),
     at_home="`vizer_core.metrics.stats.holm`",
 )

@@ -74,6 +74,21 @@ def pair_by_pair(images: Tensor, texts: Tensor, delta: float) -> Moved:
     return unit_norm(images + step), unit_norm(texts - step)
 
 
+def over_dimensions(images: Tensor, texts: Tensor, delta: float) -> Moved:
+    """Your means run over the dimensions of each vector. The gap vector is a mean over the pairs:
+    take it over `dim=0`, so that it has d entries."""
+    gap = texts.mean(dim=1, keepdim=True) - images.mean(dim=1, keepdim=True)
+    step = delta / 2 * gap / gap.norm()
+    return unit_norm(images + step), unit_norm(texts - step)
+
+
+def scaled_together(images: Tensor, texts: Tensor, delta: float) -> Moved:
+    """You divided all vectors by one length, that of the whole table. Each row has its own: take
+    the norm over `dim=1`, with `keepdim=True`."""
+    moved_images, moved_texts = not_scaled_back(images, texts, delta)
+    return moved_images / moved_images.norm(), moved_texts / moved_texts.norm()
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -85,6 +100,8 @@ TASK = Task(
         images_only,
         same_direction,
         pair_by_pair,
+        over_dimensions,
+        scaled_together,
     ),
     at_home="`vizer_core.gap.shift_modalities`",
 )

@@ -73,6 +73,19 @@ def own_pairs_only(images: Tensor, texts: Tensor, scale: float) -> Tensor:
     return -scale * (images * texts).sum(1).mean()
 
 
+def all_cells(images: Tensor, texts: Tensor, scale: float) -> Tensor:
+    """You averaged the log-softmax over all cells. Only the own pairs count, the diagonal; the
+    others stand in its denominators."""
+    logits, _ = _logits(images, texts, scale)
+    return -(logits.log_softmax(1).mean() + logits.log_softmax(0).mean()) / 2
+
+
+def probabilities(images: Tensor, texts: Tensor, scale: float) -> Tensor:
+    """You took the probability of the own pair. The loss is minus its *logarithm*."""
+    logits, _ = _logits(images, texts, scale)
+    return -(logits.softmax(1).diag() + logits.softmax(0).diag()).mean() / 2
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -84,6 +97,8 @@ TASK = Task(
         divided_by_scale,
         softmax_twice,
         own_pairs_only,
+        all_cells,
+        probabilities,
     ),
     at_home="`vizer_core.gap.shift.contrastive_loss`",
     learns=True,

@@ -30,7 +30,7 @@ def cases() -> list[Case]:
 
 
 def all_captions(rewards: Tensor) -> Tensor:
-    """You took off the mean of all the image's captions, the caption itself among them. Leave it
+    """You subtracted the mean of all the image's captions, the caption itself among them. Leave it
     out: add up the others only, and divide by k - 1."""
     return group_mean(rewards)
 
@@ -48,12 +48,12 @@ def divided_by_all(rewards: Tensor) -> Tensor:
 
 
 def no_baseline(rewards: Tensor) -> Tensor:
-    """These are the rewards themselves. Take off the mean of the image's other captions."""
+    """These are the rewards themselves. Subtract the mean of the image's other captions."""
     return rewards.clone()
 
 
 def baseline_only(rewards: Tensor) -> Tensor:
-    """You have the mean of the others. Take it off the caption's own reward."""
+    """You have the mean of the others. Subtract it from the caption's own reward."""
     return rewards - answer(rewards)
 
 
@@ -68,6 +68,22 @@ def by_spread_of_all(rewards: Tensor) -> Tensor:
     return rloo_scaled(rewards)
 
 
+def others_of_all(rewards: Tensor) -> Tensor:
+    """You compared with all other captions of all images. Take the other captions of the same
+    image: sum over `dim=1`."""
+    return rewards - (rewards.sum() - rewards) / (rewards.numel() - 1)
+
+
+def against_the_best(rewards: Tensor) -> Tensor:
+    """You compared with the image's best caption. The baseline is the *mean* of the others."""
+    return rewards - rewards.amax(dim=1, keepdim=True)
+
+
+def upside_down(rewards: Tensor) -> Tensor:
+    """The sign is the other way round: a caption above the others has a positive advantage."""
+    return -answer(rewards)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -79,6 +95,9 @@ TASK = Task(
         baseline_only,
         by_spread,
         by_spread_of_all,
+        others_of_all,
+        against_the_best,
+        upside_down,
     ),
     at_home="`vizer_core.vizer.policy_gradient.rloo`",
 )

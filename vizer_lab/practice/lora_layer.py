@@ -77,6 +77,11 @@ def divided_by_width(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, alpha: flo
     return x @ weight.T + _beside(x, a, b, alpha / a.shape[1])
 
 
+def divided_by_outputs(x: Tensor, weight: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
+    """You divided alpha by the number of outputs. The rank is the number of *columns* of B."""
+    return x @ weight.T + _beside(x, a, b, alpha / b.shape[0])
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -87,6 +92,7 @@ TASK = Task(
         alpha_alone,
         all_scaled,
         divided_by_width,
+        divided_by_outputs,
     ),
     at_home="`vizer_core.vizer.add_lora` puts PEFT's layers into a model",
     learns=True,

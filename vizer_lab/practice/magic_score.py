@@ -78,6 +78,18 @@ def the_best(p: Tensor, r: Tensor, i: Tensor, t: Tensor, s: float, a: float, b: 
     return answer(p, r, i, t, s, a, b).amax()
 
 
+def log_probabilities(
+    p: Tensor, r: Tensor, i: Tensor, t: Tensor, s: float, a: float, b: float
+) -> Tensor:
+    """You took the logarithm of the language model's probability. MAGIC adds the probability."""
+    return answer(p.log(), r, i, t, s, a, b)
+
+
+def beta_shared(p: Tensor, r: Tensor, i: Tensor, t: Tensor, s: float, a: float, b: float) -> Tensor:
+    """You gave CLIP's vote the weight 1 - beta. Its weight is beta alone, which may be above 1."""
+    return answer(p, r, i, t, s, a, 1 - b)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -89,6 +101,8 @@ TASK = Task(
         clip_alone,
         model_alone,
         the_best,
+        log_probabilities,
+        beta_shared,
     ),
     at_home="`vizer_core.captioners.magic.magic_search`, for a whole batch",
 )

@@ -102,6 +102,18 @@ def dot_product(states: Tensor, mask: Tensor, weights: Weights, images: Tensor) 
     return (1 - (_layers(_mean(states, mask), weights) * images).sum(-1)).mean()
 
 
+def with_relu(states: Tensor, mask: Tensor, weights: Weights, images: Tensor) -> Tensor:
+    """You have a ReLU between the layers. The mapper has a GELU."""
+    first, b1, second, b2 = weights
+    return cosine_loss((_mean(states, mask) @ first.T + b1).relu() @ second.T + b2, images)
+
+
+def without_biases(states: Tensor, mask: Tensor, weights: Weights, images: Tensor) -> Tensor:
+    """The biases are missing: each layer adds its own, b_1 and b_2."""
+    first, b1, second, b2 = weights
+    return cosine_loss(_layers(_mean(states, mask), [first, 0 * b1, second, 0 * b2]), images)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -115,6 +127,8 @@ TASK = Task(
         sum_over_captions,
         one_per_caption,
         dot_product,
+        with_relu,
+        without_biases,
     ),
     at_home="`vizer_core.vizer.cosine_loss` of what a `Mapper` reads",
     learns=True,

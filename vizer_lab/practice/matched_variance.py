@@ -66,6 +66,17 @@ def inverse_not_squared(images: Tensor, texts: Tensor) -> float:
     return (1 / _cosine(images, texts) - 1) / images.shape[1]
 
 
+def without_one(images: Tensor, texts: Tensor) -> float:
+    """The 1 is missing: from c^2 (1 + d s) = 1 follows s = (1/c^2 - 1) / d."""
+    return 1 / _cosine(images, texts) ** 2 / images.shape[1]
+
+
+def pair_by_pair(images: Tensor, texts: Tensor) -> float:
+    """You have a variance for each pair, and averaged these. Take the mean of the cosines first."""
+    cosines = (images * texts).sum(dim=1)
+    return float((1 / cosines**2 - 1).mean()) / images.shape[1]
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -76,6 +87,8 @@ TASK = Task(
         of_the_gap,
         of_all_combinations,
         inverse_not_squared,
+        without_one,
+        pair_by_pair,
     ),
     at_home="`vizer_core.gap.matched_noise_std` gives its root",
 )

@@ -71,6 +71,13 @@ def only_noise(texts: Tensor, variance: float, draws: Tensor) -> Tensor:
     return unit_norm(variance**0.5 * draws)
 
 
+def scaled_together(texts: Tensor, variance: float, draws: Tensor) -> Tensor:
+    """You divided by one length, that of all copies together. Each copy has its own: take the norm
+    over the last axis, with `keepdim=True`."""
+    copies = not_scaled_back(texts, variance, draws)
+    return copies / copies.norm()
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -81,6 +88,7 @@ TASK = Task(
         averaged,
         noise_scaled,
         only_noise,
+        scaled_together,
     ),
     at_home="`vizer_core.textonly.region_noise`",
 )

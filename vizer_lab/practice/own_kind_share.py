@@ -73,6 +73,11 @@ def the_kinds_apart(points: Tensor, kind: Tensor, k: int) -> float:
     return sum(shares.values()) / len(shares)
 
 
+def one_too_many(points: Tensor, kind: Tensor, k: int) -> float:
+    """You took k + 1 neighbours, and the first of them is the point itself. Leave the first out."""
+    return _share(points, kind, (points @ points.T).topk(k + 1, dim=1).indices)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -83,6 +88,7 @@ TASK = Task(
         nearest_only,
         count_not_share,
         the_kinds_apart,
+        one_too_many,
     ),
     at_home="`vizer_core.gap.same_group_share`, kind by kind",
 )

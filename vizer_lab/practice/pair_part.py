@@ -40,7 +40,7 @@ def columns_only(scores: Tensor) -> Tensor:
 
 
 def mean_off_twice(scores: Tensor) -> Tensor:
-    """The mean of the whole table is in both means, so you took it off twice: add it once."""
+    """The mean of the whole table is in both means, so you subtracted it twice: add it once."""
     return scores - scores.mean(dim=0) - scores.mean(dim=1, keepdim=True)
 
 

@@ -73,6 +73,21 @@ def high_before_low(first: Tensor, second: Tensor, rows: Tensor) -> Ends:
     return high, low
 
 
+def as_if_normal(first: Tensor, second: Tensor, rows: Tensor) -> Ends:
+    """You went 1.96 standard deviations of the means to either side, as if they were normal. Nearly
+    the same here; but the interval asked for is read off the means: their quantiles .025, .975."""
+    means = (first - second)[rows].mean(dim=1)
+    return float(means.mean() - 1.96 * means.std()), float(means.mean() + 1.96 * means.std())
+
+
+def standard_error(first: Tensor, second: Tensor, rows: Tensor) -> Ends:
+    """You used the formula of the standard error, without the resamples. Here the interval is read
+    off the means of the resamples in `rows`: their quantiles .025 and .975."""
+    difference = first - second
+    half = float(1.96 * difference.std() / len(difference) ** 0.5)
+    return float(difference.mean()) - half, float(difference.mean()) + half
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -84,6 +99,8 @@ TASK = Task(
         ninety_percent,
         smallest_and_largest,
         high_before_low,
+        as_if_normal,
+        standard_error,
     ),
     at_home="`vizer_core.metrics.paired_bootstrap`, which draws the rows itself",
 )

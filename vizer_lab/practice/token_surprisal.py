@@ -80,6 +80,11 @@ def summed(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return answer(logits, ids, mask).sum(1)
 
 
+def mean_per_caption(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """That is one number per caption, the mean. One per token is wanted, in the shape of `ids`."""
+    return summed(logits, ids, mask) / mask.sum(1)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -92,6 +97,7 @@ TASK = Task(
         softmax_over_places,
         padding_kept,
         summed,
+        mean_per_caption,
     ),
     at_home="`vizer_core.vlm.surprisal.surprisal_with_image`",
     learns=True,

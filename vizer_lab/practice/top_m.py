@@ -62,9 +62,22 @@ def counted(answers: Tensor, candidates: Tensor, truth: Tensor, m: int) -> Tenso
     return answer(answers, candidates, truth, m) * len(answers)
 
 
+def one_per_question(answers: Tensor, candidates: Tensor, truth: Tensor, m: int) -> Tensor:
+    """You have a yes or no for each question. Take their mean, as floats: the share of yes."""
+    ranked = rank_candidates(answers, candidates, top=m)
+    return (ranked == truth[:, None]).any(dim=1)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
-    mistakes=(first_only, farthest, at_place_m, share_of_places, counted),
+    mistakes=(
+        first_only,
+        farthest,
+        at_place_m,
+        share_of_places,
+        counted,
+        one_per_question,
+    ),
     at_home="`vizer_core.vqa.rank_candidates`",
 )

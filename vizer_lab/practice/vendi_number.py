@@ -72,9 +72,37 @@ def of_squares(features: Tensor) -> Tensor:
     return (1 / shares.square().sum()).float()
 
 
+def in_bits(features: Tensor) -> Tensor:
+    """Your entropy is in bits, by the logarithm of base 2, but `exp` wants nats: use the natural
+    logarithm, or raise 2 to the entropy."""
+    shares = _eigenvalues(_units(features)) / len(features)
+    return (_entropy(shares) / torch.tensor(2.0).log()).exp().float()
+
+
+def upside_down(features: Tensor) -> Tensor:
+    """A minus sign is missing: the entropy is *minus* the sum of shares times their logarithms."""
+    shares = _eigenvalues(_units(features)) / len(features)
+    return (-_entropy(shares)).exp().float()
+
+
+def over_width(features: Tensor) -> Tensor:
+    """You divided by the width of the features. Divide by their number, n."""
+    shares = _eigenvalues(_units(features)) / features.shape[1]
+    return _entropy(shares).exp().float()
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
-    mistakes=(not_unit, no_exponential, not_shares, rank, of_squares),
+    mistakes=(
+        not_unit,
+        no_exponential,
+        not_shares,
+        rank,
+        of_squares,
+        in_bits,
+        upside_down,
+        over_width,
+    ),
     at_home="`vizer_core.metrics.vendi.vendi_score`",
 )

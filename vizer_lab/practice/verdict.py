@@ -111,7 +111,16 @@ def _stopped(error: Exception, case: Case, function: Callable[..., Any]) -> str:
     where = (
         f" in line {frames[-1].lineno - first + 1} of it" if frames and frames[-1].lineno else ""
     )
-    return f"stops{where} with {case.says}: {type(error).__name__}: {error}"
+    told = f"stops{where} with {case.says}: {type(error).__name__}: {error}"
+    if not isinstance(error, RuntimeError | IndexError):
+        return told
+    names = list(inspect.signature(function).parameters)
+    shapes = [
+        f"{name} {[*value.shape]}"
+        for name, value in zip(names, case.arguments, strict=False)
+        if isinstance(value, Tensor)
+    ]
+    return f"{told}. Shapes: {', '.join(shapes)}."
 
 
 def _nothing(function: Callable[..., Any]) -> str:
@@ -133,6 +142,8 @@ def _described(
         i for i, (a, b) in enumerate(zip(found, wanted, strict=True)) if not _same(a, b, tolerance)
     )
     got, right, says = _tensor(found[place]), _tensor(wanted[place]), cases[place].says
+    if right is None and isinstance(wanted[place], list | tuple):
+        return _described_part(found, wanted, cases, tolerance)
     if got is None or right is None:
         return f"With {says}: wanted {_short(wanted[place])}, got {_short(found[place])}."
     if got.shape != right.shape:
@@ -143,12 +154,44 @@ def _described(
     if _all_same([-_tensor(v) for v in found], wanted, tolerance):  # type: ignore[operator]
         return "Right but for the sign: every value has the other one."
     factors = [_factor(a, b) for a, b in zip(found, wanted, strict=True)]
-    if all(f is not None for f in factors):
+    if _tells(factors, wanted):
         each = ", ".join(f"{f:.4g} ({c.says})" for f, c in zip(factors, cases, strict=True))
-        return f"Right but for a factor: yours is too large by {each}. A sum where a mean belongs?"
+        hint = " A sum where a mean belongs?" if all(_whole(f) and f > 1 for f in factors) else ""
+        return f"Right but for a factor: yours is what is wanted times {each}.{hint}"
     worst = int((got - right).abs().argmax())
     one = f"the number at place {worst} " if got.numel() > 1 else ""
     return f"With {says}: wanted {one}{right.flatten()[worst]:.4f}, got {got.flatten()[worst]:.4f}."
+
+
+def _described_part(
+    found: Sequence[Any], wanted: Sequence[Any], cases: Sequence[Case], tolerance: float
+) -> str:
+    """Describe the first wrong one of several values that a function returns together."""
+    count = len(wanted[0])
+    for value, case in zip(found, cases, strict=True):
+        if not isinstance(value, list | tuple) or len(value) != count:
+            got = f"{len(value)}" if isinstance(value, list | tuple) else "one"
+            return f"With {case.says}: wanted {count} values, got {got}."
+    parts = [([f[i] for f in found], [w[i] for w in wanted]) for i in range(count)]
+    number, (got, right) = next(
+        (i, part) for i, part in enumerate(parts, 1) if not _all_same(*part, tolerance)
+    )
+    return f"Of the {count} values, number {number}: {_described(got, right, cases, tolerance)}"
+
+
+def _tells(factors: Sequence[float | None], wanted: Sequence[Any]) -> bool:
+    """Whether factors say something: for single numbers each has one, whatever the mistake was."""
+    known = [factor for factor in factors if factor is not None]
+    if len(known) < len(factors):
+        return False
+    if any(part.numel() > 1 for part in map(_tensor, wanted) if part is not None):
+        return True
+    same = max(known) - min(known) < 1e-3 * max(known)
+    return (same and len(known) > 1) or all(_whole(f) or _whole(1 / f) for f in known)
+
+
+def _whole(number: float | None) -> bool:
+    return number is not None and abs(number - round(number)) < 1e-3 * number
 
 
 def _factor(found: Any, wanted: Any) -> float | None:

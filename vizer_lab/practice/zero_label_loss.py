@@ -82,6 +82,18 @@ def one_a_caption(states: Tensor, mask: Tensor, h: Map, targets: Tensor) -> Tens
     return 1 - cosine_similarity(mapped, targets, dim=-1)
 
 
+def word_by_word(states: Tensor, mask: Tensor, h: Map, targets: Tensor) -> Tensor:
+    """You compared each word's state with the image, and averaged the cosines. Average the states
+    first: a caption is compared once."""
+    cosines = cosine_similarity(h(states), targets[:, None], dim=-1)
+    return 1 - ((cosines * mask).sum(dim=1) / mask.sum(dim=1)).mean()
+
+
+def summed(states: Tensor, mask: Tensor, h: Map, targets: Tensor) -> Tensor:
+    """That is the sum over the captions. Take their mean."""
+    return len(states) * answer(states, mask, h, targets)
+
+
 TASK = Task(
     answer=answer,
     cases=cases,
@@ -93,6 +105,8 @@ TASK = Task(
         cosine_only,
         squared_distance,
         one_a_caption,
+        word_by_word,
+        summed,
     ),
     at_home="`vizer_core.vizer.losses.cosine_loss`",
     learns=True,

@@ -22,7 +22,7 @@ The judge never rewards: what a model was trained to please may not say how good
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +43,7 @@ from vizer_core.runtime import at_most, model_dtype, pick_device, profile
 from vizer_core.vizer.sampled import grounding_statistics
 from vizer_core.vlm import Qwen2Vl, SmolVlm, VisionBatch, load_vlm
 from vizer_core.vlm.word_kinds import plain_word_kind
+from vizer_lab.figures.gallery import Gallery, caption_gallery
 from vizer_lab.studies.clip_study import (
     CAPTIONS,
     DRAWN_NOTE,
@@ -169,6 +170,16 @@ class VlmStudy:
     def word_kind(self, word: str) -> str:
         """Sort a word: by the drawn world's table, or coarsely where captions are free English."""
         return drawn_word_kind(word) if self.is_micro else plain_word_kind(word)
+
+    def gallery(self, rows: Sequence[int], captions: Mapping[str, Sequence[str]]) -> Gallery:
+        """Show test images with each system's caption; what is true is marked where known.
+
+        `captions` has one caption for each test image.
+        """
+        images = [self.test.images[row] for row in rows]
+        shown = {name: [texts[row] for row in rows] for name, texts in captions.items()}
+        truths = [self.truths[row] for row in rows] if self.is_micro else []
+        return caption_gallery(images, shown, truths=truths, lexicon=self.lexicon)
 
     def score(self, captions: Sequence[str]) -> dict[str, Statistics]:
         """Score one caption a test image: by references, by the judge, and exactly if known.

@@ -54,11 +54,14 @@ def writes_into_it(x, k):
         (unwritten, "is not written yet"),
         (no_return, "is its `return` missing?"),
         (raises, "stops in line 3 of it with two rows: IndexError"),
+        (lambda x, k: x[:, :1] @ x.sum(), ". Shapes: x [2, 2]."),
+        (lambda x, k: x.nothing, "Tensor' object has no attribute 'nothing'"),
         (writes_into_it, "changes what it is given (three rows)"),
         (mean_not_sum, "You took the mean. The sum is wanted."),
         (lambda x, k: x, "With two rows: wanted the shape [2], got [2, 2]."),
         (lambda x, k: -k * x.sum(0), "Right but for the sign"),
-        (lambda x, k: 3 * k * x.sum(0), "too large by 3 (two rows), 3 (three rows)"),
+        (lambda x, k: 3 * k * x.sum(0), "wanted times 3 (two rows), 3 (three rows). A sum"),
+        (lambda x, k: k * x.sum(0) / 4, "wanted times 0.25 (two rows), 0.25 (three rows)."),
         (lambda x, k: k * x.sum(0) / 0, "not finite"),
         (lambda x, k: "7", "wanted tensor([4., 7.]), got '7'"),
         (lambda x, k: k * x.sum(0) + torch.tensor([0.0, 1.0]), "at place 1 7.0000, got 8.0000"),
@@ -92,6 +95,41 @@ def test_a_table_of_the_other_orientation_is_called_transposed():
         at_home="",
     )
     assert "Is it transposed?" in judge(lambda x: x[:1] @ x.T, task).says
+
+
+ONE = Task(
+    answer=lambda x: x.sum(),
+    cases=lambda: [Case("one", (torch.ones(2),)), Case("two", (torch.ones(3),))],
+    mistakes=(),
+    at_home="",
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda x: x.sum() * len(x), "wanted times 2 (one), 3 (two). A sum where a mean belongs?"),
+        (lambda x: x.sum() / len(x), "wanted times 0.5 (one), 0.3333 (two)."),
+        (lambda x: x.sum() * 1.3, "wanted times 1.3 (one), 1.3 (two)."),
+        (lambda x: x.sum() + 0.3, "With one: wanted 2.0000, got 2.3000."),
+    ],
+)
+def test_of_single_numbers_only_a_telling_factor_is_named(answer, told):
+    """Any wrong number is the right one times something."""
+    assert told in judge(answer, ONE).says
+
+
+def test_of_several_values_the_first_wrong_one_is_described():
+    task = Task(
+        answer=lambda x: (x, x.sum(0)),
+        cases=lambda: [Case("a table", (torch.tensor([[1.0, 2.0], [3.0, 5.0]]),))],
+        mistakes=(),
+        at_home="",
+    )
+    told = judge(lambda x: (x, x.sum(1)), task).says
+    assert "Of the 2 values, number 2: With a table: wanted the number at place 0 4.0000" in told
+    assert "wanted 2 values, got one." in judge(lambda x: x, task).says
+    assert "wanted 2 values, got 3." in judge(lambda x: (x, x, x), task).says
 
 
 def test_check_prints_and_never_raises(capsys):

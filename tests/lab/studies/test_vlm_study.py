@@ -182,3 +182,17 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_images_whose_counts_differ_are_refused():
     with pytest.raises(ValueError, match="got 1 ids, 0 images"):
         Images(("a",), [])
+
+
+def test_a_gallery_marks_the_words_of_a_drawn_study_and_none_on_the_full_profile(request):
+    study = open_vlm_study(test=3)
+    own = [captions[0] for captions in study.test.captions]
+    shown = study.gallery([2, 0], {"own": own, "moved": own[1:] + own[:1]})
+    assert [len(texts) for texts in shown.captions.values()] == [2, 2]
+    assert "".join(part for part, _ in shown.captions["own"][0]) == own[2]
+    told = [verdict for parts in shown.captions["own"] for _, verdict in parts]
+    assert True in told and False not in told
+    assert False in [v for parts in shown.captions["moved"] for _, v in parts]
+    request.getfixturevalue("full")
+    shown = open_vlm_study(test=2).gallery([1], {"own": ["a dog", "a cat"]})
+    assert shown.captions == {"own": [[("a cat", None)]]}
