@@ -32,6 +32,11 @@ CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 FRAME = re.compile(r'<table border="1" class="dataframe.*?</table>', re.DOTALL)
 # of pages that are made anew at each build there is no source to download
 MADE = "book/api"
+# the pages under them, in the list of pages at the side: 3 kB that only they need
+UNDER_MADE = re.compile(
+    rf'(<a [^>]*href="[^"]*{MADE.partition("/")[2]}\.html">[^<]*</a>)<details>.*?</details>',
+    re.DOTALL,
+)
 CORRECTIONS: tuple[tuple[str, str], ...] = (
     # the parts of MathJax that are loaded, in place of one file with all of them
     (r"_static/mathjax/tex-chtml\.js", "_static/mathjax/startup.js"),
@@ -165,6 +170,8 @@ def finish(site: Path, address: str | None = None) -> int:
     for page in pages:
         text = page.read_text(encoding="utf-8")
         used |= set(ICON_NAME.findall(text))
+        if not page.relative_to(site).as_posix().startswith(MADE):
+            text = UNDER_MADE.sub(r"\1", text)
         depth = len(page.relative_to(site).parts) - 1
         page.write_text(with_card(mend_page(text), depth, address), encoding="utf-8")
     icons = static / "scripts" / "fontawesome.js"

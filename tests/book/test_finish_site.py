@@ -49,6 +49,18 @@ def test_what_no_page_uses_is_taken_away(small_site):
     assert not (static / "mathjax/sre").exists()
 
 
+def test_pages_under_the_list_of_names_are_listed_there_alone(small_site):
+    link = '<head></head><li><a class="reference" href="{}api.html">Names</a>{}</li>'
+    fold = '<details><summary><span class="toctree-toggle"></span></summary><ul></ul></details>'
+    pages = {"book/b.html": "", "book/api.html": "", "book/api/x.html": "../"}
+    (small_site / "book/api").mkdir()
+    for name, up in pages.items():
+        (small_site / name).write_text(link.format(up, fold), encoding="utf-8")
+    finish(small_site)
+    folds = {name: "<details>" in (small_site / name).read_text("utf-8") for name in pages}
+    assert folds == {"book/b.html": False, "book/api.html": True, "book/api/x.html": True}
+
+
 def test_an_icon_that_is_not_shown_goes(small_site):
     (small_site / "_static/scripts/theme.js").write_text("")
     finish(small_site)

@@ -88,6 +88,7 @@ def draw_counts(
                 one = [1 / sum(each.counts) / each.width for each in curves.values()]
                 highest = max(max(c.counts) * unit for c, unit in zip(curves.values(), one))
                 axes.set_yscale("log")
+                axes.yaxis.set_major_formatter("{x:g}")  # a power's raised digits are too small
                 axes.set_ylim(FLOOR * min(one), HEADROOM * highest)
             else:
                 axes.set_ylim(bottom=0)
