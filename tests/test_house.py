@@ -36,6 +36,7 @@ CORE_RANKS = {
     "__main__": 12, "__init__": 12,
 }  # fmt: skip
 LAB_RANKS = {
+    "names": 0,
     "world": 0,
     "costs": 0,
     "zoo": 1,

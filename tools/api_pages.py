@@ -1,4 +1,4 @@
-"""Read the public names of a package from its source and write them as Markdown.
+"""Read the public names of a package from its source and write them as Markdown, a page a folder.
 
 The source is parsed, not imported: the page needs no model, no optional package, and jaxtyping's
 shapes appear as they are written.
@@ -8,9 +8,27 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
+from tools.tables import cell, table
+
 WIDTH = 76
+PAGES = "book/api"  # the folder of the pages, and the page that lists them
+SINGLE = "Files that stand in no folder."
+NAMED = re.compile(r"^:name: (\S+)\n(?:class )?(\w+)", re.MULTILINE)
+# a link to a name on the page that once held all of them goes on to the page of its folder
+OLD_ANCHORS = """\
+<script>
+(() => {
+  const wanted = location.hash.slice(1);
+  const folder = (link) => link.pathname.match(/(\\w+)\\.html$/)[1].replaceAll("_", "-") + "-";
+  const fits = [...document.querySelectorAll("article td a[href*='api/']")]
+    .filter((link) => wanted.startsWith(folder(link)))
+    .sort((a, b) => folder(b).length - folder(a).length);
+  if (fits.length) location.replace(fits[0].href.split("#")[0] + "#" + wanted);
+})();
+</script>"""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -93,7 +111,8 @@ def entry_markdown(node: Function | ast.ClassDef, module: str) -> str:
     if summary:
         blocks.append(escape(" ".join(summary.split())))
     if rest.strip():
-        blocks.append(f"````{{dropdown}} More\n```text\n{rest.strip()}\n```\n````")
+        folded = f"```text\n{rest.strip()}\n```"  # a dropdown of Sphinx weighs three times that
+        blocks.append(f"<details><summary>More</summary>\n\n{folded}\n\n</details>")
     return "\n\n".join(blocks)
 
 
@@ -124,38 +143,82 @@ def _public(tree: ast.Module) -> list[Function | ast.ClassDef]:
     ]
 
 
-def public_names(package: Path) -> dict[str, str]:
-    """Return the public functions and classes that one file alone has, and their anchors."""
-    found: dict[str, list[str]] = {}
+def page_of(module: str) -> str:
+    """Return the page of a module's folder, as Sphinx names it; single files share one.
+
+    >>> page_of("vizer_core.gap.moments"), page_of("vizer_core.runtime")
+    ('book/api/vizer_core_gap', 'book/api/vizer_core')
+    """
+    return f"{PAGES}/{'_'.join(module.split('.')[:-1])}"
+
+
+def public_names(package: Path) -> dict[str, tuple[str, str]]:
+    """Return the public functions and classes that one file alone has: their page and anchor."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for file in sorted(package.glob("[!_]*.py")) + sorted(package.glob("*/[!_]*.py")):
         module = module_name(package, file)
         for node in _public(ast.parse(file.read_text("utf-8"))):
-            found.setdefault(node.name, []).append(anchor(module, node.name))
+            place = (page_of(module), anchor(module, node.name))
+            found.setdefault(node.name, []).append(place)
     return {name: places[0] for name, places in found.items() if len(places) == 1}
 
 
 def module_markdown(name: str, source: str) -> str:
     """Return one source file: what it is for, then its public functions and classes."""
     tree = ast.parse(source)
-    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0]
-    public = _public(tree)
-    parts = [f"### {name.rpartition('.')[2]}", f"`{name}`: {escape(' '.join(summary.split()))}"]
-    parts += [entry_markdown(node, name) for node in public]
-    return "\n\n".join(part for part in parts if part)
+    parts = [f"## {name.rpartition('.')[2]}", f"`{name}`: {escape(summary_of(tree))}"]
+    parts += [entry_markdown(node, name) for node in _public(tree)]
+    return "\n\n".join(parts)
 
 
-def api_markdown(package: Path) -> str:
-    """Return every public name of a package, by subject; commands describe themselves."""
-    top = sorted(package.glob("[!_]*.py"))
-    top = [file for file in top if file.name != "cli.py"]
-    parts = [f"## Single files of {package.name}"] if top else []
-    parts += [module_markdown(module_name(package, file), file.read_text("utf-8")) for file in top]
-    for folder in sorted(path.parent for path in package.glob("*/__init__.py")):
-        files = [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("_")]
-        init = ast.parse((folder / "__init__.py").read_text("utf-8"))
-        parts.append(f"## Folder {package.name}.{folder.name}")
-        parts.append(escape((ast.get_docstring(init) or "").partition("\n\n")[0]))
-        parts += [
-            module_markdown(module_name(package, file), file.read_text("utf-8")) for file in files
-        ]
-    return "\n\n".join(part for part in parts if part)
+def summary_of(tree: ast.Module) -> str:
+    """Return the first paragraph of a file's docstring on one line.
+
+    >>> summary_of(ast.parse(repr("One\\nline.\\n\\nMore.")))
+    'One line.'
+    """
+    return " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())
+
+
+def folder_pages(package: Path) -> dict[str, str]:
+    """Return the pages of a package by file name: its single files, then a page a folder."""
+    pages = {}
+    for folder in [package, *sorted(path.parent for path in package.glob("*/__init__.py"))]:
+        files = sorted(folder.glob("[!_]*.py"))
+        if files:
+            name = module_name(package, folder / "__init__.py")
+            said = SINGLE if folder == package else escape(summary_of(_init(folder)))
+            parts = [f"# {name}", said, f"Back to [all folders](../{PAGES.rpartition('/')[2]}.md)."]
+            parts += [module_markdown(module_name(package, f), f.read_text("utf-8")) for f in files]
+            pages[f"{name.replace('.', '_')}.md"] = "\n\n".join(parts) + "\n"
+    return pages
+
+
+def _init(folder: Path) -> ast.Module:
+    return ast.parse((folder / "__init__.py").read_text("utf-8"))
+
+
+def index_markdown(package: Path) -> str:
+    """Return the table of a package's pages, what each is for, and below it all names, linked."""
+    rows, names = [], []
+    for file, text in folder_pages(package).items():
+        title, said, *_ = text.split("\n\n", 2)
+        rows.append([f"[{title.removeprefix('# ')}](api/{file})", cell(said)])
+        page = f"api/{Path(file).stem}.html"
+        names += [(name, f"{page}#{place}") for place, name in NAMED.findall(text)]
+    names.sort(key=lambda pair: (pair[0].lower(), pair[1]))
+    links = [f'<a href="{place}"><code>{name}</code></a>' for name, place in names]
+    listed = "\n".join(["<p>", *links, "</p>"])
+    title = f"### All names of {package.name}"
+    return "\n\n".join([table(["folder", "what it is for"], rows), title, listed])
+
+
+def write_api_pages(packages: list[Path], pages: Path, index: Path) -> None:
+    """Write a page for each folder into `pages`, and the list of them to `index`."""
+    shutil.rmtree(pages, ignore_errors=True)  # a folder that is gone leaves no page behind
+    pages.mkdir(parents=True)
+    for package in packages:
+        for name, text in folder_pages(package).items():
+            (pages / name).write_text(text, encoding="utf-8")
+    parts = [f"## {package.name}\n\n{index_markdown(package)}" for package in packages]
+    index.write_text("\n\n".join([*parts, OLD_ANCHORS]) + "\n", encoding="utf-8")

@@ -1,9 +1,9 @@
 """Finish a rendered book: what its pages need and no more, and names for all that can be used.
 
 The theme brings all icons of Font Awesome (1.5 MB on every page), MathJax with every output and
-language (24 MB on disk), fonts twice and source maps. Of these stay the icons that some page shows,
-and the parts of MathJax that the book loads. `mend_page` corrects what the theme and docutils
-write, where a screen reader would stumble.
+language (24 MB on disk), fonts twice, source maps, and its words in every language. Of these stay
+the icons that some page shows, and the parts of MathJax that the book loads. `mend_page` corrects
+what the theme and docutils write, where a screen reader would stumble.
 
     python -m tools.finish_site _build/html     # what tools.book does after each build
 """
@@ -11,6 +11,7 @@ write, where a screen reader would stumble.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +30,12 @@ MATHJAX = (
 )
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 FRAME = re.compile(r'<table border="1" class="dataframe.*?</table>', re.DOTALL)
+# of pages that are made anew at each build there is no source to download
+MADE = "book/api"
 CORRECTIONS: tuple[tuple[str, str], ...] = (
     # the parts of MathJax that are loaded, in place of one file with all of them
     (r"_static/mathjax/tex-chtml\.js", "_static/mathjax/startup.js"),
+    (rf'<li><a href="[^"]*_sources/{MADE}/(?:(?!</li>).)*</li>', ""),
     # a button is called what stands on it
     (r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"', r"\1"),
     (r'(<i class="theme-switch [^>]*?) title="[^"]*"', r'\1 aria-hidden="true"'),
@@ -63,7 +67,7 @@ def mend_page(html: str) -> str:
     '<div class="citation" id="a">'
     """
     for pattern, instead in CORRECTIONS:
-        html = re.sub(pattern, instead, html)
+        html = re.sub(pattern, instead, html, flags=re.DOTALL)
     html = FRAME.sub(lambda table: words_left(table[0]), html)
     return re.sub(r"<td\b.*?</td>", lambda cell: true_minus(cell[0]), html, flags=re.DOTALL)
 
@@ -135,13 +139,16 @@ def _thin_mathjax(folder: Path) -> None:
 
 
 def _thin_fonts(static: Path) -> None:
-    """Drop fonts that stand there a second time in a larger format, and the maps of sources."""
+    """Drop fonts of brands, those that stand there in a larger format too, and maps of sources."""
     for sheet in static.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")
         kept = re.sub(r',\s*url\([^)]*\.ttf\) format\("truetype"\)', "", text)
+        kept = re.sub(r"@font-face\{[^}]*fa-brands[^}]*\}", "", kept)
         if kept != text:
             sheet.write_text(kept, encoding="utf-8")
-    for file in [*static.rglob("*.ttf"), *static.rglob("*.map")]:
+    for file in [
+        file for kind in ("*.ttf", "*.map", "fa-brands*.woff2") for file in static.rglob(kind)
+    ]:
         file.unlink()
 
 
@@ -169,6 +176,8 @@ def finish(site: Path, address: str | None = None) -> int:
     icons.write_text(thin_icons(icons.read_text(encoding="utf-8"), used), encoding="utf-8")
     _thin_mathjax(static / "mathjax")
     _thin_fonts(static)
+    for folder in (static / "locales", site / "_sources" / MADE):
+        shutil.rmtree(folder, ignore_errors=True)
     return before - size_of(site)
 
 

@@ -17,7 +17,7 @@ from docutils import nodes
 from tools.api_pages import public_names
 
 ROOT = Path(__file__).resolve().parents[1]
-GLOSSARY, API = "book/glossary", "book/api"
+GLOSSARY = "book/glossary"
 PAGES = re.compile(r"notebooks/\d\d_|book/(?:start|drawn_world)$")
 # words of everyday English: linked only where the text sets them off, as `*references*`
 EVERYDAY = frozenset(
@@ -235,10 +235,12 @@ def link_page(app: Any, document: nodes.document, docname: str) -> None:
 
 
 def _addresses(app: Any, docname: str) -> dict[str, str]:
-    if API not in app.env.all_docs:  # the ePub leaves the page out
-        return {}
-    page = app.builder.get_relative_uri(docname, API)
-    return {name: f"{page}#{place}" for name, place in app.vizer_links["names"].items()}
+    here = app.builder.get_relative_uri
+    return {
+        name: f"{here(docname, page)}#{place}"
+        for name, (page, place) in app.vizer_links["names"].items()
+        if page in app.env.all_docs  # the ePub leaves these pages out
+    }
 
 
 def link_code_of_page(app: Any, docname: str, _t: str, context: dict[str, Any], _d: Any) -> None:
@@ -250,7 +252,7 @@ def link_code_of_page(app: Any, docname: str, _t: str, context: dict[str, Any], 
 def read_sources(app: Any) -> None:
     """Read the glossary and the packages' public names, once a build."""
     root = Path(app.srcdir)
-    names: dict[str, str] = {}
+    names: dict[str, tuple[str, str]] = {}
     for package in ("vizer_lab", "vizer_core"):  # the library's name wins
         names |= public_names(root / package)
     names = {n: place for n, place in names.items() if "_" in n or n != n.lower()}  # no plain words

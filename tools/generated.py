@@ -1,7 +1,8 @@
 """Write the pages that are made from files: results, chapters, names, files, commands.
 
 Each lands in book/_generated/ (not committed) and is included by a page of the book, so a table in
-the book cannot differ from the file it came from. `tools.book` calls this before Sphinx.
+the book cannot differ from the file it came from. The pages of names land in book/api/ as they are.
+`tools.book` calls this before Sphinx.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tools.api_pages import api_markdown
+from tools.api_pages import PAGES, write_api_pages
 from tools.code_map import code_map_markdown
 from tools.command_page import commands_markdown
 from tools.field_page import field_markdown
@@ -67,7 +68,6 @@ def write_all(root: Path, url: str | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "notebooks.md": notebooks_markdown(chapters(root)),
-        "api.md": "\n\n".join(api_markdown(root / name) for name in PACKAGES),
         "code_map.md": code_map_markdown([root / name for name in PACKAGES]),
         "command_line.md": commands_markdown(),
         "five_numbers.md": five_numbers_markdown(root),
@@ -75,6 +75,7 @@ def write_all(root: Path, url: str | None = None) -> None:
     }
     for name, text in pages.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
+    write_api_pages([root / name for name in PACKAGES], root / PAGES, folder / "api.md")
     write_result_pages(root, folder)
     write_verdict_board(root, folder)
     write_social_card(root, folder)

@@ -1,6 +1,6 @@
 """Draw the figures that stand on the pages of results, from the stored rows alone.
 
-A page `book/results_NAME.md` shows its figure by `_generated/results_NAME.png`. A study without a
+A page `book/results_NAME.md` shows its figure by `_generated/results_NAME.svg`. A study without a
 row in `FIGURES` has none; of the rows named there those are drawn that the file has.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vizer_core.metrics.stats import Interval
+from vizer_core.plots import svg_text
 from vizer_lab.figures import draw_systems
 
 # bounds first, methods in the middle, controls last
@@ -35,9 +36,9 @@ def write_results_figure(name: str, result: dict[str, Any], folder: Path) -> Pat
         label: {system: estimate(found[system, metric]) for system in shown}
         for label, metric in panels.items()
     }
-    path = folder / f"results_{name}.png"
+    path = folder / f"results_{name}.svg"
     figure = draw_systems(drawn, shown, legend=LEGEND, mark=mark if mark in shown else None)
-    figure.savefig(path, dpi=110)
+    path.write_text(svg_text(figure), encoding="utf-8")
     return path
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tools.results_figures import write_results_figure
 from tools.tables import cell, html_table, interval, number, table
+from vizer_lab.names import cell_in_words, in_words, sentence_in_words
 
 Row = dict[str, Any]
 
@@ -141,14 +142,14 @@ def study_markdown(name: str, result: dict[str, Any], pages: Path) -> str:
     if has_page(result):
         title, asked = heading_of(pages / f"results_{name}.md")
         link = f"[All {_amount(result)}](results_{name}.md) are on a page of their own."
-    figures = [[f"`{key}`", number(value)] for key, value in result.get("figures", {}).items()]
+    figures = [[in_words(key), number(value)] for key, value in result.get("figures", {}).items()]
     parts = [
         f"## {title}",
         asked,
-        claims_markdown(result.get("claims", [])),
+        claims_markdown(result.get("claims", []), name),
         not_run_markdown(result.get("not_run", [])),
         table(["measured", "value"], figures) if figures else "",
-        short_table(named(result["scores"]), *SHORT[name])
+        short_table(result["scores"], *SHORT[name], name)
         if name in SHORT and has_page(result)
         else "",
         link,
@@ -184,25 +185,33 @@ def made_markdown(name: str, result: dict[str, Any]) -> str:
     if "interval" in result:
         made += f" Intervals: {cell(result['interval'])}."
     if result.get("cut"):
-        made += f" Cut: {'; '.join(cell(part) for part in result['cut'])}."
+        made += f" Cut: {'; '.join(cell(sentence_in_words(part, name)) for part in result['cut'])}."
     return made
 
 
-def claims_markdown(claims: list[Row]) -> str:
+def claims_markdown(claims: list[Row], study: str = "") -> str:
     """Return claims with their verdicts, and below, folded, what decided each."""
     if not claims:
         return ""
     rows = [
-        [str(n), f"**{c['verdict']}**", f"{cell(c['claim'])}<br>*{cell(c['source'])}*"]
+        [str(n), f"**{c['verdict']}**", f"{claimed(c, study)}<br>*{cell(c['source'])}*"]
         for n, c in enumerate(claims, 1)
     ]
     reasons = []
     for n, claim in enumerate(claims, 1):
-        rule = f" Rule: {cell(claim['rule'])}." if claim.get("rule") else ""
-        reasons.append(f"{n}. {cell(claim['claim'])}.{rule} Evidence: {cell(claim['evidence'])}.")
+        rule, evidence = (
+            cell(sentence_in_words(claim.get(key, ""), study)) for key in ("rule", "evidence")
+        )
+        rule = f" Rule: {rule}." if rule else ""
+        reasons.append(f"{n}. {claimed(claim, study)}.{rule} Evidence: {evidence}.")
     return f"{table(['', 'verdict', 'claim'], rows)}\n\n" + folded(
         "What decided each claim", "\n".join(reasons)
     )
+
+
+def claimed(claim: Row, study: str = "") -> str:
+    """Return what a claim says, as a cell of a table."""
+    return cell(sentence_in_words(claim["claim"], study))
 
 
 FEW = 5  # that are named in the open: more would be a wall of names
@@ -225,7 +234,9 @@ def not_run_markdown(claims: list[str]) -> str:
     return f"{said}\n\n{folded('Which', listed)}"
 
 
-def short_table(scores: list[Row], systems: tuple[str, ...], metrics: tuple[str, ...]) -> str:
+def short_table(
+    scores: list[Row], systems: tuple[str, ...], metrics: tuple[str, ...], study: str = ""
+) -> str:
     """Return the systems that the patterns name, in their order, by the metrics named."""
     scores = named(scores)
     found = {(row["system"], row["metric"]): row for row in scores}
@@ -237,8 +248,11 @@ def short_table(scores: list[Row], systems: tuple[str, ...], metrics: tuple[str,
     ]
     if any(":" in pattern for pattern in systems):  # what stands before the name belongs together
         names.sort(key=lambda name: name.rpartition(":")[0])
-    header = ["system", *(f"`{metric}`" for metric in metrics)]
-    rows = [[f"`{name}`", *(_two_lines(found.get((name, m))) for m in metrics)] for name in names]
+    header = ["system", *(in_words(metric, study) for metric in metrics)]
+    rows = [
+        [cell(in_words(name, study)), *(_two_lines(found.get((name, m))) for m in metrics)]
+        for name in names
+    ]
     return table(header, rows)
 
 
@@ -253,14 +267,22 @@ def numbers_markdown(name: str, result: dict[str, Any]) -> str:
     parts = [f"Back to [the verdicts](results.md). {made_markdown(name, result)}"]
     for title, key in (("Scores", "scores"), ("Differences", "differences")):
         if result.get(key):
-            parts += [f"## {title}", *groups_markdown(named(result[key]))]
+            parts += [f"## {title}", *groups_markdown(named(result[key]), name)]
     for title, key in PLAIN_TABLES.items():
         if result.get(key):
-            parts += [f"## {title}", *plain_markdown(result[key])]
-    return "\n\n".join(parts)
+            parts += [f"## {title}", *plain_markdown(result[key], name)]
+    return "\n\n".join([*parts, keys_markdown(name, result)])
 
 
-def groups_markdown(rows: list[Row]) -> list[str]:
+def keys_markdown(name: str, result: dict[str, Any]) -> str:
+    """Return, folded, what the results file calls the systems and metrics of a page."""
+    rows = [row for key in ("scores", "differences") for row in result.get(key, [])]
+    keys = dict.fromkeys(row[key] for key in ("system", "metric") for row in rows)
+    told = [[in_words(key, name), key] for key in keys if in_words(key, name) != key]
+    return folded(f"What `results/{name}.json` calls them", html_table(["here", "there"], told))
+
+
+def groups_markdown(rows: list[Row], study: str = "") -> list[str]:
     """Return rows of one kind in folded tables, by metric or by system: the fewer of the two.
 
     What all rows of a table share, n or seeds, stands in its title instead of in a column.
@@ -271,10 +293,11 @@ def groups_markdown(rows: list[Row]) -> list[str]:
         groups.setdefault(row[by], []).append(row)
     blocks = []
     for name, group in groups.items():
-        header, columns, shared = [of], [[row[of] for row in group]], []
+        header, columns = [of], [[in_words(row[of], study) for row in group]]
+        shared: list[str] = []
         if "against" in group[0]:
             header.append("minus")
-            columns.append([row["against"] for row in group])
+            columns.append([against_in_words(row, study) for row in group])
         header.append("mean [interval]")
         columns.append([held(row) for row in group])
         for label, values in (
@@ -286,12 +309,21 @@ def groups_markdown(rows: list[Row]) -> list[str]:
             else:
                 header.append(label)
                 columns.append(values)
-        title = ", ".join([f"{name}: {len(group)} rows", *shared])
+        title = ", ".join([f"{in_words(name, study)}: {len(group)} rows", *shared])
         blocks.append(folded(title, html_table(header, [list(r) for r in zip(*columns)])))
     return blocks
 
 
-def plain_markdown(rows: list[Row]) -> list[str]:
+def against_in_words(row: Row, study: str = "") -> str:
+    """Return what a system is compared with, without the base that both stand on.
+
+    >>> against_in_words({"base": "web", "against": "web:first_word"})
+    'first word'
+    """
+    return in_words(row["against"].removeprefix(f"{row.get('base', '')}:"), study)
+
+
+def plain_markdown(rows: list[Row], study: str = "") -> list[str]:
     """Return rows as they are in folded tables, one for each base; a row may hold rows itself."""
     flat = [
         {key: value for key, value in row.items() if key != "rows"} | each
@@ -303,22 +335,25 @@ def plain_markdown(rows: list[Row]) -> list[str]:
         groups.setdefault(str(row.get("base", "all")), []).append(row)
     blocks = []
     for name, group in groups.items():
-        header = list(dict.fromkeys(key for row in group for key in row if key != "base"))
-        body = [[_listed(row.get(key, "")) for key in header] for row in group]
+        keys = list(dict.fromkeys(key for row in group for key in row if key != "base"))
+        body = [[_listed(row.get(key, ""), study) for key in keys] for row in group]
+        header = [in_words(key) for key in keys]
         blocks.append(folded(f"{name}: {len(group)} rows", html_table(header, body)))
     return blocks
 
 
-def _listed(value: object) -> str:
-    return ", ".join(_plain(each) for each in value) if isinstance(value, list) else _plain(value)
+def _listed(value: object, study: str) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(each, study) for each in value)
+    return _plain(value, study)
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, study: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return number(value)
-    return "none" if value is None else str(value)
+    return "none" if value is None else cell_in_words(str(value), study)
 
 
 def folded(title: str, content: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tools.results_pages import has_page, heading_of, named, studies
 from tools.tables import cell, table
-from vizer_lab.figures.systems import SYSTEMS
+from vizer_lab.names import in_words, sentence_in_words
 
 FILE = Path("static", "explorers", "verdicts_data.js")
 VERDICTS = ("holds", "does not hold", "not testable here")
@@ -84,14 +84,16 @@ def study_data(name: str, result: dict[str, Any], pages: Path) -> dict[str, Any]
         "claims": [
             {
                 "id": identity,
-                **{key: claim.get(key, "") for key in ("claim", "verdict", "source", "rule")},
-                "parts": evidence_parts(claim["evidence"]),
+                "claim": sentence_in_words(claim["claim"], name),
+                **{key: claim.get(key, "") for key in ("verdict", "source")},
+                "rule": sentence_in_words(claim.get("rule", ""), name),
+                "parts": evidence_parts(sentence_in_words(claim["evidence"], name)),
             }
             for identity, claim in zip(ids, result.get("claims", []))
         ],
-        "systems": systems,
-        "names": {s: SYSTEMS[s].name for s in systems if s in SYSTEMS and SYSTEMS[s].name != s},
-        "metrics": metrics,
+        "systems": [in_words(system, name) for system in systems],
+        "keys": systems,  # by these one finds a row in the file
+        "metrics": [in_words(metric, name) for metric in metrics],
         "rows": [
             [
                 systems.index(row["system"]),

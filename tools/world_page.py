@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.Image import Dither, Quantize
 
 from tools.tables import cell, number, table
 from vizer_core.files import load_manifest, read_json
@@ -127,7 +128,8 @@ def _score(manifest: dict[str, Any], key: str) -> str:
 def write_world_pages(root: Path, folder: Path) -> None:
     """Write the contact sheet and the tables into the folder of generated pages."""
     scenes = first_scenes()
-    contact_sheet(scenes).save(folder / "scenes.png", optimize=True)
+    few = contact_sheet(scenes).quantize(256, Quantize.MEDIANCUT, dither=Dither.NONE)
+    few.save(folder / "scenes.png", optimize=True)
     (folder / "scene.md").write_text(scene_markdown(scenes[0]) + "\n", encoding="utf-8")
     weights = root / "vizer_lab" / "zoo" / "weights"
     models = models_markdown(weights)

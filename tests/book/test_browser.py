@@ -37,7 +37,7 @@ return copy.textContent
 
 def pages_of(site: Path) -> list[str]:
     """List the pages of the book, not the theme's own."""
-    found = [*site.glob("book/*.html"), *site.glob("notebooks/*.html")]
+    found = [*site.glob("book/**/*.html"), *site.glob("notebooks/*.html")]
     return sorted(path.relative_to(site).as_posix() for path in found)
 
 
@@ -124,22 +124,29 @@ def test_next_leads_through_every_page_and_previous_back(site, address, browser)
     set_width(browser, WIDTHS["desktop"])
     open_page(browser, f"{address}/index.html")
     WebDriverWait(browser, 30).until(lambda b: "book/index.html" in b.current_url)
-    forward = _walk(browser, "a.right-next")
+    forward = _walk(browser, "a.right-next", address)
     assert sorted(forward) == pages_of(site)
-    assert _walk(browser, "a.left-prev") == forward[::-1]
+    assert _walk(browser, "a.left-prev", address) == forward[::-1]
 
 
-def _walk(browser, link: str) -> list[str]:
+def _walk(browser, link: str, address: str) -> list[str]:
     """Follow a link from page to page until there is none; return the pages in order."""
     seen: list[str] = []
     while True:
-        page = "/".join(browser.current_url.split("#")[0].split("/")[-2:])
+        page = browser.current_url.split("#")[0].removeprefix(f"{address}/")
         assert page not in seen, f"{link} leads in a circle: {seen} then {page}"
         seen.append(page)
         links = browser.find_elements(By.CSS_SELECTOR, link)
         if not links:
             return seen
         open_page(browser, links[0].get_attribute("href"))
+
+
+def test_a_link_to_a_name_on_the_page_of_all_names_leads_to_its_folder(address, browser):
+    open_page(browser, f"{address}/book/api.html#vizer-core-gap-stats-measure-gap")
+    wanted = f"{address}/book/api/vizer_core_gap.html#vizer-core-gap-stats-measure-gap"
+    WebDriverWait(browser, 30).until(lambda b: b.current_url == wanted)
+    assert "measure_gap(" in browser.find_element(By.ID, wanted.partition("#")[2]).text
 
 
 def test_the_formulas_are_set_by_the_books_own_mathjax(address, browser):

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from built_book import ROOT
 from PIL import Image
 
-from tools.finish_site import ICON_NAME, MATHJAX, finish, mend_page
+from tools.finish_site import ICON_NAME, MATHJAX, finish, mend_page, size_of
 from tools.social_card import FILE, SIZE, first_words, with_card, write_social_card
 
 ICONS = 'x={"sun":[8,8,["sol"],"f1","M0"],"moon":[8,8,[],"f2","M1"],bars:[8,8,[],"f3","M2"]};'
@@ -79,6 +79,14 @@ def test_controls_are_called_what_stands_on_them():
     assert first["aria-label"] == "Pages under Results" and "aria-label" not in second.attrs
 
 
+def test_a_page_that_is_made_offers_no_source():
+    link = '<li><a href="../../_sources/{}"\n class="x"><span>.md</span></a>\n</li>'
+    kept = link.format("book/start.md")
+    assert mend_page(kept + link.format("book/api/vizer_lab.md") + "<li>a</li>") == (
+        kept + "<li>a</li>"
+    )
+
+
 def test_words_of_a_data_frame_stand_left_and_numbers_right():
     page = (
         '<table border="1" class="dataframe"><tr><th></th><th>n</th><th>said</th></tr>'
@@ -114,6 +122,8 @@ def test_the_book_is_light_and_has_all_that_it_asks_for(site):
         for name in set(ICON_NAME.findall(text)) - {"solid", "regular", "lg", "brands"}:
             assert re.search(rf'"?\b{name}"?(?::\[|[",])', icons), f"{page.name}: no icon {name}"
         assert 'property="og:image"' in text
+    assert not (site / "_static/locales").exists() and not (site / "_sources/book/api").exists()
+    assert size_of(site) < 23_000_000
     mathjax = site / "_static/mathjax"
     assert all((mathjax / part).exists() for part in MATHJAX)
     assert sum(f.stat().st_size for f in mathjax.rglob("*") if f.is_file()) < 2_500_000

@@ -103,7 +103,7 @@ def test_a_name_that_two_files_have_is_no_link(tmp_path):
     package.mkdir()
     for file, functions in {"a": ("twice", "once"), "b": ("twice", "_hidden")}.items():
         (package / f"{file}.py").write_text("\n".join(f"def {name}(): ..." for name in functions))
-    assert public_names(package) == {"once": "vizer-core-a-once"}
+    assert public_names(package) == {"once": ("book/api/vizer_core", "vizer-core-a-once")}
 
 
 def plain_first_uses(article) -> set[str]:

@@ -10,7 +10,7 @@ import torch
 from built_book import ROOT
 
 from tools import explorers, generated, verdict_board, world_page
-from tools.api_pages import api_markdown
+from tools.api_pages import folder_pages, index_markdown, public_names, write_api_pages
 from vizer_core.files import save_tensors
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.render import render_scenes
@@ -28,19 +28,36 @@ def test_a_notebook_is_listed_with_the_cost_of_its_outputs(tmp_path):
     assert "| [The gap](../notebooks/02_gap.ipynb) | micro | 42 s | CPU |" in page
 
 
-def test_every_public_function_of_the_package_is_on_the_page():
-    page = api_markdown(ROOT / "vizer_core")
-    for name in ("unit_norm(", "pick_device(", "class Profile", "write_json("):
-        assert name in page
-    assert "_shapes_of" not in page
+def test_every_public_name_stands_on_the_page_of_its_folder_and_in_the_list():
+    pages, index = folder_pages(ROOT / "vizer_core"), index_markdown(ROOT / "vizer_core")
+    assert "pick_device(" in pages["vizer_core.md"]
+    assert "measure_gap(" in pages["vizer_core_gap.md"]
+    assert "_shapes_of" not in "".join(pages.values())
+    for name, (page, place) in public_names(ROOT / "vizer_core").items():
+        file = page.removeprefix("book/api/")
+        assert f":name: {place}\n" in pages[f"{file}.md"], name
+        assert f'<a href="api/{file}.html#{place}"><code>{name}</code></a>' in index
 
 
 def test_private_names_stay_off_the_page(tmp_path):
     package = tmp_path / "vizer_core"
     package.mkdir()
     (package / "a.py").write_text('"""A."""\ndef seen(self):\n  """S."""\ndef _hidden(): pass\n')
-    page = api_markdown(package)
+    page = folder_pages(package)["vizer_core.md"]
     assert "seen(self)" in page and "hidden" not in page
+
+
+def test_a_folder_that_is_gone_leaves_no_page(tmp_path):
+    package, pages = tmp_path / "some", tmp_path / "api"
+    (package / "old").mkdir(parents=True)
+    for file in ("a.py", "old/__init__.py", "old/b.py"):
+        (package / file).write_text("def f(): ...\n")
+    write_api_pages([package], pages, tmp_path / "api.md")
+    assert {path.name for path in pages.iterdir()} == {"some.md", "some_old.md"}
+    shutil.rmtree(package / "old")
+    write_api_pages([package], pages, tmp_path / "api.md")
+    assert {path.name for path in pages.iterdir()} == {"some.md"}
+    assert "some_old" not in (tmp_path / "api.md").read_text()
 
 
 def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):

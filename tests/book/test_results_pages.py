@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 
 import pytest
 from built_book import ROOT
 
 from tools import results_pages
 from tools.results_pages import (
+    against_in_words,
     heading_of,
     named,
     numbers_markdown,
@@ -18,6 +20,7 @@ from tools.results_pages import (
     short_table,
 )
 from tools.tables import interval
+from vizer_lab.names import in_words
 
 MADE = {
     "experiment": "gap_drawn", "command": "vizer gap", "commit": "abc",
@@ -62,7 +65,7 @@ def test_the_page_of_verdicts_says_what_was_asked_what_came_out_and_how(checkout
     assert page.startswith("## The gap\n\nHow wide is it?")
     assert "| 1 | **holds** | the gap \\| exists<br>*section 3* |" in page
     assert "1. the gap \\| exists. Rule: above zero. Evidence: x." in page
-    assert "| `cls` | 0.300<br>[0.200, 0.400] | none | 0.700<br>[0.600, 0.800] |" in page
+    assert "| class token | 0.300<br>[0.200, 0.400] | none | 0.700<br>[0.600, 0.800] |" in page
     assert "[All 2 scores and 1 differences](results_gap_drawn.md)" in page
     assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
 
@@ -70,18 +73,21 @@ def test_the_page_of_verdicts_says_what_was_asked_what_came_out_and_how(checkout
 def test_the_page_of_numbers_has_every_row_by_the_fewer_of_metrics_and_systems():
     page = shown(numbers_markdown("gap_drawn", RESULT))
     # one system, two metrics: one fold; its n and seeds differ from row to row or not
-    assert "{dropdown} cls: 2 rows, seeds 3" in page
-    assert "<tr><td>gap_norm</td><td>0.300 [0.200, 0.400]</td><td>1,500</td></tr>" in page
-    assert "<tr><td>i2t_r1</td><td>0.700 [0.600, 0.800]</td><td>90</td></tr>" in page
-    assert "{dropdown} cider: 1 rows, n 500, seeds 3" in page
+    assert "{dropdown} class token: 2 rows, seeds 3" in page
+    assert "<tr><td>gap norm</td><td>0.300 [0.200, 0.400]</td><td>1,500</td></tr>" in page
+    recall = "<td>image to text, R@1</td><td>0.700 [0.600, 0.800]</td><td>90</td>"
+    assert f"<tr>{recall}</tr>" in page
+    assert "{dropdown} CIDEr: 1 rows, n 500, seeds 3" in page
     assert "<tr><td>a</td><td>b&lt;c</td><td>-0.100 [-0.200, 0.000]</td></tr>" in page
+    keys = page.split("{dropdown} What `results/gap_drawn.json` calls them")[1]
+    assert "<tr><td>CIDEr</td><td>cider</td></tr>" in keys
 
 
 def test_rows_fold_by_metric_where_systems_are_more():
     rows = [{**RESULT["scores"][0], "system": name} for name in ("cls", "patch_mean")]
     page = numbers_markdown("gap_drawn", {**MADE, "scores": rows})
-    assert "{dropdown} gap_norm: 2 rows, n 1,500, seeds 3" in page
-    assert page.count("{dropdown}") == 1 and "## Differences" not in page
+    assert "{dropdown} gap norm: 2 rows, n 1,500, seeds 3" in page
+    assert page.count("{dropdown}") == 2 and "## Differences" not in page
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*.json")), ids=lambda p: p.stem)
@@ -90,31 +96,33 @@ def test_no_row_of_a_recorded_study_is_lost(path):
     if not results_pages.has_page(result):
         pytest.skip("a benchmark: its figures stand on the page of verdicts")
     page = shown(numbers_markdown(path.stem, result))
-    parts = re.split(
-        "## (?:Differences|Settings tried|Seen before|Success over|Bars on|Arena|Variety|Captions)",
-        page,
-    )
+    page = page.split("{dropdown} What `results/")[0]
+    parts = re.split("## (?:Differences|Success over|Bars on|Arena|Variety|Captions)", page)
     for part, key in zip(parts, ("scores", "differences")):
         assert part.count("\n<tr><td>") == len(result[key])
-        blocks = {b.split(": ", 1)[0]: b for b in part.split("{dropdown} ")[1:]}
+        blocks = dict(
+            re.split(r": (?=\d+ rows)", b, maxsplit=1) for b in part.split("{dropdown} ")[1:]
+        )
         for row in named(result[key]):
-            block, of = blocks.get(row["metric"]), row["system"]
+            metric, of = (in_words(row[key], path.stem) for key in ("metric", "system"))
+            block = blocks.get(metric)
             if block is None:
-                block, of = blocks[row["system"]], row["metric"]
-            cells = [of, *([row["against"]] if "against" in row else []), interval(row)]
+                block, of = blocks[of], metric
+            against = [against_in_words(row, path.stem)] if "against" in row else []
+            cells = [escape(text) for text in (of, *against, interval(row))]
             assert f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}" in block, row
 
 
 def test_rows_of_any_kind_stand_in_a_table_a_base_and_rows_within_rows_are_opened():
     rows = [
         {"base": "web", "what": "count", "rows": [{"setting": 2, "gain": [0.25, 0.125, 0.5]}]},
-        {"base": "poor", "what": "log_p", "rows": [{"setting": 5}]},
+        {"base": "poor", "what": "max_kl", "rows": [{"setting": 5}]},
     ]
     web, poor = plain_markdown(rows)
     assert (
         "web: 1 rows" in web and "<tr><td>count</td><td>2</td><td>0.250, 0.125, 0.500</td>" in web
     )
-    assert "<th>gain</th>" not in poor and "<tr><td>log_p</td><td>5</td></tr>" in poor
+    assert "<th>gain</th>" not in poor and "<td>ceiling, nats per token</td><td>5</td></tr>" in poor
 
 
 def test_short_tables_follow_the_patterns_and_keep_what_belongs_together():
@@ -122,8 +130,11 @@ def test_short_tables_follow_the_patterns_and_keep_what_belongs_together():
     scores = [{**row, "system": name} for name in ("b:home:best", "a:home:best", "a:home:base",
               "b:home:base", "a:away:best")]  # fmt: skip
     table = short_table(scores, ("*:home:base", "*:home:best"), ("gap_norm",))
-    names = [line.split("`")[1] for line in table.splitlines()[2:]]
-    assert names == ["a:home:base", "a:home:best", "b:home:base", "b:home:best"]
+    names = [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]]
+    assert names == [
+        *("a: home: base", "a: home: the best trainer"),
+        *("b: home: base", "b: home: the best trainer"),
+    ]
 
 
 def test_every_short_table_finds_what_it_names_in_the_recorded_studies():
@@ -139,7 +150,7 @@ def test_a_score_without_a_value_says_so(checkout):
     (checkout / "results" / "gap_drawn.json").write_text(
         json.dumps({**RESULT, "scores": [missing]})
     )
-    assert "| `cls` | none |" in results_markdown(checkout)
+    assert "| class token | none |" in results_markdown(checkout)
     page = shown(numbers_markdown("gap_drawn", {**RESULT, "scores": [missing]}))
     assert "not run [not run, not run]" in page
 
@@ -148,8 +159,8 @@ def test_the_figures_of_a_benchmark_are_on_the_page_of_verdicts(checkout):
     benchmark = {**MADE, "figures": {"cider_speedup": 12.61, "images": 5000, "diff": 1.7e-15}}
     (checkout / "results" / "gap_drawn.json").write_text(json.dumps(benchmark))
     page = results_markdown(checkout)
-    assert page.startswith("## Gap drawn") and "| `cider_speedup` | 12.6 |" in page
-    assert "| `images` | 5,000 |" in page and "| `diff` | 1.7e-15 |" in page
+    assert page.startswith("## Gap drawn") and "| CIDEr speedup | 12.6 |" in page
+    assert "| images | 5,000 |" in page and "| diff | 1.7e-15 |" in page
     assert "results_gap_drawn.md" not in page
 
 

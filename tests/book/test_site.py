@@ -41,6 +41,15 @@ def test_pages_of_results_open_fast_and_hold_every_row(site):
     assert (site / "book" / "results.html").stat().st_size < LARGEST
 
 
+def test_pages_of_names_open_fast_and_are_all_listed(site):
+    listed = soup_of(site / "book" / "api.html")
+    links = {a["href"].partition("#")[0] for a in listed.select("article td a")}
+    pages = list((site / "book" / "api").glob("*.html"))
+    assert links == {f"api/{page.name}" for page in pages} and len(pages) > 10
+    for page in [*pages, site / "book" / "api.html"]:
+        assert page.stat().st_size < LARGEST, f"{page.name}: {page.stat().st_size} bytes"
+
+
 def test_toc_and_disk_agree():
     toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     listed = set(re.findall(r"(?:file|root): (\S+)", toc))

@@ -103,4 +103,4 @@ def test_a_gallery_wants_as_many_words_as_images():
 
 def test_the_same_input_gives_the_same_image():
     first, second = (draw_candidates(images(1)[0], CANDIDATES, 0) for _ in range(2))
-    assert first._repr_png_() == second._repr_png_()
+    assert first._repr_mimebundle_() == second._repr_mimebundle_()

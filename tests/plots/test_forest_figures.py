@@ -105,5 +105,8 @@ def test_a_sweep_wants_points():
 
 
 def test_the_same_rows_give_the_same_image():
-    assert forest()._repr_png_() == forest()._repr_png_()
-    assert draw_sweep(CURVES, **SWEEP)._repr_png_() == draw_sweep(CURVES, **SWEEP)._repr_png_()
+    assert forest()._repr_mimebundle_() == forest()._repr_mimebundle_()
+    assert (
+        draw_sweep(CURVES, **SWEEP)._repr_mimebundle_()
+        == draw_sweep(CURVES, **SWEEP)._repr_mimebundle_()
+    )

@@ -84,7 +84,7 @@ def test_the_gap_histogram_draws_the_counts_and_what_the_normal_leaves(world):
     histograms["global"].update(image, text)
     histograms["local"].update(patches, text)
     figure = readable(draw_gap_histogram(histograms), panels=4)
-    upper, lower = figure.axes[0], figure.axes[2]
+    upper, lower = figure.axes[0], figure.axes[1]
     observed, edges, _ = upper.patches[0].get_data()
     moments = histograms["global"].moments
     assert (observed * np.diff(edges)).sum() / moments.std == pytest.approx(1.0)

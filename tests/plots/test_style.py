@@ -1,10 +1,13 @@
 """The style: readable sizes, distinct colours, PNG bytes that repeat and name no maker."""
 
 import io
+import re
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from vizer_core.plots.style import (
@@ -13,8 +16,10 @@ from vizer_core.plots.style import (
     RC,
     figure_style,
     new_figure,
+    panel_grid,
     png_bytes,
     role_of,
+    svg_text,
 )
 
 
@@ -24,11 +29,11 @@ def luminance(colour):
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear))
 
 
-def test_every_text_size_is_at_least_9_points():
+def test_every_text_size_is_at_least_10_points():
     sizes = {key: value for key, value in RC.items() if "size" in key and key != "font.size"}
     assert len(sizes) >= 5
-    assert min(sizes.values()) >= 9.0
-    assert RC["font.size"] >= 9.0
+    assert min(sizes.values()) >= 10.0
+    assert RC["font.size"] >= 10.0
 
 
 def test_colours_differ_and_stand_out_on_white():
@@ -46,16 +51,44 @@ def test_the_style_ends_with_its_block():
     assert dict(mpl.rcParams) == before
 
 
-def test_equal_figures_give_equal_bytes_without_the_makers_version():
-    images = []
-    for _ in range(2):
+def lines_and_points() -> Figure:
+    with figure_style():
         figure = new_figure(2.0, 1.5)
-        figure.add_subplot().plot([0, 1], [1, 0])
-        images.append(png_bytes(figure))
-        assert figure._repr_png_() == images[-1]
-    assert images[0] == images[1]
-    assert b"Software" not in images[0]
-    assert b"atplotlib" not in images[0]
+        axes = figure.add_subplot(title="gap & norm 0.0041")
+        axes.plot([0, 1], [1 / 3, 2 / 3])
+        axes.scatter([0, 1], [0, 1], rasterized=True)
+    return figure
+
+
+def test_equal_figures_give_equal_bytes_without_the_makers_version():
+    svg, png = svg_text(lines_and_points()), png_bytes(lines_and_points())
+    assert lines_and_points()._repr_mimebundle_() == {"image/svg+xml": svg}
+    assert svg_text(lines_and_points()) == svg and png_bytes(lines_and_points()) == png
+    assert b"Software" not in png and b"atplotlib" not in png
+    assert "<dc:" not in svg and "atplotlib" not in svg and "data:image/png" in svg
+
+
+def test_words_of_a_plot_stay_text_in_fonts_that_a_reader_has_and_places_are_short():
+    drawn = svg_text(lines_and_points())
+    svg = ElementTree.fromstring(drawn)
+    words = ["".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert "gap & norm 0.0041" in words
+    assert 'text{font-family:"DejaVu Sans",Verdana,sans-serif}' in drawn
+    assert "font-family: " not in drawn
+    assert not re.search(r'(?<=[ "])-?\d+\.\d{3,}[^<]*>', drawn)
+
+
+def test_a_figure_of_images_is_pixels():
+    figure = new_figure(2.0, 1.5)
+    figure.add_subplot().imshow(np.zeros((2, 2, 3)))
+    shown = figure._repr_mimebundle_()
+    assert list(shown) == ["image/png"] and shown["image/png"].startswith(b"\x89PNG")
+
+
+def test_a_figure_that_a_telephone_cannot_show_is_refused():
+    with pytest.raises(ValueError, match=r"got a figure 8.0 inches wide, wanted at most 6: .*"):
+        new_figure(8.0, 3.0)
+    assert panel_grid(4) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Figures of one's own data: measurements in, figure out, one style.
 
-- `style`: colours by meaning, sizes, PNG bytes that repeat
+- `style`: colours by meaning, sizes, SVG and PNG that repeat
 - `gap`: pooled histogram with residual, per-dimension means, shift sweep, projections
 - `cosines`: MacCap Table 1 with controls, pair-cosine spread, the closer-patch fraction
 - `estimates`: one estimate with its interval, the mark that all figures share
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vizer_core.plots.style import COLOURS as COLOURS
     from vizer_core.plots.style import figure_style as figure_style
     from vizer_core.plots.style import png_bytes as png_bytes
+    from vizer_core.plots.style import svg_text as svg_text
     from vizer_core.plots.training import draw_before_after as draw_before_after
     from vizer_core.plots.training import draw_reward as draw_reward
 
@@ -46,7 +47,7 @@ _HOME = {
         "draw_projections",
         "draw_shift_sweep",
     ),
-    "vizer_core.plots.style": ("COLOURS", "figure_style", "png_bytes"),
+    "vizer_core.plots.style": ("COLOURS", "figure_style", "png_bytes", "svg_text"),
     "vizer_core.plots.training": ("draw_before_after", "draw_reward"),
 }
 __all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, new_figure, panel_grid
 from vizer_core.textonly.filtering import Candidates
 
 DIM = 0.35  # how much of its contrast an unchosen patch keeps
@@ -45,13 +45,16 @@ def draw_sub_regions(
         )
     _require_patches(chosen, grid)
     with figure_style():
-        figure = new_figure(1.65 * (2 + shown), 2.1)
-        panels = figure.subplots(1, 2 + shown, squeeze=False)[0]
+        columns, lines = panel_grid(2 + shown, most=3)
+        figure = new_figure(1.8 * columns, 2.1 * lines)
+        panels = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes in panels[2 + shown :]:
+            axes.remove()
         _show(panels[0], image)
         panels[0].set_title("image")
         _show_chosen(panels[1], image, chosen, grid)
         panels[1].set_title(f"{len(chosen)} patches")
-        for rank, axes in enumerate(panels[2:]):
+        for rank, axes in enumerate(panels[2 : 2 + shown]):
             _show_weights(axes, image, weights[rank], grid)
             _mark(axes, image, int(chosen[rank]), grid, rank)
             axes.set_title(f"region {rank + 1}")
@@ -64,7 +67,7 @@ def draw_candidates(
     row: int,
     *,
     truth: Sequence[float] | None = None,
-    width: int = 60,
+    width: int = 42,
 ) -> Figure:
     """Draw the different candidates of one image by cosine; the filled one is the caption.
 
@@ -77,8 +80,9 @@ def draw_candidates(
     first = {text: i for i, text in reversed(list(enumerate(texts)))}
     order = sorted(first, key=lambda text: (-scores[first[text]], first[text]))
     with figure_style():
-        figure = new_figure(7.2, max(2.0, 0.9 + 0.27 * len(order)))
-        panel, axes = figure.subplots(1, 2, width_ratios=(1.5, 2.6))
+        figure = new_figure(WIDE, 2.6 + 0.27 * len(order))
+        tall = (1.7, 0.9 + 0.27 * len(order))
+        panel, axes = figure.subplots(2, 1, height_ratios=tall)
         _show(panel, image)
         for place, text in enumerate(order):
             colour = COLOURS["region" if place == 0 else "control"]
@@ -115,7 +119,7 @@ def draw_caption_gallery(
     grid: Grid,
     captions: Mapping[str, Sequence[str]],
     *,
-    width: int = 62,
+    width: int = 40,
 ) -> Figure:
     """Draw one row per image: the image, its chosen patches, and a line of words by each name.
 
@@ -131,7 +135,7 @@ def draw_caption_gallery(
     ]
     heights = [max(1.25, LINE * sum(map(len, block.values())) + 0.1) for block in blocks]
     with figure_style():
-        figure = new_figure(8.2, sum(heights) + 0.15 * len(images))
+        figure = new_figure(WIDE, sum(heights) + 0.15 * len(images))
         panels = figure.subplots(
             len(images), 3, squeeze=False, width_ratios=(1, 1, 5), height_ratios=heights
         )
@@ -150,8 +154,8 @@ def _write_block(axes: Axes, block: Mapping[str, Sequence[str]]) -> None:
         for number, part in enumerate(words):
             place = 1 - (line + 0.5) / lines
             if number == 0:
-                axes.text(0, place, name, weight="bold", va="center", fontsize=9, color=colour)
-            axes.text(0.27, place, part, va="center", fontsize=9, color=colour)
+                axes.text(0, place, name, weight="bold", va="center", color=colour)
+            axes.text(0.27, place, part, va="center", color=colour)
             line += 1
 
 
@@ -216,7 +220,6 @@ def _mark(axes: Axes, image: Image.Image, patch: int, grid: Grid, rank: int | No
             str(rank + 1),
             ha="center",
             va="center",
-            fontsize=9,
             weight="bold",
             color=COLOURS["ink"],
             bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.6, "linewidth": 0},

@@ -18,7 +18,9 @@ from vizer_core.plots.estimates import draw_estimate
 from vizer_core.plots.style import (
     COLOURS,
     MARKERS,
+    WIDE,
     figure_style,
+    legend_columns,
     new_figure,
     role_of,
 )
@@ -42,7 +44,7 @@ def draw_pair_cosines(
     edges = np.linspace(low, high if high > low else low + 1e-3, BINS + 1)
     dashes = iter(DASHES * len(values))
     with figure_style():
-        figure = new_figure(6.6, 3.6)
+        figure = new_figure(WIDE, 3.6)
         axes = figure.add_subplot()
         for name, series in values.items():
             role = role_of(name)
@@ -61,7 +63,7 @@ def draw_pair_cosines(
         axes.set_xlabel(label)
         axes.set_ylabel(f"share of pairs per bin (n = {_counts(values)})")
         axes.set_ylim(bottom=0)
-        _legend_above(axes, columns=2)
+        _legend_above(axes)
     return figure
 
 
@@ -74,7 +76,7 @@ def draw_cosine_table(rows: Sequence[CosineRow]) -> Figure:
         raise ValueError("got no rows, wanted the list that gap.cosine_table returns")
     height = 1.3 + 0.36 * len(rows)
     with figure_style():
-        figure = new_figure(8.2, height)
+        figure = new_figure(WIDE, height)
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.2, 1))
         for place, row in enumerate(rows):
             role = role_of(row.system)
@@ -84,10 +86,10 @@ def draw_cosine_table(rows: Sequence[CosineRow]) -> Figure:
             draw_estimate(right, row.gain, place, role, wide=1.8)
         left.set_yticks(range(len(rows)), [row.system for row in rows])
         left.invert_yaxis()
-        left.set_xlabel("pair cosine: mean, minimum, maximum")
+        left.set_xlabel("pair cosine:\nmean, minimum, maximum")
         left.margins(y=0.12)
         right.axvline(0, color=COLOURS["ink"], linestyle="--", linewidth=1)
-        right.set_xlabel("gain over global, paired 95% interval")
+        right.set_xlabel("gain over global,\npaired 95% interval")
         right.tick_params(left=False)
         right.locator_params(axis="x", nbins=4)
         left.set_title(f"n = {rows[0].n:,} pairs")
@@ -106,7 +108,7 @@ def draw_closer_fraction(found: CloserFraction) -> Figure:
         (f"if global were one more patch\n(p/(p+1), p = {found.patches})", found.if_exchangeable),
     ]
     with figure_style():
-        figure = new_figure(6.8, 2.9)
+        figure = new_figure(WIDE, 2.9)
         axes = figure.add_subplot()
         for place, (_, interval, role) in enumerate(entries):
             number = f"{interval.estimate:.3f}"
@@ -118,7 +120,7 @@ def draw_closer_fraction(found: CloserFraction) -> Figure:
         axes.invert_yaxis()
         axes.margins(y=0.14)
         axes.set_xlim(-0.06, 1.06)
-        axes.set_xlabel(f"share of pairs with a patch closer than the image (n = {found.n:,})")
+        axes.set_xlabel(f"share of pairs with a patch closer\nthan the image (n = {found.n:,})")
     return figure
 
 
@@ -127,5 +129,6 @@ def _counts(values: Mapping[str, np.ndarray]) -> str:
     return " to ".join(f"{size:,}" for size in {sizes[0]: 0, sizes[-1]: 0})
 
 
-def _legend_above(axes: Axes, *, columns: int) -> None:
+def _legend_above(axes: Axes) -> None:
+    columns = legend_columns(axes.get_legend_handles_labels()[1], most=2)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)

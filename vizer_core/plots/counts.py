@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, figure_style, new_figure, role_of
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure, role_of
 
 DASHES = ("--", ":", "-.")
 FLOOR, HEADROOM = 0.5, 3.0  # of one entry and of the highest bin: ends of a logarithmic axis
@@ -70,7 +70,7 @@ def draw_counts(
     normal: bool = False,
     logarithmic: bool = False,
 ) -> Figure:
-    """Draw histograms side by side, one panel a title, one outline a name within it.
+    """Draw histograms below each other, one panel a title, one outline a name within it.
 
     Names decide colours (`style.role_of`); further outlines of one colour are dashed. `normal`
     adds the normal curve of the same mean and deviation; on a `logarithmic` axis its tails show.
@@ -78,10 +78,9 @@ def draw_counts(
     if not panels or not all(panels.values()):
         raise ValueError('got nothing to draw, wanted for instance {"title": {"name": counts}}')
     with figure_style():
-        figure = new_figure(1.0 + 3.3 * len(panels), 3.6)
-        for axes, (title, curves) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-        ):
+        figure = new_figure(WIDE, 3.2 * len(panels))
+        cells = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, (title, curves) in zip(cells, panels.items(), strict=True):
             _draw_curves(axes, curves, normal=normal)
             axes.set_title(title)
             axes.set_xlabel(label)
@@ -93,7 +92,7 @@ def draw_counts(
             else:
                 axes.set_ylim(bottom=0)
             axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), ncols=2, handlelength=1.6)
-        figure.axes[0].set_ylabel("density")
+            axes.set_ylabel("density")
     return figure
 
 

@@ -70,7 +70,7 @@ def draw_estimate(
     axes.plot(x, y, **(look | dot))
     if number:
         place_above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(number, (x, y), fontsize=9, **place_above)
+        axes.annotate(number, (x, y), **place_above)
 
 
 def draw_estimate_curve(

@@ -22,7 +22,15 @@ from matplotlib.lines import Line2D
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate, draw_estimate_curve
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    panel_grid,
+)
 
 Panel = Mapping[str, Interval]
 
@@ -43,11 +51,12 @@ def draw_forest(
     if mark is not None and mark not in rows:
         raise ValueError(f"no row {mark!r} to mark: wanted one of {', '.join(rows)}")
     with figure_style():
-        names = max(2.0, 0.4 + 0.085 * max(map(len, rows)))  # inches that the longest name takes
-        figure = new_figure(names + 2.7 * len(panels), 1.2 + 0.3 * len(rows))
-        for axes, (label, found) in zip(
-            figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items()
-        ):
+        columns, lines = panel_grid(len(panels))
+        figure = new_figure(WIDE, 0.7 + lines * (0.5 + 0.3 * len(rows)))
+        cells = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+        for axes in cells[len(panels) :]:
+            axes.remove()
+        for axes, (label, found) in zip(cells, panels.items()):
             for place, name in enumerate(rows):
                 if name in found:
                     draw_estimate(axes, found[name], place, roles[name])
@@ -59,7 +68,7 @@ def draw_forest(
         figure.legend(
             handles=[_key(role, words) for role, words in legend.items()],
             loc="outside upper left",
-            ncols=len(legend),
+            ncols=legend_columns(legend.values(), most=4),
         )
     return figure
 
@@ -95,7 +104,7 @@ def draw_sweep(
     if not curves or not all(curves.values()):
         raise ValueError('got no points, wanted for instance {"regions": {1.0: Interval(...)}}')
     with figure_style():
-        figure = new_figure(6.4, 3.6)
+        figure = new_figure(WIDE, 3.6)
         axes = figure.add_subplot()
         if log:
             axes.set_xscale("log")

@@ -20,7 +20,9 @@ from vizer_core.gap.shift import ShiftPoint
 from vizer_core.plots.style import (
     COLOURS,
     MARKERS,
+    WIDE,
     figure_style,
+    legend_columns,
     new_figure,
     role_of,
 )
@@ -33,21 +35,22 @@ STANDS_OUT = 10  # times a dimension's even share of the squared gap norm
 def draw_gap_histogram(histograms: Mapping[str, GapHistogram]) -> Figure:
     """Draw pooled gap histograms with their fitted normal, and what the normal leaves over.
 
-    One column for each reading (global, local). Below, observed minus fitted share of each bin:
-    a curve that bends the same way over many bins is a misfit that the upper panel hides.
+    Two panels for each reading (global, local). In the lower, observed minus fitted share of each
+    bin: a curve that bends the same way over many bins is a misfit that the upper panel hides.
     """
     if not histograms:
         raise ValueError('got nothing to draw, wanted for instance {"global": histogram}')
     with figure_style():
-        figure = new_figure(1.2 + 3.7 * len(histograms), 4.6)
-        panels = figure.subplots(
-            2, len(histograms), squeeze=False, sharex="col", height_ratios=(2.4, 1)
-        )
-        for (name, histogram), (upper, lower) in zip(histograms.items(), panels.T):
+        figure = new_figure(WIDE, 4.2 * len(histograms))
+        tall = (2.4, 1) * len(histograms)
+        panels = figure.subplots(len(tall), 1, squeeze=False, height_ratios=tall)[:, 0]
+        for (name, histogram), (upper, lower) in zip(
+            histograms.items(), zip(panels[::2], panels[1::2])
+        ):
+            lower.sharex(upper)
+            upper.tick_params(labelbottom=False)
             _draw_reading(upper, lower, name, histogram)
-        panels[0, 0].set_ylabel("share of entries per std")
-        panels[1, 0].set_ylabel("observed\n− fitted")
-        figure.align_ylabels(panels[:, 0])
+        figure.align_ylabels(panels)
     return figure
 
 
@@ -81,10 +84,11 @@ def _draw_reading(upper: Axes, lower: Axes, name: str, histogram: GapHistogram) 
         transform=upper.transAxes,
         ha="right",
         va="top",
-        fontsize=9,
     )
     lower.stairs(observed - fitted, edges.numpy(), fill=True, color=colour, alpha=0.6)
     lower.axhline(0, color=COLOURS["ink"], linewidth=1)
+    upper.set_ylabel("share of entries per std")
+    lower.set_ylabel("observed\n− fitted")
     lower.set_xlabel("text − visual, one entry per dimension")
     lower.set_xlim(left, right)
     upper.set_ylim(bottom=0)
@@ -111,7 +115,7 @@ def draw_dimension_means(means: Float[Tensor, " d"], *, marked: int = 3) -> Figu
     share = values**2 / max((values**2).sum(), 1e-30)
     top = {int(i) for i in np.argsort(-share)[:marked] if share[i] >= STANDS_OUT / len(values)}
     with figure_style():
-        figure = new_figure(7.0, 3.3)
+        figure = new_figure(WIDE, 3.3)
         axes = figure.add_subplot()
         colours = [COLOURS["text"] if index in top else COLOURS["image"] for index in order]
         places = np.arange(len(values))
@@ -145,7 +149,6 @@ def _name_dimension(axes: Axes, place: int, index: int, value: float, share: flo
         textcoords="offset points",
         ha="right" if left else "left",
         va="center",
-        fontsize=9,
     )
 
 
@@ -155,7 +158,7 @@ def draw_shift_sweep(points: Sequence[ShiftPoint], *, gallery: int, n: int) -> F
         raise ValueError(f"got {len(points)} points, wanted the list that sweep_shift returns")
     deltas = [point.delta for point in points]
     with figure_style():
-        figure = new_figure(6.8, 5.8)
+        figure = new_figure(WIDE, 5.8)
         top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(1, 1.25, 1.25))
         top.plot(deltas, [point.distance for point in points], color=COLOURS["accent"])
         top.axhline(0, color=COLOURS["ink"], linewidth=0.8)
@@ -170,7 +173,8 @@ def draw_shift_sweep(points: Sequence[ShiftPoint], *, gallery: int, n: int) -> F
         bottom.set_ylabel(f"R@1, gallery of {gallery:,}")
         bottom.set_ylim(bottom=0)
         bottom.set_xlabel("shift δ along the gap (δ > 0 closes it)")
-        top.legend(*middle.get_legend_handles_labels(), loc="upper right", ncols=3)
+        keys = middle.get_legend_handles_labels()
+        figure.legend(*keys, loc="outside lower center", ncols=3)
         for axes in (top, middle, bottom):
             axes.axvline(0, color=COLOURS["ink"], linestyle="--", linewidth=1)
         where = f"{deltas[best]:+.2f}".replace("-", "−")
@@ -196,7 +200,7 @@ def draw_projections(projections: Sequence[Projection]) -> Figure:
         raise ValueError("got no projections to draw")
     with figure_style():
         columns, rows = min(2, len(projections)), -(-len(projections) // 2)
-        figure = new_figure(3.3 * columns, 0.4 + 3.3 * rows)
+        figure = new_figure(3.0 * columns, 0.5 + 3.0 * rows)
         panels = [figure.add_subplot(rows, columns, i + 1) for i in range(len(projections))]
         for axes, projection in zip(panels, projections):
             for label in dict.fromkeys(projection.labels):
@@ -222,5 +226,8 @@ def draw_projections(projections: Sequence[Projection]) -> Figure:
                     xticks=[], yticks=[], xlabel="axis 1 (no scale)", ylabel="axis 2 (no scale)"
                 )
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, markerscale=2)
+        columns_of_names = legend_columns(labels)
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns_of_names, markerscale=2
+        )
     return figure

@@ -14,12 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vizer_core.plots.style import (
-    COLOURS,
-    figure_style,
-    new_figure,
-    role_of,
-)
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, legend_columns, new_figure, role_of
 
 SMOOTH = 5  # steps in the running mean of a curve
 LINES = {"image": "-", "region": "-", "text": "-", "control": "--"}
@@ -57,7 +52,7 @@ def draw_reward(
             f"got rewards of {sorted(runs)} and KL of {sorted(kl)}: wanted the same runs"
         )
     with figure_style():
-        figure = new_figure(6.4, 4.8)
+        figure = new_figure(WIDE, 4.8)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.5, 1))
         for axes, curves in ((top, runs), (bottom, kl)):
             for name, values in curves.items():
@@ -68,7 +63,9 @@ def draw_reward(
         bottom.set_ylabel("KL, nats per token")
         bottom.set_ylim(0, 1.15 * max(limit or 0.0, *(max(values) for values in kl.values())))
         bottom.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
-        figure.legend(*top.get_legend_handles_labels(), loc="outside upper left", ncols=len(runs))
+        figure.legend(
+            *top.get_legend_handles_labels(), loc="outside upper left", ncols=legend_columns(runs)
+        )
         figure.align_ylabels()
     return figure
 
@@ -82,7 +79,6 @@ def _draw_limit(axes: Axes, limit: float) -> None:
         xytext=(0, 3),
         textcoords="offset points",
         ha="right",
-        fontsize=9,
     )
 
 
@@ -93,7 +89,7 @@ def _draw_curve(axes: Axes, name: str, values: Sequence[float], role: str) -> No
 
 
 def draw_before_after(
-    images: Sequence[Image.Image], captions: Mapping[str, Sequence[str]], *, width: int = 48
+    images: Sequence[Image.Image], captions: Mapping[str, Sequence[str]], *, width: int = 40
 ) -> Figure:
     """Draw one row per image with its caption by each system, the first of them the base.
 
@@ -104,7 +100,7 @@ def draw_before_after(
         raise ValueError(f"got images and captions of {counts}: wanted as many of each, some")
     lines = len(captions)
     with figure_style():
-        figure = new_figure(7.0, len(images) * max(1.0, 0.42 * lines + 0.1))
+        figure = new_figure(WIDE, len(images) * max(1.0, 0.42 * lines + 0.1))
         panels = figure.subplots(len(images), 2, squeeze=False, width_ratios=(1, 5.2))
         for row, image in enumerate(images):
             panel, words = panels[row]
@@ -115,12 +111,11 @@ def draw_before_after(
             base = next(iter(captions.values()))[row]
             for line, (name, texts) in enumerate(captions.items()):
                 place, same = 1 - (line + 0.5) / lines, line > 0 and texts[row] == base
-                words.text(0, place, name, weight="bold", va="center", fontsize=9)
+                words.text(0, place, name, weight="bold", va="center")
                 words.text(
                     0.29,
                     place,
                     textwrap.fill(texts[row] or "(nothing)", width),
-                    fontsize=9,
                     va="center",
                     color=COLOURS["control" if same else "ink"],
                 )

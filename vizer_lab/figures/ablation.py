@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 
 Counts = Int64[np.ndarray, " draws"]
 Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
@@ -25,7 +25,7 @@ def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, 
         raise ValueError(f"got draws {sizes}, wanted at least 1 a kind, none above rows={rows}")
     width = 0.8 / len(counts)
     with figure_style():
-        figure = new_figure(6.4, 3.4)
+        figure = new_figure(WIDE, 3.4)
         axes = figure.add_subplot()
         for turn, (kind, drawn) in enumerate(counts.items()):
             places = np.arange(rows + 1) + (turn - (len(counts) - 1) / 2) * width
@@ -41,32 +41,19 @@ def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, 
 def draw_proxy(
     pairs: Pairs, *, labels: tuple[str, str], roles: Mapping[str, str], base: float | None = None
 ) -> Figure:
-    """Draw a proxy against the score it stands for, one point per run and a name for each system.
+    """Draw a proxy against the score it stands for, one point per run; the legend names systems.
 
     `labels` name the two axes; a dotted line shows the score of the untrained `base`.
     """
     if not pairs or not all(pairs.values()):
         raise ValueError('got no points, wanted for instance {"vizer_g": [(0.9, 0.6)]}')
     with figure_style():
-        figure = new_figure(6.8, 4.0)
+        figure = new_figure(WIDE, 4.0)
         axes = figure.add_subplot()
-        centres = {name: np.mean(found, axis=0) for name, found in pairs.items()}
         for name, found in pairs.items():
             x, y = zip(*found)
-            role = roles[name]
-            axes.plot(x, y, MARKERS[role], color=COLOURS[role], linestyle="", alpha=0.8)
-            left = _has_neighbour(name, centres)
-            axes.annotate(
-                name,
-                tuple(centres[name]),
-                xytext=(-10 if left else 10, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-                fontsize=9,
-                color=COLOURS[role],
-            )
-        axes.margins(x=0.2)
+            look = {"color": COLOURS[roles[name]], "linestyle": "", "alpha": 0.8, "label": name}
+            axes.plot(x, y, MARKERS[roles[name]], **look)
         if base is not None:
             axes.axhline(base, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.annotate(
@@ -76,17 +63,8 @@ def draw_proxy(
                 xytext=(-2, 3),
                 textcoords="offset points",
                 ha="right",
-                fontsize=9,
             )
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
+        figure.legend(loc="outside upper left", ncols=legend_columns(pairs))
     return figure
-
-
-def _has_neighbour(name: str, centres: Mapping[str, np.ndarray]) -> bool:
-    """Say whether a name would run into another system, or out of the figure, on the right."""
-    every = np.stack(list(centres.values()))
-    span = np.maximum(every.max(axis=0) - every.min(axis=0), 1e-9)
-    ahead = (every - centres[name]) / span
-    near = (ahead[:, 0] > 0) & (ahead[:, 0] < 0.3) & (np.abs(ahead[:, 1]) < 0.06)
-    return bool(near.any() or ahead[:, 0].min() < -0.6)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 from vizer_lab.figures.intervals import require_roles
 
 
@@ -25,7 +25,7 @@ def draw_curves(
         raise ValueError("got no curves, or places and heights of different numbers")
     require_roles(curves, roles)
     with figure_style():
-        figure = new_figure(6.8, 4.0)
+        figure = new_figure(WIDE, 4.0)
         axes = figure.add_subplot()
         for name, (places, heights) in curves.items():
             line = "--" if roles[name] == "control" else "-"
@@ -41,5 +41,5 @@ def draw_curves(
         axes.axhline(0, color=COLOURS["ink"], linewidth=0.8)
         axes.set_xlabel(along)
         axes.set_ylabel(label)
-        figure.legend(loc="outside upper left", ncols=2)
+        figure.legend(loc="outside upper left", ncols=legend_columns(curves))
     return figure

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from vizer_lab.figures.sketch import TEXT, Sketch
 
-WIDE, HIGH, ACROSS, DOWN, MARGIN = 132, 52, 172, 96, 12
+WIDE, HIGH, ACROSS, DOWN, MARGIN = 132, 52, 160, 84, 12
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ def vlm_parts(shapes: Mapping[str, str]) -> Diagram:
 
     boxes = {
         "pixels": flows(0.0, 0.0, "pixels", "image"),
-        "tower": Box(1.0, 0.0, "vision tower", "frozen", "image"),
-        "patches": flows(2.0, 0.0, "patches", "image"),
-        "mean": Box(3.0, 0.0, "mean", "over patches", "region"),
-        "F_I": flows(4.0, 0.0, "F_I", "region"),
-        "connector": Box(2.0, 1.0, "connector", "one linear layer", "image"),
-        "tokens": flows(2.0, 2.0, "image tokens", "image"),
-        "ids": flows(0.0, 3.0, "ids", "text"),
-        "embed": Box(1.0, 3.0, "embeddings", "of words", "text"),
+        "tower": Box(0.0, 1.0, "vision tower", "frozen", "image"),
+        "patches": flows(0.0, 2.0, "patches", "image"),
+        "mean": Box(0.0, 3.0, "mean", "over patches", "region"),
+        "F_I": flows(0.0, 4.0, "F_I", "region"),
+        "connector": Box(1.0, 2.0, "connector", "one linear layer", "image"),
+        "tokens": flows(1.0, 3.0, "image tokens", "image"),
+        "ids": flows(2.0, 1.0, "ids", "text"),
+        "embed": Box(2.0, 2.0, "embeddings", "of words", "text"),
         "lm": Box(2.0, 3.0, "language model", "gets LoRA", "text"),
-        "states": flows(3.0, 3.0, "states", "text"),
-        "head": Box(4.0, 3.0, "head", "", "text"),
-        "logits": flows(4.0, 2.0, "logits", "text"),
+        "states": flows(2.0, 4.0, "states", "text"),
+        "head": Box(2.0, 5.0, "head", "", "text"),
+        "logits": flows(1.0, 5.0, "logits", "text"),
     }
     chains = (
         ("pixels", "tower", "patches", "mean", "F_I"),
@@ -98,24 +98,24 @@ def vlm_parts(shapes: Mapping[str, str]) -> Diagram:
 
 
 def two_readings() -> Diagram:
-    """Draw what the mapper is given: states after the image (above), or of the caption alone."""
+    """Draw what the mapper is given: states after the image (left), or of the caption alone."""
     boxes = {
         "image": Box(0.0, 0.0, "image", "", "image", part=False),
-        "caption": Box(0.0, 1.0, "caption", "", "text", part=False),
-        "after": Box(1.0, 0.0, "language model", "image, then caption", "image"),
+        "caption": Box(1.0, 0.0, "caption", "", "text", part=False),
+        "after": Box(0.0, 1.0, "language model", "image, then caption", "image"),
         "alone": Box(1.0, 1.0, "language model", "caption alone", "text"),
-        "above": Box(2.0, 0.0, "mapper", "image in context", "image"),
-        "below": Box(2.0, 1.0, "mapper", "text alone", "text"),
-        "F_I": Box(3.0, 0.5, "near F_I ?", "of the image", "region", part=False),
+        "left": Box(0.0, 2.0, "mapper", "image in context", "image"),
+        "right": Box(1.0, 2.0, "mapper", "text alone", "text"),
+        "F_I": Box(0.5, 3.0, "near F_I ?", "of the image", "region", part=False),
     }
     arrows = [
         ("image", "after", ""),
         ("caption", "after", ""),
         ("caption", "alone", ""),
-        ("after", "above", "states"),
-        ("alone", "below", "states"),
-        ("above", "F_I", ""),
-        ("below", "F_I", ""),
+        ("after", "left", "states"),
+        ("alone", "right", "states"),
+        ("left", "F_I", ""),
+        ("right", "F_I", ""),
     ]
     return Diagram(boxes, arrows)
 
@@ -132,10 +132,10 @@ def _box(sheet: Sketch, box: Box) -> None:
 
 def _arrow(sheet: Sketch, start: Box, end: Box, words: str) -> None:
     (x, y), (right, low) = start.middle, end.middle
-    if x == right:  # straight down, or up
-        way = 1 if low > y else -1
-        y, low = y + way * HIGH / 2, low - way * (HIGH / 2 + 2)
+    if y != low:  # from the lower edge to the upper
+        y, low = y + HIGH / 2, low - HIGH / 2 - 2
     else:
-        x, right = x + WIDE / 2, right - WIDE / 2 - 2
+        way = 1 if right > x else -1
+        x, right = x + way * WIDE / 2, right - way * (WIDE / 2 + 2)
     sheet.arrow([(x, y), (right, low)])
-    sheet.text((x + right) / 2, (y + low) / 2 - 5, words)
+    sheet.text((x + right) / 2 + 8, (y + low) / 2 + 4, words, anchor="start")

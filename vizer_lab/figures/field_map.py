@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure
+
+LETTERS = 13  # of a name to a line
+APART = 1.25  # lines that a name of one line takes
 
 Entry = tuple[str, str, str]  # name, what it changes, what it needs
 
@@ -30,6 +34,10 @@ def placed(
     return found
 
 
+def _lines(names: Sequence[str]) -> float:
+    return sum(name.count("\n") + APART for name in names)
+
+
 def draw_field_map(
     entries: Sequence[Entry],
     columns: Sequence[str],
@@ -42,18 +50,25 @@ def draw_field_map(
     `marks` puts a sign before a name, such as "+" for a gain that was found. What a row of the map
     needs grows from top to bottom.
     """
-    fields, marks = placed(entries, columns, rows), marks or {}
-    tall = [max(len(fields.get((r, c), ())) for c in range(len(columns))) for r in range(len(rows))]
+    marks = marks or {}
+    fields = {
+        place: [textwrap.fill(f"{marks.get(name, '')} {name}".strip(), LETTERS) for name in names]
+        for place, names in placed(entries, columns, rows).items()
+    }
+    tall = [
+        max(_lines(fields.get((r, c), ())) for c in range(len(columns))) for r in range(len(rows))
+    ]
     heights = [max(2, count) + 1 for count in tall]
     with figure_style():
-        figure = new_figure(8.0, 0.23 * sum(heights) + 0.5)
+        figure = new_figure(WIDE, 0.2 * sum(heights) + 0.5)
         axes = figure.add_subplot()
         top = 0.0
         for r, height in enumerate(heights):
             for c in range(len(columns)):
-                for line, name in enumerate(fields.get((r, c), ())):
-                    text = f"{marks.get(name, '')} {name}".strip()
-                    axes.text(c + 0.05, top + line + 1, text, va="center", fontsize=9)
+                line = top + 0.5
+                for name in fields.get((r, c), ()):
+                    axes.text(c + 0.05, line, name, va="top", linespacing=1.1)
+                    line += _lines([name])
             if r:
                 axes.axhline(top, color=COLOURS["control"], linewidth=0.8)
             top += height

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vizer_core.gap.shift import gap_direction
 from vizer_core.plots.estimates import draw_estimate
-from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure
 
 BINS = 60
 
@@ -28,7 +28,7 @@ def draw_gap_axis(
     if not pairs:
         raise ValueError('got no features, wanted for instance {"model": (images, texts)}')
     with figure_style():
-        figure = new_figure(6.4, 0.9 + 1.5 * len(pairs))
+        figure = new_figure(WIDE, 0.9 + 1.5 * len(pairs))
         panels = figure.subplots(len(pairs), 1, squeeze=False, sharex=True)[:, 0]
         places = {name: _along_gap(image, text) for name, (image, text) in pairs.items()}
         reach = max(float(np.abs(side).max()) for sides in places.values() for side in sides)
@@ -66,7 +66,7 @@ def draw_scale_curve(points: Sequence[Mapping[str, Any]], *, nulls: Sequence[flo
     if len(points) < 2:
         raise ValueError(f"got {len(points)} points, wanted at least two logit scales")
     with figure_style():
-        figure = new_figure(6.4, 4.8)
+        figure = new_figure(WIDE, 4.8)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 1))
         for axes, key, role in ((top, "gap_norm", "image"), (bottom, "r1", "region")):
             ordered = sorted(points, key=lambda point: point["scale"])

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from vizer_core.gap.histogram import GapHistogram
-from vizer_core.plots.style import COLOURS, figure_style, new_figure, role_of
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, legend_columns, new_figure, role_of
 from vizer_lab.figures.scenes import show_quoted
 
 COARSE_BINS = 60  # bins shown over the frame
@@ -26,8 +26,8 @@ def draw_pair_gap(image: Image.Image, caption: str, gap: Float[Tensor, " d"]) ->
     """Draw one image with its caption, and the entries of its gap, text minus image."""
     values = gap.double().cpu().numpy()
     with figure_style():
-        figure = new_figure(7.2, 2.7)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 2.4))
+        figure = new_figure(WIDE, 2.7)
+        left, right = figure.subplots(1, 2, width_ratios=(1, 2.1))
         show_quoted(left, image, caption)
         colours = np.where(values >= 0, COLOURS["text"], COLOURS["image"])
         right.bar(np.arange(len(values)), values, width=1.0, color=colours, linewidth=0)
@@ -41,7 +41,7 @@ def draw_pair_gap(image: Image.Image, caption: str, gap: Float[Tensor, " d"]) ->
 
 
 def draw_same_pool(histograms: Mapping[str, GapHistogram]) -> Figure:
-    """Draw pooled entries on the left, the same entries by dimension on the right.
+    """Draw pooled entries, and below them the same entries by dimension.
 
     The first system is filled; names with a comma are controls, drawn dashed on top. The grey
     band is where 95% of the dimension means lie if n pairs have a true mean of zero.
@@ -50,8 +50,8 @@ def draw_same_pool(histograms: Mapping[str, GapHistogram]) -> Figure:
         raise ValueError('got nothing to draw, wanted for instance {"as measured": histogram}')
     first = next(iter(histograms.values()))
     with figure_style():
-        figure = new_figure(8.0, 3.4)
-        left, right = figure.subplots(1, 2)
+        figure = new_figure(WIDE, 6.2)
+        left, right = figure.subplots(2, 1)
         for name, histogram in histograms.items():
             _draw_pool(left, name, histogram, filled=histogram is first)
             _draw_sorted_means(right, name, histogram)
@@ -67,7 +67,7 @@ def draw_same_pool(histograms: Mapping[str, GapHistogram]) -> Figure:
         right.set_ylabel("mean of the dimension")
         right.set_title(f"mean over n = {n:,} pairs; grey: if it were 0")
         handles, labels = right.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
     return figure
 
 

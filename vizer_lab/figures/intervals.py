@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure, role_of
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    role_of,
+)
 
 STEP = 0.22  # of a row, between the estimates that it holds
 PER_ROW = 0.18
@@ -36,7 +44,7 @@ def draw_intervals(
     if not intervals:
         raise ValueError('got no intervals, wanted for instance {"patches": Interval(...)}')
     with figure_style():
-        figure = new_figure(6.8, 1.3 + 0.4 * len(intervals))
+        figure = new_figure(WIDE, 1.3 + 0.4 * len(intervals))
         axes = figure.add_subplot()
         for place, (name, value) in enumerate(intervals.items()):
             number = f"{value.estimate:.2f}"
@@ -73,7 +81,7 @@ def draw_grouped_intervals(
     rows = list(dict.fromkeys(r for p in panels.values() for found in p.values() for r in found))
     with figure_style():
         height = 1.5 + len(rows) * (PER_ROW + 0.1 * len(names))
-        figure = new_figure(7.2 if len(panels) > 1 else 6.4, height)
+        figure = new_figure(WIDE, height)
         drawn = figure.subplots(1, len(panels), sharey=True, sharex=True, squeeze=False)[0]
         for axes, (title, panel) in zip(drawn, panels.items()):
             _draw_panel(axes, panel, (rows, names, roles))
@@ -88,7 +96,7 @@ def draw_grouped_intervals(
         shown = {}
         for axes in drawn:
             shown |= dict(zip(*reversed(axes.get_legend_handles_labels())))
-        figure.legend(shown.values(), shown, loc="outside upper left", ncols=min(3, len(names)))
+        figure.legend(shown.values(), shown, loc="outside upper left", ncols=legend_columns(shown))
     return figure
 
 

@@ -10,34 +10,27 @@ from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate
-from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure
+from vizer_lab.names import in_words
 
 MAP = "RdBu"  # red: falls, white: no change, blue: rises; apart for colour-blind eyes
-METRIC_LABELS = {
-    "bleu1": "BLEU-1",
-    "bleu4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "cider": "CIDEr",
-    "meteor": "METEOR",
-    "clipscore": "CLIPScore",
-    "refclipscore": "RefCLIPScore",
+LABELS = {
     "self_retrieval_r1": "self-retrieval",
     "object_f1": "object F1 (truth)",
     "statement_accuracy": "accuracy (truth)",
-    "length": "length",
 }
 Groups = Mapping[str, Sequence[str]]
 
 
 def _label(metric: str) -> str:
-    return METRIC_LABELS.get(metric, metric)
+    return LABELS.get(metric, in_words(metric))
 
 
 def _words(value: Interval | None) -> tuple[str, str]:
     """Return a cell's text and its colour; a number in brackets is not told apart from zero."""
     if value is None:
         return "–", COLOURS["control"]
-    text = f"{value.mean:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")
+    text = f"{value.mean:+.2f}".replace("+0.00", "0").replace("-0.00", "0").replace("0.", ".")
     if value.low <= 0 <= value.high:
         return f"({text})", COLOURS["ink"]
     return text, "white" if abs(value.mean) > 0.7 else COLOURS["ink"]
@@ -57,15 +50,18 @@ def draw_sensitivity(
     cells = [[shares.get((edit, metric)) for metric in metrics] for edit in edits]
     means = np.array([[np.nan if c is None else c.mean for c in row] for row in cells])
     with figure_style():
-        figure = new_figure(1.9 + 0.64 * len(metrics), 1.3 + 0.29 * len(edits))
+        figure = new_figure(min(WIDE, 2.0 + 0.6 * len(metrics)), 1.3 + 0.29 * len(edits))
         axes = figure.add_subplot()
-        axes.imshow(means, cmap=MAP, vmin=-1, vmax=1, aspect="auto")
+        axes.pcolormesh(means, cmap=MAP, vmin=-1, vmax=1)
         for row, line in enumerate(cells):
             for column, value in enumerate(line):
                 text, colour = _words(value)
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-        axes.set_xticks(range(len(metrics)), [_label(m) for m in metrics], rotation=40, ha="left")
-        axes.set_yticks(range(len(edits)), [edit.replace("_", " ") for edit in edits])
+                axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour)
+        axes.set_xticks(
+            np.arange(len(metrics)) + 0.5, [_label(m) for m in metrics], rotation=40, ha="left"
+        )
+        axes.set_yticks(np.arange(len(edits)) + 0.5, [in_words(edit) for edit in edits])
+        axes.invert_yaxis()
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         axes.grid(visible=False)
@@ -76,7 +72,7 @@ def draw_sensitivity(
 
 def _rules(axes: Axes, sizes: Sequence[int]) -> None:
     for place in np.cumsum(sizes)[:-1]:
-        axes.axhline(place - 0.5, color=COLOURS["ink"], linewidth=1.5)
+        axes.axhline(place, color=COLOURS["ink"], linewidth=1.5)
 
 
 def draw_agreement(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure
 from vizer_lab.figures.scenes import show_quoted
 
 BINS = 40
@@ -34,8 +34,8 @@ def draw_neighbour_cosines(
     high = max(own, *(values.max() for values, _, _ in series.values()))
     edges = np.linspace(low, high, BINS + 1)
     with figure_style():
-        figure = new_figure(7.6, 3.3)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 2.4))
+        figure = new_figure(WIDE, 3.3)
+        left, right = figure.subplots(1, 2, width_ratios=(1, 2.1))
         show_quoted(left, image, caption)
         for name, (values, colour, line) in series.items():
             share = np.histogram(values, bins=edges)[0] / len(values)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vizer_core.plots.style import figure_style, new_figure
+from vizer_core.plots.style import WIDE, figure_style, new_figure, panel_grid
 from vizer_core.vizer.pairwise_accuracy import pair_part
 
 ROUNDING = 1e-12  # what is left of a table without a pair part
@@ -41,17 +41,22 @@ def draw_pair_scores(tables: Mapping[str, Float[Tensor, "_ _"]]) -> Figure:
         shapes = {name: tuple(table.shape) for name, table in tables.items()}
         raise ValueError(f"got tables {shapes}: wanted at least one, square, of 2 images or more")
     with figure_style():
-        figure = new_figure(2.3 * len(tables) + 0.6, 2.9)
-        panels = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
+        columns, lines = panel_grid(len(tables))
+        figure = new_figure(min(WIDE, 2.5 * columns + 1), 2.6 * lines + 0.2)
+        panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+        for axes in panels[len(tables) :]:
+            axes.remove()
+        panels = panels[: len(tables)]
         for axes, (name, table) in zip(panels, tables.items()):
             left = of_the_pair(table.double().cpu().numpy())
-            image = axes.imshow(left, cmap="PuOr", vmin=-REACH, vmax=REACH)
+            image = axes.pcolormesh(left, cmap="PuOr", vmin=-REACH, vmax=REACH, rasterized=True)
+            axes.set_aspect("equal")
             axes.set_title(name)
             axes.set_xlabel("caption of image")
             axes.grid(visible=False)
-            axes.set_xticks(range(len(left)), [""] * len(left))
-            axes.set_yticks(range(len(left)), [""] * len(left))
-        panels[0].set_ylabel("image")
+            axes.set(xticks=[], yticks=[])
+            axes.set_ylabel("image")
+        panels[0].invert_yaxis()
         bar = figure.colorbar(image, ax=list(panels), shrink=0.8)
         bar.set_label("score of the pair, in the\ncaption's standard deviations")
     return figure

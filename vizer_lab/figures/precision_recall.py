@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vizer_core.plots.estimates import Estimate, draw_estimate, draw_interval
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 from vizer_lab.figures.intervals import require_roles
 
 Point = tuple[Estimate, Estimate]  # recall, precision
 Curve = Mapping[str, Point]  # how it was decoded -> point, the warmest first
-COLUMNS = 3
+COLUMNS = 2
 EQUAL = (0.2, 0.4, 0.6, 0.8, 0.9)
 ROOM = 0.02  # beyond 1, so that a mark at the edge is whole
 
@@ -39,7 +39,7 @@ def draw_precision_recall(
     columns = min(COLUMNS, len(panels))
     rows = ceil(len(panels) / columns)
     with figure_style():
-        figure = new_figure(1.2 + 2.9 * columns, 1.5 + 2.7 * rows)
+        figure = new_figure(min(WIDE, 1.4 + 2.9 * columns), 1.5 + 2.7 * rows)
         cells = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axes, (title, curves) in zip(cells, panels.items()):
             _draw_panel(axes, curves, roles, ways)
@@ -54,7 +54,11 @@ def draw_precision_recall(
         names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
         keys = [_key(COLOURS[roles[name]], MARKERS[roles[name]], 1.0, name) for name in names]
         keys += [_key(COLOURS["ink"], "o", _face(ways, way), way) for way in ways]
-        figure.legend(handles=keys, loc="outside upper left", ncols=4 if columns > 1 else 2)
+        figure.legend(
+            handles=keys,
+            loc="outside upper left",
+            ncols=min(columns + 1, legend_columns([*names, *ways])),
+        )
     return figure
 
 
@@ -88,7 +92,7 @@ def _draw_equal_f1(axes: Axes, left: float, low: float) -> None:
         recall = np.linspace(f1 / 2 + 1e-3, 1, 200)
         precision = f1 * recall / (2 * recall - f1)
         axes.plot(recall[precision <= 1], precision[precision <= 1], color="#D5D5D5", linewidth=0.8)
-        name = {"s": f"F1 {f1:.1f}", "fontsize": 9, "color": COLOURS["control"], "va": "bottom"}
+        name = {"s": f"F1 {f1:.1f}", "color": COLOURS["control"], "va": "bottom"}
         if f1 / (2 - f1) > low:
             axes.text(0.99, f1 / (2 - f1), ha="right", **name)
         elif 2 * low > f1 and f1 * low / (2 * low - f1) > left:  # it leaves below

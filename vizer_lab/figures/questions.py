@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate
-from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, legend_columns, new_figure
 from vizer_lab.figures.systems import system
 
 MOST = 6  # systems whose marks can be told apart in one row
@@ -26,7 +26,7 @@ def draw_by_type(
     _require(scores, counts)
     middle = (len(scores) - 1) / 2
     with figure_style():
-        figure = new_figure(6.8, 1.2 + 0.85 * len(counts))
+        figure = new_figure(WIDE, 1.2 + 0.85 * len(counts))
         axes = figure.add_subplot()
         for number, (name, by_type) in enumerate(scores.items()):
             shown = system(name)
@@ -44,7 +44,8 @@ def draw_by_type(
         axes.set_xlim(-0.02, 1.02)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("share answered right (top-1)")
-        figure.legend(loc="outside upper left", ncols=3)
+        columns = legend_columns(system(name).name for name in scores)
+        figure.legend(loc="outside upper left", ncols=columns)
     return figure
 
 

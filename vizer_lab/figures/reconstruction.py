@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.estimates import draw_estimate_curve
-from vizer_core.plots.style import COLOURS, MARKERS, figure_style, new_figure
+from vizer_core.plots.style import (
+    COLOURS,
+    MARKERS,
+    WIDE,
+    figure_style,
+    legend_columns,
+    new_figure,
+    panel_grid,
+)
 from vizer_core.plots.training import running_mean
 from vizer_core.textonly.noise import GaussianNoise
 
@@ -34,7 +42,7 @@ def draw_noise_cosine(
     variances = [v for found in measured.values() for v in found] + [matched]
     grid = np.geomspace(min(variances) / 2, 2 * max(variances), 100)
     with figure_style():
-        figure = new_figure(6.4, 3.6)
+        figure = new_figure(WIDE, 3.6)
         axes = figure.add_subplot()
         for (copies, found), role in zip(measured.items(), ("text", "region", "image", "control")):
             expected = [GaussianNoise(v).expected_cosine(width, copies=copies) for v in grid]
@@ -50,7 +58,6 @@ def draw_noise_cosine(
             (grid[0], pair),
             xytext=(2, -12),
             textcoords="offset points",
-            fontsize=9,
         )
         axes.set_xscale("log")
         ticks = sorted({v for found in measured.values() for v in found})
@@ -70,7 +77,7 @@ def draw_losses(
     if not losses or not all(len(values) for values in losses.values()):
         raise ValueError('got no losses, wanted for instance {"no noise": [2.0, 1.9]}')
     with figure_style():
-        figure = new_figure(6.4, 3.4)
+        figure = new_figure(WIDE, 3.4)
         axes = figure.add_subplot()
         for (name, values), role in zip(losses.items(), ("text", "image", "region", "control")):
             steps = np.arange(1, len(values) + 1)
@@ -85,7 +92,6 @@ def draw_losses(
                 xytext=(0, 3),
                 textcoords="offset points",
                 ha="right",
-                fontsize=9,
             )
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")
@@ -115,10 +121,12 @@ def draw_trade_off(
             f"no role for {sorted(strange)}: wanted one of {', '.join(LINES)} for each"
         )
     with figure_style():
-        figure = new_figure(2.9 * len(panels) + 0.4, 3.5)
-        for axes, (metric, curves) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels.items()
-        ):
+        columns, lines = panel_grid(len(panels))
+        figure = new_figure(min(WIDE, 3.2 * columns), 0.4 + 3 * lines)
+        cells = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes in cells[len(panels) :]:
+            axes.remove()
+        for axes, (metric, curves) in zip(cells, panels.items()):
             for turn, (name, points) in enumerate(curves.items()):
                 apart = {angle + 0.7 * turn: value for angle, value in points.items()}
                 role = roles[name]
@@ -129,5 +137,7 @@ def draw_trade_off(
             axes.set_ylim(bottom=0)
             axes.set_title(metric)
             axes.set_xlabel("angle of the noise, degrees")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=len(roles))
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside upper left", ncols=legend_columns(roles)
+        )
     return figure

@@ -13,25 +13,27 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
-from vizer_core.plots.style import COLOURS, figure_style, new_figure
+from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure, panel_grid
 
-CAPTION_WIDTH = 30
-QUOTE_WIDTH = 26  # characters in a line under an image that stands beside a figure
+LETTERS = 12  # of a caption to an inch
+QUOTE_WIDTH = 22  # characters in a line under an image that stands beside a figure
 
 
 def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figure:
-    """Draw images side by side, each above its caption."""
+    """Draw images, three side by side, each above its caption."""
     if not images or len(images) != len(captions):
         raise ValueError(
             f"got {len(images)} images and {len(captions)} captions: wanted one caption per image"
         )
     with figure_style():
-        figure = new_figure(2.1 * len(images), 2.6)
-        for axes, image, caption in zip(
-            figure.subplots(1, len(images), squeeze=False)[0], images, captions
-        ):
+        columns, lines = panel_grid(len(images), most=2 if len(images) == 4 else 3)
+        figure = new_figure(2.0 * columns, 2.5 * lines)
+        cells = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes in cells[len(images) :]:
+            axes.remove()
+        for axes, image, caption in zip(cells, images, captions):
             _show(axes, image)
-            axes.set_xlabel(textwrap.fill(caption, CAPTION_WIDTH - 4), fontsize=9)
+            axes.set_xlabel(textwrap.fill(caption, 2 * LETTERS))
     return figure
 
 
@@ -50,11 +52,12 @@ def draw_patch_maps(
     if not maps or not images or len(set(counts)) > 1:
         raise ValueError(f"got images, captions and maps of {counts}: wanted as many of each")
     with figure_style():
-        figure = new_figure(1.9 * (1 + len(maps)), 2.15 * len(images) + 0.3)
+        inches = min(1.9, WIDE / (1 + len(maps)))
+        figure = new_figure(inches * (1 + len(maps)), (inches + 0.35) * len(images) + 0.3)
         panels = figure.subplots(len(images), 1 + len(maps), squeeze=False)
         for row, (image, caption) in enumerate(zip(images, captions)):
             _show(panels[row, 0], image)
-            panels[row, 0].set_xlabel(textwrap.fill(caption, CAPTION_WIDTH), fontsize=9)
+            panels[row, 0].set_xlabel(textwrap.fill(caption, int(LETTERS * inches)))
             for axes, values in zip(panels[row, 1:], maps.values()):
                 _show_map(axes, image, values[row].cpu().reshape(grid).numpy())
         for axes, name in zip(panels[0], ("image", *maps)):

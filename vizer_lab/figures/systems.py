@@ -1,8 +1,7 @@
 """The systems of chapters and studies: what a reader calls each, and the colour that is its own.
 
-Results name systems by words that code can use (`maccap_global_shifted`). Figures show the names
-here, and a system has the same colour and marker in every chapter, unless a figure colours rows by
-something else: `roles` of `draw_systems`.
+Figures show a system by its name in words (`vizer_lab.names`), and a system has the same colour and
+marker in every chapter, unless a figure colours rows by something else: `roles` of `draw_systems`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from vizer_core.metrics.stats import Interval
 from vizer_core.plots.forest import draw_forest
 from vizer_core.plots.style import MARKERS
+from vizer_lab.names import in_words
 
 
 class System(NamedTuple):
@@ -30,57 +30,58 @@ class System(NamedTuple):
         return self.sign or MARKERS[self.role]
 
 
-SYSTEMS: dict[str, System] = {
+LOOKS: dict[str, tuple[str, ...]] = {
     # captioners
-    "oracle_text": System("its caption's own feature", "text"),
-    "clipcap": System("ClipCap, trained on pairs", "text"),
-    "clipre": System("CLIPRe", "image"),
-    "socratic": System("Socratic Models", "image"),
-    "magic": System("MAGIC", "image"),
-    "zerocap": System("ZeroCap", "image"),
-    "decap": System("DeCap", "image"),
-    "capdec": System("CapDec", "image"),
-    "baseline": System("baseline: one token, no noise", "image"),
-    "decap_mlp": System("DeCap, one prefix position", "image"),
-    "capdec_mlp": System("CapDec, one prefix position", "image"),
-    "baseline_mlp": System("baseline, one prefix position", "image"),
-    "maccap": System("MacCap", "region"),
-    "maccap_global": System("MacCap, global feature", "region"),
-    "maccap_pass": System("MacCap, one pass", "region"),
-    "maccap_pass_global": System("MacCap, one pass, global", "region"),
-    "multi_clean": System("MacCap, one pass, global, no noise", "region"),
-    "maccap_pass_random": System("MacCap, one pass, random patches", "control"),
-    "maccap_pass_other_image": System("MacCap, one pass, another's regions", "control"),
-    "maccap_random": System("MacCap, random patches", "control"),
-    "maccap_global_shifted": System("MacCap, global, mean gap out", "control"),
-    "mean_shift": System("baseline, mean gap out", "control"),
-    "blind": System("blind", "control"),
+    "oracle_text": ("text",),
+    "clipcap": ("text",),
+    "clipre": ("image",),
+    "socratic": ("image",),
+    "magic": ("image",),
+    "zerocap": ("image",),
+    "decap": ("image",),
+    "capdec": ("image",),
+    "baseline": ("image",),
+    "decap_mlp": ("image",),
+    "capdec_mlp": ("image",),
+    "baseline_mlp": ("image",),
+    "maccap": ("region",),
+    "maccap_global": ("region",),
+    "maccap_pass": ("region",),
+    "maccap_pass_global": ("region",),
+    "multi_clean": ("region",),
+    "maccap_pass_random": ("control",),
+    "maccap_pass_other_image": ("control",),
+    "maccap_random": ("control",),
+    "maccap_global_shifted": ("control",),
+    "mean_shift": ("control",),
+    "blind": ("control",),
     # what answers questions
-    "chance": System("chance", "control", "_"),
-    "prior": System("prior", "control", "|"),
-    "type_prior": System("prior by type", "control", "|"),
-    "question_only": System("question only", "control"),
-    "maccap, borrowed": System("MacCap, borrowed", "accent"),
-    "decap, borrowed": System("DeCap, borrowed", "accent", "<"),
-    "human, borrowed": System("a person's, borrowed", "accent", ">"),
-    "human": System("a person's caption", "text"),
-    "people": System("all captions by people", "text", "^"),
+    "chance": ("control", "_"),
+    "prior": ("control", "|"),
+    "type_prior": ("control", "|"),
+    "question_only": ("control",),
+    "maccap, borrowed": ("accent",),
+    "decap, borrowed": ("accent", "<"),
+    "human, borrowed": ("accent", ">"),
+    "human": ("text",),
+    "people": ("text", "^"),
     # improvement without labels
-    "base": System("base", "image"),
-    "base_banned": System("base, generic word barred", "image"),
-    "base_primed": System("base, first word given", "text"),
-    "primed": System("base, first word given", "text"),
-    "best_of_8_read_back": System("best of 8 by read-back", "image"),
-    "best_of_8_clip": System("best of 8 by CLIP", "text"),
-    "read_back": System("read-back", "accent"),
-    "read_back_shuffled": System("read-back, shuffled", "control"),
-    "read_back_random_mapper": System("read-back, random mapper", "control"),
-    "read_back_gt": System("read-back, mapper from people", "text"),
-    "rl_clip": System("CLIP reward", "text"),
-    "rl_clip_shuffled": System("CLIP reward, shuffled", "control"),
-    "rl_clip_cautious": System("CLIP reward, small steps", "text"),
-    "best": System("information", "region"),
+    "base": ("image",),
+    "base_banned": ("image",),
+    "base_primed": ("text",),
+    "primed": ("text",),
+    "best_of_8_read_back": ("image",),
+    "best_of_8_clip": ("text",),
+    "read_back": ("accent",),
+    "read_back_shuffled": ("control",),
+    "read_back_random_mapper": ("control",),
+    "read_back_gt": ("text",),
+    "rl_clip": ("text",),
+    "rl_clip_shuffled": ("control",),
+    "rl_clip_cautious": ("text",),
+    "best": ("region",),
 }
+SYSTEMS = {name: System(in_words(name), *look) for name, look in LOOKS.items()}
 
 
 def system(name: str) -> System:
@@ -94,7 +95,7 @@ def system(name: str) -> System:
     if name not in SYSTEMS:
         raise ValueError(
             f"no system {name!r} in the palette: wanted one of {', '.join(SYSTEMS)}; a new "
-            "one needs a row of SYSTEMS in vizer_lab/figures/systems.py"
+            "one needs a row of LOOKS in vizer_lab/figures/systems.py"
         )
     return SYSTEMS[name]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vizer_core.files import read_json
+from vizer_lab.names import in_words
 from vizer_lab.studies.clip_study import RESULTS
 from vizer_lab.studies.field_entry import FieldSystem
 from vizer_lab.studies.field_systems import FIELD
@@ -82,13 +83,13 @@ def measured_as(system: FieldSystem) -> str:
 
     >>> from vizer_lab.studies.field_systems import field_named
     >>> measured_as(field_named("crops")), measured_as(field_named("quality token"))
-    ('object_f1: crops_fused minus beam', 'no row')
+    ('object F1, minus beam search', 'no row')
     """
     if system.row is None:
         return "no row"
-    name, against, metric = system.row
+    _, against, metric = system.row
     where = "" if system.study == "field" else f", study of {system.study}"
-    return f"{metric}: {name} minus {against}{where}"
+    return f"{in_words(metric)}, minus {in_words(against)}{where}"
 
 
 def verdict(gains: Mapping[str, Measured], control: Mapping[str, Measured] | None = None) -> str:

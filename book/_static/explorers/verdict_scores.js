@@ -62,7 +62,8 @@
       const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0) * state.way;
       const rows = study.rows
         .filter((row) => state.metric < 0 || row[1] === state.metric)
-        .filter((row) => study.systems[row[0]].toLowerCase().includes(state.words.toLowerCase()))
+        .filter((row) => [study.systems, study.keys].some((names) =>
+          names[row[0]].toLowerCase().includes(state.words.toLowerCase())))
         .sort((a, b) => order(key(a, study), key(b, study)));
       const range = [Math.min(0, ...rows.map((r) => r[3])), Math.max(0, ...rows.map((r) => r[4]))];
       const kept = state.all ? rows : rows.slice(0, FIRST);
@@ -88,10 +89,9 @@
 
   function line(row, study, [low, high]) {
     const [system, metric, mean, from, to, n] = row;
-    const name = study.names[study.systems[system]];
     const at = (value) => (100 * (value - low)) / (high - low || 1);
     return h("tr", {},
-      h("th", { scope: "row" }, study.systems[system], name ? h("small", {}, name) : null),
+      h("th", { scope: "row", title: study.keys[system] }, study.systems[system]),
       h("td", {}, study.metrics[metric]),
       h("td", { class: "right" }, number(mean, 3)),
       h("td", { class: "interval" },

@@ -27,8 +27,7 @@ def test_a_proxy_has_one_point_a_run_and_one_name_a_system():
     figure = draw_proxy(pairs, labels=("cosine", "F1"), roles=roles, base=0.61)
     (axes,) = figure.axes
     assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[0.9, 0.8], [0.1]]
-    assert [text.get_text() for text in axes.texts] == ["vizer_g", "read_back", "base"]
-    left, right = (text.get_ha() for text in axes.texts[:2])
-    assert (left, right) == ("right", "left")  # the far right name points inwards
+    assert [text.get_text() for text in axes.texts] == ["base"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["vizer_g", "read_back"]
     with pytest.raises(ValueError, match="got no points"):
         draw_proxy({}, labels=("a", "b"), roles={})

@@ -26,7 +26,8 @@ def test_each_table_has_a_panel():
     tables = {"by caption": torch.ones(4, 1) * torch.arange(4.0), "by pair": torch.eye(4)}
     figure = draw_pair_scores(tables)
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == list(tables)
-    drawn = figure.axes[1].images[0].get_array()
+    drawn = figure.axes[1].collections[0].get_array().reshape(4, 4)
+    assert figure.axes[1].get_ylim() == (4, 0)  # the first image on top
     assert (np.diag(drawn) > 1).all()
     assert png_bytes(figure) == png_bytes(draw_pair_scores(tables))
     with pytest.raises(ValueError, match=r"got tables \{'a': \(2, 3\)\}"):

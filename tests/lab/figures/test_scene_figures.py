@@ -36,7 +36,7 @@ def test_a_wide_photograph_is_cut_to_the_square_that_the_tower_sees():
 def test_the_same_input_gives_the_same_image():
     maps = {"attention": torch.linspace(0, 1, 49)[None]}
     first, second = (draw_patch_maps(images(1), ["x"], maps, (7, 7)) for _ in range(2))
-    assert first._repr_png_() == second._repr_png_()
+    assert first._repr_mimebundle_() == second._repr_mimebundle_()
 
 
 def test_counts_that_differ_are_refused():
