@@ -38,7 +38,6 @@ from vizer_core.metrics.grounding import ground_captions
 from vizer_core.runtime import seeded
 from vizer_core.vizer.best_of_n import best_index
 from vizer_core.vizer.decoders import CHECK, CONTRAST, COOL, DECODERS, DRAWN, FUSE, decode_with
-from vizer_core.vizer.sampled import grounding_statistics
 from vizer_core.vizer.verify import (
     Scores,
     information_scores,
@@ -150,17 +149,13 @@ def bar_cell(base: str, n: int) -> dict[str, Any]:
         "checked": votes,
         "contrasted": _contrast_of(load_once(base), world.seen(base, n, part), seeds),
     }
-    truths = [scene.truth for scene in world.split_of(n, part).scenes]
     found: dict[str, Any] = {}
     for system, bars in BARS.items():
         for bar in bars:
             add = system not in ("checked", "contrasted")
             texts = rewritten(seeds, scores[system], least=bar, add=add)
-            exact = grounding_statistics([[t] for t in texts], truths, lexicon=drawn_lexicon())
-            names = ("object_precision", "object_recall", "object_f1")
-            found.setdefault(system, []).append(
-                {"bar": bar} | {name: round(exact[name].score, 5) for name in names}
-            )
+            row = {"bar": bar} | world.named_objects(texts, n, part)
+            found.setdefault(system, []).append(row)
     return {"bars": found}
 
 

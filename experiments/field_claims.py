@@ -84,6 +84,14 @@ CLAIMS = (
         "statement_precision",
         1,
     ),
+    (
+        "Aligning views keeps more captions as they are when an image moves than augmentation does",
+        "Omniview-Tuning, abstract",
+        "views_omniview",
+        "views_augmented",
+        "kept",
+        1,
+    ),
 )
 
 

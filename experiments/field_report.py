@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from experiments import field_world as world
 from experiments.field_captions import USED
 from experiments.field_claims import claim_rows
-from experiments.grid import Cell
+from experiments.grid import Cell, answer_of
 from experiments.improvement_record import unpack_captions
 from experiments.scoring import difference_rows, score_rows
 from vizer_core.metrics.arena import arena
@@ -23,6 +24,7 @@ from vizer_lab.world import drawn_lexicon, render_scenes
 from vizer_lab.world.round_trip import drawn_scene, round_trip
 from vizer_lab.zoo.clips import load_drawn_clip, pixels_of
 
+Chosen = dict[tuple[str, str], float]  # (base, system) -> the rate or the weight of its runs
 Runs = dict[str, list[dict[str, Statistics]]]  # system -> one a seed -> metric
 CLEANED = ("filtered", "paired_anew", "recaptioned", "filtered_and_recaptioned")
 RIVALS = {
@@ -37,6 +39,11 @@ RIVALS = {
     "pairs": {name: ("noisy", "random_half", "clean") for name in CLEANED},
     "towers": {name: ("noisy", "random_half", "clean", "before") for name in CLEANED}
     | {"noisy": ("random_half", "clean", "before")},
+    "views": {
+        "omniview": ("augmented", "pairs", "before", "omniview_shuffled"),
+        "augmented": ("pairs", "before"),
+        "pairs": ("before",),
+    },
 }
 UNTRAINED = ("base", "first_word", "beam")
 TRAINED = {
@@ -74,7 +81,7 @@ def grouped(planned: Mapping[str, Cell], answers: Mapping[str, Any], n: int) -> 
     """Return statistics by base and system; a task's systems have its name before their own."""
     found: dict[str, Runs] = {}
     for name, cell in planned.items():
-        if name not in answers or name.startswith("bars/"):
+        if name not in answers or name.startswith(("bars/", "rates/", "weights/")):
             continue
         part, what, answer = name.split("/")[0], cell.arguments, answers[name]
         base = what.get("base", part)
@@ -84,7 +91,7 @@ def grouped(planned: Mapping[str, Cell], answers: Mapping[str, Any], n: int) -> 
             found.setdefault(base, {}).setdefault(system, []).append(own)
             continue
         task = name.rpartition("-")[2] if part == "tasks" and "-" in name else name.split("/")[-1]
-        task = part if part in ("pairs", "towers") else task.removeprefix("tasks/")
+        task = part if part in ("pairs", "towers", "views") else task.removeprefix("tasks/")
         for system, metrics in answer.items():
             row = task_statistics(metrics)
             found.setdefault(base, {}).setdefault(f"{task}_{system}", []).append(row)
@@ -167,6 +174,8 @@ def report(planned: Mapping[str, Cell], answers: Mapping[str, Any], n: int) -> d
     return {
         "claims": claim_rows(differences),
         "bars": bar_rows(planned, answers),
+        "rates": choice_rows(planned, answers, "rates", "trainers"),
+        "weights": choice_rows(planned, answers, "weights", "views"),
         "scores": scores,
         "differences": differences,
         "arena": arena_rows(captions, n),
@@ -249,6 +258,42 @@ def bar_rows(planned: Mapping[str, Cell], answers: Mapping[str, Any]) -> list[di
         if name.startswith("bars/")
         for system, rows in answer["bars"].items()
         for row in rows
+    ]
+
+
+def chosen(cells: Sequence[Cell], folder: Path) -> Chosen:
+    """Return by base and system the rate or weight of the highest F1 on validation scenes.
+
+    Only of those whose every rate or weight was tried.
+    """
+    tried: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for cell in cells:
+        about, record = cell.arguments, answer_of(cell, folder)
+        setting, score = ("rate", "object_f1") if "rate" in about else ("weight", "moved_f1")
+        found = record["answer"][score] if record else float("nan")
+        key = (about["base"], about.get("system", "omniview"))
+        tried.setdefault(key, []).append((found, about[setting]))
+    return {
+        key: max(rows, key=lambda row: row[0])[1]
+        for key, rows in tried.items()
+        if not any(np.isnan(found) for found, _ in rows)
+    }
+
+
+def choice_rows(
+    planned: Mapping[str, Cell], answers: Mapping[str, Any], choice: str, part: str
+) -> list[dict[str, Any]]:
+    """Return what every rate or weight gave on validation scenes, and which ones are used."""
+    names = ("base", "system", "rate", "weight")
+
+    def setting(cell: Cell) -> dict[str, Any]:
+        return {name: cell.arguments[name] for name in names if name in cell.arguments}
+
+    used = [setting(cell) for name, cell in planned.items() if name.startswith(f"{part}/")]
+    return [
+        setting(cell) | {"used": setting(cell) in used} | answers[name]
+        for name, cell in planned.items()
+        if name.startswith(f"{choice}/") and name in answers
     ]
 
 

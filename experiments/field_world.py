@@ -32,7 +32,7 @@ from vizer_core.vlm import VisionBatch
 from vizer_core.vlm.crops import QUARTERS, Box, crops_of
 from vizer_core.vqa.answering import VqaProtocol
 from vizer_core.vqa.reader import LanguageReader
-from vizer_lab.world import DrawnSplit
+from vizer_lab.world import DrawnSplit, drawn_lexicon
 from vizer_lab.world.vqa_items import drawn_answer_list, drawn_prompt
 from vizer_lab.zoo.clips import load_drawn_clip, pixels_of
 from vizer_lab.zoo.language_models import load_drawn_lm
@@ -40,7 +40,9 @@ from vizer_lab.zoo.language_models import load_drawn_lm
 BASES = ("drawn-vlm-web", "drawn-vlm-poor", "drawn-vlm-general")
 RANKER, JUDGE, READER = "drawn-clip-50", "drawn-clip-avg", "drawn-lm"
 WORD = "a"  # what view agreement chooses for -web and -general; for -poor it chose no word
+OBJECTS = ("object_precision", "object_recall", "object_f1")
 N, LABELLED_FROM = 300, world.WRITTEN_FROM
+VIEWS_FROM = 400_000  # training scenes that no drawn CLIP was trained on
 
 
 def ranker() -> OpenClipEncoder:
@@ -105,3 +107,10 @@ def statistics_of(captions: list[str], n: int) -> dict[str, Statistics]:
         for text, truth in zip(captions, truths, strict=True)
     ]
     return found | statement_statistics(counts)
+
+
+def named_objects(captions: list[str], n: int, part: str) -> dict[str, float]:
+    """Return precision, recall and F1 of the objects that captions of a part's scenes name."""
+    truths = [scene.truth for scene in split_of(n, part).scenes]
+    exact = grounding_statistics([[text] for text in captions], truths, lexicon=drawn_lexicon())
+    return {name: round(exact[name].score, 5) for name in OBJECTS}

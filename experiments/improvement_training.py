@@ -249,10 +249,16 @@ def run_training(
     config: Any,
     seed: int,
     settings: Settings = SETTINGS,
+    *,
+    fresh: bool = True,
 ) -> dict[str, Any]:
-    """Put LoRA on a base and train it, as every trainer of the study is."""
-    lora = LoraSettings(rank=settings.rank, alpha=2 * settings.rank)
-    add_lora(vlm, lora, generator=seeded(2000 + seed))
+    """Put LoRA on a base and train it, as every trainer of the study is.
+
+    With `fresh` false the adapter that is there is trained on.
+    """
+    if fresh:
+        lora = LoraSettings(rank=settings.rank, alpha=2 * settings.rank)
+        add_lora(vlm, lora, generator=seeded(2000 + seed))
     config = replace(config, decoding=SAMPLED, max_kl=settings.max_kl)
     history = train_adapter(vlm, source, objective, config, generator=seeded(4000 + seed))
     curve, kl = history.reward or history.loss, [v for v in history.kl if v is not None]

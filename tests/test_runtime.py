@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -77,3 +80,19 @@ def test_without_a_gpu_the_advice_fits_the_build_of_torch(built_for, advice, mon
     monkeypatch.setattr(torch.version, "cuda", built_for)
     with pytest.raises(ValueError, match=f"sees no CUDA device.*{advice}"):
         pick_device("cuda")
+
+
+def test_a_notebook_without_widgets_is_not_told_to_update_jupyter():
+    kernel = """
+import sys
+from types import SimpleNamespace
+sys.modules["ipywidgets"] = None
+sys.modules["ipykernel.zmqshell"] = SimpleNamespace()  # what tqdm looks for
+app = SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: app)
+"""
+    for first, told in (("", True), ("import vizer_core\n", False)):
+        code = kernel + first + "from tqdm.auto import tqdm\nlist(tqdm([1], disable=True))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert ("IProgress not found" in done.stderr) is told

@@ -1,7 +1,9 @@
 """The page of the field's systems: one table that can be filtered by what a system needs.
 
 The table is plain HTML and holds all rows without a script; the few lines of script under it hide
-rows. Nothing is fetched. A second table says what encoders of open_clip's list ask for.
+rows. What a system needs and costs is asked for as a most: who has a CLIP can use what needs
+nothing too. What was found stands early in a row, where a narrow page shows it. Nothing is fetched.
+A second table says what encoders of open_clip's list ask for.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from vizer_lab.studies.field_study import measured_as, read_field, verdict
 from vizer_lab.studies.field_systems import FIELD
 
 HEADER = (
-    *("system", "papers", "idea", "changes", "needs", "compute", "function", "measured"),
-    "found",
+    *("system", "idea", "found", "measured", "changes", "needs", "compute", "function"),
+    "papers",
 )
+AT_MOST = ("needs", "compute")  # their values are in order; a choice takes those before it too
 SCRIPT = """<script>
 (function () {
   const box = document.getElementById("field-systems");
@@ -28,8 +31,11 @@ SCRIPT = """<script>
   function show() {
     let seen = 0;
     rows.forEach((row) => {
-      const fits = Array.from(chosen).every(
-        (one) => !one.value || row.dataset[one.name] === one.value);
+      const fits = Array.from(chosen).every((one) => {
+        if (!one.value) return true;
+        const place = Array.from(one.options).findIndex((o) => o.value === row.dataset[one.name]);
+        return one.dataset.most ? place <= one.selectedIndex : place === one.selectedIndex;
+      });
       row.hidden = !fits;
       seen += fits;
     });
@@ -48,9 +54,10 @@ def choices(name: str, values: tuple[str, ...]) -> str:
     2
     """
     options = "".join(f"<option>{escape(value)}</option>" for value in values)
+    label, most = (f"{name} at most", ' data-most="yes"') if name in AT_MOST else (name, "")
     return (
-        f'<label>{name} <select name="{name}"><option value="">all</option>{options}</select>'
-        "</label>"
+        f'<label>{label} <select name="{name}"{most}><option value="">all</option>{options}'
+        "</select></label>"
     )
 
 
@@ -85,9 +92,9 @@ def field_markdown(root: Path) -> str:
     for s in FIELD:
         found = verdict(known.gains(s), known.control(s)) if known and s.row else ""
         where = f"{s.function} ({s.use})" if s.use else s.function
-        texts = (s.name, s.papers, s.idea, s.changes, s.needs, s.compute, where, measured_as(s))
+        texts = (s.name, s.idea, found, measured_as(s), s.changes, s.needs, s.compute, where)
         named = f'data-changes="{s.changes}" data-needs="{s.needs}" data-compute="{s.compute}"'
-        rows.append(f"<tr {named}>{cells_of((*texts, found))}</tr>")
+        rows.append(f"<tr {named}>{cells_of((*texts, s.papers))}</tr>")
     lists = (("changes", CHANGES), ("needs", NEEDS), ("compute", COMPUTE))
     return "\n".join(
         [

@@ -91,6 +91,8 @@ PLAIN_TABLES = {
     "Views": "views",
     "One setting at a time": "ablations",
     "Bars on validation scenes": "bars",
+    "Rates on validation scenes": "rates",
+    "Weights of views on validation scenes": "weights",
     "Arena": "arena",
     "Variety": "variety",
     "Captions drawn again": "round_trip",

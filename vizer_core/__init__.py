@@ -27,7 +27,11 @@ Map, from the ground up (a folder imports only what stands above it in this list
 The drawn world, the shipped models and the book's studies are `vizer_lab`.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
+
+# without ipywidgets tqdm draws its bars as text, and tells a notebook's reader to update Jupyter
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 if TYPE_CHECKING:
     from vizer_core.captioners.protocol import Captioner as Captioner

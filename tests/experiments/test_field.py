@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.field import BASES, PARTS, cells_of, importance, read_options, run_one_by_one
+from experiments.field import (
+    BASES,
+    CHOICES,
+    PARTS,
+    cells_of,
+    importance,
+    read_options,
+    run_one_by_one,
+)
 from experiments.field_captions import CONTROLLED, SYSTEMS, bar_cell, caption
 from experiments.field_claims import claim_rows
 from experiments.field_report import (
@@ -12,14 +20,19 @@ from experiments.field_report import (
     TRAINED,
     WRITTEN,
     bar_rows,
+    choice_rows,
+    chosen,
     colour_spread,
     even,
     pairs_of,
     task_statistics,
 )
 from experiments.field_tasks import _asked_for
-from experiments.field_training import TRAINERS
+from experiments.field_training import RATES, TRAINERS
+from experiments.field_views import CLIPS
+from experiments.field_views import SYSTEMS as VIEW_SYSTEMS
 from experiments.grid import Cell
+from vizer_core.files import write_json
 from vizer_lab.studies.field_systems import FIELD
 
 N = 4
@@ -29,8 +42,12 @@ def options(*words: str):
     return read_options(list(words))
 
 
+PICKED = {(BASES[0], system): 1e-3 for system in TRAINERS}
+PICKED |= {(clip, "omniview"): 4.0 for clip in CLIPS}
+
+
 def test_every_cell_has_its_own_name_and_the_first_base_comes_first():
-    cells = [cell for part in PARTS for cell in cells_of(part, options())]
+    cells = [cell for part in PARTS for cell in cells_of(part, options(), PICKED)]
     names = [cell.name for cell in cells]
     assert len(set(names)) == len(names)
     ordered = sorted(cells, key=importance)
@@ -104,6 +121,41 @@ def test_colours_that_are_named_are_spread_from_none_to_all():
     assert colour_spread(["a red crown", "a blue hat"] * 3) == pytest.approx(1.0)
     assert colour_spread(["a red crown"] * 5) == 0.0 == colour_spread(["a crown"] * 9)
     assert 0 < colour_spread(["a red crown"] * 5 + ["a blue crown"]) < 0.9
+
+
+def test_what_is_trained_has_three_seeds_and_a_control_at_what_was_chosen():
+    for part in CHOICES:
+        assert cells_of(part, options()) == []  # nothing was chosen yet
+    cells = cells_of("trainers", options(), PICKED)
+    assert {cell.arguments["rate"] for cell in cells} == {1e-3}
+    for base in BASES[:2]:
+        for system in TRAINERS:
+            own = [c.arguments for c in cells if f"{base}-{system}" in c.name]
+            own = [about for about in own if about["system"] == system]
+            assert [a["seed"] for a in own if not a["shuffled"]] == [0, 1, 2]
+            assert [a["seed"] for a in own if a["shuffled"]] == [0]
+    assert all(len(rates) >= 2 for rates in RATES.values())
+    views = cells_of("views", options(), PICKED)
+    assert len(views) == 3 * len(CLIPS) and {c.arguments["weight"] for c in views} == {4.0}
+    assert set(RIVALS["views"]["omniview"]) == set(VIEW_SYSTEMS) - {"omniview"}
+
+
+def test_the_best_rate_is_chosen_once_all_were_tried(tmp_path):
+    cells = [
+        Cell(f"rates/{rate:g}", works, {"base": "b", "system": "mocha", "rate": rate})
+        for rate in (1e-4, 1e-3, 1e-2)
+    ]
+    for cell, f1 in zip(cells, (0.5, 0.7, 0.6), strict=True):
+        assert chosen(cells, tmp_path) == {}
+        record = {"cell": cell.signature, "cpu_seconds": 1.0, "answer": {"object_f1": f1}}
+        write_json(cell.path(tmp_path), record)
+    assert chosen(cells, tmp_path) == {("b", "mocha"): 1e-3}
+    run = Cell("trainers/b-mocha-0", works, cells[1].arguments | {"seed": 0, "shuffled": False})
+    planned = {cell.name: cell for cell in (*cells, run)}
+    rows = choice_rows(planned, {"rates/0.001": {"object_f1": 0.7}}, "rates", "trainers")
+    assert rows == [cells[1].arguments | {"used": True, "object_f1": 0.7}]
+    (other,) = choice_rows(planned, {"rates/0.01": {}}, "rates", "trainers")
+    assert other["used"] is False
 
 
 def test_bars_say_which_is_used():

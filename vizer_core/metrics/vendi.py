@@ -5,7 +5,7 @@ vendi_score       exp of the entropy of the eigenvalues of K / n, K the cosines 
                   if all are orthogonal, 1 if all are one (Friedman and Dieng 2210.02410, section
                   3). The same of captions' features is the variety of captions
 schur_complement  the covariance of image features less what is linear in their texts' features:
-                  C_II - C_IT C_TT^-1 C_TI (Jalali et al. 2412.18645)
+                  C_II - C_IT C_TT^-1 C_TI (Ospanov et al. 2412.18645)
 left_over         its share of the trace, and the number of its directions: exp of the entropy of
                   its eigenvalues over their sum. Images of one caption differ in what is left
 attribute_spread  entropy of an attribute's values over the log of their number: GRADE's diversity

@@ -273,8 +273,8 @@ FIELD: tuple[FieldSystem, ...] = (
     ),
     FieldSystem(
         "views",
-        "Omniview-Tuning 2404.12139",
-        "the mean of several views of an image (the paper trains for it)",
+        "test-time augmentation, Krizhevsky et al. 2012",
+        "the mean of several views of an image",
         "decoding",
         "nothing",
         "several captions",
@@ -282,6 +282,16 @@ FIELD: tuple[FieldSystem, ...] = (
         ("views_5", "first_word", "object_f1"),
         study="improvement",
         use="vizer caption --views 5",
+    ),
+    FieldSystem(
+        "trained views",
+        "Omniview-Tuning 2404.12139",
+        "train an encoder to see a moved image as the image",
+        "weights",
+        "labels",
+        "training",
+        "vizer_lab.zoo.view_alignment.view_alignment",
+        ("views_omniview", "views_augmented", "kept"),
     ),
     FieldSystem(
         "best candidate",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from torch import Tensor
 
 from vizer_lab.zoo.clip_model import DrawnClipConfig
 from vizer_lab.zoo.muon import OPTIMIZERS
 
-YOUNGER = {"captions_each": 1, "method": "adamw"}  # fields, and what they are when left out
+YOUNGER = {
+    "captions_each": 1,
+    "method": "adamw",
+    "views": 0.0,
+}  # fields, and what they are when left out
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,8 @@ class Stage:
 
     Each image is compared with `captions_each` of its captions in turn: the text tower is the
     cheaper one, and every caption leaves out something else. `method` is the optimizer: `adamw`
-    for all, or `muon` for the matrices (`zoo.muon`).
+    for all, or `muon` for the matrices (`zoo.muon`). `views` weighs the loss that draws views of
+    an image towards it (`zoo.view_alignment`); the feed then has them behind the images.
     """
 
     name: str
@@ -28,12 +36,15 @@ class Stage:
     scale: float | None = None
     captions_each: int = 1
     method: str = "adamw"
+    views: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in OPTIMIZERS:
             raise ValueError(f"no optimizer {self.method!r}: wanted one of {list(OPTIMIZERS)}")
-        if self.steps < 1 or self.batch < 2:
-            raise ValueError(f"stage {self.name!r}: wanted steps >= 1 and batch >= 2, got {self}")
+        if self.steps < 1 or self.batch < 2 or self.views < 0:
+            raise ValueError(
+                f"stage {self.name!r}: wanted steps >= 1, batch >= 2 and views >= 0, got {self}"
+            )
 
 
 @dataclass(frozen=True)
@@ -81,3 +92,8 @@ class History:
 
     loss: list[float] = field(default_factory=list)
     stage_starts: dict[str, int] = field(default_factory=dict)
+
+
+# images uint8 [b, 3, s, s], or [(1 + v) * b, ...] with v views of each; ids [captions_each * b, t]
+Batch = tuple[Tensor, Tensor]
+Feed = Callable[[Stage, int], Iterator[Batch]]  # a stage, and how many of its batches are done

@@ -11,7 +11,7 @@ Steps are counted, never timed, so that a run repeats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from math import cos, log, pi
@@ -30,12 +30,10 @@ from vizer_lab.world.render import render_scenes
 from vizer_lab.world.world import Scene, make_scene, split_in
 from vizer_lab.zoo.clip_checkpoint import load_checkpoint, save_checkpoint
 from vizer_lab.zoo.clip_model import build_drawn_clip, normalise_pixels
-from vizer_lab.zoo.clip_recipe import ClipRecipe, History, Stage
+from vizer_lab.zoo.clip_recipe import Batch, ClipRecipe, Feed, History, Stage
 from vizer_lab.zoo.muon import muon_and_adamw
 from vizer_lab.zoo.tokenizer import DrawnTokenizer
-
-Batch = tuple[Tensor, Tensor]  # images uint8 [b, 3, s, s], token ids [captions_each * b, t]
-Feed = Callable[[Stage, int], Iterator[Batch]]  # a stage, and how many of its batches are done
+from vizer_lab.zoo.view_alignment import view_alignment
 
 
 def contrastive_loss(image_features: Tensor, text_features: Tensor, scale: Tensor) -> Tensor:
@@ -211,11 +209,14 @@ def train_drawn_clip(
             # 1 learning rate, 2 both towers, 3 loss, 4 step, 5 keep the scale at most 100
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, stage, warmup) * group["pace"]
-            image_features = model.encode_image(normalise_pixels(images.to(device)), normalize=True)
+            features = model.encode_image(normalise_pixels(images.to(device)), normalize=True)
+            image_features, *views = features.split(stage.batch)
             text_features = encode_captions(model, tokens.to(device))
             scale = model.logit_scale.exp()
             turns = text_features.split(len(image_features))
             loss = sum(contrastive_loss(image_features, some, scale) for some in turns) / len(turns)
+            if stage.views:
+                loss = loss + stage.views * view_alignment(torch.stack(views), image_features)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
