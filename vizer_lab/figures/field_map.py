@@ -35,7 +35,7 @@ def placed(
 
 
 def _lines(names: Sequence[str]) -> float:
-    return sum(name.count("\n") + APART for name in names)
+    return sum((name.count("\n") + APART for name in names), 0.0)
 
 
 def draw_field_map(
