@@ -14,6 +14,7 @@ LOOKS_AT_THE_BOOK = (
     "tests/book/test_finish_site.py",
     "tests/book/test_first_links.py",
     "tests/book/test_site.py",
+    "tests/book/test_stored_figures.py",
 )
 
 

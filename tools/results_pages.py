@@ -9,6 +9,7 @@ first paragraph says there what was asked.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+
+USUAL = 0.9  # the share of a table's rows from which on their n stands in its title
 
 # other fields of a file that a study's page shows as they are
 PLAIN_TABLES = {
@@ -287,7 +290,8 @@ def keys_markdown(name: str, result: dict[str, Any]) -> str:
 def groups_markdown(rows: list[Row], study: str = "") -> list[str]:
     """Return rows of one kind in folded tables, by metric or by system: the fewer of the two.
 
-    What all rows of a table share, n or seeds, stands in its title instead of in a column.
+    What all rows of a table share, n or seeds, stands in its title instead of in a column. So
+    does an n that nearly all share: the other rows say theirs.
     """
     by, of = sorted(("metric", "system"), key=lambda key: len({row[key] for row in rows}))
     groups: dict[str, list[Row]] = {}
@@ -300,17 +304,22 @@ def groups_markdown(rows: list[Row], study: str = "") -> list[str]:
         if "against" in group[0]:
             header.append("minus")
             columns.append([against_in_words(row, study) for row in group])
+        cells, counts = [held(row) for row in group], [number(row["n"]) for row in group]
+        most, times = Counter(counts).most_common(1)[0]
+        if times >= USUAL * len(group):
+            shared.append(f"n {most}" + " unless said" * (times < len(group)))
+            cells = [c if n == most else f"{c}, n {n}" for c, n in zip(cells, counts)]
         header.append("mean [interval]")
-        columns.append([held(row) for row in group])
-        for label, values in (
-            ("n", [number(row["n"]) for row in group]),
-            ("seeds", [_seeds(row) for row in group]),
-        ):
-            if len(set(values)) == 1:
-                shared.append(f"{label} {values[0]}")
-            else:
-                header.append(label)
-                columns.append(values)
+        columns.append(cells)
+        if times < USUAL * len(group):
+            header.append("n")
+            columns.append(counts)
+        seeds = [_seeds(row) for row in group]
+        if len(set(seeds)) == 1:
+            shared.append(f"seeds {seeds[0]}")
+        else:
+            header.append("seeds")
+            columns.append(seeds)
         title = ", ".join([f"{in_words(name, study)}: {len(group)} rows", *shared])
         blocks.append(folded(title, html_table(header, [list(r) for r in zip(*columns)])))
     return blocks

@@ -19,7 +19,7 @@ from tools.results_pages import (
     results_markdown,
     short_table,
 )
-from tools.tables import interval
+from tools.tables import interval, number
 from vizer_lab.names import in_words
 
 MADE = {
@@ -110,7 +110,9 @@ def test_no_row_of_a_recorded_study_is_lost(path):
                 block, of = blocks[of], metric
             against = [against_in_words(row, path.stem)] if "against" in row else []
             cells = [escape(text) for text in (of, *against, interval(row))]
-            assert f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}" in block, row
+            told = f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}"
+            other = told.removesuffix("</td>") + f", n {number(row['n'])}</td>"
+            assert told in block or other in block, row
 
 
 def test_rows_of_any_kind_stand_in_a_table_a_base_and_rows_within_rows_are_opened():
@@ -176,3 +178,18 @@ def test_a_study_without_a_page_is_refused_with_what_to_write(checkout):
     page.write_text("# The gap\n")
     with pytest.raises(ValueError, match="wanted `# Title`, a paragraph, the include"):
         heading_of(page)
+
+
+def test_an_n_that_nearly_all_rows_share_stands_in_the_title_and_the_others_say_theirs():
+    rows = [
+        {"system": f"s{i}", "metric": "cider", "mean": 1, "low": 0, "high": 2, "n": 500, "seeds": 3}
+        for i in range(12)
+    ]
+    rows[4]["n"] = 60
+    page = "\n".join(results_pages.groups_markdown(rows))
+    assert "CIDEr: 12 rows, n 500 unless said, seeds 3" in page
+    assert page.count(", n 60</td>") == 1 and page.count("500") == 1
+    for row in rows[:3]:
+        row["n"] = 60
+    page = "\n".join(results_pages.groups_markdown(rows))
+    assert "<th>n</th>" in page and page.count("<td>500</td>") == 8

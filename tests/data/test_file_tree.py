@@ -71,8 +71,9 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, caplog, monkeypatch):
             raise PermissionError(13, "Permission denied", str(place))
         return listed(place)
 
-    monkeypatch.setattr(os, "scandir", closed)
-    assert names(tmp_path) == ["a.png"]
+    with monkeypatch.context() as patch:  # before pytest clears the folder, by the same function
+        patch.setattr(os, "scandir", closed)
+        assert names(tmp_path) == ["a.png"]
     assert "1 folders cannot be read, first: [Errno 13] Permission denied" in caplog.text
 
 

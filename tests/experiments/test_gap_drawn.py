@@ -14,6 +14,7 @@ from experiments.gap_models import GapModel, grid, missing
 from tools.results_pages import made_markdown
 from vizer_core.files import read_json, save_tensors
 from vizer_core.gap import Interval
+from vizer_lab.names import sentence_in_words
 from vizer_lab.world.world import Scene, SceneObject
 from vizer_lab.zoo import CLIPS, load_drawn_clip
 
@@ -220,6 +221,7 @@ def test_the_file_says_what_its_intervals_are_and_the_page_repeats_it() -> None:
     assert stored["interval"] == gap_drawn.INTERVAL
     page = made_markdown("gap_drawn", stored)
     assert "the range over seeds (not a 95% interval)" in page
-    assert all(part in page for part in stored["cut"]) and "Cut: seed 0 is" in page
+    said = [sentence_in_words(part, "gap_drawn") for part in stored["cut"]]
+    assert all(part in page for part in said) and "Cut: seed 0 is" in page
     bare = {k: v for k, v in stored.items() if k not in ("interval", "cut")}
     assert not {"Intervals:", "Cut:"} & set(made_markdown("x", bare).split())
