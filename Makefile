@@ -59,7 +59,7 @@ notebooks: env  ## run the notebooks whose code, or whose part of the package, h
 readme: env  ## write the chapters' cost into README.md, and draw its image
 	$(BIN)/python -m tools.readme
 
-test: env  ## tests, notebooks and the rendered book, in less than 15 minutes
+test: env  ## tests, notebooks and the rendered book: half an hour on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not network"
 
 test-slow: env  ## the tests that take minutes each, retraining among them
