@@ -28,7 +28,7 @@ from vizer_core.vlm.first_words import first_word_mass
 TEMPERATURES = (0.3, 0.7, 1.0)
 CURVE, AGREED = 500, 256  # scenes of drawn captions, and of view agreement
 WORDS, WORD_SCENES = 12, 128  # first words tried, and scenes that they are tried on
-REAL_WORDS, REAL_WORD_SCENES = 5, 32  # the same for the base with a real language half: it is dear
+REAL_WORDS, REAL_WORD_SCENES = 5, 32  # the same for the base with a real language half: it is slow
 DECODING_OTHERS = 4  # other images of a prior, where a decoder ranks
 # what ViZer's paper compares, by metrics that read words: their captions are kept whole
 WORDED = ("base", "first_word", "vizer_", "clip_reward")

@@ -73,6 +73,9 @@ def main() -> int:
     """Print what is gone; 1 if anything is."""
     named = addresses_of(ROOT)
     faults = gone(named)
+    if faults and len(faults) == len(named):  # they cannot all be gone
+        print(f"none of {len(named)} addresses answers: is there a network? First: {faults[0]}")
+        return 1
     print("\n".join([*faults, f"{len(named)} addresses, {len(faults)} gone"]))
     return int(bool(faults))
 

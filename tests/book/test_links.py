@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 from built_book import ROOT
 
+from tools import links
 from tools.links import addresses_in, addresses_of, ask, gone
 
 ANSWERS = {"/there": 200, "/gone": 404, "/refuses": 403, "/busy": 429}
@@ -63,3 +64,12 @@ def test_the_papers_of_the_chapters_are_among_them():
     assert "notebooks/11_zero_label.ipynb" in named["https://arxiv.org/abs/2510.12931"]
     assert not any(address.endswith((")", ".", ",")) for address in named)
     assert addresses_in("none") == []
+
+
+def test_without_a_network_nothing_is_called_gone(monkeypatch, capsys):
+    monkeypatch.setattr(links, "addresses_of", lambda root: {"https://a.org": ["a.md"]})
+    monkeypatch.setattr(links, "gone", lambda named: ["a.md: https://a.org: no name"])
+    assert links.main() == 1
+    assert capsys.readouterr().out == (
+        "none of 1 addresses answers: is there a network? First: a.md: https://a.org: no name\n"
+    )
