@@ -69,7 +69,11 @@ CHOOSER = CORE[0]
 DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many captions an image
 SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "control": 35.0}
 VIEW_SECONDS = 30.0
-REAL_SCENES = 120  # of the base whose language half is a real model: it is dear
+# the base whose language half is a real model is dear: it sees fewer scenes, learns from fewer
+# images, and of the trainers it has the cheapest, which is every other's rival, and the teacher of
+# most precision; their rates are the chooser's
+REAL_SCENES, REAL_IMAGES = 120, 128
+REAL_TRAINERS = ("self_training", "beam_view_distillation")
 
 
 class Study:
@@ -156,12 +160,15 @@ class Study:
         control: bool,
     ) -> list[Cell]:
         """Return runs of every trainer on a base with a seed, or their shuffled controls."""
-        if base not in words or base == REAL:
+        if base not in words or (base == REAL and seed > 0):
             return []
+        images = min(self.options.images, REAL_IMAGES) if base == REAL else self.options.images
         trials = [
             replace(
                 self.plain,
                 base=base,
+                n=self.scenes(base, self.options.n),
+                images=images,
                 system=name,
                 word=words[base],
                 seed=seed,
@@ -196,11 +203,15 @@ class Study:
 
 
 def can_run(base: str, trainer: str) -> bool:
-    """Tell whether a trainer has what it needs: no CLIP knows the other world.
+    """Tell whether a base has a trainer: no CLIP knows the other world, the real base has two.
 
     >>> can_run("drawn-vlm-other-web", "clip_reward"), can_run("drawn-vlm-web", "clip_reward")
     (False, True)
+    >>> can_run("drawn-vlm-real", "self_training"), can_run("drawn-vlm-real", "raft")
+    (True, False)
     """
+    if base == REAL and trainer not in REAL_TRAINERS:
+        return False
     return trainer != "clip_reward" or "-other" not in base
 
 
@@ -217,6 +228,7 @@ def order(bases: Sequence[str], seeds: int) -> list[tuple[str, str, int]]:
     plan += [(kind, base, 0) for base in core for kind in ("trainers", "dear", "controls")]
     plan += [("confirm", "", 0)] + [("views", base, 0) for base in core] + [("ablations", "", 0)]
     plan += [(kind, base, 0) for base in untrained for kind in ("cheap", "dear")]
+    plan += [(kind, base, 0) for base in bases if base == REAL for kind in ("trainers", "controls")]
     plan += [
         (kind, base, seed)
         for some in (core, others)

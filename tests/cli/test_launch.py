@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from vizer_core.run_folder import RUN, STATE
 from vizer_core.vizer.lora import WEIGHTS
+from vizer_lab.world.data import DrawnSplit
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = ROOT / "configs" / "accelerate"
@@ -117,6 +120,22 @@ def test_fsdp_enhances_as_one_process_does(objective, vizer, disk, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="processes are found in /proc")
+def test_two_processes_improve_as_one_does(vizer, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for row, pixels in enumerate(DrawnSplit("second_test", 26).images):
+        Image.fromarray(pixels).save(images / f"{row:02d}.png")
+    words = ["improve", images, "--model", "drawn-vlm-web", "--train", "always", "--device", "cpu"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert vizer(*words, "--out", one).exit_code == 0
+    said = launched("ddp", *words, "--out", two)
+    assert said.stderr.count("step 4 of 4") + said.stdout.count("step 4 of 4") == 1  # one speaks
+    assert_close(one / WEIGHTS, two / WEIGHTS)
+    records = [json.loads((out / "report.json").read_text()) for out in (one, two)]
+    for field in ("job", "images", "start", "recommended", "captions"):
+        assert records[0][field] == records[1][field], field
+
+
 def test_a_run_under_fsdp_that_is_killed_goes_on_to_the_same_weights(vizer, disk, tmp_path):
     """Both processes are killed after the first state of fifteen steps; then the same call."""
     words = ["enhance", "--images", disk.images, "--model", disk.smolvlm, "--objective",

@@ -296,8 +296,9 @@ def _says(
     if adapters and not best.way.adapter:
         rival = best_of(bench, plain[1:])
         beside = bench.beside(adapters[0], rival)
+        named = "the model as it is" if rival.way == BASE else rival.way.name
         found.append(
-            f"the adapter is not clearly better than {rival.way.name}, which needs no training: "
+            f"the adapter is not clearly better than {named}, which needs no training: "
             f"{beside.say()}"
         )
         saved = rival.way.decodes - adapters[0].way.decodes
