@@ -71,9 +71,9 @@ SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "contro
 VIEW_SECONDS = 30.0
 # the base whose language half is a real model is dear: it sees fewer scenes, learns from fewer
 # images, and of the trainers it has the cheapest, which is every other's rival, and the teacher of
-# most precision; their rates are the chooser's
+# most precision; it chooses its own rates, since a larger model wants smaller ones
 REAL_SCENES, REAL_IMAGES = 120, 128
-REAL_TRAINERS = ("self_training", "beam_view_distillation")
+REAL_TRAINERS, REAL_RATES = ("self_training", "beam_view_distillation"), (2e-4, 1e-3)
 
 
 class Study:
@@ -149,6 +149,26 @@ class Study:
             *(Cell(t.name, decoder_cell, asdict(t), SECONDS["rate"]) for t in first),
             *(Cell(t.name, trial_cell, asdict(t), SECONDS["rate"]) for t in tried),
         ]
+
+    def rates_of_real(self, words: dict[str, str]) -> list[Cell]:
+        """Return the runs that choose learning rates for the base with a real language half."""
+        if REAL not in words or REAL not in self.bases:
+            return []
+        plain = replace(
+            self.plain,
+            base=REAL,
+            part="validation",
+            n=self.scenes(REAL, self.options.validation),
+            images=min(self.options.images, REAL_IMAGES),
+            word=words[REAL],
+        )
+        tried = [
+            replace(plain, system=name, rate=rate)
+            for name in self.options.trainers
+            if name in REAL_TRAINERS
+            for rate in REAL_RATES
+        ]
+        return [Cell(t.name, trial_cell, asdict(t), SECONDS["rate"]) for t in tried]
 
     def trainers(
         self,
@@ -251,6 +271,7 @@ def run(study: Study) -> dict[str, Any]:
     answers = study.grid(study.words())
     words = {name.split("/")[0]: found["word"] for name, found in answers.items()}
     rates: dict[str, dict[str, Any]] = {}
+    real_rates: dict[str, dict[str, Any]] = {}
     cheap = [name for name in DECODERS if name not in DEAR]
     for kind, base, seed in order(study.bases, study.options.seeds):
         if kind in ("cheap", "dear") and "decoders" in parts:
@@ -260,16 +281,18 @@ def run(study: Study) -> dict[str, Any]:
             answers |= study.grid(study.confirm(words, rates))
         elif kind == "rates" and {"rates", "trainers", "confirm", "ablations"} & set(parts):
             answers |= study.grid(study.rates(words))
-            rates = chosen_rates(study.planned, answers)
+            rates = chosen_rates(study.planned, answers, CHOOSER)
+            answers |= study.grid(study.rates_of_real(words))
+            real_rates = chosen_rates(study.planned, answers, REAL)
         elif kind == "views" and "views" in parts:
             answers |= study.grid(study.views(words, base))
         elif kind == "ablations" and "ablations" in parts:
             for cells in ablation_cells(rates, study.bases, study.plain):
                 answers |= study.grid(cells)
         elif kind in ("trainers", "controls") and "trainers" in parts:
-            control = kind == "controls"
-            answers |= study.grid(study.trainers(words, rates, base, seed, control=control))
-    return report(study.planned, answers, words, rates)
+            control, chosen = kind == "controls", real_rates if base == REAL else rates
+            answers |= study.grid(study.trainers(words, chosen, base, seed, control=control))
+    return report(study.planned, answers, words, {CHOOSER: rates, REAL: real_rates})
 
 
 def main() -> None:

@@ -61,11 +61,13 @@ def trials_in(
 
 
 def chosen_rates(
-    planned: Mapping[str, Cell], answers: Mapping[str, Any]
+    planned: Mapping[str, Cell], answers: Mapping[str, Any], base: str
 ) -> dict[str, dict[str, Any]]:
-    """Return per trainer the rate and weight of the highest greedy F1 on validation scenes."""
+    """Return per trainer the rate and weight of a base's highest greedy F1 on validation scenes."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for trial, answer in trials_in(planned, answers, "validation"):
+        if trial.base != base:
+            continue
         split = scenes_of(trial.base, trial.part, trial.n)
         rates = rates_in(answer["greedy"]["one"], split)
         kept = ("object_precision", "object_recall", "object_f1", "changed", "length")
@@ -312,9 +314,10 @@ def report(
     planned: Mapping[str, Cell],
     answers: Mapping[str, Any],
     words: Mapping[str, str],
-    rates: Mapping[str, Mapping[str, Any]],
+    rates_by_base: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """Return all fields of the file that come from cells."""
+    """Return all fields of the file that come from cells; the first base chose for most others."""
+    rates, *own = rates_by_base.values()
     finished, best = trials_in(planned, answers, "test"), best_trainer(rates)
     content: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("scores", "differences", "success", "curve", "agreement")
@@ -334,6 +337,7 @@ def report(
         "choices": {
             "first_word": {base: answers[f"{base}/word"] for base in words},
             "rates": dict(rates),
+            "own_rates": dict(zip(list(rates_by_base)[1:], own, strict=True)),
             "best": best,
         },
         **content,

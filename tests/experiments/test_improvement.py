@@ -173,7 +173,8 @@ def test_a_rate_is_chosen_by_greedy_f1_and_the_best_trainer_reads_no_label():
         dpo__5=good[:4] + ["untitled"] * 2,
         clip_reward__2=good,
     )
-    rates = chosen_rates(cells, found)
+    assert chosen_rates(cells, found, "drawn-vlm-qwen") == {}  # each base chooses for itself
+    rates = chosen_rates(cells, found, BASE)
     assert set(rates) == {"dpo", "clip_reward"} and rates["dpo"]["rate"] == 5e-4
     assert len(rates["dpo"]["candidates"]) == 2 and best_trainer(rates) == "dpo"
     assert best_trainer({}) is None
