@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests import type_checks
+
+type_checks.install()  # before any module of the packages is read
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOKS_AT_THE_BOOK = (
     "tests/book/test_axe.py",
