@@ -59,9 +59,16 @@ def test_toc_and_disk_agree():
     assert sorted(listed - on_disk) == [], "pages that _toc.yml lists and that do not exist"
 
 
+SMALL = {  # the pages that a notebook of the book links to
+    "index": "# A small book\n\nIt has an address.",
+    "notation": "# Notation\n\n$x$ is a number.",
+    "glossary": "# Glossary\n\n```{glossary}\nnull\n  Nothing.\n```",
+}
+
+
 @pytest.fixture(scope="module")
 def site_with_address(checkout_copy, tmp_path_factory):
-    """The book of a checkout that has an address and one notebook more."""
+    """A book of one notebook and three pages, built by this checkout's tools, with an address."""
     project = checkout_copy / "pyproject.toml"
     text = project.read_text(encoding="utf-8")
     if "[project.urls]" not in text:
@@ -69,11 +76,14 @@ def site_with_address(checkout_copy, tmp_path_factory):
             "[project.scripts]", f'[project.urls]\nRepository = "{URL}"\n\n[project.scripts]'
         )
     project.write_text(text, encoding="utf-8")
+    for name, page in SMALL.items():
+        (checkout_copy / "book" / f"{name}.md").write_text(page, encoding="utf-8")
     link = colab_link(URL, "notebooks/99_probe.ipynb")
     probe = normalise(write_colab_cell(probe_notebook(), link), "99_probe.ipynb")
     nbformat.write(probe, checkout_copy / "notebooks/99_probe.ipynb")
+    pages = ["book/notation", "book/glossary", "notebooks/99_probe"]
     toc = yaml.safe_load((checkout_copy / "_toc.yml").read_text(encoding="utf-8"))
-    toc["parts"][-1]["chapters"].append({"file": "notebooks/99_probe"})
+    toc["parts"] = [{"caption": "All", "chapters": [{"file": page} for page in pages]}]
     (checkout_copy / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     return build_book(checkout_copy, tmp_path_factory.mktemp("with_address"))
 
