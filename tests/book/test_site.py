@@ -16,7 +16,7 @@ from tools.book import book_config, colab_link, repository_url
 from tools.check_html import check_site
 from tools.notebook_cells import normalise, write_colab_cell
 
-pytestmark = [pytest.mark.book, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.book, pytest.mark.timeout(900)]
 
 LARGEST = 900_000  # bytes of one page: above, a phone is slow to open it
 URL = "https://github.com/someone/some-book"
@@ -28,6 +28,25 @@ def soup_of(page):
 
 def test_the_book_has_no_faults(site):
     assert check_site(site, repository_url(ROOT)) == []
+
+
+def test_next_leads_through_every_page_and_previous_back(site):
+    pages = [*site.glob("book/**/*.html"), *site.glob("notebooks/*.html")]
+    forward = walk(site / "book" / "index.html", "right-next")
+    assert sorted(forward) == sorted(pages)
+    assert walk(forward[-1], "left-prev") == forward[::-1]
+
+
+def walk(page, link):
+    """Follow links of a class from page to page until there is none; return the pages in order."""
+    seen = []
+    while True:
+        assert page not in seen, f"{link} leads in a circle: {seen} then {page}"
+        seen.append(page)
+        found = re.search(rf'<a class="{link}"\s+href="([^"]+)"', page.read_text(encoding="utf-8"))
+        if found is None:
+            return seen
+        page = (page.parent / found[1]).resolve()
 
 
 def test_pages_of_results_open_fast_and_hold_every_row(site):
