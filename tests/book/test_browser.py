@@ -52,7 +52,7 @@ def set_width(browser, width: int) -> None:
 def open_page(browser, address: str) -> None:
     """Open a page and wait until its formulas are set."""
     browser.get(address)
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(READY))
+    WebDriverWait(browser, 120).until(lambda b: b.execute_script(READY))
 
 
 def test_every_page_is_whole(site, address, browser):
@@ -124,13 +124,13 @@ def test_one_switch_hides_all_code_and_is_kept(site, address, browser):
 
 def test_the_address_of_the_book_leads_to_its_first_page(address, browser):
     open_page(browser, f"{address}/index.html")
-    WebDriverWait(browser, 30).until(lambda b: "book/index.html" in b.current_url)
+    WebDriverWait(browser, 120).until(lambda b: "book/index.html" in b.current_url)
 
 
 def test_a_link_to_a_name_on_the_page_of_all_names_leads_to_its_folder(address, browser):
     open_page(browser, f"{address}/book/api.html#vizer-core-gap-stats-measure-gap")
     wanted = f"{address}/book/api/vizer_core_gap.html#vizer-core-gap-stats-measure-gap"
-    WebDriverWait(browser, 30).until(lambda b: b.current_url == wanted)
+    WebDriverWait(browser, 120).until(lambda b: b.current_url == wanted)
     assert "measure_gap(" in browser.find_element(By.ID, wanted.partition("#")[2]).text
 
 
@@ -165,7 +165,7 @@ def test_dark_mode_keeps_figures_on_white(address, browser):
 
 def test_search_finds_a_page_without_a_network(address, browser):
     browser.get(f"{address}/search.html?q=temperature")
-    found = WebDriverWait(browser, 30).until(
+    found = WebDriverWait(browser, 120).until(
         lambda b: b.find_elements(By.CSS_SELECTOR, "#search-results li a")
     )
     assert any("glossary" in link.get_attribute("href") for link in found)
