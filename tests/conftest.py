@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests import type_checks
+
+type_checks.install()  # before any module of the packages is read
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LOOKS_AT_THE_BOOK = (
     "tests/book/test_axe.py",
@@ -16,6 +20,18 @@ LOOKS_AT_THE_BOOK = (
     "tests/book/test_site.py",
     "tests/book/test_stored_figures.py",
 )
+# the groups of more than half a minute: who begins with them does not end with one
+LONG = (
+    "book",
+    "tests/book/test_notebooks.py",
+    "tests/full_profile/",
+    "tests/improvement/",
+    "tests/cli/test_launch.py",
+    "tests/cli/",
+    "tests/processes/",
+    "tests/book/",
+    "tests/experiments/",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -23,14 +39,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of a file on one worker of `pytest -n`, and the rendered book on one.
 
     What a file's tests share, and the book, is then made once. Notebooks go to whoever is free.
+    Groups keep the order of the tests: by itself xdist ends with those of one test, the notebooks.
     """
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return worker_group(nodeid)
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On several workers, begin with the groups that take long."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: turn(worker_group(item.nodeid)))
+
+
+def turn(group: str) -> int:
+    """Return when a group's turn is: its place in `LONG`, or after all of them."""
+    return next((i for i, name in enumerate(LONG) if group.startswith(name)), len(LONG))
 
 
 def worker_group(nodeid: str) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from tests.conftest import LOOKS_AT_THE_BOOK, pytest_xdist_make_scheduler, worker_group
+from tests.conftest import (
+    LONG,
+    LOOKS_AT_THE_BOOK,
+    pytest_collection_modifyitems,
+    pytest_xdist_make_scheduler,
+    turn,
+    worker_group,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,3 +39,21 @@ def test_the_scheduler_asks_for_these_groups(pytestconfig):
     )
     scheduler = pytest_xdist_make_scheduler(settings, None)
     assert scheduler._split_scope("tests/a.py::test_x") == "tests/a.py"
+    assert not settings.option.loadscopereorder, "the order is that of the tests"
+
+
+def test_workers_begin_with_what_takes_long_and_one_process_keeps_its_order():
+    files = ("tests/gap/test_a.py", LOOKS_AT_THE_BOOK[0], "tests/book/test_notebooks.py")
+    items = [SimpleNamespace(nodeid=f"{file}::test_x") for file in files]
+    before = list(items)
+    pytest_collection_modifyitems(SimpleNamespace(), items)
+    assert items == before
+    pytest_collection_modifyitems(SimpleNamespace(workerinput={}), items)
+    assert items == [before[1], before[2], before[0]]
+
+
+def test_every_long_group_is_there():
+    groups = {
+        worker_group(path.relative_to(ROOT).as_posix()) for path in ROOT.glob("tests/**/*.py")
+    }
+    assert {turn(group) for group in groups} == set(range(len(LONG) + 1))

@@ -16,7 +16,7 @@ from tools.book import book_config, colab_link, repository_url
 from tools.check_html import check_site
 from tools.notebook_cells import normalise, write_colab_cell
 
-pytestmark = [pytest.mark.book, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.book, pytest.mark.timeout(900)]
 
 LARGEST = 900_000  # bytes of one page: above, a phone is slow to open it
 URL = "https://github.com/someone/some-book"
@@ -28,6 +28,25 @@ def soup_of(page):
 
 def test_the_book_has_no_faults(site):
     assert check_site(site, repository_url(ROOT)) == []
+
+
+def test_next_leads_through_every_page_and_previous_back(site):
+    pages = [*site.glob("book/**/*.html"), *site.glob("notebooks/*.html")]
+    forward = walk(site / "book" / "index.html", "right-next")
+    assert sorted(forward) == sorted(pages)
+    assert walk(forward[-1], "left-prev") == forward[::-1]
+
+
+def walk(page, link):
+    """Follow links of a class from page to page until there is none; return the pages in order."""
+    seen = []
+    while True:
+        assert page not in seen, f"{link} leads in a circle: {seen} then {page}"
+        seen.append(page)
+        found = re.search(rf'<a class="{link}"\s+href="([^"]+)"', page.read_text(encoding="utf-8"))
+        if found is None:
+            return seen
+        page = (page.parent / found[1]).resolve()
 
 
 def test_pages_of_results_open_fast_and_hold_every_row(site):
@@ -59,9 +78,16 @@ def test_toc_and_disk_agree():
     assert sorted(listed - on_disk) == [], "pages that _toc.yml lists and that do not exist"
 
 
+SMALL = {  # the pages that a notebook of the book links to
+    "index": "# A small book\n\nIt has an address.",
+    "notation": "# Notation\n\n$x$ is a number.",
+    "glossary": "# Glossary\n\n```{glossary}\nnull\n  Nothing.\n```",
+}
+
+
 @pytest.fixture(scope="module")
 def site_with_address(checkout_copy, tmp_path_factory):
-    """The book of a checkout that has an address and one notebook more."""
+    """A book of one notebook and three pages, built by this checkout's tools, with an address."""
     project = checkout_copy / "pyproject.toml"
     text = project.read_text(encoding="utf-8")
     if "[project.urls]" not in text:
@@ -69,11 +95,14 @@ def site_with_address(checkout_copy, tmp_path_factory):
             "[project.scripts]", f'[project.urls]\nRepository = "{URL}"\n\n[project.scripts]'
         )
     project.write_text(text, encoding="utf-8")
+    for name, page in SMALL.items():
+        (checkout_copy / "book" / f"{name}.md").write_text(page, encoding="utf-8")
     link = colab_link(URL, "notebooks/99_probe.ipynb")
     probe = normalise(write_colab_cell(probe_notebook(), link), "99_probe.ipynb")
     nbformat.write(probe, checkout_copy / "notebooks/99_probe.ipynb")
+    pages = ["book/notation", "book/glossary", "notebooks/99_probe"]
     toc = yaml.safe_load((checkout_copy / "_toc.yml").read_text(encoding="utf-8"))
-    toc["parts"][-1]["chapters"].append({"file": "notebooks/99_probe"})
+    toc["parts"] = [{"caption": "All", "chapters": [{"file": page} for page in pages]}]
     (checkout_copy / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     return build_book(checkout_copy, tmp_path_factory.mktemp("with_address"))
 

@@ -17,9 +17,10 @@ from vizer_core.files import lock
 from vizer_core.runtime import seeded
 
 FIVE = ["--batch-size", 5]
+CLIPRE = ["--method", "clipre", "--memory", 50]  # 20,000 by itself: a minute of encoding
 WAYS = {
     "sampled": ["--method", "maccap_pass"],
-    "memory": ["--method", "clipre"],
+    "memory": CLIPRE,
     "vlm": ["--model", "{smolvlm}"],
 }
 
@@ -30,7 +31,7 @@ def words(request, disk):
     return [
         "caption",
         disk.images,
-        *(w.format(smolvlm=disk.smolvlm) for w in WAYS[request.param]),
+        *(str(w).format(smolvlm=disk.smolvlm) for w in WAYS[request.param]),
         *FIVE,
     ]
 
@@ -97,17 +98,17 @@ def test_another_job_does_not_go_on(change, differs, disk, vizer, tmp_path, kill
 
 def test_somebodys_json_lines_are_left_alone(disk, vizer, tmp_path):
     (tmp_path / "said.jsonl").write_text('{"mine": 1}\n')
-    done = vizer("caption", disk.images, "--method", "clipre", "--json", tmp_path / "said.json")
+    done = vizer("caption", disk.images, *CLIPRE, "--json", tmp_path / "said.json")
     assert done.exit_code == 1 and "said.jsonl is there already, and this command" in done.stderr
     assert (tmp_path / "said.jsonl").read_text() == '{"mine": 1}\n'
     (tmp_path / "said.jsonl.job.json").write_text("{}")  # and what lies beside them
-    done = vizer("caption", disk.images, "--method", "clipre", "--json", tmp_path / "said.json")
+    done = vizer("caption", disk.images, *CLIPRE, "--json", tmp_path / "said.json")
     assert done.exit_code == 1 and "said.jsonl.job.json is there already, and this" in done.stderr
     assert (tmp_path / "said.jsonl.job.json").read_text() == "{}"
 
 
 def test_two_commands_do_not_write_one_file(disk, vizer, tmp_path, kill_after):
-    words = ["caption", disk.images, "--method", "clipre", *FIVE, "--json"]
+    words = ["caption", disk.images, *CLIPRE, *FIVE, "--json"]
     words.append(tmp_path / "said.json")
     kill_after(KeptLines, "add", 1)
     killed(vizer, *words)
@@ -145,7 +146,7 @@ def test_a_model_that_takes_no_image_ends_the_command(disk, vizer, monkeypatch):
         raise ValueError("no such layer")
 
     monkeypatch.setattr("vizer_core.captioners.caption_images", broken)
-    done = vizer("caption", disk.images, "--method", "clipre", "--memory", 20)
+    done = vizer("caption", disk.images, *CLIPRE)
     assert done.exit_code == 1 and done.stdout == ""
     assert "error: none of 24 images can be captioned: photo 00.jpg: no such layer" in done.stderr
 
@@ -194,7 +195,7 @@ def test_a_full_disk_costs_no_line_on_the_screen(words, vizer, tmp_path, monkeyp
 def test_captions_of_a_command_without_room_for_its_file_are_kept(
     disk, vizer, tmp_path, monkeypatch
 ):
-    words = ["caption", disk.images, "--method", "clipre", "--json", tmp_path / "said.json"]
+    words = ["caption", disk.images, *CLIPRE, "--json", tmp_path / "said.json"]
     monkeypatch.setattr("vizer_core.data.coco.write_results", full_disk)
     done = vizer(*words)
     assert done.exit_code == 1 and "make room and call the same command again" in done.stderr
@@ -207,11 +208,11 @@ def test_several_images_and_folders(disk, vizer, tmp_path):
     (tmp_path / "more").mkdir()
     shutil.copy(disk.images / "photo 02.jpg", tmp_path / "more" / "z.jpg")
     one, two = disk.images / "photo 00.jpg", disk.images / "photo 01.jpg"
-    done = finished(vizer, "caption", two, one, two, tmp_path / "more", "--method", "clipre")
+    done = finished(vizer, "caption", two, one, two, tmp_path / "more", *CLIPRE)
     named = [line.split("\t")[0] for line in done.stdout.splitlines()]
     assert named == ["photo 01.jpg", "photo 00.jpg", "z.jpg"]
     shutil.copy(two, tmp_path / "photo 00.jpg")
-    other = vizer("caption", one, tmp_path / "photo 00.jpg", "--method", "clipre")
+    other = vizer("caption", one, tmp_path / "photo 00.jpg", *CLIPRE)
     assert other.exit_code == 1 and "would both be called photo 00.jpg" in other.stderr
 
 

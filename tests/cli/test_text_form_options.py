@@ -43,7 +43,11 @@ def test_the_form_is_seen_by_training_and_captioning(vizer, disk, tmp_path):
     [
         (["--lm-start-token", "<nope>"], 1, "has no token '<nope>' to start a text with: wanted"),
         (["--lm-start-token", ""], 1, "has no token '' to start a text with"),
-        (["--lm-sentences", "--method", "clipre"], 0, "--lm-sentences is not used by --method cli"),
+        (
+            ["--lm-sentences", "--method", "clipre", "--memory", 50],
+            0,
+            "--lm-sentences is not used by",
+        ),
     ],
     ids=str,
 )
