@@ -1,7 +1,7 @@
 """Write the pages of results: one that a reader can read, and one of all numbers for each study.
 
 `results_markdown` gives the verdicts of every study with a short table. `numbers_markdown` gives
-every score and difference of one study, folded by metric or by system, whichever makes fewer folds.
+every score and difference of one study, in folded grids (`results_grids.py`).
 A study's page is `book/results_NAME.md`: its heading names the study on the first page as well, its
 first paragraph says there what was asked.
 """
@@ -9,13 +9,13 @@ first paragraph says there what was asked.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from tools.results_figures import write_results_figure
-from tools.tables import cell, html_table, interval, number, table
+from tools.results_grids import grids_markdown
+from tools.tables import cell, folded, html_table, interval, number, table
 from vizer_lab.names import cell_in_words, in_words, sentence_in_words
 
 Row = dict[str, Any]
@@ -84,7 +84,8 @@ SHORT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-USUAL = 0.9  # the share of a table's rows from which on their n stands in its title
+# columns that stand in a table's title where all its rows have the same
+SHARED = ("views", "n", "seeds")
 
 # other fields of a file that a study's page shows as they are
 PLAIN_TABLES = {
@@ -264,7 +265,7 @@ def short_table(
 def _two_lines(row: Row | None) -> str:
     if row is None or row["mean"] is None:
         return "none"
-    return held(row).replace("\u00a0[", "<br>[", 1)
+    return interval(row).replace(" [", "<br>[", 1).replace(" ", "\u00a0")
 
 
 def numbers_markdown(name: str, result: dict[str, Any]) -> str:
@@ -272,7 +273,7 @@ def numbers_markdown(name: str, result: dict[str, Any]) -> str:
     parts = [f"Back to [the verdicts](results.md). {made_markdown(name, result)}"]
     for title, key in (("Scores", "scores"), ("Differences", "differences")):
         if result.get(key):
-            parts += [f"## {title}", *groups_markdown(named(result[key]), name)]
+            parts += [f"## {title}", *grids_markdown(result[key], name)]
     for title, key in PLAIN_TABLES.items():
         if result.get(key):
             parts += [f"## {title}", *plain_markdown(result[key], name)]
@@ -287,55 +288,11 @@ def keys_markdown(name: str, result: dict[str, Any]) -> str:
     return folded(f"What `results/{name}.json` calls them", html_table(["here", "there"], told))
 
 
-def groups_markdown(rows: list[Row], study: str = "") -> list[str]:
-    """Return rows of one kind in folded tables, by metric or by system: the fewer of the two.
-
-    What all rows of a table share, n or seeds, stands in its title instead of in a column. So
-    does an n that nearly all share: the other rows say theirs.
-    """
-    by, of = sorted(("metric", "system"), key=lambda key: len({row[key] for row in rows}))
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row[by], []).append(row)
-    blocks = []
-    for name, group in groups.items():
-        header, columns = [of], [[in_words(row[of], study) for row in group]]
-        shared: list[str] = []
-        if "against" in group[0]:
-            header.append("minus")
-            columns.append([against_in_words(row, study) for row in group])
-        cells, counts = [held(row) for row in group], [number(row["n"]) for row in group]
-        most, times = Counter(counts).most_common(1)[0]
-        if times >= USUAL * len(group):
-            shared.append(f"n {most}" + " unless said" * (times < len(group)))
-            cells = [c if n == most else f"{c}, n {n}" for c, n in zip(cells, counts)]
-        header.append("mean [interval]")
-        columns.append(cells)
-        if times < USUAL * len(group):
-            header.append("n")
-            columns.append(counts)
-        seeds = [_seeds(row) for row in group]
-        if len(set(seeds)) == 1:
-            shared.append(f"seeds {seeds[0]}")
-        else:
-            header.append("seeds")
-            columns.append(seeds)
-        title = ", ".join([f"{in_words(name, study)}: {len(group)} rows", *shared])
-        blocks.append(folded(title, html_table(header, [list(r) for r in zip(*columns)])))
-    return blocks
-
-
-def against_in_words(row: Row, study: str = "") -> str:
-    """Return what a system is compared with, without the base that both stand on.
-
-    >>> against_in_words({"base": "web", "against": "web:first_word"})
-    'first word'
-    """
-    return in_words(row["against"].removeprefix(f"{row.get('base', '')}:"), study)
-
-
 def plain_markdown(rows: list[Row], study: str = "") -> list[str]:
-    """Return rows as they are in folded tables, one for each base; a row may hold rows itself."""
+    """Return rows as they are in folded tables, one for each base; a row may hold rows itself.
+
+    What is `SHARED` by all rows of a table stands in its title.
+    """
     flat = [
         {key: value for key, value in row.items() if key != "rows"} | each
         for row in rows
@@ -347,9 +304,13 @@ def plain_markdown(rows: list[Row], study: str = "") -> list[str]:
     blocks = []
     for name, group in groups.items():
         keys = list(dict.fromkeys(key for row in group for key in row if key != "base"))
+        title = f"{name}: {len(group)} rows"
+        for key in [key for key in SHARED if key in keys and len(group) > 1]:
+            if len({_listed(row.get(key, ""), study) for row in group}) == 1:
+                keys.remove(key)
+                title += f", {in_words(key)} {_listed(group[0][key], study)}"
         body = [[_listed(row.get(key, ""), study) for key in keys] for row in group]
-        header = [in_words(key) for key in keys]
-        blocks.append(folded(f"{name}: {len(group)} rows", html_table(header, body)))
+        blocks.append(folded(title, html_table([in_words(key) for key in keys], body, grid=True)))
     return blocks
 
 
@@ -365,21 +326,6 @@ def _plain(value: object, study: str) -> str:
     if isinstance(value, int | float):
         return number(value)
     return "none" if value is None else cell_in_words(str(value), study)
-
-
-def folded(title: str, content: str) -> str:
-    """Return content behind a line that opens it."""
-    return f"````{{dropdown}} {title}\n{content}\n````"
-
-
-def held(row: Row) -> str:
-    """Return a mean with its interval that no table cell breaks into lines."""
-    return interval(row).replace(" ", "\u00a0")
-
-
-def _seeds(row: Row) -> str:
-    seeds = row.get("seeds", "")
-    return str(len(seeds)) if isinstance(seeds, list) else str(seeds)
 
 
 def write_result_pages(root: Path, folder: Path) -> None:

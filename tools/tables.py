@@ -57,15 +57,31 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def html_table(header: list[str], rows: list[list[str]]) -> str:
+def html_table(header: list[str], rows: list[list[str]], *, grid: bool = False) -> str:
     """Return a table as bare HTML, half the size of what Sphinx makes of a Markdown table.
+
+    In a `grid` the first column names the lines and stays in sight, as the header does.
 
     >>> print(html_table(["a"], [["1 < 2"]]))
     <table class="table"><thead><tr><th>a</th></tr></thead><tbody>
     <tr><td>1 &lt; 2</td></tr>
     </tbody></table>
+    >>> print(html_table(["a", "b"], [["c", "2"]], grid=True))
+    <table class="table grid"><thead><tr><th>a</th><th>b</th></tr></thead><tbody>
+    <tr><th>c</th><td>2</td></tr>
+    </tbody></table>
     """
     head = "".join(f"<th>{escape(text)}</th>" for text in header)
-    body = ["<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows]
-    lines = [f'<table class="table"><thead><tr>{head}</tr></thead><tbody>', *body]
+    first = "th" if grid else "td"
+    body = []
+    for name, *others in rows:
+        cells = "".join(f"<td>{escape(text)}</td>" for text in others)
+        body.append(f"<tr><{first}>{escape(name)}</{first}>{cells}</tr>")
+    kind = "table grid" if grid else "table"
+    lines = [f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>', *body]
     return "\n".join([*lines, "</tbody></table>"])
+
+
+def folded(title: str, content: str) -> str:
+    """Return content behind a line that opens it."""
+    return f"````{{dropdown}} {title}\n{content}\n````"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from html import escape
 
 import pytest
+from bs4 import BeautifulSoup
 from built_book import ROOT
 
 from tools import results_pages
+from tools.results_grids import grids_markdown
 from tools.results_pages import (
-    against_in_words,
     heading_of,
-    named,
     numbers_markdown,
     plain_markdown,
     results_markdown,
@@ -70,24 +69,69 @@ def test_the_page_of_verdicts_says_what_was_asked_what_came_out_and_how(checkout
     assert "`vizer gap` at commit `abc`, on CPU, 2 cores, 3 seconds" in page
 
 
-def test_the_page_of_numbers_has_every_row_by_the_fewer_of_metrics_and_systems():
+def grids_of(part: str) -> dict[tuple[str, ...], str]:
+    """Return the numbers of the grids of a part of a page by base, line and column."""
+    found = {}
+    for block in part.split("{dropdown} ")[1:]:
+        title = block.partition("\n")[0]
+        named_base = re.match(r"(.*?): \d+ (?:system|pair)", title)
+        table = BeautifulSoup(block, "html.parser").table
+        header = [cell.get_text() for cell in table.thead.find_all("th")]
+        names = [n for n, head in enumerate(header) if head in ("system", "minus", "metric")]
+        for line in table.tbody.find_all("tr"):
+            cells = [cell.get_text() for cell in line.find_all(["th", "td"])]
+            assert len(cells) == len(header)
+            rest = title + "".join(
+                f", {head} {cell}" for head, cell in zip(header, cells) if head in ("n", "seeds")
+            )
+            for head, cell in list(zip(header, cells))[len(names) :]:
+                if cell and head not in ("n", "seeds"):
+                    place = (named_base[1] if named_base else "", *(cells[n] for n in names), head)
+                    assert place not in found
+                    found[place] = (cell, rest)
+    return found
+
+
+def test_the_page_of_numbers_is_a_grid_with_the_fewer_of_metrics_and_systems_across():
     page = shown(numbers_markdown("gap_drawn", RESULT))
-    # one system, two metrics: one fold; its n and seeds differ from row to row or not
-    assert "{dropdown} class token: 2 rows, seeds 3" in page
-    assert "<tr><td>gap norm</td><td>0.300 [0.200, 0.400]</td><td>1,500</td></tr>" in page
-    recall = "<td>image to text, R@1</td><td>0.700 [0.600, 0.800]</td><td>90</td>"
-    assert f"<tr>{recall}</tr>" in page
-    assert "{dropdown} CIDEr: 1 rows, n 500, seeds 3" in page
-    assert "<tr><td>a</td><td>b&lt;c</td><td>-0.100 [-0.200, 0.000]</td></tr>" in page
+    # one system, two metrics: the system stands across; its n differs from line to line
+    assert "{dropdown} 1 system, gap norm, image to text, R@1, seeds 3" in page
+    assert "<tr><th>metric</th><th>n</th><th>class token</th></tr>" in page
+    assert "<tr><th>gap norm</th><td>1,500</td><td>0.300 [0.200, 0.400]</td></tr>" in page
+    assert "<tr><th>image to text, R@1</th><td>90</td><td>0.700 [0.600, 0.800]</td></tr>" in page
+    assert "{dropdown} 1 pair, CIDEr, n 500, seeds 3" in page
+    assert "<tr><th>a</th><td>b&lt;c</td><td>-0.100 [-0.200, 0.000]</td></tr>" in page
     keys = page.split("{dropdown} What `results/gap_drawn.json` calls them")[1]
     assert "<tr><td>CIDEr</td><td>cider</td></tr>" in keys
 
 
-def test_rows_fold_by_metric_where_systems_are_more():
-    rows = [{**RESULT["scores"][0], "system": name} for name in ("cls", "patch_mean")]
-    page = numbers_markdown("gap_drawn", {**MADE, "scores": rows})
-    assert "{dropdown} gap norm: 2 rows, n 1,500, seeds 3" in page
-    assert page.count("{dropdown}") == 2 and "## Differences" not in page
+def test_each_base_has_its_grid_and_metrics_that_no_system_shares_have_theirs():
+    row = RESULT["scores"][0]
+    rows = [
+        {**row, "base": base, "system": system, "metric": metric}
+        for base in ("web", "poor")
+        for system, metric in (
+            ("cls", "cider"),
+            ("cls", "exact"),
+            ("decap", "cider"),
+            ("x", "top1"),
+        )
+    ]
+    titles = re.findall("{dropdown} (.*)", "\n".join(grids_markdown(rows)))
+    assert titles == [
+        f"{base}: {what}, n 1,500, seeds 3"
+        for base in ("web", "poor")
+        for what in ("2 systems, CIDEr, exact", "1 system, top-1")
+    ]
+
+
+def test_systems_compared_with_the_same_stand_together():
+    rows = [
+        {**RESULT["differences"][0], "system": system, "against": against}
+        for system, against in (("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"))
+    ]
+    (grid,) = grids_markdown(rows)
+    assert re.findall("<th>(.)</th><td>(.)<", grid) == [tuple(p) for p in ("ax", "bx", "ay", "by")]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*.json")), ids=lambda p: p.stem)
@@ -95,24 +139,31 @@ def test_no_row_of_a_recorded_study_is_lost(path):
     result = json.loads(path.read_text())
     if not results_pages.has_page(result):
         pytest.skip("a benchmark: its figures stand on the page of verdicts")
-    page = shown(numbers_markdown(path.stem, result))
-    page = page.split("{dropdown} What `results/")[0]
-    parts = re.split("## (?:Differences|Success over|Bars on|Arena|Variety|Captions)", page)
-    for part, key in zip(parts, ("scores", "differences")):
-        assert part.count("\n<tr><td>") == len(result[key])
-        blocks = dict(
-            re.split(r": (?=\d+ rows)", b, maxsplit=1) for b in part.split("{dropdown} ")[1:]
+    page = shown(numbers_markdown(path.stem, result)).split("{dropdown} What `results/")[0]
+    parts = re.split("## (.*)", page)
+    for title, key in (("Scores", "scores"), ("Differences", "differences")):
+        rows = result.get(key, [])
+        cells = grids_of(parts[parts.index(title) + 1]) if rows else {}
+        assert len(cells) == len(rows)
+        turned = len({r["metric"] for r in rows}) > len(
+            {(r["system"], r.get("against")) for r in rows}
         )
-        for row in named(result[key]):
-            metric, of = (in_words(row[key], path.stem) for key in ("metric", "system"))
-            block = blocks.get(metric)
-            if block is None:
-                block, of = blocks[of], metric
-            against = [against_in_words(row, path.stem)] if "against" in row else []
-            cells = [escape(text) for text in (of, *against, interval(row))]
-            told = f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}"
-            other = told.removesuffix("</td>") + f", n {number(row['n'])}</td>"
-            assert told in block or other in block, row
+        for row in rows:
+            metric, *of = (
+                in_words(row[k], path.stem) for k in ("metric", "system", "against") if k in row
+            )
+            base = in_words(row["base"]) if "base" in row else ""
+            place = (base, metric, " minus ".join(of)) if turned else (base, *of, metric)
+            cell, rest = cells[place]
+            assert cell.partition(", n ")[0].partition(", seeds ")[0] == (
+                "not run" if row["mean"] is None else interval(row)
+            )
+            seeds = len(row["seeds"]) if isinstance(row["seeds"], list) else row["seeds"]
+            for key_, value in (("n", row["n"]), ("seeds", seeds)):
+                said = re.findall(rf", {key_} ([\d,]*\d)", cell) or re.findall(
+                    rf", {key_} ([\d,]*\d)", rest
+                )
+                assert said[-1] == number(value), (row, cell, rest)
 
 
 def test_rows_of_any_kind_stand_in_a_table_a_base_and_rows_within_rows_are_opened():
@@ -122,9 +173,9 @@ def test_rows_of_any_kind_stand_in_a_table_a_base_and_rows_within_rows_are_opene
     ]
     web, poor = plain_markdown(rows)
     assert (
-        "web: 1 rows" in web and "<tr><td>count</td><td>2</td><td>0.250, 0.125, 0.500</td>" in web
+        "web: 1 rows" in web and "<tr><th>count</th><td>2</td><td>0.250, 0.125, 0.500</td>" in web
     )
-    assert "<th>gain</th>" not in poor and "<td>ceiling, nats per token</td><td>5</td></tr>" in poor
+    assert "<th>gain</th>" not in poor and "<th>ceiling, nats per token</th><td>5</td></tr>" in poor
 
 
 def test_short_tables_follow_the_patterns_and_keep_what_belongs_together():
@@ -154,7 +205,7 @@ def test_a_score_without_a_value_says_so(checkout):
     )
     assert "| class token | none |" in results_markdown(checkout)
     page = shown(numbers_markdown("gap_drawn", {**RESULT, "scores": [missing]}))
-    assert "not run [not run, not run]" in page
+    assert "<td>not run</td>" in page
 
 
 def test_the_figures_of_a_benchmark_are_on_the_page_of_verdicts(checkout):
@@ -180,16 +231,29 @@ def test_a_study_without_a_page_is_refused_with_what_to_write(checkout):
         heading_of(page)
 
 
-def test_an_n_that_nearly_all_rows_share_stands_in_the_title_and_the_others_say_theirs():
+def test_an_n_that_nearly_all_share_stands_in_the_title_and_the_others_say_theirs():
     rows = [
         {"system": f"s{i}", "metric": "cider", "mean": 1, "low": 0, "high": 2, "n": 500, "seeds": 3}
         for i in range(12)
     ]
     rows[4]["n"] = 60
-    page = "\n".join(results_pages.groups_markdown(rows))
-    assert "CIDEr: 12 rows, n 500 unless said, seeds 3" in page
-    assert page.count(", n 60</td>") == 1 and page.count("500") == 1
+    (grid,) = grids_markdown(rows)
+    assert "12 systems, CIDEr, n 500 unless said, seeds 3" in grid
+    assert grid.count(", n 60</td>") == 1 and grid.count("500") == 1
     for row in rows[:3]:
         row["n"] = 60
-    page = "\n".join(results_pages.groups_markdown(rows))
-    assert "<th>n</th>" in page and page.count("<td>500</td>") == 8
+    (grid,) = grids_markdown(rows)
+    assert "<th>n</th>" in grid and grid.count("<td>500</td>") == 8
+
+
+def test_where_n_differs_from_line_to_line_a_number_with_another_n_than_its_line_says_so():
+    rows = [
+        {"system": system, "metric": metric, "mean": 1, "low": 0, "high": 2, "n": n, "seeds": 3}
+        for system, counts in (("a", (50, 50, 7)), ("b", (20, 20, 20)), ("c", (20, 20, 20)))
+        for metric, n in zip(("cider", "exact", "length"), counts)
+    ]
+    (grid,) = grids_markdown(rows)
+    first, second, _ = re.findall("<tr><th>([abc]</th>.*)</tr>", shown(grid))
+    held = "<td>1 [0, 2]</td>"
+    assert first == f"a</th><td>50</td>{held}{held}<td>1 [0, 2], n 7</td>"
+    assert second == f"b</th><td>20</td>{held * 3}"
