@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tools.tables import folded, html_table, interval, number
+from tools.tables import folded, html_grid, interval, number
 from vizer_lab.names import in_words
 
 Row = dict[str, Any]
@@ -94,7 +94,7 @@ def grid_markdown(rows: list[Row], turned: bool, study: str = "") -> str:
         [*name, *(_held(row, known) for row in line)]
         for name, line, known in zip(names, lines, told)
     ]
-    return folded(title, html_table([*header, *across], body, grid=True))
+    return folded(title, html_grid([*header, *across], body))
 
 
 def _names(pair: Pair, study: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.results_figures import write_results_figure
 from tools.results_grids import grids_markdown
-from tools.tables import cell, folded, html_table, interval, number, table
+from tools.tables import cell, folded, html_grid, html_table, interval, number, table
 from vizer_lab.names import cell_in_words, in_words, sentence_in_words
 
 Row = dict[str, Any]
@@ -310,7 +310,7 @@ def plain_markdown(rows: list[Row], study: str = "") -> list[str]:
                 keys.remove(key)
                 title += f", {in_words(key)} {_listed(group[0][key], study)}"
         body = [[_listed(row.get(key, ""), study) for key in keys] for row in group]
-        blocks.append(folded(title, html_table([in_words(key) for key in keys], body, grid=True)))
+        blocks.append(folded(title, html_grid([in_words(key) for key in keys], body)))
     return blocks
 
 

@@ -57,29 +57,46 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def html_table(header: list[str], rows: list[list[str]], *, grid: bool = False) -> str:
+def html_table(header: list[str], rows: list[list[str]]) -> str:
     """Return a table as bare HTML, half the size of what Sphinx makes of a Markdown table.
-
-    In a `grid` the first column names the lines and stays in sight, as the header does.
 
     >>> print(html_table(["a"], [["1 < 2"]]))
     <table class="table"><thead><tr><th>a</th></tr></thead><tbody>
     <tr><td>1 &lt; 2</td></tr>
     </tbody></table>
-    >>> print(html_table(["a", "b"], [["c", "2"]], grid=True))
-    <table class="table grid"><thead><tr><th>a</th><th>b</th></tr></thead><tbody>
-    <tr><th>c</th><td>2</td></tr>
+    """
+    return _html("table", header, ["".join(_cells(row)) for row in rows])
+
+
+def html_grid(header: list[str], rows: list[list[str]]) -> str:
+    """Return a table whose first column names the lines; it and the header stay in sight.
+
+    Empty cells at the end of a line are one.
+
+    >>> print(html_grid(["a", "b", "c"], [["x", "1", "2"], ["y", "", ""]]))
+    <table class="table grid"><thead><tr><th>a</th><th>b</th><th>c</th></tr></thead><tbody>
+    <tr><th>x</th><td>1</td><td>2</td></tr>
+    <tr><th>y</th><td colspan="2"></td></tr>
     </tbody></table>
     """
-    head = "".join(f"<th>{escape(text)}</th>" for text in header)
-    first = "th" if grid else "td"
-    body = []
+    lines = []
     for name, *others in rows:
-        cells = "".join(f"<td>{escape(text)}</td>" for text in others)
-        body.append(f"<tr><{first}>{escape(name)}</{first}>{cells}</tr>")
-    kind = "table grid" if grid else "table"
-    lines = [f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>', *body]
-    return "\n".join([*lines, "</tbody></table>"])
+        filled = max((n for n, text in enumerate(others, 1) if text), default=0)
+        cells = [f"<th>{escape(name)}</th>", *_cells(others[:filled])]
+        if filled < len(others):
+            cells.append(f'<td colspan="{len(others) - filled}"></td>')
+        lines.append("".join(cells))
+    return _html("table grid", header, lines)
+
+
+def _cells(row: list[str]) -> list[str]:
+    return [f"<td>{escape(text)}</td>" for text in row]
+
+
+def _html(kind: str, header: list[str], lines: list[str]) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in header)
+    top = f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>'
+    return "\n".join([top, *(f"<tr>{line}</tr>" for line in lines), "</tbody></table>"])
 
 
 def folded(title: str, content: str) -> str:

@@ -79,7 +79,9 @@ def grids_of(part: str) -> dict[tuple[str, ...], str]:
         header = [cell.get_text() for cell in table.thead.find_all("th")]
         names = [n for n, head in enumerate(header) if head in ("system", "minus", "metric")]
         for line in table.tbody.find_all("tr"):
-            cells = [cell.get_text() for cell in line.find_all(["th", "td"])]
+            cells = []
+            for cell in line.find_all(["th", "td"]):
+                cells += [cell.get_text()] * int(cell.get("colspan", 1))
             assert len(cells) == len(header)
             rest = title + "".join(
                 f", {head} {cell}" for head, cell in zip(header, cells) if head in ("n", "seeds")
