@@ -18,15 +18,14 @@ MAX_LINE, MAX_CELL_LINES, MAX_DEF_STATEMENTS = 79, 25, 10
 MIN_EXERCISES, MIN_ALT = 3, 20
 NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
 SECTIONS = (
+    "One example",
     "What you will learn",
     "What it costs",
-    "One example",
     "Limits",
     "Take-aways",
     "Exercises",
     "References",
 )
-OPENING = 3  # the example may stand before what is learned and what it costs
 ROLE = re.compile(r"\{(cite|term|numref|eq|ref|doc|math)(:\w+)?\}`")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 
@@ -70,13 +69,8 @@ def _skeleton_faults(notebook: Any) -> list[str]:
     missing = [section for section in SECTIONS if section not in present]
     if missing:
         faults.append(f"missing sections {missing}: wanted them as `## ...`")
-    elif set(present[:OPENING]) != set(SECTIONS[:OPENING]) or present[OPENING:] != list(
-        SECTIONS[OPENING:]
-    ):
-        faults.append(
-            f"sections in the order {present}: wanted {list(SECTIONS)}; the first {OPENING} may "
-            "change places"
-        )
+    elif present != list(SECTIONS):
+        faults.append(f"sections in the order {present}: wanted {list(SECTIONS)}")
     exercises = len(re.findall(r"^### Exercise ", text, flags=re.MULTILINE))
     solutions = text.count("<details>")
     if exercises < MIN_EXERCISES or solutions < exercises:

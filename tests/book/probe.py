@@ -24,9 +24,10 @@ def probe_notebook() -> Any:
     alt = {"mystnb": {"image": {"alt": ALT}}}
     cells = [
         v4.new_markdown_cell("# A probe\n\n**Claim.** By the end you will have shown that $x=1$."),
-        v4.new_markdown_cell(headings),
+        v4.new_markdown_cell("Is it?"),
         v4.new_code_cell("import sys", metadata={"tags": ["setup"]}),
         v4.new_markdown_cell("## One example\n\nSee [Notation](../book/notation.md)."),
+        v4.new_markdown_cell(headings),
         v4.new_code_cell(headline, metadata={"tags": ["headline"]}),
         v4.new_code_cell(figure, metadata=alt),
         v4.new_markdown_cell(f"{end}\n\n## References\n\n- None."),

@@ -169,3 +169,31 @@ def test_search_finds_a_page_without_a_network(address, browser):
         lambda b: b.find_elements(By.CSS_SELECTOR, "#search-results li a")
     )
     assert any("glossary" in link.get_attribute("href") for link in found)
+
+
+def chapters_of(site: Path) -> list[str]:
+    """List the chapters of the book."""
+    return sorted(path.stem for path in site.glob("notebooks/*.html"))
+
+
+# the first figure, gallery, diagram or explorer that is in sight, as its top and its height
+FIRST_PICTURE = """
+const kinds = 'figure img, figure svg, p > img, .cell_output img, .cell_output svg, [data-explorer]';
+const boxes = [...document.querySelectorAll('article :is(' + kinds + ')')]
+  .map(picture => (picture.closest('table') || picture).getBoundingClientRect());
+const seen = boxes.filter(box => box.height > 40);
+return [seen[0].top, seen[0].height]
+"""
+SCREEN, PART, ENOUGH = 900, 1 / 3, 200
+
+
+def test_the_first_picture_of_a_chapter_begins_on_the_first_screen(site, address, browser):
+    """A third of it, or 200 pixels, stand above the edge of a laptop's screen."""
+    set_width(browser, WIDTHS["desktop"])
+    faults = []
+    for chapter in chapters_of(site):
+        open_page(browser, f"{address}/notebooks/{chapter}.html")
+        top, height = browser.execute_script(FIRST_PICTURE)
+        if SCREEN - top < min(PART * height, ENOUGH):
+            faults.append(f"{chapter}: {height:.0f} px high, begins at {top:.0f}")
+    assert not faults, "\n".join(faults)

@@ -119,6 +119,7 @@ BREAKS = {
     "wanted the title": lambda nb: nb["cells"][0].update(source="No title"),
     "no claim": lambda nb: nb["cells"][0].update(source="# Title"),
     r"missing sections \['One example'\]": lambda nb: nb["cells"][3].update(source="Hello."),
+    "sections in the order": lambda nb: nb["cells"].insert(2, nb["cells"].pop(4)),
     "2 exercises and 2 folded": lambda nb: nb["cells"][-1].update(
         source=nb["cells"][-1]["source"]
         .replace("### Exercise 3", "###")
@@ -370,7 +371,7 @@ def test_a_notebook_that_was_never_run_keeps_its_own_words_on_costs():
 
 
 def test_a_stale_cost_table_and_an_unpriced_chapter_are_faults(stored, checkout):
-    stored["cells"][1]["source"] = "## What you will learn\n\n- one thing"
+    stored["cells"][4]["source"] = "## What you will learn\n\n- one thing"
     costs = nbformat.v4.new_markdown_cell("## What it costs\n\nNothing.", id="nb01-c99")
     stored["cells"].insert(2, costs)
     for name in ("01_umap.ipynb", "02_novelty.ipynb"):

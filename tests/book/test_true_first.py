@@ -179,8 +179,8 @@ def test_no_description_speaks_of_a_plain_background():
 
 
 def claim_of(notebook) -> str:
-    first = "".join(notebook["cells"][0]["source"])
-    (claim,) = re.findall(r"\*\*Claim\.\*\*(.*?)(?:\n\n|$)", first, re.DOTALL)
+    text = "\n\n".join("".join(cell["source"]) for cell in notebook["cells"])
+    (claim,) = re.findall(r"\*\*Claim\.\*\*(.*?)(?:\n\n|$)", text, re.DOTALL)
     return " ".join(claim.split())
 
 
