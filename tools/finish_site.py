@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from tools.social_card import with_card
@@ -28,6 +29,8 @@ MATHJAX = (
     *("startup.js", "core.js", "input/tex.js", "input/tex/extensions", "output/chtml.js"),
     *("output/chtml/fonts", "a11y/assistive-mml.js"),
 )
+HYPHEN = r"(?<![\w.-])-(?=\.?\d)"  # before a number
+INTERVAL = r"(\[[^\s\]]+,) (?=[^\s\]]+\])"  # up to its space
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 FRAME = re.compile(r'<table border="1" class="dataframe.*?</table>', re.DOTALL)
 # of pages that are made anew at each build there is no source to download
@@ -80,12 +83,15 @@ def mend_page(html: str) -> str:
 def true_minus(cell: str) -> str:
     """Write the minus of the numbers of a table's cell as a minus, where code has a hyphen.
 
+    An interval stays on one line.
+
     >>> true_minus('<td>-0.10 [-0.20, +.05] of 2026-11 <code>x-1</code></td>') == (
-    ...     '<td>\u22120.10 [\u22120.20, +.05] of 2026-11 <code>x-1</code></td>')
+    ...     '<td>\u22120.10 [\u22120.20,\u00a0+.05] of 2026-11 <code>x-1</code></td>')
     True
     """
     parts = re.split(r"(<code.*?</code>|<[^>]*>)", cell, flags=re.DOTALL)
-    parts[::2] = [re.sub(r"(?<![\w.-])-(?=\.?\d)", "\u2212", text) for text in parts[::2]]
+    for wrong, right in ((HYPHEN, "\u2212"), (INTERVAL, "\\1\u00a0")):
+        parts[::2] = [re.sub(wrong, right, text) for text in parts[::2]]
     return "".join(parts)
 
 
@@ -97,25 +103,26 @@ def words_left(table: str) -> str:
     <BLANKLINE>
     <tr><th></th><th>n</th><th class="words">said</th></tr>
     <tr><th>0</th><td>2</td><td class="words">a cat</td></tr>
+    >>> words_left('<tr><th rowspan="2">a</th><td>a cat</td></tr><tr><td>one</td></tr>').count("words")
+    2
     """
     rows = [(row, CELL.findall(row)) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)]
     widest = max((len(cells) for _, cells in rows), default=0)
     words = {
         place
         for _, cells in rows
-        for place, (kind, _, text) in enumerate(cells)
-        if kind == "td" and len(cells) == widest and re.search(r"[a-z]+ [a-z]", text)
+        for place, (kind, _, text) in enumerate(cells, widest - len(cells))
+        if kind == "td" and re.search(r"[a-z]+ [a-z]", text)
     }
     for row, cells in rows:
-        if len(cells) == widest:
-            places = iter(range(widest))
+        places = count(widest - len(cells))  # a head that spans rows is missing on the left
 
-            def one(cell: re.Match[str], places: Iterator[int] = places) -> str:
-                kind, about, text = cell.groups()
-                mark = ' class="words"' if next(places) in words else ""
-                return f"<{kind}{mark}{about}>{text}</{kind}>"
+        def one(cell: re.Match[str], places: Iterator[int] = places) -> str:
+            kind, about, text = cell.groups()
+            mark = ' class="words"' if next(places) in words else ""
+            return f"<{kind}{mark}{about}>{text}</{kind}>"
 
-            table = table.replace(row, CELL.sub(one, row))
+        table = table.replace(row, CELL.sub(one, row))
     return table
 
 

@@ -19,6 +19,7 @@ from tools.field_page import field_markdown
 from tools.five_numbers import five_numbers_markdown
 from tools.folder_page import write_folder_page
 from tools.planning_page import write_planning_pages
+from tools.readme_image import captions_markdown
 from tools.results_pages import write_result_pages
 from tools.social_card import write_social_card
 from tools.tables import cell, table
@@ -72,6 +73,7 @@ def write_all(root: Path, url: str | None = None) -> None:
         "command_line.md": commands_markdown(),
         "five_numbers.md": five_numbers_markdown(root),
         "field_systems.md": field_markdown(root),
+        "captions.md": captions_markdown(root),
     }
     for name, text in pages.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")

@@ -3,18 +3,23 @@
     python -m tools.readme_image
 
 The scenes are the first of the test split that hold three things or more; nobody chose them. The
-captions are written with the defaults of `vizer caption`.
+captions are written with the defaults of `vizer caption`. The book's index shows the same as a
+gallery, which a telephone can show too: `gallery_of` reads it from the image.
 """
 
 from __future__ import annotations
 
+import io
+from base64 import b64decode
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from PIL import Image
 
 if TYPE_CHECKING:
+    from vizer_lab.figures.gallery import Gallery
     from vizer_lab.world import Scene
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +71,42 @@ def image() -> str:
     shown = [Image.fromarray(render_scene(scene, SIDE)) for scene in found]
     truths = [scene.truth for scene in found]
     return draw_marked_captions(shown, truths, captions(seen), drawn_lexicon())
+
+
+def gallery_of(svg: str) -> Gallery:
+    """Return the scenes and the marked captions of the image as a gallery.
+
+    Raises `ValueError` if the image has not every system beside every scene.
+    """
+    from vizer_lab.figures.gallery import Gallery
+
+    scenes, said = [], {}
+    for mark in ElementTree.fromstring(svg):
+        if mark.tag.endswith("image"):
+            scenes.append(Image.open(io.BytesIO(b64decode(mark.attrib["href"].partition(",")[2]))))
+        elif mark.tag.endswith("text") and len(mark) == 0:
+            system = str(mark.text)
+        elif mark.tag.endswith("text"):
+            said.setdefault(system, []).append([(str(span.text), _verdict(span)) for span in mark])
+    if not said or {len(captions) for captions in said.values()} != {len(scenes)}:
+        raise ValueError(f"{len(scenes)} scenes, captions of {sorted(said)}: wanted one each")
+    return Gallery(scenes, said)
+
+
+def _verdict(span: ElementTree.Element) -> bool | None:
+    if "text-decoration" in span.attrib:
+        return False
+    return True if "font-weight" in span.attrib else None
+
+
+def captions_markdown(root: Path) -> str:
+    """Return the gallery of the book's index, as HTML with a caption."""
+    shown = gallery_of((root / FILE).read_text(encoding="utf-8"))._repr_html_()
+    return (
+        f"<figure>\n{shown}\n<figcaption>Three scenes, captioned from text alone and by a "
+        "vision-language model before and after training without labels. A thing or place that is "
+        "there is blue and bold, one that is not is struck through.</figcaption>\n</figure>"
+    )
 
 
 if __name__ == "__main__":

@@ -320,8 +320,10 @@ def cell_in_words(text: str, study: str = "") -> str:
 
     >>> cell_in_words("max_kl 0.1"), cell_in_words("two cats"), cell_in_words("views_5")
     ('ceiling, nats per token 0.1', 'two cats', 'first word, five views')
+    >>> cell_in_words("human|another")
+    "a person's caption, another image"
     """
-    if text in WORDS or text in WORDS_OF.get(study, {}):
+    if text.partition("|")[0] in {*WORDS, *WORDS_OF.get(study, {})}:
         return in_words(text, study)
     return sentence_in_words(text, study)
 

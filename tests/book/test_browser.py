@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -152,15 +153,31 @@ def test_a_formula_wider_than_a_phone_begins_at_its_left_end(address, browser):
     assert inside >= box - 1
 
 
-def test_dark_mode_keeps_figures_on_white(address, browser):
-    open_page(browser, f"{address}/book/index.html")
+def test_dark_mode_keeps_figures_on_white_and_galleries_on_dark(address, browser):
+    open_page(browser, f"{address}/notebooks/02_modality_gap.html")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
     image = browser.find_element(By.CSS_SELECTOR, "article figure img")
-    assert image.value_of_css_property("background-color") in (
-        "rgb(255, 255, 255)",
-        "rgba(255, 255, 255, 1)",
-    )
+    assert "255, 255, 255" in image.value_of_css_property("background-color")
+    open_page(browser, f"{address}/book/index.html")
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    gallery = browser.find_element(By.CSS_SELECTOR, "article figure div[style*=overflow]")
+    ground, ink = (gallery.value_of_css_property(key) for key in ("background-color", "color"))
+    assert brightness(ground) < 80 and brightness(ink) > 180
     browser.execute_script("document.documentElement.dataset.theme = 'light'")
+
+
+def brightness(colour: str) -> float:
+    """Return the mean of a colour's red, green and blue, 0 to 255."""
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+
+def test_on_a_phone_a_gallery_is_no_wider_than_the_page(address, browser):
+    set_width(browser, WIDTHS["phone"])
+    open_page(browser, f"{address}/book/index.html")
+    gallery = browser.find_element(By.CSS_SELECTOR, "article figure div[style*=overflow]")
+    assert gallery.get_property("scrollWidth") <= gallery.get_property("clientWidth")
+    cells = gallery.find_elements(By.CSS_SELECTOR, "td:last-child")
+    assert min(cell.size["width"] for cell in cells) > WIDTHS["phone"] / 2
 
 
 def test_search_finds_a_page_without_a_network(address, browser):
@@ -178,7 +195,7 @@ def chapters_of(site: Path) -> list[str]:
 
 # the first figure, gallery, diagram or explorer that is in sight, as its top and its height
 FIRST_PICTURE = """
-const kinds = 'figure img, figure svg, p > img, .cell_output img, .cell_output svg, [data-explorer]';
+const kinds = 'figure img, p > img, .cell_output :is(img, svg), [data-explorer]';
 const boxes = [...document.querySelectorAll('article :is(' + kinds + ')')]
   .map(picture => (picture.closest('table') || picture).getBoundingClientRect());
 const seen = boxes.filter(box => box.height > 40);

@@ -373,7 +373,7 @@ def test_a_notebook_that_was_never_run_keeps_its_own_words_on_costs():
 def test_a_stale_cost_table_and_an_unpriced_chapter_are_faults(stored, checkout):
     stored["cells"][4]["source"] = "## What you will learn\n\n- one thing"
     costs = nbformat.v4.new_markdown_cell("## What it costs\n\nNothing.", id="nb01-c99")
-    stored["cells"].insert(2, costs)
+    stored["cells"].insert(5, costs)
     for name in ("01_umap.ipynb", "02_novelty.ipynb"):
         nbformat.write(stored, checkout / "notebooks" / name)
     first, second = (f for f in notebooks.check(checkout, []) if "cost" in f or "novelty" in f)

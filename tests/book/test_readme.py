@@ -40,6 +40,23 @@ def test_the_image_is_what_the_models_say_today():
     assert pixels.sub("", kept) == pixels.sub("", drawn), "`make readme` draws it anew"
 
 
+def test_the_index_shows_the_image_as_a_gallery_with_the_same_words_marked():
+    image = Image.new("RGB", (8, 8))
+    said = {"base": ["a dog and a cat", "two <b>"], "MacCap": ["snow", "a dog in the snow"]}
+    svg = draw_marked_captions([image] * 2, [SCENE] * 2, said, drawn_lexicon())
+    gallery = readme_image.gallery_of(svg)
+    assert len(gallery.images) == 2
+    assert {
+        name: ["".join(part for part, _ in parts) for parts in rows]
+        for name, rows in gallery.captions.items()
+    } == said
+    assert ("cat", False) in gallery.captions["base"][0]
+    assert ("dog", True) in gallery.captions["base"][0]
+    assert (" and a ", None) in gallery.captions["base"][0]
+    with pytest.raises(ValueError, match=r"1 scenes, captions of .*wanted one each"):
+        readme_image.gallery_of(svg.replace("<image", "<g", 1))
+
+
 def test_a_thing_or_place_is_marked_by_whether_it_is_there():
     parts = named_parts("two cats and a dog on snowy ground", SCENE, drawn_lexicon())
     assert "".join(part for part, _ in parts) == "two cats and a dog on snowy ground"

@@ -227,7 +227,9 @@ def draw_projections(projections: Sequence[Projection]) -> Figure:
                 )
         handles, labels = panels[0].get_legend_handles_labels()
         columns_of_names = legend_columns(labels)
-        figure.legend(
+        legend = figure.legend(
             handles, labels, loc="outside lower center", ncols=columns_of_names, markerscale=2
         )
+        for handle in legend.legend_handles:
+            handle.set_alpha(1)
     return figure
