@@ -103,7 +103,8 @@ def words_left(table: str) -> str:
     <BLANKLINE>
     <tr><th></th><th>n</th><th class="words">said</th></tr>
     <tr><th>0</th><td>2</td><td class="words">a cat</td></tr>
-    >>> words_left('<tr><th rowspan="2">a</th><td>a cat</td></tr><tr><td>one</td></tr>').count("words")
+    >>> rows = '<tr><th rowspan="2">a</th><td>a cat</td></tr><tr><td>one</td></tr>'
+    >>> words_left(rows).count("words")
     2
     """
     rows = [(row, CELL.findall(row)) for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL)]

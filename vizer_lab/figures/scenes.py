@@ -26,15 +26,17 @@ def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figur
         raise ValueError(
             f"got {len(images)} images and {len(captions)} captions: wanted one caption per image"
         )
+    filled = [textwrap.fill(caption, 2 * LETTERS) for caption in captions]
+    rows_of_words = max(1 + text.count("\n") for text in filled)
     with figure_style():
         columns, lines = panel_grid(len(images), most=2 if len(images) == 4 else 3)
-        figure = new_figure(2.0 * columns, 2.5 * lines)
+        figure = new_figure(2.0 * columns, (2.1 + 0.2 * max(rows_of_words, 2)) * lines)
         cells = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes in cells[len(images) :]:
             axes.remove()
-        for axes, image, caption in zip(cells, images, captions):
+        for axes, image, caption in zip(cells, images, filled):
             _show(axes, image)
-            axes.set_xlabel(textwrap.fill(caption, 2 * LETTERS))
+            axes.set_xlabel(caption)
     return figure
 
 
