@@ -103,9 +103,10 @@ def captions_markdown(root: Path) -> str:
     """Return the gallery of the book's index, as HTML with a caption."""
     shown = gallery_of((root / FILE).read_text(encoding="utf-8"))._repr_html_()
     return (
-        f"<figure>\n{shown}\n<figcaption>Three scenes, captioned from text alone and by a "
-        "vision-language model before and after training without labels. A thing or place that is "
-        "there is blue and bold, one that is not is struck through.</figcaption>\n</figure>"
+        f'<figure>\n{shown}\n<figcaption><p><span class="caption-text">Three scenes, captioned from'
+        " text alone and by a vision-language model before and after training without labels. A"
+        " thing or place that is there is blue and bold, one that is not is struck through.</span>"
+        "</p></figcaption>\n</figure>"
     )
 
 

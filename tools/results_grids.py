@@ -120,12 +120,20 @@ def _most_common(line: list[Row | None], key: str) -> str:
     return Counter(_count(row, key) for row in line if row).most_common(1)[0][0]
 
 
+def mean_and_interval(row: Row) -> str:
+    """Return a mean and its interval, which stays on one line below the mean or beside it.
+
+    >>> mean_and_interval({"mean": 0.5, "low": 0.4, "high": 0.6}).replace("\u00a0", "_")
+    '0.500 [0.400,_0.600]'
+    """
+    return interval(row).replace(", ", ",\u00a0")
+
+
 def _held(row: Row | None, known: dict[str, str]) -> str:
-    """Return a number of a grid: its mean and interval, which may stand on a second line."""
+    """Return what a place of a grid holds."""
     if row is None:
         return ""
     if row["mean"] is None:
         return number(None)
-    mean, _, bounds = interval(row).partition(" ")
     others = [f"{key} {_count(row, key)}" for key in known if _count(row, key) != known[key]]
-    return ", ".join([f"{mean} {bounds}".replace(", ", ",\u00a0"), *others])
+    return ", ".join([mean_and_interval(row), *others])

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tools.results_figures import write_results_figure
-from tools.results_grids import grids_markdown
-from tools.tables import cell, folded, html_grid, html_table, interval, number, table
+from tools.results_grids import grids_markdown, mean_and_interval
+from tools.tables import cell, folded, html_grid, html_table, number, table
 from vizer_lab.names import cell_in_words, in_words, sentence_in_words
 
 Row = dict[str, Any]
@@ -256,16 +256,14 @@ def short_table(
         names.sort(key=lambda name: name.rpartition(":")[0])
     header = ["system", *(in_words(metric, study) for metric in metrics)]
     rows = [
-        [cell(in_words(name, study)), *(_two_lines(found.get((name, m))) for m in metrics)]
+        [in_words(name, study), *(_cell(found.get((name, metric))) for metric in metrics)]
         for name in names
     ]
-    return table(header, rows)
+    return html_grid(header, rows)
 
 
-def _two_lines(row: Row | None) -> str:
-    if row is None or row["mean"] is None:
-        return "none"
-    return interval(row).replace(" [", "<br>[", 1).replace(" ", "\u00a0")
+def _cell(row: Row | None) -> str:
+    return "none" if row is None or row["mean"] is None else mean_and_interval(row)
 
 
 def numbers_markdown(name: str, result: dict[str, Any]) -> str:

@@ -101,4 +101,4 @@ def _html(kind: str, header: list[str], lines: list[str]) -> str:
 
 def folded(title: str, content: str) -> str:
     """Return content behind a line that opens it."""
-    return f"````{{dropdown}} {title}\n{content}\n````"
+    return f"::::{{dropdown}} {title}\n{content}\n::::"  # a title may hold code
