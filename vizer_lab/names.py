@@ -290,7 +290,7 @@ def sentence_in_words(text: str, study: str = "") -> str:
 
     def one(token: re.Match[str]) -> str:
         parts = re.split(r"[:|]", token[0])
-        coded = any(part in CODED or "_" in part for part in parts)
+        coded = "|" in token[0] or any(part in CODED or "_" in part for part in parts)
         return in_words(token[0], study) if coded else token[0]
 
     return TOKEN.sub(one, text)
@@ -320,6 +320,8 @@ def cell_in_words(text: str, study: str = "") -> str:
 
     >>> cell_in_words("max_kl 0.1"), cell_in_words("two cats"), cell_in_words("views_5")
     ('ceiling, nats per token 0.1', 'two cats', 'first word, five views')
+    >>> cell_in_words("human|another")
+    "a person's caption, another image"
     """
     if text in WORDS or text in WORDS_OF.get(study, {}):
         return in_words(text, study)
