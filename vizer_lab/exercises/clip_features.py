@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vizer_core.clip import ImageStates, region_likeness, top_patches
 from vizer_core.shapes import unit_norm
-from vizer_lab.exercises.goal import Goal, judge_goals
+from vizer_lab.exercises.goal import Goal, Number, judge_goals
 from vizer_lab.practice import Case, Task, Verdict, judge
 from vizer_lab.world.mentions import NamedObjects
 
@@ -106,7 +106,7 @@ def _loops(code: CodeType) -> Iterator[str]:
             yield from _loops(step.argval)
 
 
-def judge_sharpness(states: ImageStates, beta: float, count: int) -> Verdict:
+def judge_sharpness(states: ImageStates, beta: Number, count: int) -> Verdict:
     """Judge a power beta of the attention: how alike are two regions of an image?"""
 
     def likeness(power: float) -> float:
@@ -115,6 +115,7 @@ def judge_sharpness(states: ImageStates, beta: float, count: int) -> Verdict:
         chosen = top_patches(states.readout_attention, count)
         return float(region_likeness(_sub_regions(tokens, weights, chosen)).mean())
 
+    beta = float(beta)
     if beta < 0:
         return Verdict(
             False, "A negative power turns the order round: the least attended token counts most."

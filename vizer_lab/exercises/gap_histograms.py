@@ -8,7 +8,7 @@ from torch import Tensor
 from vizer_core.gap import GapHistogram, measure_gap
 from vizer_core.runtime import seeded
 from vizer_core.shapes import unit_norm
-from vizer_lab.exercises.goal import Goal, judge_goals, judge_number
+from vizer_lab.exercises.goal import Goal, Number, judge_goals, judge_number
 from vizer_lab.practice import Verdict
 
 SHARE = 0.001  # of a second pass that took its vector off
@@ -64,7 +64,7 @@ def judge_second_pass(histogram: GapHistogram, image: Tensor, text: Tensor) -> V
     return judge_goals(goals, mine, ours, advice)
 
 
-def judge_two_copies(cosine: float, pair_cosine: float, text: Tensor, std: float) -> Verdict:
+def judge_two_copies(cosine: Number, pair_cosine: float, text: Tensor, std: float) -> Verdict:
     """Judge the mean cosine of two noisy copies of one caption, against sampled noise."""
     noise = seeded(5)
     one, two = (unit_norm(text + std * torch.randn(text.shape, generator=noise)) for _ in range(2))

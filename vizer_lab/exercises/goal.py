@@ -5,8 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
 
 from vizer_lab.practice import Verdict
+
+Number: TypeAlias = float | int | Tensor  # as a reader may write one
 
 WIDTH = 76  # of a printed line
 
@@ -85,7 +90,7 @@ def tell(verdict: Verdict) -> None:
 
 
 def judge_number(
-    mine: float, wanted: float, mistakes: Sequence[tuple[float, str]], *, within: float = 0.01
+    mine: Number, wanted: float, mistakes: Sequence[tuple[float, str]], *, within: float = 0.01
 ) -> Verdict:
     """Compare a number with the one that is right, then with those that readers arrive at instead.
 

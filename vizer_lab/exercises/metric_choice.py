@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vizer_lab.exercises.goal import Goal, judge_goals
+from vizer_lab.exercises.goal import Goal, Number, judge_goals
 from vizer_lab.practice import Verdict
 
 DETAIL_COSTS = -0.25
@@ -76,9 +76,10 @@ def judge_fooling(
 
 
 def judge_mix(
-    weight: float, tau: Callable[[float], Sequence[float]], names: Sequence[str]
+    weight: Number, tau: Callable[[float], Sequence[float]], names: Sequence[str]
 ) -> Verdict:
     """Judge the share of CIDEr in a mix: for each truth its tau must beat either metric alone."""
+    weight = float(weight)
     if not 0 <= weight <= 1:
         return Verdict(False, f"A share lies between 0 and 1, yours is {weight:g}.")
     alone = [max(both) for both in zip(tau(0.0), tau(1.0), strict=True)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vizer_core.gap import sweep_sphere
-from vizer_lab.exercises.goal import Goal, judge_goals
+from vizer_lab.exercises.goal import Goal, Number, judge_goals
 from vizer_lab.practice import Case, Task, Verdict, judge
 
 BOOK_SCALE = 50.0
@@ -54,8 +54,9 @@ def judge_energy(function: Callable[[float], float]) -> Verdict:
     return Verdict(verdict.right, f"your function {verdict.says}")
 
 
-def judge_scale(scale: float) -> Verdict:
+def judge_scale(scale: Number) -> Verdict:
     """Judge a logit scale: does the loss of the nine points open a gap, if two pairs are wrong?"""
+    scale = float(scale)
     if scale <= 0:
         return Verdict(False, f"A logit scale is above 0, yours is {scale:g}.")
     goals = [

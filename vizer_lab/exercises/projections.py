@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vizer_core.gap import gap_vector, project_pca, shared_neighbours
 from vizer_core.gap.projection import Projection
-from vizer_lab.exercises.goal import Goal, judge_goals, judge_number
+from vizer_lab.exercises.goal import Goal, Number, judge_goals, judge_number
 from vizer_lab.practice import Verdict
 
 BOOK_PART = 0.6
@@ -40,8 +40,7 @@ def judge_moved(points: Tensor, projection: Projection) -> Verdict:
     mine = numbers(points)
     if not goals[1].met(mine[1]):
         advice = (
-            "Neighbours have changed. Turning, scaling or moving all points alike keeps them; "
-            "moving one group does not."
+            "Neighbours have changed. They stay if all points are turned, scaled or moved alike."
         )
     elif torch.allclose(points.mean(dim=0), torch.zeros(2), atol=1e-3):
         advice = "You moved the centre of all points there. Subtract the centre of the text."
@@ -50,8 +49,9 @@ def judge_moved(points: Tensor, projection: Projection) -> Verdict:
     return judge_goals(goals, mine, numbers(book), advice)
 
 
-def judge_half_merged(part: float, same_group: Callable[[float], float]) -> Verdict:
+def judge_half_merged(part: Number, same_group: Callable[[float], float]) -> Verdict:
     """Judge a part of the gap to close; `same_group` projects again and gives the share."""
+    part = float(part)
     if not 0 <= part <= 1:
         return Verdict(False, f"A part lies between 0 and 1, yours is {part:g}.")
     goal = Goal("same-group share", above=LOW, below=HIGH)
@@ -64,7 +64,7 @@ def judge_half_merged(part: float, same_group: Callable[[float], float]) -> Verd
     return judge_goals([goal], [mine], [book], advice)
 
 
-def judge_first_axis(part: float, image: Tensor, text: Tensor) -> Verdict:
+def judge_first_axis(part: Number, image: Tensor, text: Tensor) -> Verdict:
     """Judge the part of the gap's length that lies along the first axis of a PCA."""
     rows = torch.cat([image, text]).double()
     axis = torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False).Vh[0]
