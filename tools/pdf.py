@@ -41,7 +41,8 @@ img, svg, figure, tr { break-inside: avoid; }
 img { max-height: 200mm; }
 pre { font-size: 8pt; overflow-wrap: anywhere; }
 table { font-size: 7.5pt; max-width: 100%; }
-td, th { overflow-wrap: anywhere; }
+td, th { overflow-wrap: break-word; }
+details.hide.above-input, details.hide > summary { display: none; }
 a { color: #00609a; text-decoration: none; }
 .headerlink { display: none; }
 """
@@ -51,8 +52,8 @@ def spine(folder: Path) -> list[str]:
     """Return the pages of an unpacked ePub in reading order, without those left out."""
     package = ElementTree.parse(folder / "content.opf").getroot()
     files = {item.get("id"): item.get("href", "") for item in package.iter(f"{OPF}item")}
-    pages = [files[reference.get("idref")] for reference in package.iter(f"{OPF}itemref")]
-    return [page for page in pages if not page.startswith(LEFT_OUT)]
+    pages = [files.get(each.get("idref"), "") for each in package.iter(f"{OPF}itemref")]
+    return [page for page in pages if page and not page.startswith(LEFT_OUT)]
 
 
 def moved(link: str, page: str, pages: Sequence[str]) -> str:
@@ -86,6 +87,8 @@ def one_document(folder: Path, pages: Sequence[str]) -> ElementTree.Element:
             raise ValueError(f"{page} has no body: wanted a page of the ePub")
         section = ElementTree.SubElement(body, f"{XHTML}section", {"class": "page"})
         for node in found.iter():
+            if node.tag == f"{XHTML}details":
+                node.set("open", "open")  # answers and solutions; CSS leaves folded code out
             if name := node.get("id"):
                 node.set("id", f"p{number}-{name}")
             for kind in ("href", "src"):
