@@ -198,7 +198,7 @@ WRONG: dict[tuple[int, int], dict[str, str]] = {
         "mine = -abs(float(step)) / gap": "take the absolute value",
     },
     (5, 1): {
-        "KEEP = 3": "fewest ways to be right",
+        "KEEP = 3": "Keep fewer",
         "KEEP = 0": "keep 1 to 5",
         "KEEP = 9": "keep 1 to 5",
     },

@@ -47,11 +47,11 @@ def judge_second_pass(histogram: GapHistogram, image: Tensor, text: Tensor) -> V
     book.update(image, text)
     goals = [
         Goal("constant share", below=SHARE, places=4),
-        Goal("spread, times the first pass's", below=1.0, places=3),
+        Goal("spread, times the first", below=1.0, places=3),
     ]
     mine, ours = ([h.constant_share, h.moments.std / first.moments.std] for h in (histogram, book))
     if not histogram.centre.any():
-        advice = "Nothing was subtracted: this is the first pass again. Give it a `centre`."
+        advice = "Nothing was subtracted: give it a `centre`."
     elif torch.allclose(histogram.centre, -means, atol=1e-4):
         advice = "The centre has the wrong sign: it is subtracted, so the gap was added once more."
     elif float(histogram.centre.std()) < 1e-6:
@@ -100,6 +100,6 @@ def judge_swap(left: Tensor, right: Tensor, image: Tensor, text: Tensor) -> Verd
     advice = f"{share:.0%} of the pairs are swapped. " + (
         "All of them only turns the gap round."
         if share > 0.99
-        else "Each swap cancels one pair that is not swapped: half of them are wanted."
+        else "Each swap cancels one pair: half are wanted."
     )
     return judge_goals([goal], [mine.gap_norm], [book.gap_norm], advice)

@@ -22,11 +22,8 @@ def judge_few_references(keep: int, detail_costs: Callable[[int], float]) -> Ver
     """Judge a number of references by what more true detail costs with so many."""
     if keep not in range(1, 6):
         return Verdict(False, f"There are five references for a scene: keep 1 to 5, not {keep}.")
-    goal = Goal("share of BLEU-1 that true detail costs", below=DETAIL_COSTS)
-    advice = (
-        f"With {keep} references the new words are still in one of them often enough. Which "
-        "number leaves the fewest ways to be right?"
-    )
+    goal = Goal("BLEU-1, true detail", below=DETAIL_COSTS)
+    advice = f"With {keep} references the new words are often in one of them. Keep fewer."
     return judge_goals([goal], [detail_costs(keep)], [detail_costs(BOOK_KEEP)], advice)
 
 
@@ -67,8 +64,8 @@ def judge_fooling(
         advice = "The captions have become truer: what you took away was wrong more often than not."
     else:
         advice = (
-            f"CLIPScore does not notice, but {changed} of {len(captions)} captions changed, and "
-            "too little in each. Let more of its statements be false."
+            f"CLIPScore does not notice: {changed} of {len(captions)} captions changed, but too "
+            "little in each."
         )
     if false and not unseen:
         advice += " Enough is false already."
