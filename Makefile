@@ -17,7 +17,7 @@ STAMP := .venv/.installed
 OLDEST := transformers==5.21.0 peft==0.18.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env real book html epub zip notebooks readme test test-slow lab lint check newest oldest constraints lab-server
+.PHONY: help env real book html epub pdf zip notebooks readme test test-slow lab lint check newest oldest constraints lab-server
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ html: env  ## render the book from the stored outputs
 
 epub: env  ## the book as one ePub, from the stored outputs
 	$(BIN)/python -m tools.epub
+
+pdf: env  ## the book as a PDF, printed by Chromium from the ePub
+	$(BIN)/python -m tools.pdf
 
 zip: env  ## notebooks, their results and a wheel in one file, for somebody without the checkout
 	$(BIN)/python -m tools.ways_in

@@ -95,7 +95,7 @@ CLAIMS = (
         tuple((system, "gap_norm") for system in SCALED),
     ),
     Claim(
-        "Each modality fills a narrow cone",
+        "At logit scale 100 each modality fills a narrow cone",
         "Liang et al. 2022 (cone effect)",
         "mean cosine between different images, and between different texts, above .3 at scale 100",
         lambda t: t(LIKE_CLIP, "cone_image").low > 0.3 and t(LIKE_CLIP, "cone_text").low > 0.3,

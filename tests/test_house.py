@@ -42,6 +42,7 @@ LAB_RANKS = {
     "zoo": 1,
     "figures": 1,
     "practice": 1,
+    "exercises": 2,
     "studies": 2,
     "command": 2,
     "__init__": 3,

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -99,12 +100,37 @@ def well_formed(page: str) -> str:
     return BARE.sub(r'<\1\2 \3="\3"', page)
 
 
-def mend(file: Path) -> None:
-    """Write an ePub anew with pages that are well-formed; raise `ValueError` where one is not."""
+def in_order(package: str, toc: Sequence[str]) -> str:
+    """Return an ePub's package with its pages in the order of the table of contents.
+
+    The builder orders them by folder, and names a page that it does not have.
+
+    >>> items = '<item id="a" href="book/x.xhtml" /><item id="b" href="notebooks/1.xhtml" />'
+    >>> spine = '<itemref idref="a" /><itemref idref="b" /><itemref idref="c" />'
+    >>> in_order(items + "<spine>" + spine + "</spine>", ["notebooks/1", "book/x"])[-57:]
+    '<spine><itemref idref="b" /><itemref idref="a" /></spine>'
+    """
+    files = dict(re.findall(r'<item id="([^"]+)" href="([^"]+)\.xhtml"', package))
+    pages = [name for name in re.findall(r'<itemref idref="([^"]+)"', package) if name in files]
+
+    def place(name: str) -> int:
+        return toc.index(files[name]) if files[name] in toc else len(toc)
+
+    spine = "".join(f'<itemref idref="{name}" />' for name in sorted(pages, key=place))
+    return re.sub(r"(<itemref [^>]*/>\s*)+", spine, package)
+
+
+def mend(file: Path, toc: Sequence[str] = ()) -> None:
+    """Write an ePub anew with pages that are well-formed, in the order of `toc`.
+
+    Raises `ValueError` where a page is not well-formed.
+    """
     made = file.with_suffix(".mended")
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
         for entry in old.infolist():
             content = old.read(entry)
+            if entry.filename == "content.opf":
+                content = in_order(content.decode("utf-8"), toc).encode("utf-8")
             if entry.filename.endswith(".xhtml"):
                 content = well_formed(content.decode("utf-8")).encode("utf-8")
                 try:
@@ -136,7 +162,7 @@ def build(root: Path = ROOT, output: Path | None = None) -> Path:
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     subprocess.run(command, check=True, cwd=root, env={**os.environ, "PYTHONPATH": path})
     found = next(target.rglob(f"{NAME}.epub"))
-    mend(found)
+    mend(found, re.findall(r"(?:file|root): (\S+)", contents.read_text(encoding="utf-8")))
     return Path(shutil.move(found, target / found.name))
 
 

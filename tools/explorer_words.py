@@ -23,7 +23,7 @@ WAYS = ("right", "another", "none")
 
 
 def said_of(study: VlmStudy) -> dict[str, list[str]]:
-    """Return the captions by kind, one an image each."""
+    """Return the captions by kind, one per image each."""
     from vizer_core.decoding import Greedy, Sample
     from vizer_core.runtime import seeded
 

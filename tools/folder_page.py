@@ -22,7 +22,7 @@ from vizer_lab.costs import DEVICES, Device, Plan, vlm_captions_plan, zero_label
 from vizer_lab.costs.chapters import bytes_words
 
 PHOTOGRAPHS = 50_000
-BEAM, WAYS = 4, 30  # captions an image that the first look makes: words, prompts, beams, views
+BEAM, WAYS = 4, 30  # captions per image that the first look makes: words, prompts, beams, views
 TOKENS = 32
 VLMS = {
     "SmolVLM-256M": smolvlm_256m_config,

@@ -1,7 +1,7 @@
 """Several processes on one job: who am I, which part is mine, and how the parts become one again.
 
 `torchrun` and `accelerate launch` start the same command several times; torch.distributed connects
-them. Here a batch is always cut into contiguous parts, one a process, and every sum is weighted,
+them. Here a batch is always cut into contiguous parts, one per process, and every sum is weighted,
 so that several processes do what one does with the same batch, up to rounding.
 """
 

@@ -193,7 +193,7 @@ def _check_inputs(inputs: Inputs, matched: Matched) -> None:
         if features is not None and len(features) != len(matched.ids):
             raise ValueError(
                 f"{role} has {len(features)} rows for {len(matched.ids)} scored images: "
-                "wanted one an image, in the references' order"
+                "wanted one per image, in the references' order"
             )
 
 
@@ -207,7 +207,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Score one caption an image against its references.
+    """Score one caption per image against its references.
 
     `metrics="auto"` computes what the captions and `inputs` allow; a metric that is asked for by
     name and cannot run raises `MetricUnavailable` before anything is scored. One that breaks on

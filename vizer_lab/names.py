@@ -290,7 +290,7 @@ def sentence_in_words(text: str, study: str = "") -> str:
 
     def one(token: re.Match[str]) -> str:
         parts = re.split(r"[:|]", token[0])
-        coded = any(part in CODED or "_" in part for part in parts)
+        coded = "|" in token[0] or any(part in CODED or "_" in part for part in parts)
         return in_words(token[0], study) if coded else token[0]
 
     return TOKEN.sub(one, text)

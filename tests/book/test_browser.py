@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 pytestmark = [pytest.mark.book, pytest.mark.timeout(900)]
@@ -121,6 +122,26 @@ def test_one_switch_hides_all_code_and_is_kept(site, address, browser):
     assert browser.execute_script(shown) == 0
     assert browser.find_element(By.CSS_SELECTOR, ".code-switch").text == "Show code"
     browser.execute_script("window.localStorage.clear()")
+
+
+def test_a_figure_is_shown_larger_by_keyboard_and_escape_gives_the_focus_back(
+    site, address, browser
+):
+    set_width(browser, WIDTHS["phone"])
+    open_page(browser, f"{address}/notebooks/02_modality_gap.html")
+    buttons = browser.find_elements(By.CSS_SELECTOR, "button.enlarge")
+    figures = browser.find_elements(By.CSS_SELECTOR, ".bd-article .cell_output img")
+    assert len(buttons) >= len(figures) > 5
+    button = next(b for b in buttons if b.is_displayed())  # others are answers, not yet revealed
+    small = button.find_element(By.TAG_NAME, "img")
+    width, words = small.size["width"], small.get_attribute("alt")
+    button.send_keys(Keys.ENTER)
+    large = browser.find_element(By.CSS_SELECTOR, "dialog[open] img")
+    assert large.size["width"] > 1.5 * width
+    assert large.get_attribute("alt") == words
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert browser.find_elements(By.CSS_SELECTOR, "dialog[open]") == []
+    assert browser.switch_to.active_element == button
 
 
 def test_the_address_of_the_book_leads_to_its_first_page(address, browser):

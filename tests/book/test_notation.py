@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 
+import pytest
 from built_book import ROOT
+
+from tools import notebooks
 
 SHARED = "## Letters with more than one meaning"
 INDEX = r"_(?:[a-z](?![a-z])|\{[a-z](?:,\s*[a-z])*\})"  # x_i, c_{i,j}
@@ -47,3 +51,37 @@ def test_a_letter_that_is_defined_twice_is_found():
     page = f"| `t` | tokens |\n| $t_i$ | `text` | a text |\n| $u$ | one |\n\n{SHARED}\n\n| $u$ |"
     assert faults(page) == ["t"]
     assert faults(page + "\n| $t$ | a | b |") == []
+
+
+COMMON = {"e", "i", "j"}  # Euler's number and indices
+
+
+def letters(formula: str) -> set[str]:
+    r"""Return the Latin letters of a formula, without indices, words and commands.
+
+    >>> sorted(letters(r"$$x_{ij} + \frac{\alpha}{r}\, \text{score}(c) \tag{1.1}$$"))
+    ['c', 'r', 'x']
+    """
+    plain = re.sub(r"\\(?:text|mathrm|operatorname|tag)\{[^}]*\}", " ", formula)
+    plain = re.sub(r"_\{[^}]*\}|_\\\w+(?:\{\w+\})?|_\w", " ", plain)
+    plain = re.sub(r"\\[A-Za-z]+", " ", plain)
+    return set(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", plain)) - COMMON
+
+
+def stems(page: str) -> set[str]:
+    """Return each letter that the page's tables define, with an index or without."""
+    cells = [row.split(" | ")[0] for row in page.splitlines() if row.startswith("| ")]
+    found = set(re.findall(r"`([a-z])`", " ".join(cells)))
+    for formula in re.findall(r"\$([^$]+)\$", " ".join(cells)):
+        found |= letters(formula)
+    return found
+
+
+@pytest.mark.parametrize("path", notebooks.paths(ROOT, []), ids=lambda path: path.name[:2])
+def test_each_letter_of_a_numbered_formula_is_on_the_page(path):
+    known = stems((ROOT / "book" / "notation.md").read_text(encoding="utf-8"))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    formulas = re.findall(r"\$\$(.+?)\$\$", text, flags=re.DOTALL)
+    unknown = set().union(*map(letters, formulas), set()) - known
+    assert unknown == set(), "wanted a row on the notation page"

@@ -1,4 +1,4 @@
-"""What every captioner keeps: one caption an image, by the seed, whatever the company."""
+"""What every captioner keeps: one caption per image, by the seed, whatever the company."""
 
 from __future__ import annotations
 

@@ -115,5 +115,5 @@ def test_settings_are_the_papers():
 def test_a_count_that_the_image_does_not_have_is_refused():
     with pytest.raises(ValueError, match="asked for 17 regions of 16 tokens"):
         MacCap(prefix_generator(), RegionTokens(count=17)).caption(states(), generator=seeded(0))
-    with pytest.raises(ValueError, match="asked for 0 tokens an image"):
+    with pytest.raises(ValueError, match="asked for 0 tokens per image"):
         MacCap(prefix_generator(), GlobalTokens(0)).caption(states(), generator=seeded(0))

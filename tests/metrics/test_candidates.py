@@ -1,4 +1,4 @@
-"""Several captions an image: the bound is never below a choice, and the best choice reaches it."""
+"""Several captions per image: the bound is never below a choice, and the best choice reaches it."""
 
 from __future__ import annotations
 

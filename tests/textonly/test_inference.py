@@ -53,7 +53,7 @@ def test_without_noise_the_readings_are_one():
 def test_global_tokens_are_copies():
     image, _ = at_cosine(0.6, n=2, d=8)
     assert global_tokens(image, 3)[:, 2].equal(image)
-    with pytest.raises(ValueError, match="asked for 0 tokens an image"):
+    with pytest.raises(ValueError, match="asked for 0 tokens per image"):
         global_tokens(image, 0)
 
 

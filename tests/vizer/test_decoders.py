@@ -1,4 +1,4 @@
-"""Decoders by name: each gives one caption an image, draws repeat, errors name what is wanted."""
+"""Decoders by name: each gives one caption per image, draws repeat, errors name what is wanted."""
 
 from __future__ import annotations
 

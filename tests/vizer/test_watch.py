@@ -55,7 +55,7 @@ def test_images_that_are_held_out_are_scored_and_not_trained_on(tmp_path):
         tmp_path / "a", tell=lambda line, err=False: told.append(line)
     )
     looks = [line for line in told if line.startswith("step")]
-    assert len(looks) == len(done.history.loss) == 3  # six images, two a step
+    assert len(looks) == len(done.history.loss) == 3  # six images, two per step
     assert all(", held out " in line for line in looks)
     with pytest.raises(ValueError, match="9 of 10 images held out: wanted at least 2 to train on"):
         job(WatchPlan(every=1, held_out=9)).run(tmp_path / "b")

@@ -28,7 +28,7 @@ def test_rows_count_from_0_and_targets_are_the_features_unless_told_otherwise():
     assert vision.targets is vision.image_features and vision.compared_with is vision
     numbered = vision.numbered(range(7, 10))
     assert numbered.index.tolist() == [7, 8, 9] and rows(numbered) == [0, 1, 2]
-    with pytest.raises(ValueError, match="2 targets for 3 images: wanted one an image"):
+    with pytest.raises(ValueError, match="2 targets for 3 images: wanted one per image"):
         vision.with_targets(torch.zeros(2, 5))
 
 

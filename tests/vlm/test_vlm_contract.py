@@ -234,7 +234,7 @@ def test_wrong_counts_are_refused(vlm):
         vlm.generate(vision, decoding=Greedy(3), prompt=["a"])
     with pytest.raises(ValueError, match="samples=0"):
         vlm.generate(vision, decoding=Greedy(3), samples=0)
-    with pytest.raises(ValueError, match="one caption an image"):
+    with pytest.raises(ValueError, match="one caption per image"):
         vlm.generate(vision, decoding=Beam(2), samples=2)
     with pytest.raises(ValueError, match="got generator=None"):
         vlm.generate(vision, decoding=Sample())

@@ -55,7 +55,7 @@ class TokenReading(Protocol):
         """Whether image features alone are too little."""
 
     def __call__(self, images: Images) -> Float[Tensor, "n r d"]:
-        """Return r tokens an image, not normalised."""
+        """Return r tokens per image, not normalised."""
 
 
 @dataclass(frozen=True)

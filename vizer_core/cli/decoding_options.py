@@ -17,7 +17,8 @@ Prompt = Annotated[
     ),
 ]
 MaxTokens = Annotated[
-    int | None, typer.Option(min=1, help="At most so many tokens a caption. Default: the method's.")
+    int | None,
+    typer.Option(min=1, help="Most tokens of a caption. Default: the method's."),
 ]
 Beams = Annotated[
     int | None, typer.Option(min=1, help="Keep so many beginnings; 1: greedy, the likeliest token.")

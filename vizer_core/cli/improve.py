@@ -74,7 +74,7 @@ def improve_command(
         float | None, typer.Option(min=0.0, help="Default: by the model's size, 5e-4 to 1e-4.")
     ] = None,
     max_kl: Annotated[
-        float, typer.Option(min=0.0, help="Stop training this far from the model, nats a token.")
+        float, typer.Option(min=0.0, help="Stop training this far from the model, nats per token.")
     ] = 1.5,
     images_per_step: Annotated[int, typer.Option(min=1, help="Over all processes.")] = 32,
     micro_batch_size: Annotated[

@@ -47,7 +47,7 @@ MetricFunctions = Annotated[
     typer.Option(
         "--metric-function",
         help="A metric of your own, module:function, from this folder or installed: (captions, "
-        "references) -> one score an image. May be given several times.",
+        "references) -> one score per image. May be given several times.",
     ),
 ]
 

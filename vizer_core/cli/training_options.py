@@ -37,11 +37,11 @@ Samples = Annotated[
     int | None, typer.Option(min=1, help="Captions that are drawn for an image in a step.")
 ]
 TrainTokens = Annotated[
-    int | None, typer.Option("--max-tokens", min=1, help="At most so many tokens a caption.")
+    int | None, typer.Option("--max-tokens", min=1, help="At most so many tokens per caption.")
 ]
 MaxKl = Annotated[
     float | None,
-    typer.Option(min=0.0, help="Stop this far from the base model, in nats a token."),
+    typer.Option(min=0.0, help="Stop this far from the base model, in nats per token."),
 ]
 KlWeight = Annotated[
     float | None,
@@ -59,14 +59,13 @@ Targets = Annotated[
 ]
 WatchEvery = Annotated[
     int,
-    typer.Option(
-        min=0, help="Steps from one look to the next: the loss, and two captions. 0: none."
-    ),
+    typer.Option(min=0, help="Report the loss and two captions every so many steps. 0: never."),
 ]
 HeldOut = Annotated[
     int,
     typer.Option(
-        min=0, help="Score greedy captions of the last so many images at each look; not trained on."
+        min=0,
+        help="Score greedy captions of the last so many images at each report; not trained on.",
     ),
 ]
 Patience = Annotated[

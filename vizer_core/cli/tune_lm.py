@@ -39,7 +39,7 @@ def tune_lm_command(
     corpus: Corpus = "coco2014-train",
     captions: Annotated[int, typer.Option(min=2, help="At most so many captions.")] = 20_000,
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 300,
-    batch_size: Annotated[int, typer.Option(min=1, help="Captions a step.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Captions per step.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="At the start; it falls to zero.")] = 1e-3,
     device: Device = "auto",
     seed: Seed = 0,

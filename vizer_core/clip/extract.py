@@ -57,7 +57,7 @@ class ExtractConfig:
     """How to cut and run the job.
 
     `shard_size` and `regions` belong to the job's identity; batch size and threads do not.
-    `regions` > 0 stores that many sub-region features an image as well.
+    `regions` > 0 stores that many sub-region features per image as well.
     """
 
     shard_size: int = 1024

@@ -97,7 +97,7 @@ def regions_counterfactual(states: ImageStates, count: int) -> Float[Tensor, "n 
 def regions_random(
     states: ImageStates, count: int, *, generator: torch.Generator
 ) -> Float[Tensor, "n r d"]:
-    """Return `count` different patch features an image, drawn at random (a control)."""
+    """Return `count` different patch features per image, drawn at random (a control)."""
     n, p = states.patch_features.shape[:2]
     _require_count(count, p)
     chosen = torch.rand(n, p, generator=generator).argsort(dim=1)[:, :count]

@@ -96,7 +96,7 @@ def read_results(path: Path) -> dict[ImageId, str]:
     for image, caption in _rows(read_json(path), path, 'a list of {"image_id", "caption"}'):
         if image in captions:
             raise ValueError(
-                f"{path} has more than one caption for image {image!r}: wanted one an image"
+                f"{path} has more than one caption for image {image!r}: wanted one per image"
             )
         captions[image] = caption
     if not captions:

@@ -55,8 +55,8 @@ the model's own reading of views of the image that the caption was not made from
 ## Training
 
 {steps} steps of {per_step} images, learning rate {rate:g}, KL ceiling {max_kl:g}; KL from the base
-{kl:.2f} nats a token{stopped}. Seed {seed}. All settings are in `report.json`, images and captions
-in `report.html`.
+{kl:.2f} nats per token{stopped}. Seed {seed}. All settings are in `report.json`, images and
+captions in `report.html`.
 
 ## Limits
 

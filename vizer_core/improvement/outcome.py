@@ -90,7 +90,7 @@ def rows_of(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
     ...         "cost": "1 vision pass, 4 decodes",
     ...         "agreement": {"preferred": interval, "per_token": interval, "changed": 0.25}}
     >>> print(*rows_of([rung]), sep="\\n")
-      beam 4  preferred on 50% [40%, 60%], +0.50 nats a token; 25% changed, 8.3 words, 0% vague; ...
+      beam 4  preferred on 50% [40%, 60%], +0.50 nats per token; 25% changed, 8.3 words, 0% ...
     """
     width = max(len(rung["way"]["name"]) for rung in rungs)
     found = []
@@ -99,7 +99,7 @@ def rows_of(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
         share, nats = agreement["preferred"], agreement["per_token"]["mean"]
         found.append(
             f"  {rung['way']['name']:<{width}}  preferred on {share['mean']:.0%} "
-            f"[{share['low']:.0%}, {share['high']:.0%}], {nats:+.2f} nats a token; "
+            f"[{share['low']:.0%}, {share['high']:.0%}], {nats:+.2f} nats per token; "
             f"{agreement['changed']:.0%} changed, {rung['length']:.1f} words, "
             f"{rung['vague']:.0%} vague; {rung['cost']}"
         )

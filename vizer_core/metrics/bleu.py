@@ -1,7 +1,7 @@
 """BLEU-1 to BLEU-4 (Papineni et al. 2002, equations of section 2.3), as COCO's tools compute it.
 
 BLEU is no mean over images: a corpus's score comes from the summed counts of its images. So the
-counts are kept, ten an image, and every score, resample or part of a corpus is `bleu_from_counts`
+counts are kept, ten per image, and every score, resample or part of a corpus is `bleu_from_counts`
 of a sum of rows:
 
 columns 0-3  n-grams of the hypothesis that some reference holds, clipped, n = 1..4

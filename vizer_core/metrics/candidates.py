@@ -1,6 +1,6 @@
-"""Several captions an image: what the best of them scores, and what a chooser loses.
+"""Several captions per image: what the best of them scores, and what a chooser loses.
 
-A system that writes k captions an image is cut short by a metric that reads the first.
+A system that writes k captions per image is cut short by a metric that reads the first.
 
 ===============  =================================================================================
 best_candidate   per image the highest score among its k captions: SPIDEr-max (Labbe et al.

@@ -100,7 +100,7 @@ def meteor_counts(
 ) -> Float64[np.ndarray, "n 23"]:
     """Return each image's sufficient statistics of tokenised captions; see the module's table.
 
-    `timeout` is in seconds; by default two minutes and a twentieth of a second an image.
+    `timeout` is in seconds; by default two minutes and a twentieth of a second per image.
     """
     if len(hypotheses) != len(references):
         raise ValueError(

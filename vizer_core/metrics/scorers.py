@@ -53,7 +53,7 @@ AUTOMATIC = (
 
 
 OwnMetric = Callable[[list[str], list[list[str]]], Sequence[float]]
-"""A metric of your own: captions and their references, as written -> one score an image."""
+"""A metric of your own: captions and their references, as written -> one score per image."""
 
 
 @runtime_checkable
@@ -251,7 +251,7 @@ def _grounding(job: Job) -> Scored:
 
 
 def own_metric(job: Job, *, name: str) -> Scored:
-    """Call a function of the user's, and hold it to one finite score an image."""
+    """Call a function of the user's, and hold it to one finite score per image."""
     function = job.inputs.functions[name]
     references = [list(captions) for captions in job.matched.references.captions]
     scores = np.asarray(function(list(job.matched.hypotheses), references), dtype=np.float64)

@@ -56,7 +56,7 @@ def global_tokens(image_features: Float[Tensor, "n d"], count: int = 1) -> Float
     torch.Size([1, 2, 2])
     """
     if count < 1:
-        raise ValueError(f"asked for {count} tokens an image: wanted at least 1")
+        raise ValueError(f"asked for {count} tokens per image: wanted at least 1")
     require_unit_norm(image_features, "image_features")
     return image_features[:, None].expand(-1, count, -1).clone()
 

@@ -1,9 +1,9 @@
 """A training of an adapter, whatever its objective: its settings, its record, and its steps.
 
 ===================  ============================================================================
-VIZER_PAPER          ViZer section 4: AdamW, weight decay 0.01, 1 epoch; a caption an image
+VIZER_PAPER          ViZer section 4: AdamW, weight decay 0.01, 1 epoch; a caption per image
 VIZER_SMALL          the same at the learning rate and batch of the small models
-POLICY_GRADIENT      four captions an image, the distance from the base known at every step
+POLICY_GRADIENT      four captions per image, the distance from the base known at every step
 ===================  ============================================================================
 
 ViZer does not state learning rate, batch, warm-up, clipping and decoding; its "RL" rows state none

@@ -63,7 +63,7 @@ class Asked:
         return self.told(self.vlm.generate(self.vision, decoding=rule, prompt=self.prompt).texts)
 
     def drawn(self) -> list[list[str]]:
-        """Draw `DRAWN` captions an image."""
+        """Draw `DRAWN` captions per image."""
         rule = Sample(COOL, max_tokens=self.max_tokens)
         texts = self.vlm.generate(
             self.vision,

@@ -56,7 +56,7 @@ def generate_captions(
     opening: Sequence[str] = (),
     generator: torch.Generator | None = None,
 ) -> tuple[str, ...]:
-    """Generate one caption an image, greedy unless told otherwise."""
+    """Generate one caption per image, greedy unless told otherwise."""
     texts: list[str] = []
     for vision in vision_batches(source):
         texts += vlm.generate(
@@ -118,7 +118,7 @@ def sample_captions(
     prompt: str | None = None,
     progress: bool = False,
 ) -> Samples:
-    """Draw `samples` captions an image, at T = 1 unless told otherwise."""
+    """Draw `samples` captions per image, at T = 1 unless told otherwise."""
     if samples < 1:
         raise ValueError(f"samples is {samples}: wanted at least 1 an image")
     rule, rows = decoding or Sample(), []

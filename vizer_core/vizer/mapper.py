@@ -11,7 +11,7 @@ F_I                targets, [b, d], in the space that `FittedMapper.space` makes
 
 Where we differ: the activation is not stated, ours is GELU. `layer_norm` (off, as in the formula)
 normalises the input. `per_token` maps every state and averages after; otherwise the mean of the
-states is mapped, which lets a mapper train on one cached vector a caption.
+states is mapped, which lets a mapper train on one cached vector per caption.
 """
 
 from __future__ import annotations

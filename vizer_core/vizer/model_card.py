@@ -27,7 +27,7 @@ tags:
 """
 ADAPTER = """A LoRA adapter (rank {rank}, alpha {alpha}) for `{model}`, trained without a label on
 {images} images: objective `{objective}`{shuffled}, learning rate {rate:g} (decay {decay}),
-{per_step} images a step, {samples} caption{s} each, {epochs} epoch{e}, seed {seed}.
+{per_step} images per step, {samples} caption{s} each, {epochs} epoch{e}, seed {seed}.
 
 ```sh
 vizer caption IMAGES --model {model} --adapter {folder}

@@ -16,8 +16,8 @@ A CLIP reward spreads by .01 to .03 within an image. Dividing by that spread blo
 size of signal, image by image; `scaled_by_batch` divides by one number for the whole batch.
 Tokens of a caption share its advantage, and `sequence_loss` is the unbiased estimate.
 
-A reward is any function of images and captions that gives a score a caption. An object may say two
-things more, a `name` and `for_step`; see `Reward`. Rewards themselves are in `rewards`,
+A reward is any function of images and captions that gives a score per caption. An object may say
+two things more, a `name` and `for_step`; see `Reward`. Rewards themselves are in `rewards`,
 `information`, `neighbours`.
 
 `PolicyGradient` is what `train_adapter` takes: a reward, and the advantage that is made of it.
@@ -94,7 +94,7 @@ def reward_of_step(reward: Reward, vision: VisionBatch, batch: Gathering) -> Rew
 def score_captions(
     reward: Reward, vision: VisionBatch, captions: CaptionBatch
 ) -> Float[Tensor, " m"]:
-    """Ask a reward; what is not one finite number a caption is refused."""
+    """Ask a reward; what is not one finite number per caption is refused."""
     given, wanted = reward(vision, captions), "wanted one finite number per caption"
     try:
         scores = torch.as_tensor(given)
@@ -156,7 +156,7 @@ def scst(rewards: Rewards, greedy: Float[Tensor, " g"]) -> Rewards:
     """
     if len(greedy) != len(rewards):
         raise ValueError(
-            f"got {len(greedy)} greedy rewards for {len(rewards)} images: wanted one an image"
+            f"got {len(greedy)} greedy rewards for {len(rewards)} images: wanted one per image"
         )
     return rewards - greedy[:, None]
 
@@ -246,8 +246,8 @@ class Judged:
 class PolicyGradient:
     """Raise a reward: make captions that earned more than others of their image likelier.
 
-    `reward` is any function of a `VisionBatch` and a `CaptionBatch` that gives a score a caption;
-    `advantage` is one of the formulas above. With `scst` a greedy caption an image is the baseline.
+    `reward` is any function of a `VisionBatch` and a `CaptionBatch` that gives a score per caption;
+    `advantage` is one of the formulas above. With `scst` an image's greedy caption is the baseline.
     """
 
     reward: Reward

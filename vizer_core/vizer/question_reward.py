@@ -71,7 +71,7 @@ class QuestionReward:
         answers = self.reader([text for text, _ in asked], [q.text for _, q in asked])
         if len(answers) != len(asked):
             raise ValueError(
-                f"{len(answers)} answers to {len(asked)} questions: wanted one a question, empty "
+                f"{len(answers)} answers to {len(asked)} questions: wanted one per question, empty "
                 "where there is none"
             )
         right = iter(given == q.answer for given, (_, q) in zip(answers, asked))

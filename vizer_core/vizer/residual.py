@@ -64,7 +64,7 @@ def residual(features: Float[Tensor, "n d"], *, directions: int = SHARED) -> Res
 def subregions(vision: VisionBatch, *, side: int = 2) -> Float[Tensor, "b r h"]:
     """Average the image tokens of each of side x side blocks, row by row from the top left.
 
-    Wants one square grid of tokens an image: images that are not split into tiles.
+    Wants one square grid of tokens per image: images that are not split into tiles.
     """
     sizes = sorted({len(tokens) for tokens in vision.image_embeddings})
     edge = round(sizes[0] ** 0.5)

@@ -94,7 +94,7 @@ class Teacher(Protocol):
         """How captions are decoded."""
 
     def samples(self, config: TrainConfig) -> int:
-        """How many captions an image are drawn; some of them may be kept."""
+        """How many captions per image are drawn; some of them may be kept."""
 
     def captions(
         self,

@@ -1,4 +1,4 @@
-"""What a mapper is trained on: states of captions, one vector a caption, by the frozen base.
+"""What a mapper is trained on: states of captions, one vector per caption, by the frozen base.
 
 ViZer section 3 has two forms, and they differ in what the language model sees.
 
@@ -62,7 +62,7 @@ class ImageSource:
     def __post_init__(self) -> None:
         if self.targets is not None and len(self.targets) != len(self.images):
             raise ValueError(
-                f"{len(self.targets)} targets for {len(self.images)} images: wanted one an image"
+                f"{len(self.targets)} targets for {len(self.images)} images: wanted one per image"
             )
 
     def __len__(self) -> int:
@@ -150,7 +150,7 @@ def ground_truth_states_in_context(
     Give another image's captions to see whether the states follow the words or the image.
     """
     if len(texts) != len(source):
-        raise ValueError(f"{len(texts)} captions for {len(source)} images: wanted one an image")
+        raise ValueError(f"{len(texts)} captions for {len(source)} images: wanted one per image")
 
     def given(indices: list[int], vision: VisionBatch) -> CaptionBatch:
         return vlm.tokenize([texts[i] for i in indices])

@@ -15,7 +15,7 @@ A step, with what it costs:
 
 1  vision, frozen, once; the model (or a `Teacher`) captions its images, `samples` captions each,
    without gradient, the prompt run once an image
-2  a policy gradient only: rewards and advantages; for scst one greedy caption an image more
+2  a policy gradient only: rewards and advantages; for scst one greedy caption per image more
 3  the same tokens go through the model again, with gradient, the captions of an image reading one
    run over its prompt; the loss, and the distance from the base model: in the loss where
    `kl_weight` says so, looked at every `kl_every` steps otherwise. The LM head is applied at

@@ -154,7 +154,7 @@ def _require_pairs(
 ) -> None:
     if len(states) != len(features) or len(features) < config.held_out + 2:
         raise ValueError(
-            f"got {len(states)} states and {len(features)} image features: wanted one an image, "
+            f"got {len(states)} states and {len(features)} image features: wanted one per image, "
             f"and at least {config.held_out + 2} so that {config.held_out} can be held out"
         )
     widths = (states.states if isinstance(states, TokenStates) else states).shape[-1]

@@ -48,7 +48,7 @@ from vizer_core.metrics.phrases import (
 from vizer_core.vizer.information import log_likelihood
 from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 
-Rows: TypeAlias = Sequence[Sequence[str]]  # captions an image
+Rows: TypeAlias = Sequence[Sequence[str]]  # captions per image
 Scores: TypeAlias = list[dict[str, float]]  # by image: every statement with its score
 BATCH = 256  # statements scored at once
 

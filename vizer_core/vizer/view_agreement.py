@@ -133,7 +133,7 @@ class ViewAgreement:
         return self.score_tokens(self.vlm.tokenize(self._checked(texts)))
 
     def score_tokens(self, captions: CaptionBatch) -> Float[Tensor, " n"]:
-        """Score captions that are tokens already, one an image, in the order of the images."""
+        """Score captions that are tokens already, one per image, in the order of the images."""
         return self.terms(captions).scores(self.weight)
 
     @torch.no_grad()
@@ -175,7 +175,7 @@ class ViewAgreement:
 
     def _checked(self, texts: Sequence[str]) -> list[str]:
         if len(texts) != len(self):
-            raise ValueError(f"{len(texts)} captions for {len(self)} images: wanted one an image")
+            raise ValueError(f"{len(texts)} captions for {len(self)} images: wanted one per image")
         return list(texts)
 
     def _terms(self, rows: range, captions: CaptionBatch) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@
   `prepared`: what of an image needs no model; `counting`: operations, waits, bytes
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M, Qwen2-VL-2B and Qwen2.5-VL-3B
-- `surprisal`, `word_kinds`: nats a token with the right image, a wrong one and none; which words
+- `surprisal`, `word_kinds`: nats per token with the right image, a wrong one and none; which words
 - `first_words`: how a model begins its captions
 - `modules`: components, and where LoRA may go, by a module's name
 - `pooling`: readings of F_I

@@ -121,7 +121,7 @@ class CaptionGenerator(LanguageSide):
         opening: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> CaptionBatch:
-        """Generate `samples` captions an image, order A, A, B, B; `banned` words never come first.
+        """Generate `samples` captions per image, order A, A, B, B; `banned` words never come first.
 
         Where `opening` names words, one of them comes first, the likeliest or as it is drawn.
         Sampling reads `generator` once, for all captions: batches and devices do not change them.
@@ -141,7 +141,7 @@ class CaptionGenerator(LanguageSide):
         )
         if isinstance(decoding, Beam):
             if samples > 1:
-                raise ValueError("beam search gives one caption an image: use Sample() for more")
+                raise ValueError("beam search gives one caption per image: use Sample() for more")
             return self.tokens.generated([self._search(vision, prompts, decoding, limits)])
         uniform = uniform_numbers(samples * len(vision), decoding, generator)
         images = max(1, ROWS_AT_ONCE // samples)

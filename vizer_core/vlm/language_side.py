@@ -225,7 +225,7 @@ def log_probs_of(
     chosen = captions.ids[captions.mask].to(logits.device)[:, None]
     if len(logits) != len(chosen):
         raise ValueError(
-            f"{len(logits)} rows of logits for {len(chosen)} caption tokens: wanted one a token, "
+            f"{len(logits)} rows of logits for {len(chosen)} caption tokens: wanted one per token, "
             "padding left out"
         )
     scaled = logits.float() if temperature == 1 else logits.float() / temperature

@@ -113,7 +113,7 @@ def layer_bytes(size: VlmSize, plan: StepPlan) -> int:
 
 
 def largest_batch(size: VlmSize, plan: StepPlan, free: int) -> int:
-    """Return how many images a step may hold in `free` bytes beside the weights; 0 if not one."""
+    """Return how many images per step may hold in `free` bytes beside the weights; 0 if not one."""
     low, high = 0, 4096
     while low < high:
         middle = (low + high + 1) // 2

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vizer_core.decoding import Decoding
 
-Prompt: TypeAlias = str | Sequence[str] | None  # one for all, one an image, or the default
+Prompt: TypeAlias = str | Sequence[str] | None  # one for all, one per image, or the default
 _FILLED_IN: Any = None  # by __post_init__
 
 
@@ -32,7 +32,7 @@ _FILLED_IN: Any = None  # by __post_init__
 class VisionBatch:
     """What the frozen vision side says about b images: computed once, read many times.
 
-    `image_embeddings` holds one [s, h] tensor an image, because tiles and sizes differ; `grid` is
+    `image_embeddings` holds one [s, h] tensor per image, because tiles and sizes differ; `grid` is
     (tiles, rows, columns) for SmolVLM and the patch grid (t, height, width) for Qwen2-VL. `index`,
     on the CPU, is the row of each image in its source, 0 to b - 1 unless told otherwise. `targets`
     are what captions are compared with: the image features unless told otherwise. In the shuffled
@@ -73,7 +73,7 @@ class VisionBatch:
     def with_targets(self, targets: Float[Tensor, "n d"]) -> VisionBatch:
         """Return the batch with other targets, one row per image, such as CLIP's features."""
         if len(targets) != len(self):
-            raise ValueError(f"{len(targets)} targets for {len(self)} images: wanted one an image")
+            raise ValueError(f"{len(targets)} targets for {len(self)} images: wanted one per image")
         return replace(self, targets=targets)
 
     def select(self, indices: Sequence[int]) -> VisionBatch:

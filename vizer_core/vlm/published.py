@@ -31,7 +31,7 @@ SMOL_END, SMOL_PAD = 0, 2
 
 
 def smolvlm_base_config() -> Any:
-    """Return the shape of SmolVLM-Base: 2.2B parameters, 81 tokens a tile of 384 px."""
+    """Return the shape of SmolVLM-Base: 2.2B parameters, 81 tokens per tile of 384 px."""
     text = {
         "hidden_size": 2048,
         "intermediate_size": 8192,
@@ -45,7 +45,7 @@ def smolvlm_base_config() -> Any:
 
 
 def smolvlm_500m_config() -> Any:
-    """Return the shape of SmolVLM-500M: 64 tokens a tile of 512 px."""
+    """Return the shape of SmolVLM-500M: 64 tokens per tile of 512 px."""
     text = {
         "hidden_size": 960,
         "intermediate_size": 2560,
@@ -59,7 +59,7 @@ def smolvlm_500m_config() -> Any:
 
 
 def smolvlm_256m_config() -> Any:
-    """Return the shape of SmolVLM-256M: 64 tokens a tile of 512 px."""
+    """Return the shape of SmolVLM-256M: 64 tokens per tile of 512 px."""
     text = {
         "hidden_size": 576,
         "intermediate_size": 1536,

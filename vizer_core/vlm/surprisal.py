@@ -36,7 +36,7 @@ def surprisal_with_image(
 ) -> Float[Tensor, "b t"]:
     """Return -log p of each caption token after its image and prompt; 0 at padding."""
     if len(vision) != len(captions):
-        raise ValueError(f"{len(captions)} captions for {len(vision)} images: wanted one an image")
+        raise ValueError(f"{len(captions)} captions for {len(vision)} images: wanted one per image")
     rows = []
     for indices in _batches(len(captions)):
         some = captions.select(indices)

@@ -35,7 +35,7 @@ PROCESS_RAM = 3 * 10**9  # Python, torch and CUDA's libraries
 COCO_2017 = {"COCO val2017": 1_250_000_000}  # with its captions
 COCO_2014 = {"COCO val2014": 6_250_000_000, "VQAv2": 300_000_000}
 CLIP_WEIGHTS = {"CLIP ViT-B/32": CLIP_B32.parameters * 4}
-TWO_CLIPS = CLIP_WEIGHTS | {"its LAION twin": CLIP_B32.parameters * 4}
+TWO_CLIPS = CLIP_WEIGHTS | {"the same of LAION-2B": CLIP_B32.parameters * 4}
 OPT_WEIGHTS = {"OPT-1.3B": OPT_1B.parameters * HALF}
 WHOLE_CORPUS = 566_747  # captions of COCO's training images, as MacCap counts them
 GREEDY = StepPlan(batch=64, caption_tokens=32)
@@ -43,7 +43,7 @@ COSINE = StepPlan(batch=8, caption_tokens=32)
 ROLLOUT = StepPlan(batch=8, samples=4, caption_tokens=32)
 BEAMS, SAMPLES = 4, 20  # MacCap's
 SHORT_BATCH = 32  # of the short training that a page runs itself
-ZEROCAP_TOKENS, ZEROCAP_STEPS = 15, 5  # words a caption; gradient steps a word, each read thrice
+ZEROCAP_TOKENS, ZEROCAP_STEPS = 15, 5  # words per caption, gradient steps per word, read thrice
 
 
 @dataclass(frozen=True)

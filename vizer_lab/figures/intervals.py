@@ -1,4 +1,4 @@
-"""Rows of estimates with their 95% intervals: one a row, or several, as many as there are ways.
+"""Rows of estimates with their 95% intervals: one per row, or several, as many as there are ways.
 
 A table of systems by metrics is `vizer_core.plots.forest`; here rows are conditions, kinds of
 words, bases, types of question.

@@ -37,9 +37,11 @@ DRAWN_NOTE = "micro profile: shows the mechanism, not quality at scale"
 IMAGES, CAPTIONS = "val2017", "annotations/captions_val2017.json"
 COCO_ADVICE = """\
 Download COCO 2017 from https://cocodataset.org/#download: "2017 Val images" (5,000 images, about
-1 GB) and "2017 Train/Val annotations" (about 240 MB). Unzip both into one folder, so that it holds
-val2017/ and annotations/, and set VIZER_DATA to that folder. The annotations are CC BY 4.0; each
-image keeps its Flickr owner's licence. Or stay offline with VIZER_PROFILE=micro."""
+1 GB) and "2017 Train/Val annotations" (about 240 MB). `md5sum *.zip` should give
+442b8da7639aecaf257c1dceb8ba8c80 for val2017.zip and f4bbac642086de4f52a3fdda2de5fa2c for
+annotations_trainval2017.zip. Unzip both into one folder, so that it contains val2017/ and
+annotations/, and set VIZER_DATA to that folder. The annotations are CC BY 4.0; each image keeps its
+Flickr owner's licence. Or stay offline with VIZER_PROFILE=micro."""
 
 
 def find_results(package: Path, here: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Measured runs: kept one a chapter and device, shown beside the estimate with their ratio."""
+"""Measured runs: kept one per chapter and device, shown beside the estimate with their ratio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the drawn models are trained with: several captions an image, runs that go on."""
+"""What the drawn models are trained with: several captions per image, runs that go on."""
 
 from __future__ import annotations
 
