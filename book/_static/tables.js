@@ -1,15 +1,17 @@
-/* A table, gallery or formula that is wider than its column scrolls; make it reachable by keyboard and say so to readers. */
+/* A table, gallery or formula that is wider than its column scrolls, and a grid of numbers higher than the screen; make it
+   reachable by keyboard and say so to readers. */
 (function () {
   "use strict";
   function reach(box) {
-    if (box.scrollWidth <= box.clientWidth) {
+    const high = box.classList.contains("grid") && box.scrollHeight > box.clientHeight;
+    if (box.scrollWidth <= box.clientWidth && !high) {
       box.removeAttribute("tabindex");
       return;
     }
     box.setAttribute("tabindex", "0");
     const speaks = box.tagName === "MJX-CONTAINER" || box.hasAttribute("aria-label");
     if (!speaks && !box.querySelector("caption")) {
-      box.setAttribute("aria-label", "Wider than the page: scroll with the arrow keys");
+      box.setAttribute("aria-label", "Larger than its place on the page: scroll with the arrow keys");
       if (box.tagName === "DIV") {
         box.setAttribute("role", "group");
       }
