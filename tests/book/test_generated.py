@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from built_book import ROOT
 
-from tools import explorers, generated, verdict_board, world_page
+from tools import explorers, generated, readme_image, verdict_board, world_page
 from tools.api_pages import folder_pages, index_markdown, public_names, write_api_pages
 from vizer_core.files import save_tensors
 from vizer_lab.world.captions import captions_of
@@ -69,6 +69,7 @@ def test_write_all_writes_the_pages_that_the_book_includes(tmp_path):
     scenes = explorers.data_file("scenes", ROOT).relative_to(ROOT)
     (tmp_path / scenes).parent.mkdir(parents=True)
     shutil.copy(ROOT / scenes, tmp_path / scenes)
+    shutil.copy(ROOT / readme_image.FILE, tmp_path / readme_image.FILE)  # the index says it again
     generated.write_all(tmp_path)
     folder = tmp_path / "book" / "_generated"
     written = {path.name for path in folder.iterdir() if path.is_file()}
