@@ -137,7 +137,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         file = build(ROOT, asked.output, asked.book)
-    except (subprocess.SubprocessError, ValueError, FileNotFoundError) as error:
+    except (subprocess.SubprocessError, ValueError, OSError, zipfile.BadZipFile) as error:
         print(f"the PDF did not build: {error}", file=sys.stderr)
         return 1
     print(f"The book as a PDF: {file}, {file.stat().st_size / 2**20:.1f} MB")

@@ -57,14 +57,14 @@ def open_page(browser, address: str) -> None:
     WebDriverWait(browser, 120).until(lambda b: b.execute_script(READY))
 
 
-def test_every_page_is_whole(site, address, browser):
-    """Each is opened on a phone, and then seen at the width of a desktop too."""
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+def test_every_page_is_whole(site, address, browser, width):
+    set_width(browser, width)
     browser.get_log("browser")
     faults = []
     pages = pages_of(site)
     assert "book/index.html" in pages
     for page in pages:
-        set_width(browser, WIDTHS["phone"])
         open_page(browser, f"{address}/{page}")
         browser.execute_script("window.revealAnswers()")
         for image in browser.find_elements(By.CSS_SELECTOR, "img[loading=lazy]"):
@@ -74,11 +74,9 @@ def test_every_page_is_whole(site, address, browser):
         ]
         prose = browser.execute_script(PROSE)
         faults += [f"{page}: a reader sees {tex!r}" for tex in VISIBLE_TEX if tex in prose]
-        for width in WIDTHS.values():
-            set_width(browser, width)
-            wide = browser.execute_script("return document.documentElement.scrollWidth")
-            if wide > width:
-                faults.append(f"{page}: {wide} px wide on a screen of {width} px")
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{page}: {wide} px wide on a screen of {width} px")
         errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
         faults += [f"{page}: console says {message}" for message in errors]
         if not browser.find_elements(By.CSS_SELECTOR, "article h1"):
@@ -147,6 +145,7 @@ def test_a_figure_is_shown_larger_by_keyboard_and_escape_gives_the_focus_back(
 def test_the_address_of_the_book_leads_to_its_first_page(address, browser):
     open_page(browser, f"{address}/index.html")
     WebDriverWait(browser, 120).until(lambda b: "book/index.html" in b.current_url)
+    assert browser.find_element(By.CSS_SELECTOR, "article h1").is_displayed()
 
 
 def test_a_link_to_a_name_on_the_page_of_all_names_leads_to_its_folder(address, browser):
