@@ -47,11 +47,18 @@ def test_the_workflow_tries_the_versions_of_python_that_pyproject_names():
 
 
 def test_the_workflow_calls_the_script_of_ci_and_the_newest_versions_each_week():
-    assert commands("test") == [".ci/run"]
+    assert commands("test") == [".ci/run", "make html"]
     assert (ROOT / ".ci" / "run").stat().st_mode & stat.S_IXUSR
     assert commands("newest") == ["make newest"]
     assert workflow()[True]["schedule"], "no weekly run"  # YAML reads the key `on` as true
     assert missing_targets("\n".join(commands("newest"))) == set()
+
+
+def test_the_workflow_gives_reviewers_the_rendered_book():
+    (step,) = [s for s in workflow()["jobs"]["test"]["steps"] if "upload-artifact" in str(s)]
+    assert step["with"]["path"] == "_build/html"  # where `make html` puts it
+    assert "_build/html" in text_of("tools/book.py")
+    assert step["if"] == "matrix.python == '3.13'", "each Python would upload the same name"
 
 
 def test_the_devcontainer_makes_the_environment_by_a_make_target():
