@@ -70,10 +70,13 @@ DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many capt
 SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "control": 35.0}
 VIEW_SECONDS = 30.0
 # the base whose language half is a real model is dear: it sees fewer scenes, learns from fewer
-# images, and of the trainers it has the cheapest, which is every other's rival, and the teacher of
-# most precision; it chooses its own rates, since a larger model wants smaller ones
-REAL_SCENES, REAL_IMAGES = 120, 128
-REAL_TRAINERS, REAL_RATES = ("self_training", "beam_view_distillation"), (2e-4, 1e-3)
+# images, and of the trainers it has the cheapest, which is every other's rival, the teacher of most
+# precision, and the paper's two; what samples or ranks many captions per image took hours. It
+# chooses its own rates, since a larger model wants smaller ones, and its mappers read as many
+# captions per image trained on as the others'
+REAL_SCENES, REAL_IMAGES, REAL_MAPPER_IMAGES = 120, 128, 800
+REAL_TRAINERS = ("self_training", "beam_view_distillation", "vizer_g", "vizer_gt")
+REAL_RATES = (2e-4, 1e-3)
 
 
 class Study:
@@ -90,6 +93,12 @@ class Study:
     def scenes(self, base: str, wanted: int) -> int:
         """Return how many scenes a base is tried on, where others see `wanted`."""
         return min(wanted, REAL_SCENES) if base == REAL else wanted
+
+    def mapper_images(self, base: str, trainer: str) -> int:
+        """Return how many captions a trainer's mapper reads, if it has one."""
+        wanted = self.options.mapper_images
+        few = base == REAL and trainer.startswith("vizer")
+        return min(wanted, REAL_MAPPER_IMAGES) if few else wanted
 
     def grid(self, cells: Sequence[Cell]) -> dict[str, Any]:
         """Run cells in the order given; with `--collect`, return finished ones only."""
@@ -163,7 +172,7 @@ class Study:
             word=words[REAL],
         )
         tried = [
-            replace(plain, system=name, rate=rate)
+            replace(plain, system=name, rate=rate, mapper_images=self.mapper_images(REAL, name))
             for name in self.options.trainers
             if name in REAL_TRAINERS
             for rate in REAL_RATES
@@ -189,6 +198,7 @@ class Study:
                 base=base,
                 n=self.scenes(base, self.options.n),
                 images=images,
+                mapper_images=self.mapper_images(base, name),
                 system=name,
                 word=words[base],
                 seed=seed,
@@ -223,7 +233,7 @@ class Study:
 
 
 def can_run(base: str, trainer: str) -> bool:
-    """Tell whether a base has a trainer: no CLIP knows the other world, the real base has two.
+    """Tell whether a base has a trainer: no CLIP knows the other world, the real base has four.
 
     >>> can_run("drawn-vlm-other-web", "clip_reward"), can_run("drawn-vlm-web", "clip_reward")
     (False, True)

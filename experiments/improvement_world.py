@@ -6,7 +6,7 @@ core            drawn-vlm-web, drawn-vlm-general: web habits of many kinds; the 
 others          drawn-vlm-qwen, drawn-vlm-other-web, drawn-vlm-poor
 ceiling         drawn-vlm-plain: nothing is left to gain
 real            drawn-vlm-real, whose language half is a real model: it is dear, so decoders and
-                two trainers on fewer scenes
+                four trainers on fewer scenes
 ==============  =================================================================================
 
 Each base captions its own world: `validation` for choices, `test` where nothing is ever chosen,
