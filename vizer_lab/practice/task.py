@@ -22,7 +22,8 @@ class Task:
     """A function for the reader to write.
 
     `answer` takes the same arguments as the reader's function and returns what is right, by the
-    package's own code; `at_home` names that code, for the reader who is done. Each of `mistakes` is
+    package's own code; `at_home` names that code, for the reader who is done, where the package has it
+    under a name. Each of `mistakes` is
     a function that is wrong as readers' functions are; its docstring is what they are told. If
     `learns` is true, gradients must flow back to the first argument.
 
@@ -33,6 +34,6 @@ class Task:
     answer: Callable[..., Any]
     cases: Callable[[], Sequence[Case]]
     mistakes: Sequence[Callable[..., Any]]
-    at_home: str
+    at_home: str = ""
     learns: bool = False
     tolerance: float = 1e-4

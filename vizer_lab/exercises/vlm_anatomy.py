@@ -1,0 +1,103 @@
+"""Chapter 9: what an image is worth, image tokens out of order, a first word that says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from vizer_core.runtime import seeded
+from vizer_lab.exercises.goal import Goal, Number, judge_goals, judge_number
+from vizer_lab.practice import Verdict
+
+BOOK_WORD = "throwback"
+ARTICLES = {"a", "an", "the"}
+NUMBERS = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+MOVED = 1.05  # times the surprisal in order: what is out of order surprises by more
+
+Rearrange = Callable[[Tensor], Tensor]
+
+
+def judge_caption_nats(mine: Number, per_token: float, tokens: float, captions: int) -> Verdict:
+    """Judge nats that the image decides of a whole caption, from those per token."""
+    each = tokens / captions
+    known = [
+        (0.0, "The cell starts with nothing."),
+        (per_token, "That is per token, and a caption has several."),
+        (per_token * tokens, "That is of all captions together: divide by their number."),
+        (each, "Those are tokens per caption. Each of them is worth some nats."),
+        (per_token / each, "You divided by the tokens of a caption. Each one adds its nats."),
+        (per_token / captions, "You divided by the captions. What is per token already is a mean."),
+    ]
+    wanted = per_token * each
+    return judge_number(mine, wanted, known, within=0.01 * wanted)
+
+
+def book_order(embeddings: Tensor) -> Tensor:
+    """Return the image tokens [n, h] in another order."""
+    order = torch.randperm(len(embeddings), generator=seeded(2))
+    return embeddings[order.to(embeddings.device)]
+
+
+def judge_rearranged(
+    function: Rearrange,
+    embeddings: Tensor,
+    nats: Callable[[Rearrange], float],
+    ends: tuple[float, float],
+    name: str,
+) -> Verdict:
+    """Judge a new order of an image's tokens [n, h]: how much do its captions surprise then?
+
+    `nats` measures it over all images; `ends` are the surprisals with the right image and with
+    another one.
+    """
+    moved, count = function(embeddings), len(embeddings)
+    if not isinstance(moved, Tensor) or moved.shape != embeddings.shape:
+        got = [*moved.shape] if isinstance(moved, Tensor) else type(moved).__name__
+        return Verdict(False, f"Wanted all {count} image tokens, {[*embeddings.shape]}, got {got}.")
+    places = _places(moved, embeddings)
+    if places is None:
+        return Verdict(
+            False,
+            f"These are no longer the {count} tokens of the image. Index its rows with an order of "
+            "them, and leave the numbers of a row as they are.",
+        )
+    stayed = sum(new == old for old, new in enumerate(places))
+    advice = f"{stayed} of {count} tokens stand where they stood: move more of them."
+    if stayed == count:
+        advice = "Nothing has moved: give each image token another's place."
+    goal = Goal(f"nats per {name}", above=MOVED * ends[0], below=ends[1])
+    return judge_goals([goal], [nats(function)], [nats(book_order)], advice)
+
+
+def _places(moved: Tensor, embeddings: Tensor) -> list[int] | None:
+    """Return which old row each new one is, or None if they are not the old rows in some order."""
+    one, other = moved.detach().double().cpu(), embeddings.detach().double().cpu()
+    far = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = far.min(dim=1)
+    if bool((nearest.values > 1e-4).any()) or len(nearest.indices.unique()) < len(other):
+        return None
+    return [int(place) for place in nearest.indices]
+
+
+def judge_first_word(
+    word: str, likely: Sequence[str], score: Callable[[str], float], goal: Goal
+) -> Verdict:
+    """Judge a first word that says nothing of the image, by the captions that begin with it."""
+    word = word.strip()
+    if len(word.split()) != 1:
+        return Verdict(False, f"Wanted one word, got {len(word.split())}.")
+    if word in ARTICLES | NUMBERS:
+        kind = "an article" if word in ARTICLES else "a number"
+        return Verdict(
+            False, f"{word!r} is {kind}: it says something of what comes. Find a word that is none."
+        )
+    if word not in likely:
+        return Verdict(
+            False,
+            f"The model hardly ever begins with {word!r}, so it has no habit of going on from "
+            "there. Choose one of the likely first words.",
+        )
+    advice = f"After {word!r} most captions name one thing and end."
+    return judge_goals([goal], [score(word)], [score(BOOK_WORD)], advice)
