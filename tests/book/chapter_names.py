@@ -6,6 +6,12 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
+CHANGES = {  # calls that change what they return nothing of
+    "add_lora": {"vlm"},
+    "reset_lora": {"vlm"},
+    "run": {"vlm", "histories", "said"},  # a training of chapter 11
+}
+
 
 def needed(source: str, wanted: Iterable[str]) -> str:
     """Return the statements that give the wanted names, and all that these need, in their order.
@@ -36,8 +42,10 @@ def made_by(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.split(".")[0] for alias in statement.names}
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        method = statement.value.func  # a method may change what it belongs to
-        return _owner(method) if isinstance(method, ast.Attribute) else set()
+        called = statement.value.func
+        if isinstance(called, ast.Name):
+            return CHANGES.get(called.id, set())
+        return _owner(called)  # a method may change what it belongs to
     made: set[str] = set()
     for node in ast.walk(statement):
         if isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and isinstance(

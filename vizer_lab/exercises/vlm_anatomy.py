@@ -21,9 +21,10 @@ Rearrange = Callable[[Tensor], Tensor]
 
 def judge_caption_nats(mine: Number, per_token: float, tokens: float, captions: int) -> Verdict:
     """Judge nats that the image decides of a whole caption, from those per token."""
+    if float(mine) == 0:
+        return Verdict(False, "Nothing is decided, you say. Look at the table's first row.")
     each = tokens / captions
     known = [
-        (0.0, "The cell starts with nothing."),
         (per_token, "That is per token, and a caption has several."),
         (per_token * tokens, "That is of all captions together: divide by their number."),
         (each, "Those are tokens per caption. Each of them is worth some nats."),
