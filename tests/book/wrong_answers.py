@@ -53,7 +53,8 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "def by_position(values, position, count):\n"
         "    return torch.stack([values[position == p].sum() for p in range(count)])": "are sums",
         "def by_position(values, position, count):\n"
-        "    return torch.stack([values[position == p + 1].mean() for p in range(count)])": "at position 0",
+        "    return torch.stack([values[position == p + 1].mean() for p in range(count)])":
+        "at position 0",
         "def by_position(values, position, count): ...": "is not written yet",
     },
     (11, 3): {
@@ -64,7 +65,8 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
     (12, 1): {
         "noisy_advantage = lambda r: r / r.std(dim=1, keepdim=True)": "subtract each image's mean",
         "noisy_advantage = lambda r: (r - r.mean(1, keepdim=True)) / r.std()": "its own spread",
-        "noisy_advantage = lambda r: (r - r.mean(1, keepdim=True)) / r.var(1, keepdim=True)": "square",
+        "noisy_advantage = lambda r: (r - r.mean(1, keepdim=True)) / r.var(1, keepdim=True)":
+        "square",
         "noisy_advantage = lambda r: r.mean(dim=1)": "one advantage per caption",
     },
     (12, 2): {
@@ -73,8 +75,8 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "SILENT, TALKATIVE = -1.0, 1.0": "charges for a word twice",
     },
     (12, 3): {
-        "steps_under = lambda kl, most: next((i for i, k in enumerate(kl) if k > most), len(kl))": "One "
-        "step too few",
+        "steps_under = lambda kl, most: next((i for i, k in enumerate(kl) if k > most), len(kl))":
+        "One step too few",
         "steps_under = lambda kl, most: 1": "always stops after its first step",
         "steps_under = lambda kl, most: None": "its `return` missing",
     },
@@ -85,17 +87,20 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
     },
     (13, 2): {
         "seeds_needed = lambda e, s: max(1, int(8 * s**2 / e**2 + 1e-9))": "You rounded down",
-        "seeds_needed = lambda e, s: max(1, round(4 * s**2 / e**2 + 0.499))": "the error of one mean",
+        "seeds_needed = lambda e, s: max(1, round(4 * s**2 / e**2 + 0.499))":
+        "the error of one mean",
         "seeds_needed = lambda e, s: max(1, round(2 * s**2 / e**2 + 0.499))": "at least twice",
     },
     (13, 3): {
         "passes_for = lambda steps, captions, batch: steps // -(-captions // batch)": "last steps",
-        "passes_for = lambda steps, captions, batch: -(-steps // (captions // batch))": "last batch",
+        "passes_for = lambda steps, captions, batch: -(-steps // (captions // batch))":
+        "last batch",
         "passes_for = lambda steps, captions, batch: -(-captions // batch)": "steps of one pass",
     },
     (14, 1): {
         "level_weight = lambda length_at: 1.0": "likes captions long",
-        "level_weight = lambda length_at: min(length_at(w / 10) for w in range(11))": "correlation back",
+        "level_weight = lambda length_at: min(length_at(w / 10) for w in range(11))":
+        "give the correlation back",
         "level_weight = lambda length_at: None": "its `return` missing",
         "level_weight = lambda length_at: 40": "between 0 and 1",
     },
@@ -108,7 +113,8 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "rival = [1, 2]": "places of images",
     },
     (14, 3): {
-        "lie = lambda text: text.replace('small', 'big').replace('blue', 'red')": "The CLIP notices",
+        "lie = lambda text: text.replace('small', 'big').replace('blue', 'red')":
+        "The CLIP notices",
         "lie = lambda text: ' '.join(reversed(text.split()))": "Words in disorder",
         "lie = lambda text: text + ' and a small dragon'": "The CLIP notices",
     },
@@ -120,7 +126,9 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "MINE = ' '": "An empty caption",
     },
     (15, 2): {
-        "word_pays = lambda r, n: ((r - r.mean()) * (n - n.mean())).sum() / ((n - n.mean()) ** 2).sum()": "each row's own mean",
+        "def word_pays(r, n):\n"
+        "    r, n = r - r.mean(), n - n.mean()\n"
+        "    return (r * n).sum() / (n * n).sum()": "each row's own mean",
         "def word_pays(r, n):\n"
         "    r, n = r - r.mean(dim=1, keepdim=True), n - n.mean(dim=1, keepdim=True)\n"
         "    return (r * n).sum() / (r * r).sum()": "slope of words over rewards",
@@ -149,8 +157,10 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "query = lambda images, texts: images @ texts.T": "Wanted one query per image",
     },
     (16, 3): {
-        "fresh_areas = lambda find, area, many, few: area(find(many[::2], few[::2]), many, few)": "score them too",
-        "fresh_areas = lambda find, area, many, few: area(find(many[::2], few[::2]), few[1::2], many[1::2])": "many things first",
+        "fresh_areas = lambda find, area, many, few: area(find(many[::2], few[::2]), many, few)":
+        "score them too",
+        "def fresh_areas(find, area, many, few):\n"
+        "    return area(find(many[::2], few[::2]), few[1::2], many[1::2])": "many things first",
         "fresh_areas = lambda find, area, many, few: 0.5": "Wanted the areas back",
     },
 }  # fmt: skip

@@ -40,11 +40,9 @@ def judge_weight(
         return Verdict(False, "Your function gives nothing back: is its `return` missing?")
     mine = float(mine)
     if not 0 <= mine <= 1:
-        what = (
-            "You give a correlation back. Wanted the weight at which it is near 0."
-            if mine == min(length_at(step / 10) for step in range(11))
-            else f"A weight lies between 0 and 1, yours is {mine:.2f}."
-        )
+        what = f"A weight lies between 0 and 1, yours is {mine:.2f}."
+        if -1 <= mine < 0:
+            what += " Did you give the correlation back, in place of its weight?"
         return Verdict(False, what)
     goals = [
         Goal("correlation with length, size", below=max(LEVEL, 1.5 * abs(length_at(book)))),
