@@ -30,9 +30,18 @@ def needed(source: str, wanted: Iterable[str]) -> str:
 
 
 def read_by(statement: ast.AST) -> set[str]:
-    """Return the names that a statement reads, those inside a function too."""
-    names = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
-    return {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    """Return the names that a statement reads, those inside a function too.
+
+    >>> sorted(read_by(ast.parse("a += b")))
+    ['a', 'b']
+    """
+    nodes = list(ast.walk(statement))
+    added_to = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
+    return {
+        node.id
+        for node in nodes
+        if isinstance(node, ast.Name) and (isinstance(node.ctx, ast.Load) or id(node) in added_to)
+    }
 
 
 def made_by(statement: ast.stmt) -> set[str]:

@@ -11,18 +11,17 @@ from vizer_core.vizer.policy_gradient import grpo
 from vizer_lab.exercises.goal import Goal, Number, judge_goals, judge_written
 from vizer_lab.practice import Case, Task, Verdict
 
-REWARDS = torch.tensor([[0.101, 0.1, 0.1, 0.099], [0.3, 0.1, 0.05, 0.02]])
 AS_LOUD, LOUDER = 0.5, 2.0  # of the noisy image, against the other
 BOOK_SILENT, BOOK_TALKATIVE = 0.0, 1.0
 TALK = 2.0  # times the words of the first caption
 
 
-def judge_noisy_scale(function: Callable[[Tensor], Tensor]) -> Verdict:
-    """Judge an advantage [b, k]: does the image with near-equal rewards pull like the other?"""
-    found = function(REWARDS.clone())
-    if not isinstance(found, Tensor) or found.shape != REWARDS.shape:
+def judge_noisy_scale(function: Callable[[Tensor], Tensor], rewards: Tensor) -> Verdict:
+    """Judge an advantage on rewards [2, k]: does the near-equal row pull like the other?"""
+    found = function(rewards.clone())
+    if not isinstance(found, Tensor) or found.shape != rewards.shape:
         got = [*found.shape] if isinstance(found, Tensor) else type(found).__name__
-        return Verdict(False, f"Wanted one advantage per caption, {[*REWARDS.shape]}, got {got}.")
+        return Verdict(False, f"Wanted one advantage per caption, {[*rewards.shape]}, got {got}.")
     sums, size = found.sum(dim=1), found.abs().mean(dim=1)
     if bool((sums.abs() > 0.01 * size * found.shape[1]).any()):
         return Verdict(
@@ -39,14 +38,14 @@ def judge_noisy_scale(function: Callable[[Tensor], Tensor]) -> Verdict:
     goal = Goal("pull of noise, against signal", above=AS_LOUD, below=LOUDER)
     if mine >= LOUDER:
         advice = "Now noise pulls harder than signal: divide by the spread, not by its square."
-    elif torch.allclose(found, REWARDS - REWARDS.mean(dim=1, keepdim=True), atol=1e-6):
+    elif torch.allclose(found, rewards - rewards.mean(dim=1, keepdim=True), atol=1e-6):
         advice = "These are differences from the mean, and small ones stay small. Divide them."
     else:
         advice = (
             "Small differences stay small. If you divided, it was by one number for both images: "
             "each row has its own spread."
         )
-    return judge_goals([goal], [mine], [ratio(grpo(REWARDS))], advice)
+    return judge_goals([goal], [mine], [ratio(grpo(rewards))], advice)
 
 
 def judge_two_weights(
