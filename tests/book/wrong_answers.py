@@ -116,7 +116,7 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "lie = lambda text: text.replace('small', 'big').replace('blue', 'red')":
         "The CLIP notices",
         "lie = lambda text: ' '.join(reversed(text.split()))": "Words in disorder",
-        "lie = lambda text: text + ' and a small dragon'": "The CLIP notices",
+        "lie = dict(zip(people, KINDS['one word wrong'])).__getitem__": "The CLIP notices",
     },
     (15, 1): {
         "MINE = 'a photo'": "fits any image",

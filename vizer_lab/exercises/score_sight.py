@@ -45,7 +45,7 @@ def judge_weight(
             what += " Did you give the correlation back, in place of its weight?"
         return Verdict(False, what)
     goals = [
-        Goal("correlation with length, size", below=max(LEVEL, 1.5 * abs(length_at(book)))),
+        Goal("correlation with length, size", below=max(LEVEL, abs(length_at(book)) + 0.01)),
         Goal("prefers the better", above=liked_at(0.0)),
     ]
     numbers = [[abs(length_at(weight)), liked_at(weight)] for weight in (mine, book)]
