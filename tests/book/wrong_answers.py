@@ -78,7 +78,7 @@ LATER: dict[tuple[int, int], dict[str, str]] = {
         "steps_under = lambda kl, most: next((i for i, k in enumerate(kl) if k > most), len(kl))":
         "One step too few",
         "steps_under = lambda kl, most: 1": "always stops after its first step",
-        "steps_under = lambda kl, most: None": "its `return` missing",
+        "steps_under = lambda kl, most: None": "is not written yet",
     },
     (13, 1): {
         "MY_RATE = RATES[2]": "Too fast",
