@@ -14,6 +14,7 @@ from vizer_lab.practice import Verdict
 BOOK_WORD = "throwback"
 ARTICLES = {"a", "an", "the"}
 NUMBERS = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+NOTHING = 1e-4  # a distance between rows that are the same
 MOVED = 1.05  # times the surprisal in order: what is out of order surprises by more
 
 Rearrange = Callable[[Tensor], Tensor]
@@ -57,14 +58,13 @@ def judge_rearranged(
     if not isinstance(moved, Tensor) or moved.shape != embeddings.shape:
         got = [*moved.shape] if isinstance(moved, Tensor) else type(moved).__name__
         return Verdict(False, f"Wanted all {count} image tokens, {[*embeddings.shape]}, got {got}.")
-    places = _places(moved, embeddings)
-    if places is None:
+    stayed = _stayed(moved, embeddings)
+    if stayed is None:
         return Verdict(
             False,
             f"These are no longer the {count} tokens of the image. Index its rows with an order of "
             "them, and leave the numbers of a row as they are.",
         )
-    stayed = sum(new == old for old, new in enumerate(places))
     advice = f"{stayed} of {count} tokens stand where they stood: move more of them."
     if stayed == count:
         advice = "Nothing has moved: give each image token another's place."
@@ -72,14 +72,14 @@ def judge_rearranged(
     return judge_goals([goal], [nats(function)], [nats(book_order)], advice)
 
 
-def _places(moved: Tensor, embeddings: Tensor) -> list[int] | None:
-    """Return which old row each new one is, or None if they are not the old rows in some order."""
+def _stayed(moved: Tensor, embeddings: Tensor) -> int | None:
+    """Count the rows that stand where they stood; None if these are not the old rows."""
     one, other = moved.detach().double().cpu(), embeddings.detach().double().cpu()
     far = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
-    nearest = far.min(dim=1)
-    if bool((nearest.values > 1e-4).any()) or len(nearest.indices.unique()) < len(other):
+    same = torch.allclose(one.sort(dim=0).values, other.sort(dim=0).values, atol=NOTHING)
+    if not same or bool((far.min(dim=1).values > NOTHING).any()):
         return None
-    return [int(place) for place in nearest.indices]
+    return int(((one - other).norm(dim=1) <= NOTHING).sum())
 
 
 def judge_first_word(
