@@ -38,7 +38,7 @@ class Goal:
     def met(self, value: float) -> bool:
         """Whether a value lies within the limits; a NaN does not."""
         over = self.above is None or value > self.above
-        return over and (self.below is None or value < self.below)
+        return bool(over and (self.below is None or value < self.below))
 
     @property
     def wanted(self) -> str:
