@@ -44,10 +44,6 @@ SCENES = {
     "fig-06-example": (13,),
     "fig-07-example": (13,),
     "fig-08-example": (13,),
-    "fig-13-example": (13, 1),
-    "fig-14-example": (13,),
-    "fig-15-example": (13, 1, 2),
-    "fig-16-known": (13,),
 }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from vizer_lab.practice import Verdict
+from vizer_lab.practice import Task, Verdict, judge
 
 Number: TypeAlias = float | int | Tensor  # as a reader may write one
 
@@ -38,7 +38,7 @@ class Goal:
     def met(self, value: float) -> bool:
         """Whether a value lies within the limits; a NaN does not."""
         over = self.above is None or value > self.above
-        return over and (self.below is None or value < self.below)
+        return bool(over and (self.below is None or value < self.below))
 
     @property
     def wanted(self) -> str:
@@ -102,3 +102,15 @@ def judge_number(
         return Verdict(True, both)
     known = [says for value, says in mistakes if abs(float(mine) - value) < within]
     return Verdict(False, " ".join([*known[:1], both]))
+
+
+def judge_written(function: Callable[..., Any], task: Task) -> Verdict:
+    """Compare a function with the right one on a task's cases, then with the known mistakes.
+
+    >>> from vizer_lab.practice import Case
+    >>> task = Task(answer=abs, cases=lambda: [Case("-2", (-2,)), Case("3", (3,))], mistakes=())
+    >>> judge_written(lambda number: number, task).says
+    'your function is not right yet. With -2: wanted 2.0000, got -2.0000.'
+    """
+    verdict = judge(function, task)
+    return Verdict(verdict.right, f"your function {verdict.says}")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vizer_core.gap import sweep_sphere
-from vizer_lab.exercises.goal import Goal, Number, judge_goals
-from vizer_lab.practice import Case, Task, Verdict, judge
+from vizer_lab.exercises.goal import Goal, Number, judge_goals, judge_written
+from vizer_lab.practice import Case, Task, Verdict
 
 BOOK_SCALE = 50.0
 PAYING, LEVEL = 0.5, 0.02  # heights of the two circles
@@ -50,8 +50,7 @@ def judge_energy(function: Callable[[float], float]) -> Verdict:
         mistakes=(_distance, _half, _one_square, _sum),
         at_home="`vizer_core.gap.measure_gap`",
     )
-    verdict = judge(function, task)
-    return Verdict(verdict.right, f"your function {verdict.says}")
+    return judge_written(function, task)
 
 
 def judge_scale(scale: Number) -> Verdict:
@@ -162,5 +161,4 @@ def judge_bar(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         mistakes=(_no_minus, _no_root, _as_near, _swapped),
         at_home="`vizer_core.gap.pair_cosines`",
     )
-    verdict = judge(function, task)
-    return Verdict(verdict.right, f"your function {verdict.says}")
+    return judge_written(function, task)

@@ -89,9 +89,8 @@ def judge(function: Callable[..., Any], task: Task) -> Verdict:
                 "gives the right numbers, but no gradient flows back to its first argument: leave "
                 "out .item(), .detach(), float() and no_grad.",
             )
-        return Verdict(
-            True, f"is right, on all {len(cases)} cases. In the package: {task.at_home}."
-        )
+        home = f" In the package: {task.at_home}." if task.at_home else ""
+        return Verdict(True, f"is right, on all {len(cases)} cases.{home}")
     for mistake in task.mistakes:
         wrong = [mistake(*copy.deepcopy(case.arguments)) for case in cases]
         if _all_same(found, wrong, task.tolerance):
