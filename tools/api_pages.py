@@ -16,6 +16,8 @@ from tools.tables import cell, table
 WIDTH = 76
 PAGES = "book/api"  # the folder of the pages, and the page that lists them
 SINGLE = "Files that stand in no folder."
+AS_IT_STANDS = re.compile(r"^(?:>>>|\s+\S|[-*] |\d+\. |==)", re.MULTILINE)
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NAMED = re.compile(r"^:name: (\S+)\n(?:class )?(\w+)", re.MULTILINE)
 # a link to a name on the page that once held all of them goes on to the page of its folder
 OLD_ANCHORS = """\
@@ -110,22 +112,41 @@ def entry_markdown(node: Function | ast.ClassDef, module: str) -> str:
     summary, _, rest = doc.partition("\n\n")
     if summary:
         blocks.append(escape(" ".join(summary.split())))
-    if rest.strip():
-        folded = f"```text\n{rest.strip()}\n```"  # a dropdown of Sphinx weighs three times that
-        blocks.append(f"<details><summary>More</summary>\n\n{folded}\n\n</details>")
+    if rest.strip():  # a dropdown of Sphinx weighs three times that
+        blocks.append(f"<details><summary>More</summary>\n\n{rest_markdown(rest)}\n\n</details>")
+    return "\n\n".join(blocks)
+
+
+def rest_markdown(rest: str) -> str:
+    r"""Return a docstring after its summary: sentences as prose, examples and lists as they stand.
+
+    >>> rest_markdown("Raises where\n`x` is 0.\n\n>>> f(1)\n2\n\n>>> f(2)\n3").splitlines()[:4]
+    ['Raises where `x` is 0.', '', '```text', '>>> f(1)']
+    """
+    blocks: list[str] = []
+    for part in re.split(r"\n\s*\n", rest.strip()):
+        if not AS_IT_STANDS.search(part):
+            blocks.append(escape(" ".join(part.split())))
+        elif blocks and blocks[-1].endswith("\n```"):
+            blocks[-1] = f"{blocks[-1][: -len('```')]}\n{part}\n```"
+        else:
+            blocks.append(f"```text\n{part}\n```")
     return "\n\n".join(blocks)
 
 
 def escape(text: str) -> str:
     r"""Keep a docstring's marks from turning into Markdown, except its backticks.
 
-    >>> print(escape("a*b_c `d*e` <f> $g$"))
-    a\*b\_c `d*e` \<f> \$g\$
+    An option becomes code: as words, its hyphens would be set as a dash.
+
+    >>> print(escape("a*b_c `d*e` <f> $g$, --quiet"))
+    a\*b\_c `d*e` \<f> \$g\$, `--quiet`
     """
     pieces = text.replace("``", "`").split("`")
     for position in range(0, len(pieces), 2):
         for mark in "*_<[$":
             pieces[position] = pieces[position].replace(mark, "\\" + mark)
+        pieces[position] = OPTION.sub(r"`\g<0>`", pieces[position])
     return "`".join(pieces)
 
 

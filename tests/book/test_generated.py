@@ -131,12 +131,12 @@ def test_the_tables_of_bases_give_rates_with_intervals_and_shares(tmp_path, monk
         "recipe": {"seed": 7},
         "cpu_seconds": {"tower": 60.0, "exact": 120.0},
     }
-    monkeypatch.setattr(world_page, "LACKS", {"drawn-x": "nothing"})
-    save_tensors(tmp_path / "drawn-x.safetensors", {"w": torch.zeros(1)}, manifest)
+    monkeypatch.setattr(world_page, "LACKS", {"drawn-vlm-other-x": "nothing"})
+    save_tensors(tmp_path / "drawn-vlm-other-x.safetensors", {"w": torch.zeros(1)}, manifest)
     made, says, drawn = (
         part.splitlines()[-1] for part in world_page.bases_markdown(tmp_path).split("\n\n")
     )
-    assert made == "| `drawn-x` | nothing | 7 | 3 |"
-    assert says.startswith("| x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")
+    assert made == "| `drawn-vlm-other-x` | nothing | 7 | 3 |"
+    assert says.startswith("| other-x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")
     assert says.endswith("| 0.75<br>in 75% | 0.75<br>in 75% |")
-    assert drawn == "| x | 0.250 | 0.250 | 0.125 |"
+    assert drawn == "| other-x | 0.250 | 0.250 | 0.125 |"
