@@ -34,7 +34,7 @@ def draw_noise_cosine(
 ) -> Figure:
     """Draw the cosine of a text with its noised self by variance: curves expected, dots measured.
 
-    `measured[m]` holds, by variance, the cosine with the mean of m noisy copies. Dotted lines show
+    `measured[m]` has, by variance, the cosine with the mean of m noisy copies. Dotted lines show
     the mean cosine of `pair`s and the variance whose single copy is `matched` to it.
     """
     if not measured or not all(measured.values()):
