@@ -32,6 +32,7 @@ MATHJAX = (
 HYPHEN = r"(?<![\w.-])-(?=\.?\d)"  # before a number
 INTERVAL = r"(\[[^\s\]]+,) (?=[^\s\]]+\])"  # up to its space
 WHOLE = 18  # letters of a name in a table that stays on one line, on a phone too
+NAME = 34  # letters of a name that stays on one line where a table has room (book.css)
 JOINER = "&#8288;"  # no line breaks at it, and it has no width
 FORMULA = re.compile(
     r"(?P<before>[(\[“]?)(?P<formula><span class=\"math notranslate[^>]*>[^<]*</span>)"
@@ -112,13 +113,16 @@ def break_code(cell: str) -> str:
     >>> break_code('<td><code class="a"><span class="pre">--max-kl</span></code></td>')
     '<td><code class="whole a"><span class="pre">--max-kl</span></code></td>'
     >>> break_code('<td><code class="a">clip.regions.regions_release</code></td>')
-    '<td><code class="a">clip.<wbr>regions.<wbr>regions_<wbr>release</code></td>'
+    '<td><code class="name a">clip.<wbr>regions.<wbr>regions_<wbr>release</code></td>'
     """
 
     def one(code: re.Match[str]) -> str:
         parts = re.split(r"(<[^>]*>)", code[0])
-        if len("".join(parts[::2])) <= WHOLE:
+        letters = len("".join(parts[::2]))
+        if letters <= WHOLE:
             return code[0].replace('class="', 'class="whole ', 1)
+        if letters <= NAME:
+            parts[1] = parts[1].replace('class="', 'class="name ', 1)
         parts[::2] = [re.sub(r"(?<=[\w)])([._/=]+)(?=\w)", r"\1<wbr>", text) for text in parts[::2]]
         return "".join(parts)
 
