@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from tools.tables import cell, table
@@ -220,15 +221,24 @@ def _init(folder: Path) -> ast.Module:
 
 
 def index_markdown(package: Path) -> str:
-    """Return the table of a package's pages, what each is for, and below it all names, linked."""
+    """Return the table of a package's pages, what each is for, and below it all names, linked.
+
+    Of a name that several files have, each link says which file.
+    """
     rows, names = [], []
     for file, text in folder_pages(package).items():
         title, said, *_ = text.split("\n\n", 2)
         rows.append([f"[{title.removeprefix('# ')}](api/{file})", cell(said)])
         page = f"api/{Path(file).stem}.html"
-        names += [(name, f"{page}#{place}") for place, name in NAMED.findall(text)]
-    names.sort(key=lambda pair: (pair[0].lower(), pair[1]))
-    links = [f'<a href="{place}"><code>{name}</code></a>' for name, place in names]
+        for part in text.split("\n## ")[1:]:
+            one = part.partition("\n")[0]
+            names += [(name, f"{page}#{place}", one) for place, name in NAMED.findall(part)]
+    names.sort(key=lambda found: (found[0].lower(), found[1]))
+    count = Counter(name for name, _, _ in names)
+    links = [
+        f'<a href="{place}"><code>{name if count[name] == 1 else f"{one}.{name}"}</code></a>'
+        for name, place, one in names
+    ]
     listed = "\n".join(["<p>", *links, "</p>"])
     title = f"### All names of {package.name}"
     return "\n\n".join([table(["folder", "what it is for"], rows), title, listed])

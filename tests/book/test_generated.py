@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -37,6 +38,15 @@ def test_every_public_name_stands_on_the_page_of_its_folder_and_in_the_list():
         file = page.removeprefix("book/api/")
         assert f":name: {place}\n" in pages[f"{file}.md"], name
         assert f'<a href="api/{file}.html#{place}"><code>{name}</code></a>' in index
+
+
+def test_a_name_that_several_files_have_is_listed_with_its_file(tmp_path):
+    package = tmp_path / "some"
+    package.mkdir()
+    for file in ("a.py", "b.py"):
+        (package / file).write_text(f"def f(): ...\ndef only_{file[0]}(): ...\n")
+    named = re.findall(r"<code>(.*?)</code>", index_markdown(package))
+    assert named == ["a.f", "b.f", "only_a", "only_b"]
 
 
 def test_private_names_stay_off_the_page(tmp_path):
