@@ -342,7 +342,7 @@ def test_captions_of_cocos_files_meet_cocos_annotations(files):
         (
             ["--captions", "refs.json", "--references", "refs.json"],
             1,
-            "holds a dict, wanted a list",
+            "contains a dict, wanted a list",
         ),
         (["--captions", "short.json", "--references", "refs.json"], 1, "11 have no caption"),
     ],

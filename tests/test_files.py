@@ -233,5 +233,5 @@ def test_json_is_whole_or_not_written(tmp_path):
 @pytest.mark.parametrize(("text", "kind"), [("[]", "list"), ('"a"', "str"), ("null", "NoneType")])
 def test_a_record_is_an_object(tmp_path, text, kind):
     (tmp_path / "vizer.json").write_text(text)
-    with pytest.raises(ValueError, match=rf"vizer\.json holds a {kind}, wanted an object"):
+    with pytest.raises(ValueError, match=rf"vizer\.json contains a {kind}, wanted an object"):
         read_record(tmp_path / "vizer.json")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from tools.tables import cell, table
@@ -16,6 +17,8 @@ from tools.tables import cell, table
 WIDTH = 76
 PAGES = "book/api"  # the folder of the pages, and the page that lists them
 SINGLE = "Files that stand in no folder."
+AS_IT_STANDS = re.compile(r"^(?:>>>|\s+\S|[-*] |\d+\. |==)", re.MULTILINE)
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NAMED = re.compile(r"^:name: (\S+)\n(?:class )?(\w+)", re.MULTILINE)
 # a link to a name on the page that once held all of them goes on to the page of its folder
 OLD_ANCHORS = """\
@@ -110,22 +113,41 @@ def entry_markdown(node: Function | ast.ClassDef, module: str) -> str:
     summary, _, rest = doc.partition("\n\n")
     if summary:
         blocks.append(escape(" ".join(summary.split())))
-    if rest.strip():
-        folded = f"```text\n{rest.strip()}\n```"  # a dropdown of Sphinx weighs three times that
-        blocks.append(f"<details><summary>More</summary>\n\n{folded}\n\n</details>")
+    if rest.strip():  # a dropdown of Sphinx weighs three times that
+        blocks.append(f"<details><summary>More</summary>\n\n{rest_markdown(rest)}\n\n</details>")
+    return "\n\n".join(blocks)
+
+
+def rest_markdown(rest: str) -> str:
+    r"""Return a docstring after its summary: sentences as prose, examples and lists as they stand.
+
+    >>> rest_markdown("Raises where\n`x` is 0.\n\n>>> f(1)\n2\n\n>>> f(2)\n3").splitlines()[:4]
+    ['Raises where `x` is 0.', '', '```text', '>>> f(1)']
+    """
+    blocks: list[str] = []
+    for part in re.split(r"\n\s*\n", rest.strip()):
+        if not AS_IT_STANDS.search(part):
+            blocks.append(escape(" ".join(part.split())))
+        elif blocks and blocks[-1].endswith("\n```"):
+            blocks[-1] = f"{blocks[-1][: -len('```')]}\n{part}\n```"
+        else:
+            blocks.append(f"```text\n{part}\n```")
     return "\n\n".join(blocks)
 
 
 def escape(text: str) -> str:
     r"""Keep a docstring's marks from turning into Markdown, except its backticks.
 
-    >>> print(escape("a*b_c `d*e` <f> $g$"))
-    a\*b\_c `d*e` \<f> \$g\$
+    An option becomes code: as words, its hyphens would be set as a dash.
+
+    >>> print(escape("a*b_c `d*e` <f> $g$, --quiet"))
+    a\*b\_c `d*e` \<f> \$g\$, `--quiet`
     """
     pieces = text.replace("``", "`").split("`")
     for position in range(0, len(pieces), 2):
         for mark in "*_<[$":
             pieces[position] = pieces[position].replace(mark, "\\" + mark)
+        pieces[position] = OPTION.sub(r"`\g<0>`", pieces[position])
     return "`".join(pieces)
 
 
@@ -199,15 +221,24 @@ def _init(folder: Path) -> ast.Module:
 
 
 def index_markdown(package: Path) -> str:
-    """Return the table of a package's pages, what each is for, and below it all names, linked."""
+    """Return the table of a package's pages, what each is for, and below it all names, linked.
+
+    Of a name that several files have, each link says which file.
+    """
     rows, names = [], []
     for file, text in folder_pages(package).items():
         title, said, *_ = text.split("\n\n", 2)
         rows.append([f"[{title.removeprefix('# ')}](api/{file})", cell(said)])
         page = f"api/{Path(file).stem}.html"
-        names += [(name, f"{page}#{place}") for place, name in NAMED.findall(text)]
-    names.sort(key=lambda pair: (pair[0].lower(), pair[1]))
-    links = [f'<a href="{place}"><code>{name}</code></a>' for name, place in names]
+        for part in text.split("\n## ")[1:]:
+            one = part.partition("\n")[0]
+            names += [(name, f"{page}#{place}", one) for place, name in NAMED.findall(part)]
+    names.sort(key=lambda found: (found[0].lower(), found[1]))
+    count = Counter(name for name, _, _ in names)
+    links = [
+        f'<a href="{place}"><code>{name if count[name] == 1 else f"{one}.{name}"}</code></a>'
+        for name, place, one in names
+    ]
     listed = "\n".join(["<p>", *links, "</p>"])
     title = f"### All names of {package.name}"
     return "\n\n".join([table(["folder", "what it is for"], rows), title, listed])

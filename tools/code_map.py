@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-NAME_WIDTH = 26
+from tools.api_pages import escape
+from tools.tables import cell, table
+
 HALF_LINE = 84
 
 
@@ -20,9 +22,11 @@ def half_line(text: str) -> str:
 
     >>> half_line("The gap, as a stream: exact, mergeable.\\nMore.")
     'The gap, as a stream: exact, mergeable'
+    >>> half_line("BLEU (Papineni et al. 2002), a score of n-grams. " + "More of it " * 9)
+    'BLEU (Papineni et al. 2002), a score of n-grams'
     """
     first = (text.strip().splitlines() or [""])[0].rstrip(".")
-    return first if len(first) <= HALF_LINE else re.split(r"[:;]\s|\.\s", first)[0]
+    return first if len(first) <= HALF_LINE else re.split(r"[:;]\s|(?<!\bet al)\.\s", first)[0]
 
 
 def docstring(file: Path) -> str:
@@ -31,16 +35,18 @@ def docstring(file: Path) -> str:
 
 
 def code_map_markdown(packages: list[Path]) -> str:
-    """Return a heading a package and a folder, each with a block of its files."""
+    """Return a heading a package and a folder, each with a table of its files."""
     parts = []
     for package in packages:
-        parts += [f"## `{package.name}`", _block(package.glob("*.py"))]
+        parts += [f"## `{package.name}`", _table(package.glob("*.py"))]
         for init in sorted(package.glob("*/__init__.py")):
             files = (file for file in init.parent.glob("*.py") if file != init)
-            parts += [f"### `{package.name}/{init.parent.name}`: {docstring(init)}", _block(files)]
+            parts += [f"### `{package.name}/{init.parent.name}`: {docstring(init)}", _table(files)]
     return "\n\n".join(parts)
 
 
-def _block(files: Iterable[Path]) -> str:
-    lines = [f"{file.name:<{NAME_WIDTH}}{docstring(file)}".rstrip() for file in sorted(files)]
-    return "```text\n" + "\n".join(lines) + "\n```"
+def _table(files: Iterable[Path]) -> str:
+    return table(
+        ["file", "what it says of itself"],
+        [[f"`{file.name}`", escape(cell(docstring(file)))] for file in sorted(files)],
+    )

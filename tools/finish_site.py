@@ -31,6 +31,13 @@ MATHJAX = (
 )
 HYPHEN = r"(?<![\w.-])-(?=\.?\d)"  # before a number
 INTERVAL = r"(\[[^\s\]]+,) (?=[^\s\]]+\])"  # up to its space
+WHOLE = 18  # letters of a name in a table that stays on one line, on a phone too
+NAME = 34  # letters of a name that stays on one line where a table has room (book.css)
+JOINER = "&#8288;"  # no line breaks at it, and it has no width
+FORMULA = re.compile(
+    r"(?P<before>[(\[“]?)(?P<formula><span class=\"math notranslate[^>]*>[^<]*</span>)"
+    r"(?P<after>[,.;:!?)\]”’]?)"
+)
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 FRAME = re.compile(r'<table border="1" class="dataframe.*?</table>', re.DOTALL)
 # of pages that are made anew at each build there is no source to download
@@ -76,8 +83,50 @@ def mend_page(html: str) -> str:
     """
     for pattern, instead in CORRECTIONS:
         html = re.sub(pattern, instead, html, flags=re.DOTALL)
-    html = FRAME.sub(lambda table: words_left(table[0]), html)
-    return re.sub(r"<td\b.*?</td>", lambda cell: true_minus(cell[0]), html, flags=re.DOTALL)
+    html = FRAME.sub(lambda table: words_left(table[0]), tie_formulas(html))
+    return re.sub(
+        r"<td\b.*?</td>", lambda cell: break_code(true_minus(cell[0])), html, flags=re.DOTALL
+    )
+
+
+def tie_formulas(html: str) -> str:
+    """Keep a comma, a full stop and a bracket on the line of the formula that they touch.
+
+    >>> tie_formulas('(<span class="math notranslate">x</span>, a')
+    '(&#8288;<span class="math notranslate">x</span>&#8288;, a'
+    """
+    return FORMULA.sub(
+        lambda found: "".join(
+            (
+                found["before"] and f"{found['before']}{JOINER}",
+                found["formula"],
+                found["after"] and f"{JOINER}{found['after']}",
+            )
+        ),
+        html,
+    )
+
+
+def break_code(cell: str) -> str:
+    """Say where a name in a table may break: a short one nowhere, a long one after its marks.
+
+    >>> break_code('<td><code class="a"><span class="pre">--max-kl</span></code></td>')
+    '<td><code class="whole a"><span class="pre">--max-kl</span></code></td>'
+    >>> break_code('<td><code class="a">clip.regions.regions_release</code></td>')
+    '<td><code class="name a">clip.<wbr>regions.<wbr>regions_<wbr>release</code></td>'
+    """
+
+    def one(code: re.Match[str]) -> str:
+        parts = re.split(r"(<[^>]*>)", code[0])
+        letters = len("".join(parts[::2]))
+        if letters <= WHOLE:
+            return code[0].replace('class="', 'class="whole ', 1)
+        if letters <= NAME:
+            parts[1] = parts[1].replace('class="', 'class="name ', 1)
+        parts[::2] = [re.sub(r"(?<=[\w)])([._/=]+)(?=\w)", r"\1<wbr>", text) for text in parts[::2]]
+        return "".join(parts)
+
+    return re.sub(r"<code\b.*?</code>", one, cell, flags=re.DOTALL)
 
 
 def true_minus(cell: str) -> str:
@@ -102,7 +151,9 @@ def words_left(table: str) -> str:
     ...     '<tr><th>0</th><td>2</td><td>a cat</td></tr>').replace("<tr>", "\\n<tr>"))
     <BLANKLINE>
     <tr><th></th><th>n</th><th class="words">said</th></tr>
-    <tr><th>0</th><td>2</td><td class="words">a cat</td></tr>
+    <tr><th class="number">0</th><td>2</td><td class="words">a cat</td></tr>
+    >>> words_left('<tbody><tr><th>0</th><td>2</td></tr></tbody>')  # rows without names
+    '<tbody><tr><th class="number">0</th><td>2</td></tr></tbody>'
     >>> rows = '<tr><th rowspan="2">a</th><td>a cat</td></tr><tr><td>one</td></tr>'
     >>> words_left(rows).count("words")
     2
@@ -121,6 +172,8 @@ def words_left(table: str) -> str:
         def one(cell: re.Match[str], places: Iterator[int] = places) -> str:
             kind, about, text = cell.groups()
             mark = ' class="words"' if next(places) in words else ""
+            if kind == "th" and re.fullmatch(r"\d+", text) and not about:
+                mark = ' class="number"'
             return f"<{kind}{mark}{about}>{text}</{kind}>"
 
         table = table.replace(row, CELL.sub(one, row))

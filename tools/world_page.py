@@ -68,8 +68,8 @@ def models_markdown(weights: Path) -> str:
 def bases_markdown(weights: Path) -> str:
     """Return three tables of the drawn bases: what each lacks and cost, what it says, by habit.
 
-    They are narrow, so that a telephone can show them: the bases by their last word, intervals
-    below their number.
+    They are narrow, so that a telephone can show them: the bases without the part of their name
+    that all share, intervals below their number.
     """
     found = {name: load_manifest(weights / f"{name}.safetensors") for name in LACKS}
     made = table(
@@ -82,7 +82,7 @@ def bases_markdown(weights: Path) -> str:
     says = table(
         ["greedy", "precision", "recall", "relations", "numbers"],
         [
-            [name.rsplit("-", 1)[-1]]
+            [name.removeprefix("drawn-vlm-")]
             + [_with_interval(one, f"object_{kind}") for kind in ("precision", "recall")]
             + [_claimed(one, kind) for kind in ("relation", "count")]
             for name, one in found.items()
@@ -91,7 +91,7 @@ def bases_markdown(weights: Path) -> str:
     drawn = table(
         ["sampled", "precision", "recall", "likeliest habit"],
         [
-            [name.rsplit("-", 1)[-1]]
+            [name.removeprefix("drawn-vlm-")]
             + [_score(one, f"sampled_object_{kind}") for kind in ("precision", "recall")]
             + [_score(one, "first_word")]
             for name, one in found.items()

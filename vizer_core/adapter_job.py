@@ -176,7 +176,7 @@ class AdapterJob:
                 raise
 
     def result(self, out: Path) -> Enhancement:
-        """Return what the job did, of which `out` holds the adapter: nothing is trained.
+        """Return what the job did, of which `out` contains the adapter: nothing is trained.
 
         Captions are generated again, and the model carries the adapter afterwards.
         """
@@ -300,7 +300,7 @@ def run_record(out: Path) -> Path:
 
 
 def job_kept_in(out: Path) -> dict[str, Any] | None:
-    """Return the job whose adapter a folder holds; None where there is none, or not of a job."""
+    """Return the job whose adapter a folder contains; None where there is none, or not of a job."""
     try:
         kept = read_json(out / MANIFEST)[METADATA]["job"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -341,7 +341,7 @@ def settings_in(objective: Any) -> Any:
 
 
 def _plain(value: Any, deep: int) -> Any:
-    """Return a value as JSON can hold it: of an object its kind and its public attributes."""
+    """Return a value as JSON can store it: of an object its kind and its public attributes."""
     if isinstance(value, float):
         return value if isfinite(value) else str(value)
     if value is None or isinstance(value, str | int):

@@ -1,6 +1,6 @@
 """How the next word is chosen: named rules that language models and vision-language models share.
 
-A rule holds its own limits and nothing about a model. `Beam(4, max_tokens=16)` is MacCap's rule,
+A rule has its own limits and nothing about a model. `Beam(4, max_tokens=16)` is MacCap's rule,
 `Sample(temperature=1.0)` draws from the model as it is, which is what reinforcement learning and
 every `sampled_` metric need.
 """
@@ -55,7 +55,7 @@ class Beam:
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw from the smallest set of tokens that holds `top_p` of the mass, at a temperature."""
+    """Draw from the smallest set of tokens that contains `top_p` of the mass, at a temperature."""
 
     temperature: float = 1.0
     top_p: float = 1.0

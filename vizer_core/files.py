@@ -1,6 +1,6 @@
 """Files that survive: safetensors plus a JSON manifest, written atomically.
 
-A file either holds everything it should or does not exist: each write goes to a temporary
+A file either contains everything it should or does not exist: each write goes to a temporary
 name in the same folder, is flushed to disk, and is renamed into place; a link is followed, and
 its target replaced. Tensors are safetensors; pickles are never read. The manifest of `NAME` is
 `NAME.json` (`a.safetensors.json`), so that no two files share one; it says how they were made.
@@ -185,12 +185,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object, as all that the package writes; else `ValueError`."""
+    """Read a JSON file with an object, as all that the package writes; else `ValueError`."""
     found = read_json(path)
     if not isinstance(found, dict):
         raise ValueError(
-            f"{path} holds a {type(found).__name__}, wanted an object with names and values: it is "
-            "no file of this package, or another was written over it"
+            f"{path} contains a {type(found).__name__}, wanted an object with names and values: "
+            "it is no file of this package, or another was written over it"
         )
     return found
 

@@ -91,7 +91,7 @@ def train_captioner(
     two of a CPU core; at the paper's size it is hours of a GPU.
 
     Stopped, by a kill too, and called again with the same arguments it goes on to the same weights:
-    it saves itself every 200 steps and on Ctrl-C, in `OUT.run` beside the file. Where `out` holds
+    it saves itself every 200 steps and on Ctrl-C, in `OUT.run` beside the file. Where `out` has
     what these arguments made, it is loaded and nothing is trained.
 
     Raises `ValueError` on an unknown method, on fewer than two different captions, and where a run
@@ -175,11 +175,11 @@ def enhance(
     Stopped, by a kill too, and called again with the same arguments it goes on to the same weights:
     it saves itself every few steps and on Ctrl-C, in `OUT/.vizer-run`, and takes the adapter off
     `vlm` again. An objective that is an object is known by its settings, not by its code. Where
-    `out` holds what these arguments made, it is put on `vlm` and nothing is trained.
+    `out` contains what these arguments made, it is put on `vlm` and nothing is trained.
 
     Raises `ValueError` on an unknown objective, on fewer than 2 images, where the model carries
     an adapter already, and where a run with other arguments was stopped (it names them and keeps
-    the run); `FileExistsError` where `out` holds another adapter or a model.
+    the run); `FileExistsError` where `out` contains another adapter or a model.
     """
     if isinstance(objective, str):
         objective = objective_named(objective)
@@ -225,12 +225,12 @@ def improve(
     one was trained, an adapter with its model card, which `vlm` carries afterwards.
 
     Stopped while it trains, and called again with the same arguments, it goes on to the same
-    weights. Where `out` holds the report of these arguments it is returned as it is, and nothing
+    weights. Where `out` contains the report of these arguments it is returned as it is, and nothing
     is put on `vlm`. On the drawn models some minutes of a CPU core; SmolVLM wants a GPU.
 
     Raises `ValueError` on fewer than 24 images, where the model captions as random weights do,
     carries an adapter, or would collapse, and where another run was stopped in `out`; and
-    `FileExistsError` where `out` holds another report, an adapter or a model.
+    `FileExistsError` where `out` contains another report, an adapter or a model.
     """
     folder, data = Path(out), _image_set(images)
     require_no_lora(vlm)

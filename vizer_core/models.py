@@ -343,7 +343,7 @@ def _shard(model: Any, place: torch.device) -> Any:
     """Cut a model over the processes, and tell the log what this leaves in each."""
     held = model.shard(place)
     logger.warning(
-        "sharded (FSDP): each process holds %s of %s MiB of the model",
+        "sharded (FSDP): each process has %s of %s MiB of the model",
         f"{held.here / 2**20:,.1f}",
         f"{held.whole / 2**20:,.1f}",
     )

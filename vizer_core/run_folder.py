@@ -136,7 +136,7 @@ def require_ours(record: Path) -> None:
         ]
         if _read(record) is not None or not foreign:
             return
-        said = "holds a record of something else" if record.exists() else "has no record of a run"
+        said = "has a record of something else" if record.exists() else "has no record of a run"
         what = f"a folder that {said}"
     raise ValueError(
         f"{folder} is {what} ({record.name}), and this run would keep its state there "
@@ -164,7 +164,7 @@ def remove_run(record: Path, *, tell: Tell = to_log) -> None:
         folder.rmdir()
     if folder.exists():
         left = ", ".join(sorted(file.name for file in folder.iterdir())[:3])
-        tell(f"left {folder}: it holds what this run did not write ({left})", err=True)
+        tell(f"left {folder}: it contains what this run did not write ({left})", err=True)
 
 
 def has_state(record: Path) -> bool:

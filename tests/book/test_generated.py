@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -37,6 +38,15 @@ def test_every_public_name_stands_on_the_page_of_its_folder_and_in_the_list():
         file = page.removeprefix("book/api/")
         assert f":name: {place}\n" in pages[f"{file}.md"], name
         assert f'<a href="api/{file}.html#{place}"><code>{name}</code></a>' in index
+
+
+def test_a_name_that_several_files_have_is_listed_with_its_file(tmp_path):
+    package = tmp_path / "some"
+    package.mkdir()
+    for file in ("a.py", "b.py"):
+        (package / file).write_text(f"def f(): ...\ndef only_{file[0]}(): ...\n")
+    named = re.findall(r"<code>(.*?)</code>", index_markdown(package))
+    assert named == ["a.f", "b.f", "only_a", "only_b"]
 
 
 def test_private_names_stay_off_the_page(tmp_path):
@@ -131,12 +141,12 @@ def test_the_tables_of_bases_give_rates_with_intervals_and_shares(tmp_path, monk
         "recipe": {"seed": 7},
         "cpu_seconds": {"tower": 60.0, "exact": 120.0},
     }
-    monkeypatch.setattr(world_page, "LACKS", {"drawn-x": "nothing"})
-    save_tensors(tmp_path / "drawn-x.safetensors", {"w": torch.zeros(1)}, manifest)
+    monkeypatch.setattr(world_page, "LACKS", {"drawn-vlm-other-x": "nothing"})
+    save_tensors(tmp_path / "drawn-vlm-other-x.safetensors", {"w": torch.zeros(1)}, manifest)
     made, says, drawn = (
         part.splitlines()[-1] for part in world_page.bases_markdown(tmp_path).split("\n\n")
     )
-    assert made == "| `drawn-x` | nothing | 7 | 3 |"
-    assert says.startswith("| x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")
+    assert made == "| `drawn-vlm-other-x` | nothing | 7 | 3 |"
+    assert says.startswith("| other-x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")
     assert says.endswith("| 0.75<br>in 75% | 0.75<br>in 75% |")
-    assert drawn == "| x | 0.250 | 0.250 | 0.125 |"
+    assert drawn == "| other-x | 0.250 | 0.250 | 0.125 |"

@@ -47,6 +47,12 @@ def test_letters_with_several_meanings_are_listed():
     assert {"A", "r", "t"} <= set(defined(page.partition(SHARED)[2]))
 
 
+def test_no_letter_is_listed_twice_among_those_with_several_meanings():
+    page = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
+    listed = defined(page.partition(SHARED)[2])
+    assert [name for name, count in listed.items() if count > 1] == []
+
+
 def test_a_letter_that_is_defined_twice_is_found():
     page = f"| `t` | tokens |\n| $t_i$ | `text` | a text |\n| $u$ | one |\n\n{SHARED}\n\n| $u$ |"
     assert faults(page) == ["t"]

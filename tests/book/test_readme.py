@@ -98,7 +98,7 @@ def test_chapters_are_listed_with_their_time_and_where_it_was_taken(tmp_path):
 def test_every_file_of_the_packages_is_on_the_map_with_what_it_says_of_itself(tmp_path):
     packages = [ROOT / name for name in ("vizer_core", "vizer_lab")]
     page = code_map_markdown(packages)
-    lines = set(re.findall(r"^(\w+\.py) +\S", page, flags=re.MULTILINE))
+    lines = set(re.findall(r"^\| `(\w+\.py)` \| \S", page, flags=re.MULTILINE))
     files = [file for package in packages for file in package.rglob("*.py")]
     assert {file.name for file in files} - lines == set()
     for init in (init for package in packages for init in package.glob("*/__init__.py")):
@@ -107,5 +107,6 @@ def test_every_file_of_the_packages_is_on_the_map_with_what_it_says_of_itself(tm
     (tmp_path / "room" / "__init__.py").write_text('"""A room.\n\nMore."""')
     (tmp_path / "room" / "one.py").write_text('"""One thing."""')
     assert code_map_markdown([tmp_path]).endswith(
-        f"### `{tmp_path.name}/room`: A room\n\n```text\none.py                    One thing\n```"
+        f"### `{tmp_path.name}/room`: A room\n\n"
+        "| file | what it says of itself |\n|---|---|\n| `one.py` | One thing |"
     )

@@ -143,5 +143,5 @@ def test_a_memory_that_does_not_fit_together_is_refused(tmp_path):
     from vizer_core.files import save_tensors
 
     save_tensors(tmp_path / "other.safetensors", {"x": torch.zeros(1)}, {"kind": "adaptor"})
-    with pytest.raises(ValueError, match="holds 'adaptor', wanted 'memory'"):
+    with pytest.raises(ValueError, match="contains 'adaptor', wanted 'memory'"):
         MemoryBank.load(tmp_path / "other.safetensors")

@@ -57,7 +57,7 @@ def test_a_fusion_of_nothing_undoes_the_steps():
 
 
 def test_an_empty_prompt_is_refused():
-    with pytest.raises(ValueError, match="the prompt '' holds no words"):
+    with pytest.raises(ValueError, match="the prompt '' contains no words"):
         generated(PLAIN, "")
 
 

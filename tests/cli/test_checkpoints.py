@@ -142,7 +142,7 @@ def test_information_needs_no_mapper_and_says_its_outlook_first(name, vizer, dis
     ("words", "said"),
     [
         (["gap", "--images", "{images}", "--captions", "{captions}", "--model", "{opt}"],
-         "holds no open_clip_config.json"),
+         "has no open_clip_config.json"),
         (["caption", "{images}", "--method", "clipre", "--clip", "ViT-B-32"],
          "wants --pretrained TAG"),
         (["caption", "{images}", "--method", "clipre", "--clip", "./nowhere"],

@@ -40,7 +40,7 @@ def test_a_folder_is_looked_at_and_a_report_is_written(vizer, drawn, tmp_path):
     assert written(out) == ["report.html", "report.json"]
     assert "broken.png" in json.loads((out / "report.json").read_text())["images"]["skipped"][0]
     again = vizer(*f"improve {drawn} --model drawn-vlm-web --out {out} --views 1".split())
-    assert again.exit_code == 2 and "holds a report already" in again.output
+    assert again.exit_code == 2 and "contains a report already" in again.output
 
 
 def test_a_miniature_with_random_weights_is_refused_in_one_line(vizer, disk, tmp_path):

@@ -41,9 +41,9 @@ def test_a_merged_checkpoint_captions_as_model_and_adapter_do(vizer, disk, adapt
 
 def test_a_folder_that_is_read_or_full_is_not_written_to(vizer, disk, adapter):
     done = vizer("merge", adapter, "--model", disk.smolvlm, "--out", adapter)
-    assert done.exit_code == 2 and "holds an adapter already" in done.stderr
+    assert done.exit_code == 2 and "contains an adapter already" in done.stderr
     done = vizer("merge", adapter, "--model", disk.smolvlm, "--out", disk.smolvlm)
-    assert done.exit_code == 2 and "holds a model" in done.stderr
+    assert done.exit_code == 2 and "contains a model" in done.stderr
 
 
 @pytest.fixture

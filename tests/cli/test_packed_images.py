@@ -99,7 +99,7 @@ def test_evaluate_says_what_the_corpus_shares_with_the_references(vizer, tested)
              tested / "references.json", "--metrics", "length", "--corpus"]  # fmt: skip
     leaks = vizer(*words, tested / "seen.txt")
     assert leaks.exit_code == 0 and "warning: corpus 'seen'" in leaks.stderr
-    assert "it holds every caption of 3 of 3 images" in leaks.stderr
+    assert "it has every caption of 3 of 3 images" in leaks.stderr
     assert "9 of 9 captions word for word" in leaks.stderr
     clean = vizer(*words, tested / "other.txt")
     assert "corpus 'other'" in clean.stderr and "warning" not in clean.stderr

@@ -79,7 +79,7 @@ def test_what_others_put_into_a_run_is_not_deleted(vizer, asked, tmp_path, kill_
     (folder / "shard-00001.safetensors").mkdir()
     said = finished(vizer, *words).stderr
     assert names_in(folder) == ["precious.txt", "shard-00001.safetensors"]
-    assert f"left {folder}: it holds what this run did not write (precious.txt" in said
+    assert f"left {folder}: it contains what this run did not write (precious.txt" in said
 
 
 def test_a_users_folders_and_files_in_out_are_not_touched(vizer, asked, disk, tmp_path):
@@ -161,7 +161,7 @@ def test_a_kill_while_a_finished_run_is_cleaned_up(vizer, asked, tmp_path, monke
     done = finished(vizer, *words, "--overwrite", "--seed", 1)
     assert not left.exists() and "another run" not in done.output
     done = vizer(*asked[f"pr/{RUN}"])
-    assert done.exit_code == 2 and "holds an adapter already" in done.stderr
+    assert done.exit_code == 2 and "contains an adapter already" in done.stderr
 
 
 def test_a_users_adapter_is_not_replaced(vizer, asked, tmp_path):

@@ -83,7 +83,8 @@ def test_a_language_model_is_tuned_and_captions_with_its_form(vizer, disk, tmp_p
     done = vizer("caption", image, *asked, "--prompt", "a", "--max-tokens", 3)
     assert done.exit_code == 0, done.output
     again = vizer(*words, "--out", out)
-    assert again.exit_code == 2 and "holds a model (config.json)" in " ".join(again.stderr.split())
+    assert again.exit_code == 2
+    assert "contains a model (config.json)" in " ".join(again.stderr.split())
     bad = vizer(*words, "--learning-rate", 0, "--out", tmp_path / "other")
     assert bad.exit_code == 2 and "--learning-rate is 0.0: wanted more than 0" in bad.stderr
 

@@ -210,13 +210,13 @@ def test_wrong_input_is_named():
         encoder.encode_image([])
     with pytest.raises(ValueError, match=r"wanted \[b, 3, 32, 32\]"):
         encoder.encode_image(torch.zeros(2, 3, 16, 16))
-    with pytest.raises(ValueError, match="images 0 to 1 hold NaN"):
+    with pytest.raises(ValueError, match="images 0 to 1 contain NaN"):
         encoder.encode_image(torch.full((2, 3, 32, 32), torch.nan))
     encoder._tokenizer = lambda texts: torch.full((len(texts), 4), 99)
     with pytest.raises(ValueError, match="gave id 99"):
         encoder.encode_text(["w1"])
     encoder._tokenizer = lambda texts: torch.tensor([[38, 1, 39, 0], [38, 1, 2, 3]])
-    with pytest.raises(ValueError, match="1 of 2 token rows hold no end token"):
+    with pytest.raises(ValueError, match="1 of 2 token rows contain no end token"):
         encoder.encode_text(["w1", "w1 w2 w3"])
 
 
@@ -240,5 +240,5 @@ def test_broken_weights_raise_instead_of_giving_nan():
     encoder = tiny_encoder()
     with torch.no_grad():
         encoder.model.visual.proj[0, 0] = torch.nan
-    with pytest.raises(ValueError, match="hold NaN or inf"):
+    with pytest.raises(ValueError, match="contain NaN or inf"):
         encoder.encode_image(noise_images(2))

@@ -73,13 +73,13 @@ def test_wrong_checkpoints_raise(tmp_path):
         (b"a cat sits on a mat\nand a dog\n", "is not a readable checkpoint"),
         (b"hello", "is not a readable checkpoint"),
         (b"(((", "is not a readable checkpoint"),
-        ([1, 2], "holds no weights by name: wanted what"),
-        (7, "holds no weights by name"),
-        ({}, "holds no weights by name"),
-        ({"state_dict": [1]}, "holds no weights by name"),
-        ({"state_dict": {"logit_scale": "x"}}, "holds no weights by name"),
-        ({3: torch.zeros(2)}, "holds no weights by name"),
-        (torch.zeros(3), "holds no weights by name"),
+        ([1, 2], "contains no weights by name: wanted what"),
+        (7, "contains no weights by name"),
+        ({}, "contains no weights by name"),
+        ({"state_dict": [1]}, "contains no weights by name"),
+        ({"state_dict": {"logit_scale": "x"}}, "contains no weights by name"),
+        ({3: torch.zeros(2)}, "contains no weights by name"),
+        (torch.zeros(3), "contains no weights by name"),
         ({"epoch": 3}, "does not fit the model"),
     ],
     ids=str,
@@ -299,7 +299,7 @@ def test_a_folder_brings_its_own_tokenizer(tmp_path):
 
 
 def test_what_a_folder_lacks_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no open_clip_config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"has no open_clip_config\.json"):
         OpenClipEncoder.from_folder(tmp_path)
     (tmp_path / "open_clip_config.json").write_text('{"embed_dim": 16}')
     with pytest.raises(ValueError, match='has no "model_cfg"'):

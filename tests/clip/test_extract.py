@@ -89,7 +89,7 @@ def test_region_features_lie_beside_the_images(records, tmp_path):
     wanted = regions_paper(encoder.image_states(kept), 3)
     assert (load_regions(tmp_path / "out") - wanted).abs().max() < 1e-5
     encode_records(records, encoder, out_dir=tmp_path / "plain", config=SMALL)
-    with pytest.raises(ValueError, match="holds no sub-regions"):
+    with pytest.raises(ValueError, match="has no sub-regions"):
         load_regions(tmp_path / "plain")
 
 
@@ -175,7 +175,7 @@ def test_a_folder_belongs_to_one_job(records, tmp_path):
     faster = ExtractConfig(shard_size=4, batch_size=64, threads=1)
     assert encode_records(records, tiny_encoder(), out_dir=out, config=faster).reused_shards == 3
     (out / "job.json").unlink()
-    with pytest.raises(ValueError, match="holds shards but no job"):
+    with pytest.raises(ValueError, match="contains shards but no job"):
         encode_records(records, tiny_encoder(), out_dir=out, config=SMALL)
     with pytest.raises(FileNotFoundError, match="no folder of encode_records"):
         load_features(tmp_path / "nowhere")

@@ -172,7 +172,7 @@ def test_states_survive_the_disk(tmp_path):
     assert again.grid == (4, 4) and again.pool == "patches"
     assert again.attention.equal(states.attention)
     assert again.counterfactual_features.equal(states.counterfactual_features)
-    with pytest.raises(ValueError, match="holds 'image_states', wanted 'paired_features'"):
+    with pytest.raises(ValueError, match="contains 'image_states', wanted 'paired_features'"):
         PairedFeatures.load(tmp_path / "states.safetensors")
 
 

@@ -53,7 +53,7 @@ def test_pairs_survive_the_disk(tmp_path):
         ({"image_index": torch.tensor([0, 1, 2, 3])}, "runs from 0 to 3, but there are 3 images"),
         ({"image_index": torch.tensor([0, -1, 2, 1])}, "runs from -1"),
         ({"text_features": torch.ones(4, 4)}, "text_features must be unit-norm"),
-        ({"image_features": torch.full((3, 4), torch.nan)}, "image_features holds NaN"),
+        ({"image_features": torch.full((3, 4), torch.nan)}, "image_features contains NaN"),
     ],
 )
 def test_wrong_pairs_are_refused(changes, message):

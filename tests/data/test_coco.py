@@ -60,8 +60,8 @@ def test_annotations_keep_all_references_and_ignore_other_fields(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"annotations": []}, "holds a dict, wanted a list"),
-        ([], "holds no captions"),
+        ({"annotations": []}, "contains a dict, wanted a list"),
+        ([], "contains no captions"),
         ([{"image_id": 1}], r"row 0: got \['image_id'\], wanted \"image_id\" and \"caption\""),
         (["a cat"], "row 0: got str"),
         ([{"image_id": 1, "caption": None}], "image 1: its caption is None, wanted text"),
@@ -87,8 +87,8 @@ def test_wrong_results_files(tmp_path, content, message):
     ("content", "message"),
     [
         ([{"image_id": 1, "caption": "a"}], 'has no "annotations"'),
-        ({"annotations": {}}, 'holds a dict, wanted "annotations" to be a list'),
-        ({"annotations": []}, "holds no captions"),
+        ({"annotations": {}}, 'contains a dict, wanted "annotations" to be a list'),
+        ({"annotations": []}, "contains no captions"),
         ({"annotations": [{"image_id": 1, "caption": 5}]}, "its caption is 5, wanted text"),
     ],
 )

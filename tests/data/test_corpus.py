@@ -90,7 +90,7 @@ def test_wrong_corpora_are_refused(tmp_path):
     (tmp_path / "d.json").write_text('{"a": 1}')
     with pytest.raises(ValueError, match="is no list of captions"):
         read_corpus(tmp_path / "d.json")
-    with pytest.raises(ValueError, match="'x' holds no captions"):
+    with pytest.raises(ValueError, match="'x' contains no captions"):
         CaptionCorpus("x", ())
     with pytest.raises(ValueError, match="1 image ids for 2 captions"):
         CaptionCorpus("x", ("a", "b"), image_ids=("1",))

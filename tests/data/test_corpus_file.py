@@ -90,7 +90,7 @@ REFUSED = {
     "keys.txt": ("one: a cat\ntwo: a dog\n", "looks like YAML, keys with a colon in 2 of 2"),
     "items.txt": ("captions:\n  - a cat\n  - a dog\n", "a list with a mark before 2 of 3"),
     "marked.txt": ("---\na cat\n", "is YAML"),
-    "film.txt": ("1\n00:00:01,000 --> 00:00:02,000\na cat\n", "holds subtitles"),
+    "film.txt": ("1\n00:00:01,000 --> 00:00:02,000\na cat\n", "contains subtitles"),
     "paper.txt": (b"%PDF-1.7\n\xe2", "is a PDF"),
     "bytes.txt": (b"a cat\n\0\0", "is no text"),
     "code.txt": ("import os\n\nx = 3\nprint(x)\n# done\n", "looks like a program by 3 of 4"),

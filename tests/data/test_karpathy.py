@@ -174,7 +174,7 @@ def test_a_split_of_the_token_file_is_chosen_by_names(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no captions"),
+        ("", "contains no captions"),
         ("a.jpg#0 a dog\n", "line 1: wanted name.jpg#0<TAB>caption"),
         ("a.jpg#0\ta dog\na.jpg\ta dog\n", "line 2: wanted"),
         ("a.jpg#0\t  \n", "line 1: wanted"),

@@ -106,7 +106,7 @@ def test_slices_of_the_real_halves_are_apart_until_they_are_mixed():
     report = require_no_leakage(corpus_of_records("coco2014-train", train), val)
     assert 0 < report.exact_captions < 60 and report.known_images == ()
     mixed = corpus_of_records("train2017-like", [*train, *val[:200]])
-    with pytest.raises(ValueError, match="holds captions of 200 of the 1000 evaluation images"):
+    with pytest.raises(ValueError, match="contains captions of 200 of the 1000 evaluation images"):
         require_no_leakage(mixed, val)
     with pytest.raises(ValueError, match=r"every caption of 200 of 1000 evaluation images"):
         require_no_leakage(corpus_of_captions("no ids", mixed.captions), val)

@@ -90,7 +90,7 @@ def test_what_is_no_whole_tar_leaves_no_folder(tmp_path, cache):
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(ValueError, match="is not a whole tar file"):
         laid_out(path)
-    with pytest.raises(ValueError, match=r"holds no images: read 1 rows, 1 without one"):
+    with pytest.raises(ValueError, match=r"contains no images: read 1 rows, 1 without one"):
         laid_out(tar_of(tmp_path / "1.tar", [("a.txt", b"words")]))
     assert not [file for file in cache.iterdir() if file.is_dir() and file.suffix != ".part"]
 

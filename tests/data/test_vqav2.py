@@ -107,7 +107,7 @@ def test_the_candidate_list_is_held_to_its_length_and_hash(tmp_path):
         read_answer_list(swapped, sha256=first.sha256)
     with pytest.raises(ValueError, match="8 digits at least"):
         read_answer_list(path, sha256=first.sha256[:4])
-    with pytest.raises(ValueError, match=r"holds 3127 answers, wanted 3128.*ALBEF"):
+    with pytest.raises(ValueError, match=r"contains 3127 answers, wanted 3128.*ALBEF"):
         read_answer_list(saved(tmp_path, answers[1:], "short.json"), sha256=None)
 
 

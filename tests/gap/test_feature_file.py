@@ -59,7 +59,7 @@ def test_long_doubles_are_read_as_doubles(tmp_path, both):
 @pytest.mark.parametrize("names", [("features",), ("image_features", "text_features")])
 def test_whole_numbers_are_no_features_in_safetensors_either(tmp_path, names):
     save_file({n: torch.ones(2, 3, 4, dtype=torch.int8) for n in names}, tmp_path / "x.safetensors")
-    with pytest.raises(ValueError, match=rf"holds {names[0]} as torch.int8, wanted floating"):
+    with pytest.raises(ValueError, match=rf"contains {names[0]} as torch.int8, wanted floating"):
         read_pairs(tmp_path / "x.safetensors")
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_used_is_named(tmp_path, both):
         "flat.npy": r"shape \(5, 3\), wanted \[2, n, d\]",
         "three.npy": r"shape \(3, 5, 3\)",
         "whole.npy": "int64, wanted floating-point",
-        "keys.safetensors": "holds a, b: wanted image_features",
+        "keys.safetensors": "contains a, b: wanted image_features",
     }.items():
         with pytest.raises(ValueError, match=message):
             read_pairs(tmp_path / name)

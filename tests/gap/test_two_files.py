@@ -64,8 +64,8 @@ def test_a_side_that_cannot_be_used_is_named(sides):
     for name, said in {
         "both.npy": "both.npy has shape (2, 60, 32), wanted [n, d]: the features of one side",
         "few.npy": "image_features (7, 32) and text_features (60, 32) must have one shape",
-        "whole.npy": "whole.npy holds int64, wanted floating-point features [n, d]",
-        "keys.safetensors": "keys.safetensors holds a, b: wanted image_features, or one tensor",
+        "whole.npy": "whole.npy contains int64, wanted floating-point features [n, d]",
+        "keys.safetensors": "keys.safetensors contains a, b: wanted image_features, or one tensor",
         "archive.npy": ".npz archive (images), wanted one array [n, d]: numpy.save(path, array)",
         "none.npy": "no such file",
         "x.csv": "wanted a .npy or .safetensors file of features",

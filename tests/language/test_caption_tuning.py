@@ -66,7 +66,7 @@ def test_a_saved_model_is_read_back_in_its_form(tmp_path):
     torch.testing.assert_close(again.logits(again.embed(batch.ids), batch.mask), wanted)
     made = json.loads((folder / "caption_tuning.json").read_text())
     assert made == {"kind": "caption-tuned", "language_model": "tiny", "corpus": "mine"}
-    with pytest.raises(FileExistsError, match=r"tuned holds a model already: name another"):
+    with pytest.raises(FileExistsError, match=r"tuned contains a model already: name another"):
         save_tuned(lm, folder, metadata={})
 
 
@@ -74,7 +74,7 @@ def test_a_broken_form_is_refused(tmp_path):
     lm = make_lm("llama")
     folder = save_tuned(lm, tmp_path, metadata={})
     (folder / "text_form.json").write_text('{"start": "x"}')
-    with pytest.raises(ValueError, match=r"text_form.json holds \['start'\]: wanted start_mark"):
+    with pytest.raises(ValueError, match=r"text_form.json has \['start'\]: wanted start_mark"):
         load_lm(str(folder), device="cpu")
 
 

@@ -125,7 +125,7 @@ def test_other_names_stay_as_they_are(tmp_path):
 def test_of_two_files_one_is_to_be_named(tmp_path):
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(b"GGUF\x03\x00")
-    with pytest.raises(ValueError, match=r"holds 2 GGUF files, a\.gguf first: name one of them"):
+    with pytest.raises(ValueError, match=r"contains 2 GGUF files, a\.gguf first: name one of them"):
         as_folder(tmp_path)
 
 

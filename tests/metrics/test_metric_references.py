@@ -77,7 +77,7 @@ def test_numbers_against_text_are_compared_as_text_and_said(caplog):
 def test_line_separators_are_said(caplog):
     with caplog.at_level(logging.WARNING):
         matched = match({1: "a\rcat", 2: "dog"}, make_references(REFERENCES))
-    assert "1 captions hold a line separator" in caplog.text
+    assert "1 captions contain a line separator" in caplog.text
     assert PTB.tokenize(list(matched.hypotheses)) == ["a cat", "dog"]
 
 

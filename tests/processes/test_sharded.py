@@ -75,7 +75,7 @@ def test_only_several_processes_share_and_only_frozen_weights(monkeypatch):
         model.shard(torch.device("cpu"))
     with pytest.raises(ValueError, match="2 weights are trained, weight first"):
         shard_blocks(nn.Linear(2, 2), torch.device("cpu"))
-    with pytest.raises(ValueError, match="Linear holds no list of blocks"):
+    with pytest.raises(ValueError, match="Linear has no list of blocks"):
         blocks_of(nn.Linear(2, 2))
 
 

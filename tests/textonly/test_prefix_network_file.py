@@ -73,7 +73,7 @@ def test_other_files_are_refused(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="has no manifest"):
         load_prefix_network(path, encoder=HashEncoder(), language_model=tiny_language_model())
     save_tensors(path, {"x": torch.ones(1)}, {"kind": "image_states"})
-    with pytest.raises(ValueError, match="holds 'image_states', not a prefix network"):
+    with pytest.raises(ValueError, match="contains 'image_states', not a prefix network"):
         load_prefix_network(path, encoder=HashEncoder(), language_model=tiny_language_model())
     with pytest.raises(ValueError, match=r"cannot save a ConfiguredLinear"):
         save(path, ConfiguredLinear())

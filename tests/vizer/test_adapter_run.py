@@ -75,7 +75,7 @@ def test_every_image_is_dealt_once_an_epoch_in_a_new_order():
     first, second = (list(chain(*batches[i : i + 3])) for i in (0, 3))
     assert sorted(first) == sorted(second) == list(range(7)) and first != second
     assert batches == deal_images(7, 3, epochs=2, generator=seeded(0))
-    with pytest.raises(ValueError, match="source holds no image"):
+    with pytest.raises(ValueError, match="source contains no image"):
         deal_images(0, 3, generator=seeded(0))
 
 

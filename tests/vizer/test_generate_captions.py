@@ -76,7 +76,7 @@ def test_samples_stand_one_row_an_image_and_repeat_with_the_seed(model):
 
 def test_errors_by_message(model):
     vlm, vision = model
-    with pytest.raises(ValueError, match="the source holds no image"):
+    with pytest.raises(ValueError, match="the source contains no image"):
         generate_captions(vlm, vision.select([]))
     with pytest.raises(ValueError, match="samples is 0"):
         sample_captions(vlm, vision, samples=0, generator=seeded(0))
@@ -95,5 +95,5 @@ def test_where_another_process_fails_this_one_does_too(model, monkeypatch):
     )
     with pytest.raises(ValueError, match="an image is torn"):
         share_captions(vlm, vision, decoding=SHORT)
-    with pytest.raises(ValueError, match="source holds no image"):
+    with pytest.raises(ValueError, match="source contains no image"):
         share_captions(vlm, vision.select([]))

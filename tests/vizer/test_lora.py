@@ -191,7 +191,7 @@ def test_twice_or_never_is_refused():
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("vizer.json", "[]", r"vizer\.json holds a list, wanted an object"),
+        ("vizer.json", "[]", r"vizer\.json contains a list, wanted an object"),
         ("adapter_config.json", None, r"lacks adapter_config\.json: copy the whole folder"),
         ("adapter_model.safetensors", None, r"lacks adapter_model\.safetensors"),
         ("adapter_config.json", "{}", r"adapter_config\.json is no LoRA of this model"),

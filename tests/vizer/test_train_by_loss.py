@@ -262,7 +262,7 @@ def test_the_named_settings():
 def test_errors_say_what_is_wrong(vision, fitted):
     with pytest.raises(ValueError, match="carries no LoRA: call add_lora"):
         run(tiny_smol(), vision, CONFIG, ImageContext(fitted))
-    with pytest.raises(ValueError, match="source holds no image"):
+    with pytest.raises(ValueError, match="source contains no image"):
         run(model(), ImageSource(model(), []), CONFIG, ImageContext(fitted))
     with pytest.raises(ValueError, match="at least 1 image a step"):
         replace(CONFIG, images_per_step=0)

@@ -85,7 +85,7 @@ def test_what_the_model_never_says_is_dropped():
 
 
 def test_errors_by_message():
-    with pytest.raises(ValueError, match="at least one caption an image"):
+    with pytest.raises(ValueError, match="at least one caption per image"):
         vote_scores([["a"], []])
     with pytest.raises(ValueError, match="the same images on both sides"):
         vote_scores([["a"]], [["a"], ["b"]])

@@ -90,13 +90,13 @@ def test_a_name_that_is_not_cached_says_that_the_hub_is_out_of_reach():
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"contains no config\.json"):
         load_vlm(tmp_path)
 
 
 def test_a_lora_folder_is_not_a_model(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds a LoRA adapter, not a model"):
+    with pytest.raises(ValueError, match="has a LoRA adapter, not a model"):
         load_vlm(tmp_path)
 
 

@@ -1,6 +1,6 @@
 """MultiCapCLIP: CLIP finds the concepts of an image, and a decoder of texts reads those.
 
-Yang et al. 2023 (MultiCapCLIP, 2308.13218): a bank holds the most frequent noun phrases
+Yang et al. 2023 (MultiCapCLIP, 2308.13218): a bank contains the most frequent noun phrases
 of a corpus; the k of them nearest to a text (in training) or to an image (when captioning) are the
 prompts of the decoder, which so meets the same kind of input both times.
 

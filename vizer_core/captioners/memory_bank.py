@@ -108,7 +108,7 @@ class MemoryBank:
         """Read what `save` wrote, checked against its hash."""
         tensors, manifest = load_tensors(path)
         if manifest.get("kind") != "memory":
-            raise ValueError(f"{path} holds {manifest.get('kind')!r}, wanted 'memory'")
+            raise ValueError(f"{path} contains {manifest.get('kind')!r}, wanted 'memory'")
         joined, ends = tensors["text_bytes"].numpy().tobytes(), tensors["text_ends"].tolist()
         starts = [0, *ends[:-1]]
         texts = tuple(joined[a:b].decode("utf-8") for a, b in zip(starts, ends))

@@ -1,7 +1,7 @@
 """The one interface of every captioner: images' states in, one caption per image out.
 
 `caption_images` goes from images to captions: CLIP reads each image once, then any captioner
-writes. `CaptionerWithEncoder` holds the CLIP, so that it is called with images.
+writes. `CaptionerWithEncoder` has the CLIP, so that it is called with images.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Captioner(Protocol):
 class ImageCaptioner(Protocol):
     """Generates one caption per image from the images themselves.
 
-    A vision-language model is one, and so is a captioner that holds its encoder.
+    A vision-language model is one, and so is a captioner that has its encoder.
     """
 
     @property
@@ -120,7 +120,7 @@ def caption_images(
 
 @dataclass(frozen=True, eq=False)
 class CaptionerWithEncoder:
-    """A captioner that holds the CLIP it reads images through: call it with images."""
+    """A captioner that has the CLIP it reads images through: call it with images."""
 
     captioner: Captioner
     encoder: ImageTextEncoder

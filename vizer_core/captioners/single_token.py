@@ -17,7 +17,7 @@ ClipCap     image features, with their    Mokady et al. 2021, section 3.1: the s
 ==========  ============================  ===============================================
 
 DeCap moves the feature first (`decap`). All of a method is in its training (`textonly.presets`),
-and the generator of texts holds what was trained: nothing is drawn here.
+and the generator of texts contains what was trained: nothing is drawn here.
 
 Where we differ: CapDec's paper fine-tunes GPT-2 through 40 prefix vectors. MacCap's dagger rows,
 and `vizer train-captioner --method capdec` or `decap`, have a `SingleTokenMLP`, one prefix vector
@@ -42,7 +42,7 @@ from vizer_core.textonly.filtering import PrefixGenerator
 
 @dataclass(frozen=True, eq=False)
 class SingleToken:
-    """Generates from the image feature alone, with whatever prefix network it holds."""
+    """Generates from the image feature alone, with whatever prefix network it has."""
 
     prefix_generator: PrefixGenerator
     name: str = "single_token"

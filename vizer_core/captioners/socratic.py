@@ -61,7 +61,7 @@ class WordList:
     def from_template(
         cls, name: str, words: Sequence[str], template: str = "a photo of {}", *, top: int = 1
     ) -> WordList:
-        """Put every word into a template, which must hold a `{}`."""
+        """Put every word into a template, which must contain a `{}`."""
         if "{}" not in template:
             raise ValueError(f"template {template!r} has no {{}} for the word to stand in")
         return cls(name, tuple(words), tuple(template.format(word) for word in words), top)

@@ -282,7 +282,7 @@ def open_search(lm: CausalLM, prompt: str, images: int) -> Search:
     tokens = _prompt_ids(lm, prompt)
     if len(tokens) < 2:
         raise ValueError(
-            f"the prompt {prompt!r} holds no words: ZeroCap bends the keys and values of what "
+            f"the prompt {prompt!r} contains no words: ZeroCap bends the keys and values of what "
             'stands before a word. Pass a prompt such as "Image of a".'
         )
     with torch.no_grad():

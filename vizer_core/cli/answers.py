@@ -3,7 +3,7 @@
 The package's own errors say so themselves. Those of other libraries are told by their kind, here
 and nowhere else: a class that a library made (safetensors, zipfile, tokenizers, httpx, ...) speaks
 of a file or of the network, while `TypeError` and the like are faults in the code, or of a file
-that holds something else than its name says. `vizer --debug` shows the traceback.
+that contains something else than its name says. `vizer --debug` shows the traceback.
 """
 
 from __future__ import annotations

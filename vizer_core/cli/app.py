@@ -228,7 +228,7 @@ def new_file(context: Any, path: Path) -> Path:
     from vizer_core.files import manifest_path
 
     if path.suffix == ".json":
-        raise typer.BadParameter(f"{path} is to hold tensors, not JSON: end it in .safetensors")
+        raise typer.BadParameter(f"{path} is to contain tensors, not JSON: end it in .safetensors")
     file_to_write(context, path)
     _require_new(context, manifest_path(path))
     return path
@@ -257,14 +257,14 @@ def new_adapter_folder(path: Path) -> Path:
         raise typer.BadParameter(f"{path} is a link to nothing: wanted a folder")
     if (path / "config.json").exists():
         raise typer.BadParameter(
-            f"{path} holds a model (config.json): name another folder, for an adapter's files "
+            f"{path} contains a model (config.json): name another folder, for an adapter's files "
             "would make another model of it"
         )
     written = [path / name for name in ADAPTER if (path / name).exists()]
     if written and not is_unfinished(path / RUN / JOB):
         named = ", ".join(file.name for file in written)
         raise typer.BadParameter(
-            f"{path} holds an adapter already: name another folder, or delete its files first "
+            f"{path} contains an adapter already: name another folder, or delete its files first "
             f"({named})"
         )
     _require_place(path)

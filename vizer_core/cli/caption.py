@@ -205,7 +205,7 @@ def caption_command(
     when called again. A file that is no whole image, or that the model cannot take, is named and
     left out. On the drawn models nothing has to be trained, and it takes some seconds; otherwise
     the models come from the local cache or the hub, and methods that are trained want --captioner.
-    The memory of decap, concepts, clipre and socratic holds captions of --corpus.
+    The memory of decap, concepts, clipre and socratic contains captions of --corpus.
 
     A captioner file wants the --clip, --pretrained and --language-model that it was trained with,
     and the same --lm-start-token and --lm-sentences.

@@ -286,7 +286,7 @@ class Printer:
 
 
 def as_text(name: str) -> str:
-    r"""Return a file name as text that UTF-8 can hold.
+    r"""Return a file name as text that UTF-8 can encode.
 
     >>> as_text("caf\udce9.jpg")
     'caf\\udce9.jpg'

@@ -16,7 +16,7 @@ def require_captions(texts: Sequence[str], corpus: str) -> None:
     different = len(set(texts))
     if different < 2:
         raise ValueError(
-            f"{corpus} holds one caption, {texts[0]!r}, and a captioner learns from differences: "
+            f"{corpus} has one caption, {texts[0]!r}, and a captioner learns from differences: "
             "wanted at least 2 captions, better some thousands"
         )
     if different < FEW:
@@ -30,7 +30,7 @@ def require_captions(texts: Sequence[str], corpus: str) -> None:
 def show_captions(prefix_network: Any, lm: Any, pairs: Any, tokens: int) -> None:
     """Print some captions of the corpus and what the captioner generates from their features.
 
-    No noise is added. Every process generates, since each may hold a part of the model.
+    No noise is added. Every process generates, since each may have a part of the model.
     """
     import torch
 

@@ -216,7 +216,7 @@ def enhance_command(
     says whether training is likely to help; at the end how many captions changed, how far the model
     moved, and warnings in words. Run it once more with --shuffle before you believe a gain. Under
     torchrun or accelerate launch the images of each step are shared out, and the result is that
-    of one process; with an FSDP configuration each process holds a part of the model.
+    of one process; with an FSDP configuration each process has a part of the model.
 
     With --objective information nothing is fitted first. The model draws four captions of an
     image and raises those that are likelier with the image than without it: log p(caption |

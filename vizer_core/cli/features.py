@@ -54,7 +54,7 @@ def features_command(
 ) -> None:
     """Save the CLIP features of a folder of images and, where given, of all their captions.
 
-    The file holds image_features [m, d], text_features [n, d], both of unit norm, and image_index
+    The file has image_features [m, d], text_features [n, d], both of unit norm, and image_index
     [n], the row of each text's image; its manifest, the .json beside it, names the images in order,
     and the model. vizer gap --features reads it, with the first caption of each image. An image
     that cannot be read is named and left out.

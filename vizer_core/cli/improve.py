@@ -41,7 +41,7 @@ def new_report_folder(path: Path) -> Path:
     path = new_adapter_folder(path)
     if (path / REPORT).exists() and not is_unfinished(path / RUN / JOB):
         raise typer.BadParameter(
-            f"{path} holds a report already: name another folder, or delete its files first "
+            f"{path} contains a report already: name another folder, or delete its files first "
             f"({REPORT})"
         )
     return path

@@ -51,7 +51,7 @@ def require_images(count: int, images: Path) -> None:
     """Raise `ValueError` where there is nothing to tell apart; warn of images that are few."""
     if count < 2:
         raise ValueError(
-            f"{images} holds {count} image, and an adapter learns from differences between images: "
+            f"{images} has {count} image, and an adapter learns from differences between images: "
             "wanted at least 2, better some hundreds"
         )
     if count < FEW:

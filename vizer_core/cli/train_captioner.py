@@ -88,7 +88,7 @@ def train_captioner_command(
     A run saves itself every 200 steps and on Ctrl-C, in OUT.run beside --out; a stopped one goes on
     when called again with the same corpus, models, settings and seed, and with others it is
     refused. Under torchrun or accelerate launch each batch is shared out, and the result is that of
-    one process; with an FSDP configuration each process holds a part of the language model.
+    one process; with an FSDP configuration each process has a part of the language model.
     """
     choice("--method", method, TRAININGS)
     keep_inputs(out, "--out", corpus, references, clip, pretrained, language_model)

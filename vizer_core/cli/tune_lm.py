@@ -47,7 +47,7 @@ def tune_lm_command(
     """Tune a language model on captions, so that it writes captions and no other texts.
 
     magic and zerocap steer what the language model would write anyway: their papers tune it on
-    captions first. This does so with LoRA and adds the result to the weights; --out holds a whole
+    captions first. This does so with LoRA and adds the result to the weights; --out has a whole
     model in the form of text that it was tuned on, for vizer caption --language-model. With
     SmolLM2-135M (make real) a step takes two seconds of a CPU core. A stopped run goes on when
     called again.

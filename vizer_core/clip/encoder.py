@@ -112,7 +112,7 @@ class OpenClipEncoder:
     ) -> OpenClipEncoder:
         """Load a folder as open_clip's models have on the hub, without any network.
 
-        It holds `open_clip_config.json`, weights, and the tokenizer where that is not CLIP's own.
+        It has `open_clip_config.json`, weights, and the tokenizer where that is not CLIP's own.
         The configuration says which activation; `quick_gelu=True` overrules one that does not.
         """
         folder = Path(folder)
@@ -281,5 +281,5 @@ class OpenClipEncoder:
                     "encoder.preprocess(image)"
                 )
             if not bool(torch.isfinite(pixels).all()):
-                raise ValueError(f"images {start} to {start + len(pixels) - 1} hold NaN or inf")
+                raise ValueError(f"images {start} to {start + len(pixels) - 1} contain NaN or inf")
             yield pixels.to(self.device, self._dtype)

@@ -188,4 +188,4 @@ _PAIR_TENSORS = ("image_features", "text_features", "image_index")
 
 def _require_kind(manifest: Mapping[str, Any], wanted: str, path: Path) -> None:
     if manifest.get("kind") != wanted:
-        raise ValueError(f"{path} holds {manifest.get('kind')!r}, wanted {wanted!r}")
+        raise ValueError(f"{path} contains {manifest.get('kind')!r}, wanted {wanted!r}")

@@ -1,4 +1,4 @@
-"""The folder of an embedding job: who it belongs to, which shards it holds, how they join.
+"""The folder of an embedding job: who it belongs to, which shards it contains, how they join.
 
 `encode_records` writes through this file and `load_features` reads through it, so the two
 agree about what a finished shard is: safetensors and manifest both there, made for this job.
@@ -73,7 +73,7 @@ def load_regions(out_dir: Path) -> RegionFeatures:
     out_dir = Path(out_dir)
     if not _read_job(out_dir)["regions"]:
         raise ValueError(
-            f"{out_dir} holds no sub-regions: extract with ExtractConfig(regions=10) into another "
+            f"{out_dir} has no sub-regions: extract with ExtractConfig(regions=10) into another "
             "folder"
         )
     return torch.cat([tensors["region_features"] for tensors, _ in _shards_on_disk(out_dir)])
@@ -85,7 +85,7 @@ def claim_folder(out_dir: Path, job: Job) -> None:
         return
     if out_dir.is_dir() and any(out_dir.glob("shard-*")):
         raise ValueError(
-            f"{out_dir} holds shards but no {JOB}: nobody can tell what they are. Empty the "
+            f"{out_dir} contains shards but no {JOB}: nobody can tell what they are. Empty the "
             "folder or choose another."
         )
     write_json(out_dir / JOB, job)
@@ -143,7 +143,7 @@ def read_report(out_dir: Path, *, computed: int, reused: int) -> ExtractReport:
 
 def _read_job(out_dir: Path) -> Job:
     if not (out_dir / JOB).is_file():
-        raise FileNotFoundError(f"{out_dir} holds no {JOB}: it is no folder of encode_records")
+        raise FileNotFoundError(f"{out_dir} contains no {JOB}: it is no folder of encode_records")
     return read_json(out_dir / JOB)
 
 

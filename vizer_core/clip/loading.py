@@ -119,7 +119,7 @@ def folder_config(folder: Path) -> dict[str, Any]:
     path = folder / FOLDER_CONFIG
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder} holds no {FOLDER_CONFIG}: wanted a folder as open_clip's models have on the "
+            f"{folder} has no {FOLDER_CONFIG}: wanted a folder as open_clip's models have on the "
             f"hub, with {FOLDER_CONFIG} and {FOLDER_WEIGHTS[0]}. transformers' own CLIP folders "
             "are another format."
         )
@@ -133,7 +133,7 @@ def folder_weights(folder: Path) -> Path:
     """Return the file of weights in a folder, safetensors first."""
     found = [Path(folder) / name for name in FOLDER_WEIGHTS if (Path(folder) / name).is_file()]
     if not found:
-        raise FileNotFoundError(f"{folder} holds no weights: wanted {' or '.join(FOLDER_WEIGHTS)}")
+        raise FileNotFoundError(f"{folder} has no weights: wanted {' or '.join(FOLDER_WEIGHTS)}")
     return found[0]
 
 
@@ -214,7 +214,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         ) from error
     except (AttributeError, TypeError, StopIteration) as error:
         raise ValueError(
-            f"{path} holds no weights by name: wanted what torch.save(model.state_dict(), PATH) "
+            f"{path} contains no weights by name: wanted what torch.save(model.state_dict(), PATH) "
             f"writes ({type(error).__name__}: {error})"
         ) from error
 

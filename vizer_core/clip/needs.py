@@ -28,7 +28,7 @@ PAPERS_ENCODERS = (  # those of the field, and the ones that they are compared w
 class EncoderNeeds:
     """An encoder of open_clip's list: its sizes, its published weights, and what it asks for.
 
-    `wants` may hold `timm`, a vision tower of that package; `hub tokenizer` and `hub text tower`,
+    `wants` may have `timm`, a vision tower of that package; `hub tokenizer` and `hub text tower`,
     which come from the hub beside the weights; and `text decoder`, a third tower that captions
     with (CoCa) and that encoding never reads.
     """

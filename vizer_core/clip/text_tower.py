@@ -47,7 +47,7 @@ class CausalTower:
             missing = int((tokens.max(dim=1).values != end).sum())
         if missing:
             raise ValueError(
-                f"{missing} of {len(tokens)} token rows hold no end token (id {end}): the tower "
+                f"{missing} of {len(tokens)} token rows contain no end token (id {end}): the tower "
                 "pools there. Let the tokenizer end each row with it, truncated rows too."
             )
         return positions

@@ -6,7 +6,7 @@ Whoever downloaded the images has them in numbered files (img2dataset's `files` 
 files (its `webdataset` layout), and many of them are gone from the web: 412,379 of 3,318,333
 could not be fetched in December 2021. Whatever is missing is counted and left out.
 
-Nothing here holds more than a line, or one tar member, at a time: 3,318,333 training rows and
+Nothing here keeps more than a line, or one tar member, at a time: 3,318,333 training rows and
 15,840 validation rows are 0.6 GB of text (Sharma et al. 2018); the images take what size they are
 fetched at. How to get it: https://ai.google.com/research/ConceptualCaptions for the text, then
 img2dataset for the images. Licence: free for any purpose, with no warranty, and Google would like
@@ -57,7 +57,7 @@ class StreamCounts:
 
 @dataclass(frozen=True)
 class TarSample:
-    """A caption with the bytes of its image, as a tar file holds them; see `decode_image`.
+    """A caption with the bytes of its image, as a tar file contains them; see `decode_image`.
 
     `caption` is empty where there is none and none was wanted.
     """
@@ -162,7 +162,7 @@ def stream_tars(
     A sample is a run of members that share a name up to its first dot: an image and a `.txt` with
     its caption. One without an image counts as missing, one that follows its own twin as repeated,
     and where captions are wanted one without a caption in UTF-8 as blank. Ids begin with the file's
-    name, so two files of one name are refused. Open Images' tars hold images alone: they are read
+    name, so two files of one name are refused. Open Images' tars have images alone: they are read
     with `captioned=False`.
     """
     opened: set[str] = set()

@@ -64,7 +64,7 @@ def coco2014(split: str) -> list[Record]:
 def _rows(rows: Any, path: Path, wanted: str) -> Iterator[tuple[ImageId, str]]:
     """Check each row's fields and yield (image id, caption)."""
     if not isinstance(rows, list):
-        raise ValueError(f"{path} holds a {type(rows).__name__}, wanted {wanted}")
+        raise ValueError(f"{path} contains a {type(rows).__name__}, wanted {wanted}")
     for number, row in enumerate(rows):
         if not isinstance(row, dict) or not {"image_id", "caption"} <= row.keys():
             fields = sorted(row) if isinstance(row, dict) else type(row).__name__
@@ -100,7 +100,7 @@ def read_results(path: Path) -> dict[ImageId, str]:
             )
         captions[image] = caption
     if not captions:
-        raise ValueError(f"{path} holds no captions: wanted at least one")
+        raise ValueError(f"{path} contains no captions: wanted at least one")
     _require_one_kind_of_id(captions, path)
     return captions
 
@@ -118,7 +118,7 @@ def read_annotations(path: Path) -> dict[ImageId, list[str]]:
     for image, caption in _rows(content["annotations"], path, '"annotations" to be a list'):
         captions.setdefault(image, []).append(caption)
     if not captions:
-        raise ValueError(f"{path} holds no captions: wanted at least one")
+        raise ValueError(f"{path} contains no captions: wanted at least one")
     _require_one_kind_of_id(captions, path)
     return captions
 

@@ -54,7 +54,7 @@ class CaptionCorpus:
 
     def __post_init__(self) -> None:
         if not self.captions:
-            raise ValueError(f"corpus {self.name!r} holds no captions: wanted at least one")
+            raise ValueError(f"corpus {self.name!r} contains no captions: wanted at least one")
         if self.image_ids and len(self.image_ids) != len(self.captions):
             raise ValueError(
                 f"corpus {self.name!r}: {len(self.image_ids)} image ids for {len(self.captions)} "
@@ -146,7 +146,7 @@ def read_corpus(path: str | Path) -> CaptionCorpus:
     """Read captions, one a line or in a form that `corpus_file` knows; the file's name names it.
 
     `hf:OWNER/DATASET:SPLIT`, Parquet and tar files of images with captions are read too (`packed`).
-    Raises `ValueError` for a file that holds something else than captions.
+    Raises `ValueError` for a file that contains something else than captions.
     """
     if is_packed(path):
         return _tidied(str(path), packed_captions(path))
@@ -159,7 +159,7 @@ def read_corpus(path: str | Path) -> CaptionCorpus:
 def coco2014_corpus(split: str) -> CaptionCorpus:
     """Return the real captions of COCO 2014, `train` or `val`, with no download; see `data.coco`.
 
-    This is the official split, not Karpathy's: `val` holds his validation and test images.
+    This is the official split, not Karpathy's: `val` contains his validation and test images.
     """
     return corpus_of_records(f"coco2014-{split}", coco2014(split))
 

@@ -1,14 +1,14 @@
 r"""Captions out of a file, whichever of the usual forms it has; what is no captions is refused.
 
 Any line of text can be a caption, so a file of another form would be trained on, file names,
-addresses and all. What a file is shows in what it holds, not in its suffix:
+addresses and all. What a file is shows in what it contains, not in its suffix:
 
 - one caption a line, or a JSON list of captions
 - COCO annotations, COCO results, JSON `{"cat.jpg": ["a cat"]}`
 - JSON lines, or a JSON list, of objects with a `caption`; JSON lines of text (two or more: one line
   in quotes is a caption that is a quotation)
 - a table whose first line names its columns, `image,caption`; between them commas, tabs or `|`; a
-  cell may hold a list of captions, as the hub's Flickr30k has them
+  cell may contain a list of captions, as the hub's Flickr30k has them
 - Flickr's token file, `cat.jpg#0<TAB>a cat`; CC3M's list, `a cat<TAB>http://...`
 
 The image that a caption is of, where the file says it, is kept for the leakage check. What is in no
@@ -63,7 +63,7 @@ _NAME = re.compile(r"[\w.-]*")
 def captions_in_file(path: Path) -> Iterator[Pair]:
     """Yield (image id or "", caption) as the file has them: blank captions and line breaks too.
 
-    Raises `ValueError`, which names the form and what to do, for a file that holds something else.
+    Raises `ValueError`, which names the form and what to do, for a file that has something else.
     """
     path = Path(path)
     with path.open("rb") as stream:
@@ -194,7 +194,7 @@ def _delimiter(header: str) -> str:
 
 
 def _of_table(path: Path, columns: list[str]) -> Iterator[Pair]:
-    """Read a table with a header; a caption that holds the delimiter has to stand in quotes."""
+    """Read a table with a header; a caption that contains the delimiter has to stand in quotes."""
     lower = [name.lower() for name in columns]
     text = next(lower.index(name) for name in CAPTION_NAMES if name in lower)
     image = next((lower.index(name) for name in IMAGE_NAMES if name in lower), None)
@@ -206,7 +206,7 @@ def _of_table(path: Path, columns: list[str]) -> Iterator[Pair]:
             if len(row) != len(columns):
                 raise ValueError(
                     f"{path}, row {number} has {len(row)} columns, wanted {len(columns)} "
-                    f"({', '.join(columns)}): put captions that hold {_delimiter(header)!r} in "
+                    f"({', '.join(columns)}): put captions that contain {_delimiter(header)!r} in "
                     f"quotes; got {' '.join(row)[:60]!r}"
                 )
             name = "" if image is None else row[image].strip()

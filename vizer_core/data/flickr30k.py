@@ -1,6 +1,6 @@
 """Flickr30k: 31,783 photographs of people and animals, five captions each (Young et al. 2014).
 
-Two files hold its captions. Karpathy's `dataset_flickr30k.json` has the splits that papers use
+Two files contain its captions. Karpathy's `dataset_flickr30k.json` has the splits that papers use
 (29,000 / 1,014 / 1,000; read by `read_flickr30k`). The original `results_20130124.token` has one
 caption a line, `1000092795.jpg#0<TAB>Two young guys ...`, for all images and without splits.
 
@@ -40,7 +40,7 @@ def read_flickr30k_tokens(
         raise FileNotFoundError(f"no token file at {path}")
     captions = _numbered_captions(path)
     if not captions:
-        raise ValueError(f"{path} holds no captions: wanted lines of name.jpg#0<TAB>caption")
+        raise ValueError(f"{path} contains no captions: wanted lines of name.jpg#0<TAB>caption")
     wanted = captions.keys() if names is None else names
     absent = sorted(set(wanted) - captions.keys())
     if absent:

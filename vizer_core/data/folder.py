@@ -5,7 +5,7 @@ in them:
 
 - JSON `{"cat.jpg": ["a cat", "a cat asleep"]}`; one caption may stand without its list
 - JSONL, one object a line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
-  name one file, and `captions` may hold a list; Open Images' narratives name it by `image_id`
+  name one file, and `captions` may contain a list; Open Images' narratives name it by `image_id`
 - COCO annotations, `{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}`
 - COCO results, `[{"image_id", "caption"}]`, as `vizer caption --json` writes them
 - CC3M's list, `caption<TAB>address`, of a folder that img2dataset filled: rows whose image is gone
@@ -129,7 +129,7 @@ def read_captions(path: Path) -> Captions:
         return {str(i): _texts(text, f"{path}, {i!r}") for i, text in read_results(path).items()}
     if not isinstance(content, dict):
         raise ValueError(
-            f"{path} holds a {type(content).__name__}, wanted an object: "
+            f"{path} contains a {type(content).__name__}, wanted an object: "
             '{"file name": ["caption", ...]}, COCO annotations or COCO results'
         )
     if "annotations" in content and "images" in content:
@@ -161,7 +161,7 @@ def _of_web_list(folder: Path, captions: Path) -> tuple[Record, ...]:
 
 def _captioned(folder: Path, captions: Captions, source: Path) -> tuple[Record, ...]:
     if not captions:
-        raise ValueError(f"{source} holds no captions: wanted at least one")
+        raise ValueError(f"{source} contains no captions: wanted at least one")
     outside = [name for name in captions if Path(name).is_absolute() or ".." in Path(name).parts]
     if outside:
         raise ValueError(f"{source} names files outside the folder: {', '.join(outside[:3])}")

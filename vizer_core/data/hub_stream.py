@@ -1,7 +1,7 @@
 """Any captioned data set of the hub, read as a stream through the package `datasets`.
 
 A copy of COCO, Flickr30k, CC3M or Open Images on a hub has columns of its own names. `columns_of`
-finds those that hold the image, its captions and its id, by the usual names; `HubColumns` says it
+finds those that have the image, its captions and its id, by the usual names; `HubColumns` says it
 where they are called otherwise. Rows arrive one at a time and nothing is written to disk, so that a
 data set may be larger than it. Images come as the bytes of their files and are opened by
 `decode_image`, as everywhere in this package: upright, 8-bit, or refused by name.
@@ -44,7 +44,7 @@ class HubSource:
 
 @dataclass(frozen=True)
 class HubColumns:
-    """Which column holds what; an empty `captions` reads no text at all, an empty `id` numbers."""
+    """Which column has what; an empty `captions` reads no text at all, an empty `id` numbers."""
 
     image: str = "image"
     captions: str = "caption"
@@ -180,7 +180,7 @@ def _require_columns(row: Collection[str], columns: HubColumns) -> None:
 
 
 def _bytes_of(value: Any) -> bytes | None:
-    """Return an image's file, whether the row holds its bytes or a path; None where it is gone."""
+    """Return an image's file, whether the row has its bytes or a path; None where it is gone."""
     if value is None or isinstance(value, bytes):
         return value or None
     if not isinstance(value, Mapping):
@@ -197,7 +197,7 @@ def _bytes_of(value: Any) -> bytes | None:
 
 
 def _captions_of(value: Any) -> tuple[str, ...]:
-    """Return captions on one line each: a row holds one, or a list, or objects with a `raw`.
+    """Return captions on one line each: a row contains one, or a list, or objects with a `raw`.
 
     Text that is missing, or whose bytes are no UTF-8, gives none.
     """

@@ -45,7 +45,7 @@ def read_karpathy(
 ) -> tuple[Record, ...]:
     """Read one of Karpathy's splits: `train`, `val` or `test`.
 
-    With `restval=True` the training split holds the left-over validation images as well (COCO
+    With `restval=True` the training split contains the left-over validation images as well (COCO
     only). With `image_root=None` the records have captions and no images. An id is COCO's image
     number as text, and elsewhere the file name. Line breaks inside a caption become spaces.
     """
@@ -64,7 +64,7 @@ def read_karpathy(
     wanted = {split, "restval"} if restval else {split}
     chosen = [image for image in images if image["split"] in wanted]
     if not chosen:
-        raise ValueError(f"{path} has no images of split {split!r}: it holds {dict(there)}")
+        raise ValueError(f"{path} has no images of split {split!r}: it contains {dict(there)}")
     records = tuple(_record(image, image_root, path) for image in chosen)
     if image_root is not None:
         require_images(records)
@@ -72,7 +72,7 @@ def read_karpathy(
 
 
 def one_line(text: str) -> str:
-    r"""Join a text's lines and trim it: captions in these files hold stray line breaks.
+    r"""Join a text's lines and trim it: captions in these files contain stray line breaks.
 
     >>> one_line("A man rides\n a horse. \r\n")
     'A man rides a horse.'

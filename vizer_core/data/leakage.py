@@ -1,6 +1,6 @@
 """Is any evaluation image in the training text? By id, and by what its captions say.
 
-Two ways in which a corpus leaks. By id: COCO's train2017 holds most of the images that Karpathy's
+Two ways in which a corpus leaks. By id: COCO's train2017 has most of the images that Karpathy's
 validation and test splits are made of, so a memory bank filled from it knows the answers. And by
 text, where a corpus comes without ids: then *all* captions of an image stand in it.
 
@@ -63,7 +63,7 @@ class LeakageReport:
         if self.ids_known:
             by_id = f"it names {len(self.shared_images)} of the {self.images} images"
         return (
-            f"corpus {self.corpus!r}: {by_id}; it holds every caption of {len(self.known_plain)} "
+            f"corpus {self.corpus!r}: {by_id}; it has every caption of {len(self.known_plain)} "
             f"of {self.judged_images} images (up to {TOLERATED_SHARE:.1%} is chance), and "
             f"{self.exact_captions} of {self.captions} captions word for word"
         )
@@ -116,13 +116,13 @@ def require_no_leakage(corpus: CaptionCorpus, evaluation: Sequence[Record]) -> L
     report = check_leakage(corpus, evaluation)
     if report.shared_images:
         raise ValueError(
-            f"corpus {report.corpus!r} holds captions of {len(report.shared_images)} of the "
+            f"corpus {report.corpus!r} contains captions of {len(report.shared_images)} of the "
             f"{report.images} evaluation images, first {', '.join(report.shared_images[:3])}. "
-            "Drop them; note that COCO's train2017 holds most of Karpathy's val and test images."
+            "Drop them; note that COCO's train2017 contains most of Karpathy's val and test images."
         )
     if report.leaks:
         raise ValueError(
-            f"corpus {report.corpus!r} holds every caption of {len(report.known_plain)} of "
+            f"corpus {report.corpus!r} contains every caption of {len(report.known_plain)} of "
             f"{report.judged_images} evaluation images ({report.known_share:.1%}, up to "
             f"{TOLERATED_SHARE:.1%} is chance), first {', '.join(report.known_plain[:3])}: it was "
             "made from them. Use a corpus of other images."

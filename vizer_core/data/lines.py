@@ -1,8 +1,8 @@
 """Lines of text files that somebody else wrote: a list of captions, a token file, JSONL.
 
 What Windows leaves in them is taken off: a byte order mark at the start, CR before a line feed.
-Only a line feed ends a line, so that a caption may hold U+2028 or U+0085. A file without any line
-feed that holds CR is one of an old Mac, or of Excel's "Macintosh" form: there CR ends a line.
+Only a line feed ends a line, so that a caption may have U+2028 or U+0085. A file without any line
+feed that contains CR is one of an old Mac, or of Excel's "Macintosh" form: there CR ends a line.
 """
 
 from __future__ import annotations

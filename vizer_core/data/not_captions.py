@@ -57,7 +57,7 @@ def what_else(lines: Sequence[str]) -> str | None:
         if re.match(start, first, re.IGNORECASE):
             return what
     if any(map(_TIME.search, lines)):
-        return "holds subtitles: take the times and the numbers out"
+        return "contains subtitles: take the times and the numbers out"
     for is_one, what in _KINDS:
         count = sum(map(bool, map(is_one, lines)))
         if count > SHARE * len(lines) and count >= min(LEAST, len(lines)):
@@ -114,7 +114,7 @@ _STARTS = (
     (r'[\[{]$|\["|\[\{|\[\[|\{"', "is JSON: end its name in .json"),
     (r"%YAML|---$", "is YAML: write its captions to a text file"),
     (r"%!PS|\{\\rtf", "is a document: save its text alone"),
-    (r"WEBVTT", "holds subtitles: take the times out"),
+    (r"WEBVTT", "contains subtitles: take the times out"),
     (r"#!", "is a program, not captions"),
     (r"#\s", "begins with a comment or a heading: take that line out, and look at what follows"),
 )

@@ -11,7 +11,7 @@
 Commands name images by their files, look at them several times and go on after they were stopped,
 so the images are written to the user's cache first, beside them their captions where there are any.
 A second call reads them from there: delete the folder to fetch them again. A file is known by what
-it holds, not by its name. Captions for a corpus (`packed_captions`) are streamed and not kept.
+it contains, not by its name. Captions for a corpus (`packed_captions`) are streamed and not kept.
 
 Several processes of one machine wait for the first of them. What was stopped begins again.
 """
@@ -179,7 +179,7 @@ def _lay_out(source: str, folder: Path) -> None:
     if not taken:
         shutil.rmtree(part)
         raise ValueError(
-            f"{source} holds no images: read {counts.read} rows, {counts.missing} without one"
+            f"{source} contains no images: read {counts.read} rows, {counts.missing} without one"
         )
     if captions:
         write_json(folder.with_name(f"{folder.name}.captions.json"), captions)

@@ -2,7 +2,7 @@
 
 webdataset's form, which img2dataset writes: members that share a name up to its first dot, one
 after another, are one sample, `000000012.jpg` with `000000012.txt` and `000000012.json`. A suffix
-that comes a second time begins a new sample: a tar that was written twice holds each one twice.
+that comes a second time begins a new sample: a tar that was written twice contains each one twice.
 
 A Mac puts a hidden twin, `._000000012.jpg`, before each file that it packs. Hidden members are no
 sample and part none.

@@ -109,7 +109,7 @@ def read_answer_list(
         raise ValueError(f'{path} is no list of answers: wanted ["yes", "no", "2", ...]')
     if len(content) != count:
         raise ValueError(
-            f"{path} holds {len(content)} answers, wanted {count}. {HOW_TO_GET}; for a list of "
+            f"{path} contains {len(content)} answers, wanted {count}. {HOW_TO_GET}; for a list of "
             "your own pass count=."
         )
     found = AnswerList(tuple(content))
@@ -127,7 +127,7 @@ def read_vqav2(questions: Path, annotations: Path) -> tuple[VqaItem, ...]:
     asked = {row["question_id"]: row for row in listed}
     if len(asked) < len(listed):
         raise ValueError(
-            f"{questions} holds {len(listed)} questions of {len(asked)} different numbers: wanted "
+            f"{questions} has {len(listed)} questions of {len(asked)} different numbers: wanted "
             "each once"
         )
     rows = list(_rows(annotations, "annotations", _ANNOTATION))
@@ -169,7 +169,7 @@ def read_vqav2_folder(folder: Path) -> VqaQuestions:
             found = [file for file in there if ("train" in file.name) == train]
             if len(found) != 1:
                 raise FileNotFoundError(
-                    f"{folder} holds {len(found)} files *{kind}.json with{'' if train else 'out'} "
+                    f"{folder} has {len(found)} files *{kind}.json with{'' if train else 'out'} "
                     f"'train' in the name: wanted one, of the {'training' if train else 'other'} "
                     "split; for other names use vizer_core.data.vqav2.read_vqav2"
                 )

@@ -1,6 +1,6 @@
 """Paired features from a file that somebody saved, or from a folder of captioned images.
 
-A file holds an array or one tensor of shape [2, n, d], images and then their texts, as `.npy` or
+A file contains an array or one tensor of shape [2, n, d], images and then their texts, as `.npy` or
 `.safetensors`; or, in safetensors, `image_features` and `text_features`, each [n, d]. With an
 `image_index` beside them, as `PairedFeatures.save` and `vizer features` write it, image i is paired
 with its first text. Or each side has a file of its own: `read_two_files`. Nothing is normalised on
@@ -62,7 +62,7 @@ def read_two_files(images: Path, texts: Path) -> SavedPairs:
     """Read image features from one file and text features from another, each [n, d].
 
     Row i of one belongs to row i of the other; that cannot be checked here. A `.safetensors` file
-    may hold one tensor, or several with `image_features` (of `texts`: `text_features`) among them.
+    may have one tensor, or several with `image_features` (of `texts`: `text_features`) among them.
 
     >>> read_two_files(Path("images.csv"), Path("texts.npy"))
     Traceback (most recent call last):
@@ -91,7 +91,7 @@ def _read_side(path: Path, key: str) -> Tensor:
         tensors = _read_safetensors(path)
         if key not in tensors and len(tensors) != 1:
             raise ValueError(
-                f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}: wanted {key}, or one "
+                f"{path} contains {', '.join(sorted(tensors)) or 'nothing'}: wanted {key}, or one "
                 "tensor [n, d]"
             )
         found = tensors.get(key, next(iter(tensors.values())))
@@ -135,7 +135,7 @@ def _read_npy(path: Path, shape: str) -> Tensor:
             f"numpy.save(path, {_ARRAYS[shape]})"
         )
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{path} holds {array.dtype}, wanted floating-point features {shape}")
+        raise ValueError(f"{path} contains {array.dtype}, wanted floating-point features {shape}")
     own = array.dtype.newbyteorder("=")
     # torch has no long double
     return torch.from_numpy(array.astype(own if own.itemsize <= 8 else np.float64))
@@ -153,7 +153,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     whole = {key: t.dtype for key, t in tensors.items() if not t.is_floating_point()}
     if whole and (len(tensors) == 1 or whole.keys() & set(KEYS)):
         key, dtype = next(iter(whole.items()))
-        raise ValueError(f"{path} holds {key} as {dtype}, wanted floating-point features")
+        raise ValueError(f"{path} contains {key} as {dtype}, wanted floating-point features")
     return tensors
 
 
@@ -165,7 +165,7 @@ def _pairs_of(tensors: dict[str, Tensor], path: Path) -> SavedPairs:
     if len(tensors) == 1:
         return _split(next(iter(tensors.values())), path)
     raise ValueError(
-        f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}: wanted image_features and "
+        f"{path} contains {', '.join(sorted(tensors)) or 'nothing'}: wanted image_features and "
         "text_features, or one tensor [2, n, d]"
     )
 
@@ -174,7 +174,7 @@ def _first_texts(images: Tensor, texts: Tensor, image_index: Tensor, *, path: Pa
     """Pair each image with its first text, as `PairedFeatures` reads the index."""
     if not len(texts):
         raise ValueError(
-            f"{path} holds the features of {len(images)} images and of no text: a gap is measured "
+            f"{path} has the features of {len(images)} images and of no text: a gap is measured "
             "on pairs. Make it with captions, or give the texts in a file of their own"
         )
     try:

@@ -144,7 +144,7 @@ class GapHistogram:
 
     @property
     def constant_share(self) -> float:
-        """Share of the entries' energy that the per-dimension means hold."""
+        """Share of the entries' energy that the per-dimension means contain."""
         energy = self.moments.std**2 + self.moments.mean**2
         return float(self.dimension_means.square().mean()) / energy if energy > 0 else 0.0
 

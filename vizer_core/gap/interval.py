@@ -66,7 +66,7 @@ def bootstrap_gap(
     if len(image_features) < MIN_PAIRS:
         raise ValueError(
             f"got {len(image_features)} pairs, wanted at least {MIN_PAIRS} to resample: a draw "
-            "could hold one pair only, and has no spread then"
+            "could contain one pair only, and has no spread then"
         )
     if resamples < 40:
         raise ValueError(f"resamples is {resamples}, wanted at least 40 for a 95% interval")

@@ -39,7 +39,7 @@ UMAP_MIN_DIST = 0.1  # the same
 class Projection:
     """Points in the plane, each with the name of its group, and how they were made.
 
-    `explained` holds each axis's share of the variance (PCA) or energy (SVD); UMAP has none.
+    `explained` contains each axis's share of the variance (PCA) or energy (SVD); UMAP has none.
     """
 
     method: str

@@ -9,7 +9,7 @@ symbol -> name
   cos(x_i, t_i)                 pair cosine; mean, max and min as in MacCap Table 1
 
 What we add: `pooled_mean` is the average of the d entries of one vector and says almost nothing
-about its length, so the report also holds `constant_share` (how much of the gap's energy is that
+about its length, so the report also contains `constant_share` (how much of the gap's energy is that
 one vector), the share of its two largest dimensions, and the KS distance before and after the
 per-dimension means are removed.
 """
@@ -145,7 +145,7 @@ def gap_vector(
 
 
 def top_share(vector: Float[Tensor, " d"], count: int) -> float:
-    """Return the share of a vector's squared length that its `count` largest entries hold.
+    """Return the share of a vector's squared length that its `count` largest entries contain.
 
     >>> top_share(torch.tensor([2.0, 1.0, 1.0, 1.0, 1.0]), 1)
     0.5

@@ -6,6 +6,6 @@
 - `climb`: which first word or prompt, and which rung in the end
 - `training`: the trainer, its settings by the model's size, and what is watched on the way
 - `job`: the whole as one job that can be stopped and goes on: `vizer improve`, `vc.improve`
-- `outcome`: what came of it, as `report.json` holds it
+- `outcome`: what came of it, as `report.json` contains it
 - `page`, `figures`, `card`: `report.html`, its figures, and the adapter's README.md
 """

@@ -1,4 +1,4 @@
-"""What an improvement found, as `report.json` holds it, and what is said of it."""
+"""What an improvement found, as `report.json` contains it, and what is said of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Improvement:
 
     @property
     def trained(self) -> bool:
-        """True where the folder holds an adapter."""
+        """True where the folder contains an adapter."""
         return bool(self.record["training"]["kept"])
 
     @property
@@ -73,7 +73,7 @@ def read_improvement(folder: Path) -> Improvement:
 
 
 def job_kept_in(folder: Path) -> dict[str, Any] | None:
-    """Return the job whose report a folder holds; None where there is none."""
+    """Return the job whose report a folder contains; None where there is none."""
     try:
         kept = read_json(folder / REPORT)
     except (OSError, ValueError):

@@ -208,11 +208,11 @@ def save_tuned(lm: CausalLM, folder: Path, *, metadata: dict[str, Any]) -> Path:
     """Write a model as a folder that `load_lm` reads, in its form, and how it was made.
 
     All of it is written beside the folder first; `config.json`, without which a folder is no model,
-    moves last. Raises `FileExistsError` where the folder holds a model already.
+    moves last. Raises `FileExistsError` where the folder contains a model already.
     """
     folder = Path(folder)
     if (folder / CONFIG).exists():
-        raise FileExistsError(f"{folder} holds a model already: name another folder")
+        raise FileExistsError(f"{folder} contains a model already: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
         beside = Path(name)

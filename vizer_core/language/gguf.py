@@ -50,7 +50,7 @@ def gguf_of(name: str | Path) -> Path | None:
     found = sorted(place.glob("*.gguf"))
     if len(found) > 1:
         raise ValueError(
-            f"{place} holds {len(found)} GGUF files, {found[0].name} first: name one of them"
+            f"{place} contains {len(found)} GGUF files, {found[0].name} first: name one of them"
         )
     return found[0] if found else None
 

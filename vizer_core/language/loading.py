@@ -96,6 +96,6 @@ def _require_causal(config: Any, name: str | Path) -> None:
     wanted, found = NAMES.get(config.model_type), config.architectures or ["no architecture"]
     if wanted is None or wanted not in found:
         raise ValueError(
-            f"{name} holds {', '.join(found)}, a model of type {config.model_type!r}: wanted a "
+            f"{name} contains {', '.join(found)}, a model of type {config.model_type!r}: wanted a "
             "causal language model such as OPTForCausalLM, GPT2LMHeadModel or LlamaForCausalLM."
         )

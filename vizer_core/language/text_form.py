@@ -76,7 +76,7 @@ def form_of(name: object) -> TextForm:
     found = read_record(file)
     if found.keys() != {"start_mark", "sentences"}:
         raise ValueError(
-            f"{file} holds {sorted(found)}: wanted start_mark and sentences, as a tuned model has"
+            f"{file} has {sorted(found)}: wanted start_mark and sentences, as a tuned model has"
         )
     return TextForm(found["start_mark"], bool(found["sentences"]))
 

@@ -6,7 +6,7 @@
 - `spice`, `scene_graph`: the same by objects, attributes and relations
 - `clipscore`, `self_retrieval`: agreement with the image, from features; `bertscore`: with
   references, from token vectors
-- `grounding` (with `caption_parser`): what a caption says against what a made scene holds
+- `grounding` (with `caption_parser`): what a caption says against what a made scene contains
 - `diversity`: lengths, words, repetition, novelty
 - `references`: captions checked, matched by image, tokenised once
 - `scorers`: each metric as sufficient statistics and a signature, for `vizer_core.evaluation`

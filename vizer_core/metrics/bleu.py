@@ -4,7 +4,7 @@ BLEU is no mean over images: a corpus's score comes from the summed counts of it
 counts are kept, ten per image, and every score, resample or part of a corpus is `bleu_from_counts`
 of a sum of rows:
 
-columns 0-3  n-grams of the hypothesis that some reference holds, clipped, n = 1..4
+columns 0-3  n-grams of the hypothesis that some reference contains, clipped, n = 1..4
 columns 4-7  n-grams of the hypothesis
 column  8    words of the hypothesis
 column  9    words of the reference closest in length (of two equally close, the shorter)

@@ -22,7 +22,7 @@ _PHRASE_KINDS = ("background", "relation", "noun", "category", "colour", "size",
 class Lexicon:
     """The surface forms a caption may use, each with what it stands for.
 
-    `nouns`, `backgrounds` and `relations` may hold phrases of several words; the longest match
+    `nouns`, `backgrounds` and `relations` may contain phrases of several words; the longest match
     wins. `categories` maps a hypernym ("some animals") to the names it may stand for.
     """
 

@@ -106,7 +106,7 @@ def _overlaps(
     shared = np.flatnonzero(said.ngram < distinct)
     position = find_sorted(codes, pair_codes(said.caption[shared], said.ngram[shared], distinct))
     shared, position = shared[position >= 0], position[position >= 0]
-    # one row for every (n-gram of the hypothesis, reference caption that holds it)
+    # one row for every (n-gram of the hypothesis, reference caption that contains it)
     times = starts[position + 1] - starts[position]
     before = np.cumsum(times) - times
     rows = np.repeat(starts[position] - before, times) + np.arange(times.sum())

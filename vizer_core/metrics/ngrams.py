@@ -131,7 +131,7 @@ def _count(caption: Ints, ngram: Ints, distinct: int, image: Ints) -> NgramCount
 def index_captions(
     tokens: Sequence[str], *, base: NgramIndex | None = None, image: Ints | None = None
 ) -> NgramIndex:
-    """Index tokenised captions; n-grams that `base` holds keep their numbers.
+    """Index tokenised captions; n-grams that `base` contains keep their numbers.
 
     `image` is the image of each caption, in rising order; by default each has its own.
 
@@ -177,7 +177,7 @@ class ReferenceNgrams:
 
     @cached_property
     def document_frequency(self) -> tuple[Ints, ...]:
-        """Per order, the number of images whose references hold each n-gram."""
+        """Per order, the number of images whose references contain each n-gram."""
         return tuple(
             np.bincount(codes % len(keys), minlength=len(keys))
             if len(keys)

@@ -122,7 +122,7 @@ def make_references(
 def _warn_of_separators(captions: Sequence[str], role: str) -> None:
     count = sum(bool(_LINE_SEPARATORS.search(caption)) for caption in captions)
     if count:
-        logger.warning("%d %s hold a line separator: it is read as a space", count, role)
+        logger.warning("%d %s contain a line separator: it is read as a space", count, role)
 
 
 def _same_kind_of_id(

@@ -2,7 +2,7 @@
 
 P = LCS / words of the hypothesis, R = LCS / words of the reference, both maximised over the
 references *separately*, then F = (1 + b^2) P R / (R + b^2 P) with b = 1.2. The longest common
-subsequence runs bit-parallel (Hyyro 2004): one Python integer holds a whole row of the table.
+subsequence runs bit-parallel (Hyyro 2004): one Python integer contains a whole row of the table.
 
 Kept as the common tool has it: words are split at single spaces, so the empty caption is one
 empty word, and an empty hypothesis scores 1 against an empty reference.

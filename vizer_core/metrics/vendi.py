@@ -1,4 +1,4 @@
-"""How many different things a set holds, and how many are left once its texts are known.
+"""How many different things a set contains, and how many are left once its texts are known.
 
 ================  ================================================================================
 vendi_score       exp of the entropy of the eigenvalues of K / n, K the cosines of n features: n

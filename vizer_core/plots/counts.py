@@ -39,7 +39,7 @@ class Counts:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Counts:
-        """Read `start`, `width` and `counts` as a results file holds them."""
+        """Read `start`, `width` and `counts` as a results file contains them."""
         return cls(float(stored["start"]), float(stored["width"]), tuple(stored["counts"]))
 
     @property

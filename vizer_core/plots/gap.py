@@ -104,7 +104,7 @@ def _coarse_for(histogram: GapHistogram) -> GapHistogram:
 def draw_dimension_means(means: Float[Tensor, " d"], *, marked: int = 3) -> Figure:
     """Draw the gap's mean in each dimension, sorted; name up to `marked` that stand out.
 
-    A dimension stands out when it holds at least ten times its even share of the squared norm.
+    A dimension stands out when it has at least ten times its even share of the squared norm.
 
     The dashed line is their average, the "mean close to zero" of MacCap section 3.2.
     """

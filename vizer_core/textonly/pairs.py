@@ -1,6 +1,6 @@
 """Training pairs: cached features, the caption to be said from each, and batches of them.
 
-CLIP reads the corpus once; training only ever sees its features. Batches hold captions of about
+CLIP reads the corpus once; training only ever sees its features. Batches contain captions of about
 one length, so that little is spent on padding, and which captions meet is still a matter of
 chance: a random order is cut into pools, and only within a pool captions are sorted by length.
 """

@@ -79,7 +79,7 @@ def load_prefix_network(
     manifest = load_manifest(path)
     if manifest.get("kind") not in _KINDS:
         raise ValueError(
-            f"{path} holds {manifest.get('kind')!r}, not a prefix network: wanted "
+            f"{path} contains {manifest.get('kind')!r}, not a prefix network: wanted "
             f"one of {sorted(_KINDS)}"
         )
     for part, model in (("clip", encoder), ("language_model", language_model)):

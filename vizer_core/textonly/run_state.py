@@ -48,7 +48,7 @@ class RunState:
         self.rates: list[float] = []
         self._loss: list[Tensor] = []
         self._norm: list[Tensor] = []
-        self._saved = 0  # steps that the checkpoint holds
+        self._saved = 0  # steps that the checkpoint contains
         self._whole = True  # False from a step's first change of a weight until it is recorded
         optimizer.register_step_pre_hook(self._begin)
 

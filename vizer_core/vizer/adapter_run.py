@@ -160,7 +160,7 @@ def deal_images(
     [2, 2, 1]
     """
     if not count:
-        raise ValueError("the source holds no image: there is nothing to train on")
+        raise ValueError("the source contains no image: there is nothing to train on")
     batches: list[list[int]] = []
     for _ in range(epochs):
         dealt = torch.randperm(count, generator=generator)
@@ -184,7 +184,7 @@ class AdapterRun:
     seen: dict[str, Tensor] = field(default_factory=dict)  # some of the images: `_look_at`
     shown: dict[str, str] = field(default_factory=dict)
     whole: Run | None = None  # the state after the last whole step, where it is not saved yet
-    saved: int = 0  # steps that the checkpoint holds
+    saved: int = 0  # steps that the checkpoint contains
 
     @classmethod
     def open(

@@ -34,7 +34,7 @@ Samples = Sequence[Sequence[str]]  # one row of captions per image
 
 
 def word_weights(captions: Sequence[str]) -> dict[str, float]:
-    """Return ln(n / captions that hold the word) of every word.
+    """Return ln(n / captions that contain the word) of every word.
 
     >>> word_weights(["a cat", "a dog"])["a"], round(word_weights(["a cat", "a dog"])["cat"], 2)
     (0.0, 0.69)

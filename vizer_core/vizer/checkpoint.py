@@ -54,7 +54,7 @@ def load_mapper(path: Path, vlm: VisionLanguageModel) -> FittedMapper:
     """Read a mapper that was trained on this model's states."""
     tensors, manifest = load_tensors(path)
     if manifest.get("kind") != "vizer-mapper":
-        raise ValueError(f"{path} holds {manifest.get('kind')!r}, wanted 'vizer-mapper'")
+        raise ValueError(f"{path} contains {manifest.get('kind')!r}, wanted 'vizer-mapper'")
     if manifest["fingerprint"] != vlm.fingerprint:
         raise ValueError(
             f"{path} reads states of {manifest['vlm']!r} (weights {manifest['fingerprint']}), this "
@@ -83,5 +83,5 @@ def space_of(tensors: Mapping[str, Tensor]) -> TargetSpace:
 
 
 def mapper_history(kept: Mapping[str, Any]) -> MapperHistory:
-    """Read back the history that a manifest or a checkpoint holds."""
+    """Read back the history that a manifest or a checkpoint contains."""
     return MapperHistory(kept["loss"], kept["steps"], [Collapse(**c) for c in kept["held_out"]])

@@ -29,7 +29,7 @@ from vizer_core.metrics.phrases import head_of, heads_of, parts_of, phrases_of, 
 
 @dataclass(frozen=True)
 class Difference:
-    """What only the first image, and what only the second is said to hold."""
+    """What only the first image, and what only the second is said to contain."""
 
     first: tuple[str, ...]
     second: tuple[str, ...]

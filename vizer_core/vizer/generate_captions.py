@@ -38,7 +38,7 @@ def vision_batches(
 ) -> Iterator[VisionBatch]:
     """Yield the images of a source in order."""
     if not len(source):
-        raise ValueError("the source holds no image: there is nothing to caption")
+        raise ValueError("the source contains no image: there is nothing to caption")
     batches = batches_of(len(source), batch)
     with read_ahead(source, batches) as ahead:
         for indices in tqdm(batches, desc=label, disable=not progress):

@@ -153,7 +153,7 @@ def save_adapter(
 ) -> Path:
     """Write the adapter as a PEFT folder with a manifest; `metadata` says how it was trained.
 
-    Each file appears whole or not at all; the manifest comes last and holds the weights' hash.
+    Each file appears whole or not at all; the manifest comes last and contains the weights' hash.
     """
     from safetensors.torch import save_file
 

@@ -53,7 +53,7 @@ def write_card(
     lora: LoraSettings,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write an adapter's card; `facts` are the metadata that its manifest holds."""
+    """Write an adapter's card; `facts` are the metadata that its manifest contains."""
     text = HEAD.format(model=vlm.name, library="library_name: peft\n", title=folder.name)
     text += ADAPTER.format(
         rank=lora.rank,

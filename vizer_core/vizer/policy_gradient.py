@@ -55,7 +55,7 @@ class Reward(Protocol):
     `name` goes into results and manifests; the function's or class's name otherwise (`name_of`).
     `for_step(vision, batch)` is asked at each step by all processes together, and returns what
     scores this process's batch among the images of every process's; the reward itself otherwise
-    (`reward_of_step`). A reward that holds others passes the question on to them.
+    (`reward_of_step`). A reward that contains others passes the question on to them.
     """
 
     def __call__(self, vision: VisionBatch, captions: CaptionBatch, /) -> Any:
@@ -205,7 +205,7 @@ def rloo_scaled(rewards: Rewards) -> Rewards:
 
 
 def _checked(log_probs: Tensor, mask: Tensor, advantages: Tensor) -> Tensor:
-    """Return the masked log-probabilities; padding may hold anything, NaN included."""
+    """Return the masked log-probabilities; padding may contain anything, NaN included."""
     if log_probs.shape != mask.shape or len(advantages) != len(mask):
         raise ValueError(
             f"got log_probs {tuple(log_probs.shape)}, mask {tuple(mask.shape)} and "

@@ -68,7 +68,7 @@ POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def _masked_mean(states: Tensor, mask: Tensor) -> Tensor:
     kept = rearrange(mask, "b t -> b t 1")
-    # padding may hold anything, NaN included: it is replaced, not multiplied by 0
+    # padding may contain anything, NaN included: it is replaced, not multiplied by 0
     return states.masked_fill(~kept, 0.0).sum(dim=1) / kept.sum(dim=1)
 
 

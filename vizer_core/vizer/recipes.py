@@ -86,7 +86,7 @@ def learning_rate_for(parameters: int, *, reward: bool = False) -> float:
 
 
 def parameters_of(vlm: Any) -> int:
-    """Count a model's own parameters, without an adapter; one in four bits holds two a byte."""
+    """Count a model's own parameters, without an adapter; one in four bits takes half a byte."""
     named = [(n, w) for n, w in vlm.base.named_parameters() if ".lora_" not in n]
     return sum(w.numel() * (2 if w.dtype.itemsize == 1 else 1) for _, w in named)
 

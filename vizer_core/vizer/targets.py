@@ -94,7 +94,7 @@ def whiten(features: Float[Tensor, "n d"], *, floor: float = 1e-3) -> Whitening:
     """Fit mean and C^(-1/2), C the covariance of training features.
 
     Eigenvalues below `floor` times the largest are raised to it: a direction that hardly varies
-    holds noise, and dividing by its spread would make noise the target.
+    contains noise, and dividing by its spread would make noise the target.
     """
     _require_rows(features, 2)
     if not 0 < floor <= 1:
@@ -210,7 +210,7 @@ def compared_rows(vision: VisionBatch, count: int) -> list[int]:
     rows = vision.compared_with.index.tolist()
     if max(rows, default=0) >= count:
         raise ValueError(
-            f"row {max(rows)} of {count} images: the reward holds another source than the one that "
+            f"row {max(rows)} of {count} images: the reward has another source than the one that "
             "is trained on. Number a selection anew: source.numbered(range(len(source)))"
         )
     return rows
@@ -228,7 +228,7 @@ def _require_rows(features: Tensor, least: int) -> None:
     if len(features) < least:
         raise ValueError(f"got {len(features)} features: wanted at least {least} to fit on")
     if not bool(torch.isfinite(features).all()):
-        raise ValueError("features hold NaN or inf: encode those images again")
+        raise ValueError("features contain NaN or inf: encode those images again")
 
 
 def _require_width(features: Tensor, mean: Tensor) -> None:

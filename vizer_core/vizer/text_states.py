@@ -258,7 +258,7 @@ def _is_there(folder: Path, shard: Shard, job: Mapping[str, Any]) -> bool:
     odd = sorted(key for key in kept.keys() | job.keys() if kept.get(key) != job.get(key))
     if odd:
         raise ValueError(
-            f"{folder} holds states of another job: {', '.join(odd)} differ. Delete the folder to "
+            f"{folder} has states of another job: {', '.join(odd)} differ. Delete the folder to "
             "start again, or ask for the same job"
         )
     return True

@@ -190,6 +190,6 @@ def _by_image(pairs: Sequence[tuple[int, str]], values: Sequence[float], n: int)
 def _require_rows(rows: Sequence, others: Sized) -> None:
     if len(rows) != len(others) or not rows or not all(len(row) for row in rows):
         raise ValueError(
-            f"captions of {len(rows)} images for {len(others)}: wanted at least one caption an "
+            f"captions of {len(rows)} images for {len(others)}: wanted at least one caption per "
             "image, and the same images on both sides"
         )

@@ -51,7 +51,7 @@ class Operations(TorchDispatchMode):
 
 
 def most_bytes(work: Callable[[], Any]) -> int:
-    """Return the most memory of a CPU that a piece of work holds at once beside what was there.
+    """Return the most memory of a CPU that a piece of work uses at once beside what was there.
 
     >>> 8_000 <= most_bytes(lambda: (torch.ones(1000) + 1).sum()) < 12_000
     True

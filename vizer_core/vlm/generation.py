@@ -271,7 +271,7 @@ class CaptionGenerator(LanguageSide):
 
 
 def top_p_logits(logits: Logits, top_p: float) -> Logits:
-    """Keep the fewest tokens that together hold `top_p` of the mass; the rest become -inf.
+    """Keep the fewest tokens that together contain `top_p` of the mass; the rest become -inf.
 
     Source: Holtzman et al. 2020, section 3.1. The likeliest token always stays.
 

@@ -20,7 +20,7 @@ that is held: the base's logits, two distributions, and three copies that their 
 
 Not counted: fragmentation, the framework's context (about 0.6 GB on CUDA), the mapper. Peaks that
 were measured on a CPU at true width lie within a quarter (tests/vlm/test_step_memory.py), even at
-two layers, where what one layer's backward pass holds for a moment counts most.
+two layers, where what one layer's backward pass keeps for a moment counts most.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def layer_bytes(size: VlmSize, plan: StepPlan) -> int:
 
 
 def largest_batch(size: VlmSize, plan: StepPlan, free: int) -> int:
-    """Return how many images per step may hold in `free` bytes beside the weights; 0 if not one."""
+    """Return how many images per step fit into `free` bytes beside the weights; 0 if not one."""
     low, high = 0, 4096
     while low < high:
         middle = (low + high + 1) // 2
@@ -125,7 +125,7 @@ def largest_batch(size: VlmSize, plan: StepPlan, free: int) -> int:
 def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
     """Raise `ValueError` if a step does not fit into `free` bytes, the weights already loaded.
 
-    The message holds what it needs, what is there, and the batch that fits. An estimate: what is
+    The message contains what it needs, what is there, and the batch that fits. An estimate: what is
     not counted (the head of this file) makes a step near the limit fail all the same.
     """
     memory = step_memory(size, plan)

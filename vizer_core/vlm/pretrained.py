@@ -169,7 +169,7 @@ def _require_model_folder(name: str | Path) -> None:
         return
     if (folder / "adapter_config.json").is_file():
         raise ValueError(
-            f"{folder} holds a LoRA adapter, not a model: load the base it names, then the adapter "
+            f"{folder} has a LoRA adapter, not a model: load the base it names, then the adapter "
             "with vizer_core.vizer.load_adapter."
         )
-    raise FileNotFoundError(f"{folder} holds no config.json: wanted a folder of save_pretrained")
+    raise FileNotFoundError(f"{folder} contains no config.json: wanted a folder of save_pretrained")

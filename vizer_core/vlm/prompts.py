@@ -33,7 +33,7 @@ PROMPTS_KEPT = 1000  # tokenised prompts remembered; questions differ from image
 class CaptionTokens:
     """A tokenizer, and the ids that have a role in captions.
 
-    `eos_ids` holds every id that ends a caption; the first is the one that `encode` writes. `start`
+    `eos_ids` has every id that ends a caption; the first is the one that `encode` writes. `start`
     begins a text without an image: see `start_of`.
     """
 

@@ -32,7 +32,7 @@ _FILLED_IN: Any = None  # by __post_init__
 class VisionBatch:
     """What the frozen vision side says about b images: computed once, read many times.
 
-    `image_embeddings` holds one [s, h] tensor per image, because tiles and sizes differ; `grid` is
+    `image_embeddings` has one [s, h] tensor per image, because tiles and sizes differ; `grid` is
     (tiles, rows, columns) for SmolVLM and the patch grid (t, height, width) for Qwen2-VL. `index`,
     on the CPU, is the row of each image in its source, 0 to b - 1 unless told otherwise. `targets`
     are what captions are compared with: the image features unless told otherwise. In the shuffled

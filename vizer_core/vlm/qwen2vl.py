@@ -1,7 +1,7 @@
 """Qwen2-VL and Qwen2.5-VL: images of any size, positions in three dimensions.
 
 The tower reads an image as one grid of patches (t, height, width); its merger turns every 2 x 2 of
-them into one token of the language model. `grid` holds (t, height, width) in patches.
+them into one token of the language model. `grid` contains (t, height, width) in patches.
 
 - F_I is taken before the merger, so without the merger's own layer norm.
 - Patches come in merge order (2 x 2 blocks), for 2.5 in window order; `encode_patches` puts them

@@ -5,7 +5,7 @@ SmolVLMForConditionalGeneration; their modules are the same. The tower is SigLIP
 and without attention head; the connector is a pixel shuffle and one linear layer without bias.
 
 Image splitting cuts an image into tiles of the tower's size, row by row, and adds the whole
-image as the last tile. `grid` holds (tiles, rows, columns); rows and columns are 0 without it.
+image as the last tile. `grid` contains (tiles, rows, columns); rows and columns are 0 without it.
 
 Trap: Idefics3 takes a tile whose pixels are all exactly 0 for padding and drops it. Real tiles are
 therefore passed one by one and counted, and a dropped one is an error.

@@ -57,7 +57,7 @@ def release_prompt(caption: str, question: str) -> str:
 
 
 def first_line(text: str) -> str:
-    r"""Return the first line that holds words: where an open-ended answer is cut.
+    r"""Return the first line that contains words: where an open-ended answer is cut.
 
     >>> first_line("\n two dogs.\nQuestion: what else?")
     'two dogs.'

@@ -50,7 +50,7 @@ Captions = Mapping[str, str]  # image id -> caption
 class VqaReport:
     """Scores with 95% intervals over images, by system and metric; floors are systems too.
 
-    `generated` holds each system's texts in the order of the questions, `retrieved` the candidate
+    `generated` has each system's texts in the order of the questions, `retrieved` the candidate
     that came first; the two priors are in `retrieved` as well.
     """
 
@@ -132,7 +132,7 @@ def evaluate_vqa(
 ) -> VqaReport:
     """Answer the questions from each system's captions, and from none; score all and the floors.
 
-    `captions` holds, by system, one caption per image id. `training` gives the priors; it must be
+    `captions` has, by system, one caption per image id. `training` gives the priors; it must be
     of other images (VQAv2's train split, or the drawn world's).
     """
     _require(items, captions, training)

@@ -143,7 +143,7 @@ def chapter_table(
 
 
 def measured_row(run: MeasuredCost) -> list[str]:
-    """Return hardware, minutes, RAM, GPU memory and download of a run; minutes hold loading too.
+    """Return hardware, minutes, RAM, GPU memory and download of a run; minutes include loading too.
 
     Where models and sizes were the default ones and the device is one of the estimates, the ratio
     to the estimate stands in brackets.
@@ -243,7 +243,7 @@ def _vlm_fetched() -> dict[str, int]:
 
 
 def _kept(plan: Plan, images: int) -> Plan:
-    """Add the image embeddings that a page keeps on the device to what each phase holds."""
+    """Add the image embeddings that a page keeps on the device to what each phase keeps."""
     more = images * _base().tower.tokens * _base().text.width * HALF
     return Plan(tuple(Phase(**{**vars(p), "held": p.held + more}) for p in plan.phases))
 

@@ -111,7 +111,7 @@ def peak_memory() -> PeakMemory:
 
 
 def _resident() -> int:
-    """Return the peak of this process alone; the kernel's `ru_maxrss` may hold its parent's."""
+    """Return the peak of this process alone; the kernel's `ru_maxrss` may include its parent's."""
     if STATUS.is_file():
         peaks = re.findall(r"^VmHWM:\s+(\d+) kB", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
         if peaks:

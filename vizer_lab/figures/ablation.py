@@ -18,7 +18,7 @@ Pairs = Mapping[str, Sequence[tuple[float, float]]]  # name of a system -> (x, y
 def draw_chance(counts: Mapping[str, Counts], *, rows: int, roles: Mapping[str, str]) -> Figure:
     """Draw how often chance alone makes 0, 1, 2, ... of `rows` equal settings look different.
 
-    `counts` holds simulated tables by kind of run; each kind has its bars side by side.
+    `counts` contains simulated tables by kind of run; each kind has its bars side by side.
     """
     if not counts or any(not len(c) or int(c.max()) > rows for c in counts.values()):
         sizes = {kind: len(c) for kind, c in counts.items()}

@@ -2,13 +2,16 @@
 
 As in `marked`: a word is blue and bold if its thing or place is in the scene, else vermilion and
 struck through. Where nobody knows what is in the images, nothing is marked.
+
+There is no ground: a gallery stands on the notebook's own, light or dark, in the ink around it. The
+two colours are mixed with that ink, so they can be read on either.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -21,10 +24,24 @@ from vizer_lab.figures.marked import COLOURS_AN_IMAGE, named_parts
 from vizer_lab.figures.sketch import LIGHT
 
 SIDE = 150
-GROUND = f"background:white;color:{COLOURS['ink']};padding:8px;overflow-x:auto"
+SHORT = 18  # letters of a name that stays on one line; a column of longer ones would crowd captions
+BOX = "padding:8px;overflow-x:auto"
+ROW = '<tr style="background:none">'  # JupyterLab stripes the rows of tables
 CELL = "vertical-align:middle;text-align:left;padding:2px 10px;border:none"
-TRUE = f'<b style="color:{COLOURS["image"]}">{{}}</b>'
-FALSE = f'<s style="color:{LIGHT["text"][0]}">{{}}</s>'
+NAME = f"{CELL};opacity:.8"
+
+
+def ink(colour: str) -> str:
+    """Return the CSS of a colour that is mixed with the ink around it; older browsers show it pure.
+
+    >>> ink("#0072B2")
+    'color:#0072B2;color:color-mix(in srgb,#0072B2 55%,currentColor)'
+    """
+    return f"color:{colour};color:color-mix(in srgb,{colour} 55%,currentColor)"
+
+
+TRUE = f'<b style="{ink(COLOURS["image"])}">{{}}</b>'
+FALSE = f'<s style="{ink(LIGHT["text"][0])}">{{}}</s>'
 
 Parts = Sequence[tuple[str, bool | None]]
 
@@ -38,6 +55,7 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         rows = []
+        name_style = system_style(self.captions)
         for number, image in enumerate(self.images):
             lines = [(name, _marked(texts[number])) for name, texts in self.captions.items()]
             first = (
@@ -46,10 +64,11 @@ class Gallery:
                 f'src="data:image/png;base64,{_png(image)}"></td>'
             )
             for line, (name, text) in enumerate(lines):
-                grey = f"{CELL};color:{COLOURS['control']};white-space:nowrap"
-                cells = f'<td style="{grey}">{escape(name)}</td><td style="{CELL}">{text}</td>'
-                rows.append(f"<tr>{'' if line else first}{cells}</tr>")
-        return f'<div style="{GROUND}"><table style="border:none">{"".join(rows)}</table></div>'
+                cells = (
+                    f'<td style="{name_style}">{escape(name)}</td><td style="{CELL}">{text}</td>'
+                )
+                rows.append(f"{ROW}{'' if line else first}{cells}</tr>")
+        return f'<div style="{BOX}"><table style="border:none">{"".join(rows)}</table></div>'
 
     def __repr__(self) -> str:
         lines = []
@@ -82,6 +101,17 @@ def caption_gallery(
         for name, texts in captions.items()
     }
     return Gallery(list(images), marked)
+
+
+def system_style(names: Iterable[str]) -> str:
+    """Return the CSS of the cells with names: on one line each, unless one of them is long.
+
+    >>> system_style(["MacCap"]).rpartition(";")[2], system_style(["a" * 40]).rpartition(";")[2]
+    ('white-space:nowrap', 'min-width:9em')
+    """
+    if max(map(len, names)) > SHORT:
+        return f"{NAME};white-space:normal;min-width:9em"
+    return f"{NAME};white-space:nowrap"
 
 
 def _marked(parts: Parts) -> str:

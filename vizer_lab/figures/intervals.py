@@ -23,7 +23,7 @@ from vizer_core.plots.style import (
     role_of,
 )
 
-STEP = 0.22  # of a row, between the estimates that it holds
+STEP = 0.22  # of a row, between the estimates that it contains
 PER_ROW = 0.18
 
 Estimates = Mapping[str, Interval]  # row -> estimate
@@ -69,7 +69,7 @@ def draw_grouped_intervals(
     zero: float | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw panels side by side; each row holds a group of dots, one for every way of measuring.
+    """Draw panels side by side; each row contains a group of dots, one for every way of measuring.
 
     `panels` maps a title to ways to rows to estimates. `roles` gives every way one of the book's
     fixed colours (`plots.style.MARKERS`). A way may lack rows. `zero` draws a dashed line.

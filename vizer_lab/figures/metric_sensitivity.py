@@ -42,7 +42,7 @@ def draw_sensitivity(
     """Draw a table of changes, edits by metrics, grouped rows with a rule between the groups.
 
     A cell is the change as a share of the fall to another image's caption; brackets mean that its
-    95% interval holds zero, and a dash that there is no number.
+    95% interval contains zero, and a dash that there is no number.
     """
     edits = [edit for group in groups.values() for edit in group]
     if not edits or not metrics:

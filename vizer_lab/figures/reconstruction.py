@@ -34,7 +34,7 @@ def draw_noise_cosine(
 ) -> Figure:
     """Draw the cosine of a text with its noised self by variance: curves expected, dots measured.
 
-    `measured[m]` holds, by variance, the cosine with the mean of m noisy copies. Dotted lines show
+    `measured[m]` has, by variance, the cosine with the mean of m noisy copies. Dotted lines show
     the mean cosine of `pair`s and the variance whose single copy is `matched` to it.
     """
     if not measured or not all(measured.values()):
@@ -83,15 +83,18 @@ def draw_losses(
             steps = np.arange(1, len(values) + 1)
             axes.plot(steps, values, color=COLOURS[role], alpha=0.2, linewidth=1)
             axes.plot(steps, running_mean(values, width=SMOOTH), color=COLOURS[role], label=name)
+        ends = [float(np.mean(values[-SMOOTH:])) for values in losses.values()]
         for name, level in levels.items():
+            under = level < min(ends)  # on the side of the line where no curve ends
             axes.axhline(level, color=COLOURS["ink"], linestyle=":", linewidth=1.2)
             axes.annotate(
                 name,
                 (1, level),
                 xycoords=("axes fraction", "data"),
-                xytext=(0, 3),
+                xytext=(0, -3 if under else 3),
                 textcoords="offset points",
                 ha="right",
+                va="top" if under else "bottom",
             )
         axes.set_ylim(bottom=0)
         axes.set_xlabel(f"step (thick: mean of {SMOOTH} steps)")

@@ -17,6 +17,7 @@ from vizer_core.plots.style import COLOURS, WIDE, figure_style, new_figure, pane
 
 LETTERS = 12  # of a caption to an inch
 QUOTE_WIDTH = 22  # characters in a line under an image that stands beside a figure
+AROUND = 0.2  # inches above an image, and between it and its words
 FRAME = "#C4C4C4"  # the edge of an image
 
 
@@ -37,7 +38,16 @@ def draw_images(images: Sequence[Image.Image], captions: Sequence[str]) -> Figur
         for axes, image, caption in zip(cells, images, filled):
             _show(axes, image)
             axes.set_xlabel(caption)
+        _fit_height(figure, lines)
     return figure
+
+
+def _fit_height(figure: Figure, lines: int) -> None:
+    """Make a figure as high as its lines of images and words: what the layout leaves is a gap."""
+    figure.draw_without_rendering()
+    sides = [axes.get_window_extent().height for axes in figure.axes]
+    words = [axes.xaxis.label.get_window_extent().height for axes in figure.axes]
+    figure.set_figheight(lines * ((max(sides) + max(words)) / figure.dpi + AROUND))
 
 
 def draw_patch_maps(

@@ -110,7 +110,7 @@ def draw_systems(
 ) -> Figure:
     """Draw a forest of systems: one row each of `rows`, one panel per metric.
 
-    `panels` maps a metric to systems to estimates, and may hold more systems than `rows`. `roles`
+    `panels` maps a metric to systems to estimates, and may have more systems than `rows`. `roles`
     colours rows by something else than the system, such as what it was trained with.
     """
     shown = {name: system(name).name for name in rows}

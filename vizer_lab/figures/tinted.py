@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from vizer_core.plots.style import COLOURS
-from vizer_lab.figures.gallery import CELL, GROUND
+from vizer_lab.figures.gallery import BOX, CELL, ROW, system_style
 
 MOST = 8.0  # nats; from here on the ground is as dark as it gets
 TINT = "213,94,0"  # `COLOURS["text"]`
@@ -25,9 +24,9 @@ class TintedCaption:
         rows = []
         for way, values in self.nats.items():
             words = "".join(_word(word, value) for word, value in zip(self.words, values))
-            name = f'<td style="{CELL};color:{COLOURS["control"]};white-space:nowrap">{way}</td>'
-            rows.append(f'<tr>{name}<td style="{CELL}">{words}</td></tr>')
-        return f'<div style="{GROUND}"><table style="border:none">{"".join(rows)}</table></div>'
+            name = f'<td style="{system_style(self.nats)}">{escape(way)}</td>'
+            rows.append(f'{ROW}{name}<td style="{CELL}">{words}</td></tr>')
+        return f'<div style="{BOX}"><table style="border:none">{"".join(rows)}</table></div>'
 
     def __repr__(self) -> str:
         lines = [" ".join(self.words)]

@@ -3,7 +3,7 @@
     check(contrastive_loss)     runs the reader's function and says in words what is wrong, or that
                                 it is right. It never raises, and changes nothing.
 
-A task is one file, named like the function that the reader writes: `contrastive_loss.py` holds
+A task is one file, named like the function that the reader writes: `contrastive_loss.py` contains
 `TASK`, with the package's own function as the judge of what is right, cases to try, and the
 mistakes that people make here, each a function whose docstring is what to tell them.
 

@@ -1,4 +1,4 @@
-"""Chapter 16: how many different things a set of features holds."""
+"""Chapter 16: how many different things a set of features contains."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
 
 
 def _tensor(value: Any) -> Tensor | None:
-    """Return numbers in any wrapping as one tensor on the CPU; None for what holds no numbers."""
+    """Return numbers in any wrapping as one tensor on the CPU; None for what has no numbers."""
     if isinstance(value, str | bytes | bool) or value is None:
         return None
     if isinstance(value, Tensor):

@@ -225,7 +225,7 @@ class CaptionStudy:
     def gallery(self, rows: Sequence[int], captions: Mapping[str, Sequence[str]]) -> Gallery:
         """Show images with each system's caption; what it names is marked where truth is known.
 
-        `captions` holds one caption for each image of the study.
+        `captions` contains one caption for each image of the study.
         """
         images = [self.images.images[row] for row in rows]
         shown = {name: [texts[row] for row in rows] for name, texts in captions.items()}

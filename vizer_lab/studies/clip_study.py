@@ -61,7 +61,7 @@ RESULTS = find_results(Path(__file__).resolve().parents[1], Path.cwd())
 class Study:
     """An encoder and n images with their captions; `note` says how far the numbers reach.
 
-    `scenes` holds the exact content of each image; it is empty where nobody knows it.
+    `scenes` contains the exact content of each image; it is empty where nobody knows it.
     """
 
     encoder: ImageTextEncoder
@@ -141,7 +141,7 @@ def open_drawn(model: str = "drawn-clip-100", n: int = 1000) -> Study:
 
 
 def recorded_scores(experiment: str, metric: str, *, folder: Path = RESULTS) -> dict[str, Interval]:
-    """Return a metric's mean and interval by system, as `results/<experiment>.json` holds them.
+    """Return a metric's mean and interval by system, as `results/<experiment>.json` contains them.
 
     For numbers that take hours to make: a chapter shows them and says which command made them.
     """
@@ -166,7 +166,7 @@ def recorded_scores(experiment: str, metric: str, *, folder: Path = RESULTS) -> 
 def recorded_differences(
     experiment: str, metric: str, *, folder: Path = RESULTS
 ) -> dict[tuple[str, str], Interval]:
-    """Return a metric's paired differences by (system, against), as the results file holds them.
+    """Return a metric's paired differences by (system, against), as the results file contains them.
 
     Pairs that were not compared are absent.
     """
@@ -199,7 +199,7 @@ def open_full(model: str, n: int) -> Study:
 
 
 def coco_folder() -> Path:
-    """Return the folder that `VIZER_DATA` names, checked to hold COCO val2017 as it unzips."""
+    """Return the folder that `VIZER_DATA` names, checked to contain COCO val2017 as it unzips."""
     named = env.DATA.get()
     if not named:
         raise FileNotFoundError(

@@ -281,7 +281,7 @@ def caption_agreement(
 def _systems(
     scored: ScoredEdits, metric: str, edits: Sequence[str], mark: Float64[np.ndarray, " n"]
 ) -> list[Statistics]:
-    """Mix each edit into the unedited captions at each strength, nested: .5 holds .25."""
+    """Mix each edit into the unedited captions at each strength, nested: .5 contains .25."""
     before = scored.metrics[BEFORE][metric]
     systems = [before]
     for name in edits:

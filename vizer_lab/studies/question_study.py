@@ -78,7 +78,7 @@ offline with VIZER_PROFILE=micro."""
 class QuestionStudy:
     """Questions, the training questions that give the priors, and captions by system.
 
-    `people` holds all captions that people wrote of each image, of which "human" is the first;
+    `people` contains all captions that people wrote of each image, of which "human" is the first;
     `image` opens an image by its id; `note` says how far the numbers reach.
     """
 
@@ -200,11 +200,11 @@ def _full_captions(folder: Path) -> dict[str, dict[str, str]]:
     """Read every captioner's file; its name is the captioner's."""
     files = sorted((folder / "captions").glob("*.json"))
     if not files:
-        raise FileNotFoundError(f"{folder}/captions holds no .json file.\n{QUESTIONS_ADVICE}")
+        raise FileNotFoundError(f"{folder}/captions contains no .json file.\n{QUESTIONS_ADVICE}")
     missing = [name for name in NEEDED if name not in {file.stem for file in files}]
     if missing:
         raise FileNotFoundError(
-            f"{folder}/captions holds {', '.join(file.name for file in files)}, no "
+            f"{folder}/captions contains {', '.join(file.name for file in files)}, no "
             f"{', '.join(f'{name}.json' for name in missing)}.\n{QUESTIONS_ADVICE}"
         )
     return {
@@ -222,7 +222,7 @@ def image_number(image_id: int | str) -> str:
     digits = Path(str(image_id)).stem.rpartition("_")[2]
     if not digits.isdigit():
         raise ValueError(
-            f"image id {image_id!r} holds no COCO number: wanted 42 or "
+            f"image id {image_id!r} has no COCO number: wanted 42 or "
             "'COCO_val2014_000000000042.jpg'"
         )
     return str(int(digits))

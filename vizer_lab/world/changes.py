@@ -19,7 +19,7 @@ CHANGES = ("gone", "swapped", "none")
 
 @dataclass(frozen=True)
 class ChangedPair:
-    """A scene before and after, and the kinds of thing that only one of the two holds."""
+    """A scene before and after, and the kinds of thing that only one of the two contains."""
 
     before: Scene
     after: Scene

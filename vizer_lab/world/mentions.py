@@ -78,7 +78,7 @@ def find_named_objects(
 ) -> NamedObjects:
     """Pick the pairs in which pointing at the named object is a real choice.
 
-    The caption names exactly one kind that is there, and the scene holds at least one other.
+    The caption names exactly one kind that is there, and the scene contains at least one other.
     """
     if len(scenes) != len(texts):
         raise ValueError(f"got {len(scenes)} scenes and {len(texts)} texts: wanted one text each")

@@ -7,7 +7,7 @@ CHAIR section 4 do it with objects only). The truth of every edit is checked by 
 content, wrong      object_swapped (same category, or another), object_added, wrong_count,
                     wrong_attribute, wrong_relation, wrong_background
 content, less       object_dropped
-content, more       more_true_detail: all that the scene holds, more than any reference says
+content, more       more_true_detail: all that the scene contains, more than any reference says
 no fault            reworded, reordered, paraphrase (both), style_change
 form                shuffled_words, keyword_list, repetition, truncated, generic: need no scene
 ==================  ============================================================================

@@ -43,7 +43,7 @@ def drawn_scene(caption: str, scene: Scene) -> Scene:
 
     Things stand in rows of three, in the order in which they are named, those "left of" another
     before it; a category word draws its first kind, a bare plural two. Without a place the first
-    one is drawn. More things than the fullest scene holds are left out.
+    one is drawn. More things than the fullest scene contains are left out.
     """
     said = parse_caption(caption, drawn_lexicon(world_of(scene.split)))
     names: list[tuple[str, str | None]] = []

@@ -1,6 +1,6 @@
 """Captions as people write them: each true, each leaving something out.
 
-A phrase may hold size and colour at once ("a small red
+A phrase may contain size and colour at once ("a small red
 apple"), a group may have attributes ("two big dogs"), a relation may stand in a longer list, and
 the place may come first. Every claim that the exact parser reads from such a caption is true of the
 scene: that is what `tests/lab/world/test_captions.py` checks on thousands of them.

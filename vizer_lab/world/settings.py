@@ -1,6 +1,6 @@
-"""The numbers of the drawn world: how large a scene is, what it holds, how people write of it.
+"""The numbers of the drawn world: how large a scene is, what it contains, how people write of it.
 
-A scene is 112 px wide and holds one to six objects. In patches of 14 px that is a grid of 8 x 8.
+A scene is 112 px wide and contains one to six objects. In patches of 14 px that is a grid of 8 x 8.
 Captions have plain punctuation ("a dog, a cat and a tree"), and most of them say how many there
 are, how large, of what colour, or where they stand to each other.
 

@@ -156,7 +156,7 @@ def _gap_direction(d: int, outliers: dict[int, float], generator: torch.Generato
     total = sum(outliers.values())
     if total > 1 or any(share < 0 for share in outliers.values()) or len(outliers) >= d:
         raise ValueError(
-            f"outliers hold {total:g} of the squared gap norm, wanted shares in 0..1 that add up "
+            f"outliers have {total:g} of the squared gap norm, wanted shares in 0..1 that add up "
             f"to at most 1, over fewer than d={d} dimensions"
         )
     if any(not 0 <= dimension < d for dimension in outliers):

@@ -132,7 +132,7 @@ def split_in(world: str, part: str) -> str:
 
 
 def objects_of(split: str) -> tuple[ObjectKind, ...]:
-    """Return the kinds of object that a split's scenes hold."""
+    """Return the kinds of object that a split's scenes contain."""
     return world_named(world_of(split)).objects
 
 

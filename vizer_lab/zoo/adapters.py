@@ -3,7 +3,7 @@
 drawn-vlm-web-information is RLOO on what an image adds to a caption's likelihood
 (`InformationReward`, its prior from other images), the adapter that `experiments/improvement.py`
 recommends: its seed 0, on 640 images without captions. Its folder is a plain PEFT folder with
-`vizer.json`, which holds recipe and scores.
+`vizer.json`, which contains recipe and scores.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class ShippedAdapter(ShippedModel):
         return Trained(vlm, metadata)
 
     def write(self, trained: Trained, folder: Path, metadata: Mapping[str, Any]) -> None:
-        """Write a plain PEFT folder; where it holds a whole adapter, that is replaced."""
+        """Write a plain PEFT folder; where it contains a whole adapter, that is replaced."""
         save_adapter(trained.model, self.path(folder), metadata=metadata)
 
     def load(self, device: str = "cpu", folder: Path | None = None) -> SmolVlm:

@@ -108,7 +108,7 @@ def score_drawn_lm(
 
     `home_nats`, `away_nats`: nats per token of captions from BOS; `tagged_nats`: of describing
     captions after four of their own words; `answers`: share of questions answered right after one
-    caption of the scene, which need not hold the answer; `answers_blind`: without a caption.
+    caption of the scene, which need not contain the answer; `answers_blind`: without a caption.
     """
     home, away = (DrawnSplit(split_in(world, part), scenes) for part in ("test", "away_test"))
     captions = [text for texts in home.captions for text in texts]

@@ -157,7 +157,7 @@ def longer(table: Float[Tensor, "v h"], rows: int) -> Float[Tensor, "v2 h"]:
 def build(recipe: RealLanguageRecipe, folder: Path = WEIGHTS) -> SmolVlm:
     """Load tower and language model and join them: no LoRA, and the recipe's start of connector.
 
-    `folder` holds the tower's model.
+    `folder` contains the tower's model.
     """
     eye, config = load_tower(recipe.tower, folder)
     lm = load_causal_lm(recipe.language_model)
@@ -342,7 +342,7 @@ def stands_on(recipe: RealLanguageRecipe, folder: Path = WEIGHTS) -> dict[str, s
 
 
 def recipe_in(manifest: dict[str, Any]) -> RealLanguageRecipe:
-    """Return the recipe that a manifest holds."""
+    """Return the recipe that a manifest contains."""
     plain = dict(manifest["recipe"])
     lora = LoraSettings(**plain["lora"] | {"projections": tuple(plain["lora"]["projections"])})
     return RealLanguageRecipe(**plain | {"lora": lora, "exact": VlmStage(**plain["exact"])})

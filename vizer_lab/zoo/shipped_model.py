@@ -12,7 +12,7 @@ kind                      class, in its file      rows
 ``adapter``               `adapters`              `adapters.ADAPTERS`
 ========================  ======================  ==================================
 
-`registry.MODELS` holds all rows in building order.
+`registry.MODELS` contains all rows in building order.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ShippedModel(ABC):
     """
 
     name: str
-    recipe: Any  # each kind says which; its `to_dict` gives what the manifest holds
+    recipe: Any  # each kind says which; its `to_dict` gives what the manifest contains
 
     kind: ClassVar[str]  # as in the entry points of `vizer_core.shipped`
     home: ClassVar[Path] = WEIGHTS
@@ -114,14 +114,14 @@ class ShippedModel(ABC):
 
     @abstractmethod
     def score(self, model: Any) -> dict[str, float]:
-        """Measure a model on scenes that it has not seen; the manifest holds these numbers."""
+        """Measure a model on scenes that it has not seen; the manifest contains these numbers."""
 
     def path(self, folder: Path | None = None) -> Path:
         """Return where the model lies: a tensor file, or the folder of an adapter."""
         return Path(folder or self.home) / f"{self.name}.safetensors"
 
     def weights(self, folder: Path | None = None) -> Path:
-        """Return the tensor file whose hash the manifest holds."""
+        """Return the tensor file whose hash the manifest contains."""
         return self.path(folder)
 
     def run_file(self, folder: Path) -> Path:

@@ -120,7 +120,7 @@ def pair_batches(images: Tensor, tokens: Tensor, *, seed: int = 0) -> Feed:
     """Return a feed of given pairs, over which every stage goes in an order of its own.
 
     `images` are uint8 [n, 3, s, s], `tokens` [n, t]. An order is gone through to its end before the
-    next one begins, so that a batch may hold a pair twice.
+    next one begins, so that a batch may contain a pair twice.
 
     >>> feed = pair_batches(torch.arange(4), torch.arange(4))
     >>> [sorted(some.tolist()) for some, _ in feed(Stage("pairs", 2, 4, 1e-3), 0)]

@@ -18,7 +18,7 @@ YOUNGER = {"method": "adamw", "text": "captions"}  # fields, and what they are w
 
 @dataclass(frozen=True)
 class VlmStage:
-    """One part of the training. Batch k holds scenes from `first_scene + k * batch` on.
+    """One part of the training. Batch k contains scenes from `first_scene + k * batch` on.
 
     `method` is the optimizer: `adamw` for all, or `muon` for the matrices (`zoo.muon`). `text` is
     what a stage of captions reads without images: its `captions`, or `general` sentences.

@@ -119,7 +119,7 @@ def run_stages(
 ) -> Idefics3ForConditionalGeneration:
     """Run the stages that are not finished and return the model.
 
-    `tower` holds the parent's vision tower; empty, the tower is trained here. `start` is the vision
+    `tower` has the parent's vision tower; empty, the tower is trained here. `start` is the vision
     tower of the recipe's CLIP where that is not a shipped one.
     """
     recipe = run.recipe

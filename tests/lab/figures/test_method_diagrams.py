@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import matplotlib
 import pytest
+from contrast import contrast
 from PIL import ImageFont
 
 from tools.diagrams import FOLDER, ROOT, markdown
@@ -33,19 +34,6 @@ def extent(text: ElementTree.Element) -> tuple[float, float]:
     shift = {"start": 0.0, "middle": 0.5, "end": 1.0}[text.get("text-anchor")]
     left = float(text.get("x")) - shift * wide
     return left, left + wide
-
-
-def luminance(colour: str) -> float:
-    """WCAG's relative luminance of a colour like #0072B2."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG's contrast of two colours, from 1 to 21."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("name", DIAGRAMS)

@@ -42,6 +42,12 @@ def test_losses_are_drawn_as_they_are_with_their_levels():
     assert figure.axes[0].get_ylabel() == "nats" and figure.axes[0].get_ylim()[0] == 0
 
 
+def test_the_name_of_a_level_stands_on_the_side_where_no_curve_ends():
+    levels = {"floor": 0.5, "start": 1.9}
+    figure = draw_losses({"no noise": [2.0, 1.0]}, levels=levels, label="nats")
+    assert [text.get_va() for text in figure.axes[0].texts] == ["top", "bottom"]
+
+
 def test_readings_have_their_role_their_bars_and_the_mark():
     figure = draw_trade_off(PANELS, roles=ROLES, mark=65.0)
     (axes,) = figure.axes

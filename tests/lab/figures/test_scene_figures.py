@@ -19,6 +19,15 @@ def test_each_image_stands_above_its_caption():
     assert "\n" in figure.axes[2].get_xlabel()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("caption", ["a dog", "a very long caption " * 3])
+def test_a_figure_of_images_is_as_high_as_they_and_their_captions(count, caption):
+    figure = draw_images(images(count), [caption] * count)
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    assert 0 < figure.get_figheight() - box.y1 < 0.2 and -0.05 < box.y0 < 0.1  # inches
+
+
 def test_the_box_marks_the_largest_value_of_each_map():
     values = torch.zeros(1, 49)
     values[0, 9] = 1.0  # row 1, column 2

@@ -124,7 +124,7 @@ def test_the_language_model_and_the_most_questions_can_be_named_outside(
 
 def test_a_captioner_without_a_file_is_named(data):
     (data / "captions" / "decap.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"holds capdec.json, maccap.json, no decap.json"):
+    with pytest.raises(FileNotFoundError, match=r"contains capdec.json, maccap.json, no decap"):
         open_questions(1)
 
 
@@ -140,7 +140,7 @@ def test_what_is_missing_is_named(data, monkeypatch):
     (data / question_study.ANSWERS).write_text("[]")
     for file in (data / "captions").iterdir():
         file.unlink()
-    with pytest.raises(FileNotFoundError, match=r"captions holds no \.json file"):
+    with pytest.raises(FileNotFoundError, match=r"captions contains no \.json file"):
         open_questions(1)
     monkeypatch.delenv("VIZER_DATA")
     with pytest.raises(FileNotFoundError, match=r"(?s)VIZER_DATA is not set.*visualqa"):
@@ -150,5 +150,5 @@ def test_what_is_missing_is_named(data, monkeypatch):
 def test_no_questions_and_odd_ids_are_refused():
     with pytest.raises(ValueError, match="n is 0: wanted at least one scene or question"):
         open_questions(0)
-    with pytest.raises(ValueError, match=r"'dog\.jpg' holds no COCO number"):
+    with pytest.raises(ValueError, match=r"'dog\.jpg' has no COCO number"):
         image_number("dog.jpg")
