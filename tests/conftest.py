@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import Any
 
@@ -20,6 +21,7 @@ LOOKS_AT_THE_BOOK = (
     "tests/book/test_site.py",
     "tests/book/test_stored_figures.py",
 )
+BY_CHAPTER = "tests/book/test_exercises.py"  # its tests run a chapter's code, once per worker
 # the groups of more than half a minute: who begins with them does not end with one
 LONG = (
     "book",
@@ -68,6 +70,8 @@ def worker_group(nodeid: str) -> str:
     file = nodeid.split("::")[0]
     if file == "tests/book/test_notebooks.py":
         return nodeid
+    if file == BY_CHAPTER and (chapter := re.search(r"\[(\d+)", nodeid)):
+        return f"{file}[{chapter[1]}]"
     return "book" if file in LOOKS_AT_THE_BOOK else file
 
 

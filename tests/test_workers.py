@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tests.conftest import (
+    BY_CHAPTER,
     LONG,
     LOOKS_AT_THE_BOOK,
     pytest_collection_modifyitems,
@@ -17,10 +18,14 @@ from tests.conftest import (
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_a_file_is_a_group_the_book_is_one_and_each_notebook_is_free():
+def test_a_file_is_a_group_the_book_is_one_and_each_notebook_and_chapter_is_free():
     assert worker_group("tests/gap/test_a.py::test_x[1]") == "tests/gap/test_a.py"
     assert worker_group("vizer_core/gap/a.py::vizer_core.gap.a.f") == "vizer_core/gap/a.py"
     assert {worker_group(f"{file}::test_x") for file in LOOKS_AT_THE_BOOK} == {"book"}
+    ways = ("a[3-1]", "b[3-1-row = 0]", "c[3]")
+    assert {worker_group(f"{BY_CHAPTER}::test_{way}") for way in ways} == {f"{BY_CHAPTER}[3]"}
+    assert worker_group(f"{BY_CHAPTER}::test_b[12-1-row[2] = 0]") == f"{BY_CHAPTER}[12]"
+    assert worker_group(f"{BY_CHAPTER}::test_all") == BY_CHAPTER
     notebooks = [f"tests/book/test_notebooks.py::test_a_fresh_run[{name}]" for name in "ab"]
     assert [worker_group(nodeid) for nodeid in notebooks] == notebooks
 
