@@ -22,9 +22,7 @@ from wrong_answers import LATER
 from tools import notebooks
 
 JUDGED = (*range(1, 6), *range(9, 17))
-FEWEST_WRONG = (
-    3  # plausible wrong answers of each exercise, with the one that the chapter starts from
-)
+FEWEST_WRONG = 3  # plausible wrong answers of each exercise
 SOLUTION = re.compile(r"<summary>Solution</summary>\n\n```python\n(.*?)```.*?</details>", re.DOTALL)
 HEADING = re.compile(r"^### Exercise (\d): (.+)$", re.MULTILINE)
 GOAL = "the book's"  # heads the column of a number to hit
@@ -91,6 +89,7 @@ def known(number: int) -> dict[str, Any]:
     return names
 
 
+@functools.cache  # a solution is asked for twice
 def said(number: int, place: int, answer: str) -> str:
     """Return what the check prints to an answer."""
     exercise, names = chapter(number).exercises[place], dict(known(number))

@@ -13,6 +13,8 @@ from vizer_lab.practice import Task, Verdict, judge
 
 Number: TypeAlias = float | int | Tensor  # as a reader may write one
 
+Real: TypeAlias = float | int  # a count is a number to hit too
+
 WIDTH = 76  # of a printed line
 
 
@@ -27,15 +29,15 @@ class Goal:
     """
 
     name: str
-    above: float | None = None
-    below: float | None = None
+    above: Real | None = None
+    below: Real | None = None
     places: int = 2
 
     def __post_init__(self) -> None:
         if self.above is None and self.below is None:
             raise ValueError(f"{self.name}: wanted a limit, above or below")
 
-    def met(self, value: float) -> bool:
+    def met(self, value: Real) -> bool:
         """Whether a value lies within the limits; a NaN does not."""
         over = self.above is None or value > self.above
         return bool(over and (self.below is None or value < self.below))
@@ -51,13 +53,13 @@ class Goal:
             return f"{low} to {high}"
         return f"above {low}" if low else f"below {high}"
 
-    def row(self, mine: float, book: float) -> tuple[str, str, str, str]:
+    def row(self, mine: Real, book: Real) -> tuple[str, str, str, str]:
         """Return what stands in the table: name, the reader's number, the goal, the book's."""
         return self.name, f"{mine:.{self.places}f}", self.wanted, f"{book:.{self.places}f}"
 
 
 def judge_goals(
-    goals: Sequence[Goal], mine: Sequence[float], book: Sequence[float], advice: str = ""
+    goals: Sequence[Goal], mine: Sequence[Real], book: Sequence[Real], advice: str = ""
 ) -> Verdict:
     """Compare the reader's numbers with the goals; `advice` is said if one of them is missed.
 
@@ -90,7 +92,7 @@ def tell(verdict: Verdict) -> None:
 
 
 def judge_number(
-    mine: Number, wanted: float, mistakes: Sequence[tuple[float, str]], *, within: float = 0.01
+    mine: Number, wanted: Real, mistakes: Sequence[tuple[Real, str]], *, within: float = 0.01
 ) -> Verdict:
     """Compare a number with the one that is right, then with those that readers arrive at instead.
 
