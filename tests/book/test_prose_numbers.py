@@ -19,6 +19,7 @@ from prose import NUMBER, decimals_of, texts, value_of, without_frames
 from vizer_core.vlm import size_of
 from vizer_core.vlm.published import smolvlm_base_config
 from vizer_core.vlm.views import VIEWS
+from vizer_lab.exercises import rewards, score_sight, settings, unlabelled, zero_label
 
 Source = Callable[[dict, str], float]
 
@@ -97,11 +98,22 @@ FACTS |= {
     r"rank (\d+) is": in_code(r"RANK = (\d+)"),
     r"under (\d+%)": lora_share,
     r"caption \( , from (0)\)": lambda *_: 0.0,
-    r"a cosine \*\*below (\.\d+)": in_code(r'two gradients", below=(0\.\d+)'),
+    r"a cosine \*\*below (\.\d+)": lambda *_: zero_label.APART,
+    r"in its caption, from (0)": lambda *_: 0.0,
+    r"adds up to (0) for each": lambda *_: 0.0,
+    r"steps, counted from (1)": lambda *_: 1.0,
+    r"hit: \*\*above (\.\d+)\*\* of the pull": lambda *_: rewards.AS_LOUD,
+    r"\*\*above (\.\d+)\*\* of the held-out": lambda *_: settings.FOUND,
+    r"the weight from (0) to 1": lambda *_: 0.0,
+    r"the weight from 0 to (1)": lambda *_: 1.0,
+    r"correlation \*\*below (\.\d+)": lambda *_: score_sight.LEVEL,
+    r"in \*\*fewer than (\.\d+)": lambda *_: score_sight.OVERLOOKED,
+    r"in \*\*more than (\.\d+)": lambda *_: score_sight.NOTICED,
+    r"Search from (0) in steps": lambda *_: 0.0,
+    r"in steps of (\.\d+) for": lambda *_: unlabelled.STEP,
     r"Weight (\.\d+) of": weights_of(collapsed=True),
     r"collapse, (\.\d+) and": weights_of(collapsed=False),
     r"collapse, \.6 and (\.\d+)": weights_of(collapsed=False),
-    r"a ratio \*\*above (\.\d+)": in_code(r'ADVANTAGE.__name__}", above=(0\.\d+)'),
     r"difference of (\.\d+) count": lambda *_: 0.101 - 0.1,
     r"as\s+much as one of (\.\d+)": lambda *_: 0.1,
     r"With (0) it is likelihood": lambda *_: 0.0,
