@@ -71,7 +71,7 @@ SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "contro
 VIEW_SECONDS = 30.0
 # the base whose language half is a real model is dear: it sees fewer scenes, learns from fewer
 # images, and of the trainers it has the cheapest, which is every other's rival, the teacher of most
-# precision, and the paper's two; what samples or ranks many captions per image took hours. It
+# precision, and the paper's two; what samples or ranks many captions per image would take hours. It
 # chooses its own rates, since a larger model wants smaller ones, and its mappers read as many
 # captions per image trained on as the others'
 REAL_SCENES, REAL_IMAGES, REAL_MAPPER_IMAGES = 120, 128, 800

@@ -118,7 +118,10 @@ def build(root: Path = ROOT, output: Path | None = None, book: Path | None = Non
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        with zipfile.ZipFile(book or epub.build(root, output)) as packed:
+        made = book or epub.build(root, output)
+        if not zipfile.is_zipfile(made):
+            raise ValueError(f"got {made}: wanted an ePub, as `make epub` writes")
+        with zipfile.ZipFile(made) as packed:
             packed.extractall(folder)
         whole = folder / "whole.xhtml"
         ElementTree.register_namespace("", XHTML.strip("{}"))
@@ -137,7 +140,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         file = build(ROOT, asked.output, asked.book)
-    except (subprocess.SubprocessError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (subprocess.SubprocessError, ValueError, OSError) as error:
         print(f"the PDF did not build: {error}", file=sys.stderr)
         return 1
     print(f"The book as a PDF: {file}, {file.stat().st_size / 2**20:.1f} MB")
