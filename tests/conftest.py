@@ -21,11 +21,12 @@ LOOKS_AT_THE_BOOK = (
     "tests/book/test_site.py",
     "tests/book/test_stored_figures.py",
 )
-BY_CHAPTER = "tests/book/test_exercises.py"  # its tests run a chapter's code, once per worker
+# their tests share one run of each chapter, which the id of a test begins with
+BY_CHAPTER = ("tests/book/test_exercises.py", "tests/book/test_notebooks.py")
 # the groups of more than half a minute: who begins with them does not end with one
 LONG = (
     "book",
-    "tests/book/test_notebooks.py",
+    "chapter ",
     "tests/full_profile/",
     "tests/improvement/",
     "tests/cli/test_launch.py",
@@ -40,8 +41,8 @@ LONG = (
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of a file on one worker of `pytest -n`, and the rendered book on one.
 
-    What a file's tests share, and the book, is then made once. Notebooks go to whoever is free.
-    Groups keep the order of the tests: by itself xdist ends with those of one test, the notebooks.
+    What a file's tests share, a chapter's run and the book are then made once. Groups keep the
+    order of the tests: by itself xdist ends with those of fewest tests.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -68,10 +69,8 @@ def turn(group: str) -> int:
 def worker_group(nodeid: str) -> str:
     """Name the group of a test; a group stays on one worker."""
     file = nodeid.split("::")[0]
-    if file == "tests/book/test_notebooks.py":
-        return nodeid
-    if file == BY_CHAPTER and (chapter := re.search(r"\[(\d+)", nodeid)):
-        return f"{file}[{chapter[1]}]"
+    if file in BY_CHAPTER and (chapter := re.search(r"\[(\d+)", nodeid)):
+        return f"chapter {int(chapter[1])}"
     return "book" if file in LOOKS_AT_THE_BOOK else file
 
 

@@ -22,19 +22,19 @@ def test_a_file_is_a_group_the_book_is_one_and_each_notebook_and_chapter_is_free
     assert worker_group("tests/gap/test_a.py::test_x[1]") == "tests/gap/test_a.py"
     assert worker_group("vizer_core/gap/a.py::vizer_core.gap.a.f") == "vizer_core/gap/a.py"
     assert {worker_group(f"{file}::test_x") for file in LOOKS_AT_THE_BOOK} == {"book"}
+    exercises, notebooks = BY_CHAPTER
     ways = ("a[3-1]", "b[3-1-row = 0]", "c[3]")
-    assert {worker_group(f"{BY_CHAPTER}::test_{way}") for way in ways} == {f"{BY_CHAPTER}[3]"}
-    assert worker_group(f"{BY_CHAPTER}::test_b[12-1-row[2] = 0]") == f"{BY_CHAPTER}[12]"
-    assert worker_group(f"{BY_CHAPTER}::test_all") == BY_CHAPTER
-    notebooks = [f"tests/book/test_notebooks.py::test_a_fresh_run[{name}]" for name in "ab"]
-    assert [worker_group(nodeid) for nodeid in notebooks] == notebooks
+    assert {worker_group(f"{exercises}::test_{way}") for way in ways} == {"chapter 3"}
+    assert worker_group(f"{exercises}::test_b[12-1-row[2] = 0]") == "chapter 12"
+    assert worker_group(f"{exercises}::test_all") == exercises
+    assert worker_group(f"{notebooks}::test_a_fresh_run[03_gap_histograms]") == "chapter 3"
 
 
 def test_every_file_that_looks_at_the_book_is_in_its_group():
     mark = "pytest.mark." + "book"
     marked = [p for p in ROOT.glob("tests/**/test_*.py") if mark in p.read_text(encoding="utf-8")]
     assert sorted(p.relative_to(ROOT).as_posix() for p in marked) == sorted(LOOKS_AT_THE_BOOK)
-    assert (ROOT / "tests" / "book" / "test_notebooks.py").is_file()
+    assert all((ROOT / file).is_file() for file in BY_CHAPTER)
 
 
 def test_the_scheduler_asks_for_these_groups(pytestconfig):
@@ -48,8 +48,8 @@ def test_the_scheduler_asks_for_these_groups(pytestconfig):
 
 
 def test_workers_begin_with_what_takes_long_and_one_process_keeps_its_order():
-    files = ("tests/gap/test_a.py", LOOKS_AT_THE_BOOK[0], "tests/book/test_notebooks.py")
-    items = [SimpleNamespace(nodeid=f"{file}::test_x") for file in files]
+    files = ("tests/gap/test_a.py", LOOKS_AT_THE_BOOK[0], BY_CHAPTER[1])
+    items = [SimpleNamespace(nodeid=f"{file}::test_x[01_a]") for file in files]
     before = list(items)
     pytest_collection_modifyitems(SimpleNamespace(), items)
     assert items == before
@@ -60,5 +60,5 @@ def test_workers_begin_with_what_takes_long_and_one_process_keeps_its_order():
 def test_every_long_group_is_there():
     groups = {
         worker_group(path.relative_to(ROOT).as_posix()) for path in ROOT.glob("tests/**/*.py")
-    }
+    } | {"chapter 1"}
     assert {turn(group) for group in groups} == set(range(len(LONG) + 1))

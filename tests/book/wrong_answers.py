@@ -1,8 +1,118 @@
-"""Wrong answers to the exercises of chapters 9 to 16, each with words that its reader is told."""
+"""Wrong answers to the exercises that judge, each with words that its reader is told."""
 
 from __future__ import annotations
 
-LATER: dict[tuple[int, int], dict[str, str]] = {
+WRONG: dict[tuple[int, int], dict[str, str]] = {
+    (1, 1): {
+        "row = torch.full((65,), 1.0)": "add up to 65",
+        "row = torch.zeros(65); row[:2] = 0.5": "2 tokens share the attention",
+        "row = torch.ones(64) / 64": "Wanted 65 numbers",
+        "row = torch.zeros(65); row[0] = 9.0": "no number can be larger than 1",
+    },
+    (1, 2): {
+        "def regions_by_hand(tokens, attention, chosen):\n"
+        "    return torch.take_along_dim(attention @ tokens, chosen[:, :, None], 1)": "length 1",
+        "def regions_by_hand(tokens, attention, chosen):\n"
+        "    rows = attention.mT @ tokens\n"
+        "    return unit_norm(torch.take_along_dim(rows, chosen[:, :, None], 1))": "columns of A",
+        "def regions_by_hand(tokens, attention, chosen):\n"
+        "    picked = torch.take_along_dim(tokens, chosen[:, :, None], dim=1)\n"
+        "    return unit_norm(picked)": "average of all",
+        "def regions_by_hand(tokens, attention, chosen):\n"
+        "    return unit_norm((attention @ tokens)[:, : chosen.shape[1]])": "first rows of A",
+        "def regions_by_hand(tokens, attention, chosen): ...": "is not written yet",
+    },
+    (1, 3): {
+        "beta = 0.3": "flatter",
+        "beta = 3.0": "not far enough",
+        "beta = -10.0": "turns the order round",
+    },
+    (1, 4): {
+        "features = other_states.image_features": "Wanted a feature for each patch",
+        "features = other_states.image_features[:, None].expand(-1, 64, -1)": "the map is flat",
+        "features = -other_states.counterfactual_features": "does not follow the caption",
+    },
+    (2, 1): {
+        "energy = lambda cosine: (2 - 2 * cosine) ** 0.5": "its square",
+        "energy = lambda cosine: 2 + 2 * cosine": "the sign of the cross term",
+        "energy = lambda cosine: 1 - 2 * cosine": "One of the two squares is missing",
+    },
+    (2, 2): {
+        "scale = 10.0": "Make the softmax sharper",
+        "scale = 0.0": "A logit scale is above 0",
+        "scale = 30": "begun to part",
+    },
+    (2, 3): {
+        "move = lambda images, texts: (images, texts)": "still open",
+        "move = lambda images, texts: tuple(torch.nn.functional.normalize(t - t.mean(0)) "
+        "for t in (images, texts))": "what you do after it is not",
+        "move = lambda images, texts: (images - images.mean(0), texts - texts.mean(0))": "without "
+        "changing their order",
+        "move = lambda images, texts: images": "Give two tables back",
+        "move = lambda images, texts: (images[:9], texts)": "must keep their shape",
+    },
+    (2, 4): {
+        "bar = lambda c, x: (2 + 2 * c).sqrt() * x": "subtract 1 from the root",
+        "bar = lambda c, x: (1 + 2 * c) * x": "is a root",
+        "bar = lambda c, x: ((2 + 2 * x).sqrt() - 1) * c": "have changed places",
+    },
+    (3, 1): {
+        "mine = torch.ones(d) / d**0.5": "do not cancel",
+        "mine = torch.ones(d); mine[::2] *= -1": "divide them all by the length",
+        "mine = torch.zeros(3)": "Wanted 128 numbers",
+    },
+    (3, 2): {
+        "second = GapHistogram(d, centre=-pooled['global'].dimension_means.float())\n"
+        "second.update(image, text)": "wrong sign",
+        "second = GapHistogram(d, centre=torch.full((d,), pooled['global'].moments.mean))\n"
+        "second.update(image, text)": "the same number from each dimension",
+        "second = GapHistogram(d, centre=pooled['global'].dimension_means.float())": "counted 0",
+        "second = GapHistogram(d, centre=text.mean(0))\n"
+        "second.update(image, text)": "Another vector",
+    },
+    (3, 3): {
+        "mine = pair_cosine**0.5": "nearer to each other than to the caption",
+        "mine = pair_cosine / 2": "does not halve",
+        "mine = 2 * pair_cosine**2 - 1": "in one plane",
+    },
+    (3, 4): {
+        "left, right = text, image": "only turns the gap round",
+        "left, right = image, text[torch.randperm(n, generator=seeded(1))]": "its own caption",
+        "c = torch.rand(n, d, generator=seeded(6)) < 0.5\n"
+        "left, right = torch.where(c, text, image), torch.where(c, image, text)": "move whole rows",
+    },
+    (4, 1): {
+        "moved = projections[1].points - projections[1].points.mean(0)": "centre of all points",
+        "moved = projections[1].points * 0": "Neighbours have changed",
+        "moved = projections[1].of('text')": "Wanted all",
+    },
+    (4, 2): {
+        "fraction = 0.3": "close more of the gap",
+        "fraction = 1.0": "close less of the gap",
+        "fraction = 60": "between 0 and 1",
+    },
+    (4, 3): {
+        "mine = float(two.of('text')[:, 0].mean() - two.of('image')[:, 0].mean())\n"
+        "mine = abs(mine)": "Divide it by the gap norm",
+        "mine = (two.of('text').mean(0) - two.of('image').mean(0))[1].abs() / gap": "second axis",
+        "step = two.of('text')[:, 0].mean() - two.of('image')[:, 0].mean()\n"
+        "mine = -abs(float(step)) / gap": "take the absolute value",
+    },
+    (5, 1): {
+        "KEEP = 3": "Keep fewer",
+        "KEEP = 0": "keep 1 to 5",
+        "KEEP = 9": "keep 1 to 5",
+    },
+    (5, 2): {
+        "my_edit = lambda caption: 'a dog'": "CLIPScore notices",
+        "my_edit = lambda caption: caption.replace('xylophone', 'cat')": "No caption has changed",
+        "my_edit = lambda caption: caption.replace('above', 'below')": "too little in each",
+    },
+    (5, 3): {
+        "WEIGHT = 1.0": "one metric alone",
+        "WEIGHT = 0.9": "Take less of it",
+        "WEIGHT = 25": "between 0 and 1",
+    },
     (9, 1): {
         "nats_per_caption = 0.0": "Nothing is decided",
         "nats_per_caption = gains['all tokens'].mean * counts['all tokens']": "of all captions",
