@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.notebook_cells import FORMULA
-from tools.stamps import code_sha256, core_sha256
+from tools.stamps import code_sha256, core_sha256, results_sha256
 
 MAX_BYTES = 500_000
 MAX_LINE, MAX_CELL_LINES, MAX_DEF_STATEMENTS = 79, 25, 10
@@ -98,6 +98,11 @@ def _stamp_faults(notebook: Any, root: Path) -> list[str]:
             "vizer_core or vizer_lab has changed since its outputs were made: run "
             "`make notebooks` (only files that this notebook imports count)"
         )
+    read = stamp.get("results")
+    if read is None:
+        faults.append("no results in the stamp: run `make notebooks`")
+    elif changed := [n for n, was in results_sha256(read, root).items() if was != read[n]]:
+        faults.append(f"{', '.join(changed)} changed since it was read: run `make notebooks`")
     return faults
 
 

@@ -39,7 +39,14 @@ from tools.notebook_cells import (
     write_setup_cell,
 )
 from tools.notebook_rules import check_notebook, tags
-from tools.stamps import code_sha256, core_sha256, package_versions
+from tools.stamps import (
+    code_sha256,
+    core_sha256,
+    package_versions,
+    results_sha256,
+    unwatched,
+    watched,
+)
 from vizer_core.files import atomic_path
 from vizer_core.runtime import hardware
 from vizer_lab.costs.measured import measured_costs
@@ -92,6 +99,7 @@ def is_stale(notebook: Any, root: Path) -> bool:
     return (
         stamp.get("code_sha256") != code_sha256(notebook)
         or stamp.get("core_sha256") != core_sha256(notebook, root)
+        or stamp.get("results") != results_sha256(stamp.get("results", ()), root)
         or stamp.get("profile") != "micro"
     )
 
@@ -117,13 +125,14 @@ def execute(
     return fresh, time.perf_counter() - start
 
 
-def stamped(notebook: Any, root: Path, seconds: float) -> Any:
-    """Add the stamp: which code, on which profile and machine, in how many seconds."""
+def stamped(notebook: Any, root: Path, seconds: float, read: Mapping[str, str]) -> Any:
+    """Add the stamp: which code, results read, profile and machine, in how many seconds."""
     notebook["metadata"]["vizer"] = {
         "profile": KERNEL_ENVIRONMENT["VIZER_PROFILE"],
         "seed": int(KERNEL_ENVIRONMENT["VIZER_SEED"]),
         "code_sha256": code_sha256(notebook),
         "core_sha256": core_sha256(notebook, root),
+        "results": dict(read),
         "device": hardware(),
         "packages": package_versions(),
         "seconds": round(seconds, 1),
@@ -141,13 +150,15 @@ def save(path: Path, notebook: Any) -> bool:
     return True
 
 
-def finished(fresh: Any, stored: Any, path: Path, root: Path, seconds: float) -> Any:
+def finished(
+    fresh: Any, read: Mapping[str, str], stored: Any, path: Path, root: Path, seconds: float
+) -> Any:
     """Stamp a notebook that has run and write its cost table.
 
     Where all else is as it was stored, so are the run time and the machine: `make book` leaves a
     checkout as it was.
     """
-    fresh = stamped(normalise(fresh, path.name), root, seconds)
+    fresh = stamped(normalise(fresh, path.name), root, seconds, read)
     measured = measured_costs(root / MEASURED)
     before = stored["metadata"].get("vizer", {})
     as_before = copy.deepcopy(fresh)
@@ -205,13 +216,13 @@ def run(root: Path, names: list[str], *, everything: bool, progress: bool = True
     faults = []
     for path, notebook in tqdm(chosen, disable=not progress, unit="notebook"):
         try:
-            fresh, seconds = execute(notebook, root / "notebooks")
+            ran, seconds = execute(watched(notebook), root / "notebooks")
         except CellExecutionError as error:
             faults.append(f"{path.name}: {error}")
             continue
         try:
             stored = nbformat.read(path, as_version=4)
-            fresh = finished(fresh, stored, path, root, seconds)
+            fresh = finished(*unwatched(ran, root), stored, path, root, seconds)
         except ValueError as error:
             faults.append(f"{path.name}: {error}; add it to vizer_lab.costs.chapters")
             continue

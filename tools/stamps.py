@@ -4,17 +4,23 @@
 or through other files, and the manifests of shipped weights beside them. A change elsewhere in the
 packages leaves the stamp fresh; a change in any file that the outputs could depend on makes it
 stale. What is shipped is found by entry points: its loaders count wherever it is asked for.
+
+Which files of `results` a chapter reads is watched while it runs (`watched`), and they are hashed
+one by one.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import nbformat
 
 PACKAGES = ("vizer_core", "vizer_lab")
 COMMAND_LINE, SHIPPED = "vizer_core.cli", "vizer_core.shipped"
@@ -33,6 +39,14 @@ STAMPED_PACKAGES = (
 MODULE = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)*")
 PRACTICE = "vizer_lab.practice"
 CHECKED = re.compile(r"^check\((\w+)\)$", re.MULTILINE)  # judged by the task of that name
+RESULTS = "results"
+WATCH = """
+import sys as _sys
+
+_opened = set()
+_sys.addaudithook(lambda event, about: event == "open" and _opened.add(str(about[0])))
+"""
+REPORT = "print(*sorted(_opened), sep='\\n')"
 SHELL_CALL = re.compile(r"\bvizer [a-z]|-m vizer_core\b")
 
 
@@ -54,6 +68,34 @@ def core_sha256(notebook: Any, root: Path) -> str:
         for file in files
         for part in (file.relative_to(root).as_posix().encode(), _text(file).encode())
     )
+
+
+def watched(notebook: Any) -> Any:
+    """Return a copy with a cell before all others and one after, which says what was opened."""
+    longer = copy.deepcopy(notebook)
+    first, last = map(nbformat.v4.new_code_cell, (WATCH, REPORT))
+    longer["cells"] = [first, *longer["cells"], last]
+    return longer
+
+
+def unwatched(ran: Any, root: Path) -> tuple[Any, dict[str, str]]:
+    """Take the two cells out of a `watched` notebook that has run; return what it read, hashed."""
+    *cells, last = ran["cells"][1:]
+    ran["cells"] = cells
+    for cell in cells:
+        for counted in (cell, *cell.get("outputs", [])):
+            if counted.get("execution_count"):
+                counted["execution_count"] -= 1
+    lines = "".join(output.get("text", "") for output in last["outputs"]).splitlines()
+    here, folder = root / "notebooks", (root / RESULTS).resolve()
+    opened = {(here / line).resolve() for line in lines}
+    return ran, results_sha256((p.name for p in opened if p.parent == folder), root)
+
+
+def results_sha256(names: Iterable[str], root: Path) -> dict[str, str]:
+    """Return the hash of each of these files of `results`; "" where there is none."""
+    files = {name: root / RESULTS / name for name in sorted(names)}
+    return {n: _sha256([f.read_bytes()]) if f.is_file() else "" for n, f in files.items()}
 
 
 def dependencies(sources: Iterable[str], root: Path) -> list[Path]:

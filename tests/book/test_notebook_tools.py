@@ -24,7 +24,14 @@ from tools.notebook_cells import (
     write_setup_cell,
 )
 from tools.notebook_rules import check_notebook
-from tools.stamps import code_sha256, core_sha256, dependencies, imported_modules
+from tools.stamps import (
+    code_sha256,
+    core_sha256,
+    dependencies,
+    imported_modules,
+    unwatched,
+    watched,
+)
 
 NAME = "01_probe.ipynb"
 
@@ -74,7 +81,7 @@ def stored(checkout):
     code[1]["outputs"] = [nbformat.v4.new_output("stream", text="0.001 of 40\n")]
     image = base64.b64encode(png()).decode()
     code[2]["outputs"] = [nbformat.v4.new_output("display_data", {"image/png": image})]
-    return notebooks.stamped(notebook, checkout, 1.0)
+    return notebooks.stamped(notebook, checkout, 1.0, {})
 
 
 def faults_of(notebook, checkout, name=NAME):
@@ -92,7 +99,7 @@ def code_cell(notebook, number):
 
 
 def restamp(notebook, checkout):
-    return notebooks.stamped(notebook, checkout, 1.0)
+    return notebooks.stamped(notebook, checkout, 1.0, {})
 
 
 def set_source(notebook, source):
@@ -200,6 +207,27 @@ def test_lazy_imports_and_the_command_line_count_as_imports():
     jobs = notebooks.ROOT / "vizer_core" / "jobs.py"
     assert jobs in dependencies(["import vizer_core as vc"], notebooks.ROOT)
     assert jobs not in dependencies(["from vizer_core.gap import measure_gap"], notebooks.ROOT)
+
+
+@pytest.mark.filterwarnings("default")
+def test_results_that_a_run_has_read_are_stamped(stored, checkout):
+    (checkout / "results").mkdir()
+    for name in "ab":
+        (checkout / "results" / f"{name}.json").write_text("1")
+    reader = nbformat.v4.new_code_cell("open('../results/a.json').read()")
+    notebook = nbformat.v4.new_notebook(cells=[reader])
+    ran, _ = notebooks.execute(watched(notebook), checkout / "notebooks")
+    fresh, read = unwatched(ran, checkout)
+    (cell,) = fresh["cells"]
+    assert cell["execution_count"] == cell["outputs"][0]["execution_count"] == 1
+    assert list(read) == ["a.json"]
+    stored["metadata"]["vizer"]["results"] = read
+    assert faults_of(stored, checkout) == [] and not notebooks.is_stale(stored, checkout)
+    (checkout / "results" / "b.json").write_text("2")
+    assert faults_of(stored, checkout) == []
+    (checkout / "results" / "a.json").write_text("2")
+    assert "a.json changed since it was read" in faults_of(stored, checkout)[0]
+    assert notebooks.is_stale(stored, checkout)
 
 
 def test_prose_does_not_change_the_code_hash(stored):
@@ -403,15 +431,15 @@ def run_of(seconds, device, printed="gap 0.78"):
 def test_a_run_that_only_took_longer_leaves_the_notebook_as_it_was(
     printed, kept, checkout, tmp_path, monkeypatch
 ):
-    def stamp(notebook, root, seconds):
+    def stamp(notebook, root, seconds, read):
         notebook["metadata"]["vizer"] = {"seconds": seconds, "device": "another CPU"}
         return notebook
 
     monkeypatch.setattr(notebooks, "stamped", stamp)
     path = tmp_path / "09_mapper.ipynb"
     finish = notebooks.finished
-    first = finish(run_of(0, ""), run_of(0, ""), path, checkout, 61.0)
-    again = finish(run_of(0, "", printed), first, path, checkout, 119.0)
+    first = finish(run_of(0, ""), {}, run_of(0, ""), path, checkout, 61.0)
+    again = finish(run_of(0, "", printed), {}, first, path, checkout, 119.0)
     assert (again == first) is kept
     seconds = again["metadata"]["vizer"]["seconds"]
     assert seconds == (61.0 if kept else 119.0)
