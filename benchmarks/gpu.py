@@ -273,7 +273,7 @@ def features(bench: Bench) -> dict[str, Any]:
 
 
 def maccap(bench: Bench) -> dict[str, Any]:
-    """Return captions a second of MacCap's prefix and OPT, 20 samples an image."""
+    """Return captions a second of MacCap's prefix and OPT, 20 samples per image."""
     import transformers
 
     from vizer_core.textonly import PrefixConfig, PrefixDecoder

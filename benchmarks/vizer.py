@@ -60,7 +60,7 @@ SMOLVLM_256M = {
 
 @dataclass(frozen=True)
 class Bench:
-    """A model with LoRA, its images as pixels, and how many tokens a caption gets."""
+    """A model with LoRA, its images as pixels, and how many tokens per caption gets."""
 
     vlm: SmolVlm
     pixels: Tensor

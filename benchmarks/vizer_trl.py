@@ -231,7 +231,7 @@ def claims(figures: dict[str, Any]) -> list[dict[str, str]]:
     bars = (
         ("a zero-label step at least twice as fast as TRL's RLOOTrainer", "trl_speedup", 2, True),
         ("TRL's advantages", "trl_advantage_difference", 1e-5, False),
-        ("at most 500 operations a token at 24 layers", "operations_per_token", 500, False),
+        ("at most 500 operations per token at 24 layers", "operations_per_token", 500, False),
     )
     return [
         {

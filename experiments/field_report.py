@@ -25,7 +25,7 @@ from vizer_lab.world.round_trip import drawn_scene, round_trip
 from vizer_lab.zoo.clips import load_drawn_clip, pixels_of
 
 Chosen = dict[tuple[str, str], float]  # (base, system) -> the rate or the weight of its runs
-Runs = dict[str, list[dict[str, Statistics]]]  # system -> one a seed -> metric
+Runs = dict[str, list[dict[str, Statistics]]]  # system -> one per seed -> metric
 CLEANED = ("filtered", "paired_anew", "recaptioned", "filtered_and_recaptioned")
 RIVALS = {
     "texts": {

@@ -98,7 +98,7 @@ def _asked_for(pool: Sequence[str], question: str) -> str:
 
 
 def region_cell(base: str, n: int) -> Values:
-    """Name the thing in one box a scene."""
+    """Name the thing in one box per scene."""
     torch.set_num_threads(1)
     vlm, split = load_once(base), world.split_of(n)
     things = [scene.objects[scene.index % len(scene.objects)] for scene in split.scenes]

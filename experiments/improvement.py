@@ -16,7 +16,7 @@ views      per base, what averaging over views does: how many, how far, with oth
 ablations  per base, one setting of a trainer changed at a time
 =========  ======================================================================================
 
-Finished cells lie in `results/cells/improvement`: counts a scene, no images and no weights.
+Finished cells lie in `results/cells/improvement`: counts per scene, no images and no weights.
 
 Fields of the file, beside those of every results file:
 
@@ -66,7 +66,7 @@ from vizer_core.runtime import git_commit, hardware
 OUT, RUNS = Path("results/improvement.json"), Path("results/cells/improvement")
 PARTS = ("words", "decoders", "rates", "trainers", "confirm", "views", "ablations")
 CHOOSER = CORE[0]
-DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many captions an image
+DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many captions per image
 SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "control": 35.0}
 VIEW_SECONDS = 30.0
 # the base whose language half is a real model is dear: it sees fewer scenes, learns from fewer

@@ -1,4 +1,4 @@
-"""What a cell keeps of its captions: a few small counts a scene, packed; enough for every interval.
+"""What a cell keeps of its captions: small counts per scene, packed; enough for every interval.
 
 Captions themselves would fill hundreds of megabytes. What all metrics need is how many statements
 of each kind a caption makes and how many are true, and what was in the scene is known without it.

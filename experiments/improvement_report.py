@@ -100,7 +100,7 @@ def best_trainer(rates: Mapping[str, Mapping[str, Any]]) -> str | None:
 def runs_of(
     finished: Sequence[tuple[Trial, Mapping[str, Any]]], base: str, best: str | None
 ) -> Runs:
-    """Return every system's statistics, one entry a seed, on the test scenes of a base."""
+    """Return every system's statistics, one entry per seed, on the test scenes of a base."""
     found: Runs = {}
     for trial, answer in sorted(
         ((t, a) for t, a in finished if t.base == base), key=lambda pair: pair[0].seed
@@ -295,7 +295,7 @@ def _spearman(a: np.ndarray, b: np.ndarray, *, resamples: int = 500) -> dict[str
 
 
 def not_run(planned: Mapping[str, Cell], answers: Mapping[str, Any]) -> list[str]:
-    """Say what is missing, a line a base and kind of cell."""
+    """Say what is missing, a line per base and kind of cell."""
     groups: dict[str, list[str]] = {}
     for name, cell in planned.items():
         if name in answers:

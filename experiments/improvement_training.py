@@ -1,7 +1,7 @@
 """Trainers of the study: every one sees the same images, and as many captions with gradient.
 
 640 images of the stream, 2,560 captions that go through with gradient: a policy gradient takes four
-captions an image once, what learns from one caption an image goes over it four times, DPO over its
+captions an image once, what learns from one caption per image goes over it four times, DPO over its
 two captions twice.
 
 ======================  ============================================================================

@@ -100,7 +100,7 @@ def add_meteor(scored: Sequence[dict[str, Statistics]], texts: Sequence[Sequence
         found["meteor"] = Statistics(part, rows.value)
 
 
-Scored = Mapping[str, Sequence[Mapping[str, Statistics]]]  # system -> one a seed -> metric
+Scored = Mapping[str, Sequence[Mapping[str, Statistics]]]  # system -> one per seed -> metric
 
 
 def score_rows(scored: Scored, *, prefix: str = "") -> list[dict]:

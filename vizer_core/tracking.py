@@ -34,7 +34,7 @@ def require_tracker(name: str) -> None:
 
 
 def curves_of(history: Any) -> Curves:
-    """Return the lists of numbers of a history, one entry a step, by the names of its fields.
+    """Return the lists of numbers of a history, one entry per step, by the names of its fields.
 
     >>> from dataclasses import make_dataclass
     >>> curves_of(make_dataclass("H", ["loss", "kl", "why"])([2.0, 1.0], [None, 0.1], "done"))

@@ -37,7 +37,7 @@ class Recorder:
 
 
 def from_feature(features: torch.Tensor, *, single: bool = False) -> list[str]:
-    """Write from one token an image."""
+    """Write from one token per image."""
     return list(prefix_generator(single=single).generate(features[:, None]))
 
 

@@ -105,7 +105,7 @@ def test_the_drawn_worlds_words_are_lists():
 def test_lists_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="'x' has 2 words, 1 texts and keeps 1"):
         WordList("x", ("a", "b"), ("a",))
-    with pytest.raises(ValueError, match="keeps 3: wanted a text a word, and 1 to 2 kept"):
+    with pytest.raises(ValueError, match="keeps 3: wanted a text per word, and 1 to 2 kept"):
         WordList.from_template("x", ["a", "b"], top=3)
     with pytest.raises(ValueError, match=r"has no \{\} for the word"):
         WordList.from_template("x", ["a"], "a photo")

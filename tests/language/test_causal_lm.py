@@ -260,7 +260,7 @@ def test_wrong_calls_are_told_what_to_do(opt):
         opt.generate(prefix, decoding=Greedy(60))
     with pytest.raises(ValueError, match=r"has 60 positions, prefix included: tiny-opt has 48"):
         opt.logits(torch.zeros(1, 60, 32), torch.ones(1, 60, dtype=torch.bool))
-    with pytest.raises(ValueError, match="3 prefixes and 1 texts: wanted one prefix a text"):
+    with pytest.raises(ValueError, match="3 prefixes and 1 texts: wanted one prefix per text"):
         prefixed(opt, prefix, opt.tokenize(["a"]))
 
 

@@ -51,5 +51,5 @@ def test_the_prefix_counts(lm):
 
 
 def test_as_many_prefixes_as_texts_are_wanted(opt):
-    with pytest.raises(ValueError, match="2 prefixes and 3 texts: wanted one prefix a text"):
+    with pytest.raises(ValueError, match="2 prefixes and 3 texts: wanted one prefix per text"):
         sequence_log_probs(opt, no_prefix(opt, 2), TEXTS)

@@ -75,7 +75,7 @@ def test_gradients_reach_cached_keys_and_values_and_move_the_next_word(lm):
 
 def test_wrong_steps_are_told_what_to_do(opt):
     state = start(opt, prefix_of(opt), PROMPTS)
-    with pytest.raises(ValueError, match="2 ids for 3 rows: wanted one id a row"):
+    with pytest.raises(ValueError, match="2 ids for 3 rows: wanted one id per row"):
         step(opt, state, torch.tensor([1, 2]))
     full = start(opt, torch.zeros(1, 47, 32))
     with pytest.raises(ValueError, match="tiny-opt has 48 positions and all are taken"):

@@ -32,5 +32,5 @@ def test_errors_by_message():
         score_candidates([["a"], ["b"]], [["a"]], shared)
     with pytest.raises(ValueError, match=r"wanted \[images, candidates\]"):
         best_candidate(np.zeros((3, 0)))
-    with pytest.raises(ValueError, match="wanted a place an image"):
+    with pytest.raises(ValueError, match="wanted one per image"):
         regret(np.zeros((2, 2)), np.array([0, 2]))

@@ -116,7 +116,7 @@ def test_the_rloo_gradient_is_the_gradient_of_the_expected_reward():
         (lambda: scaled_by_batch(torch.ones(1, 1)), "got 1 advantages"),
         (
             lambda: sequence_loss(torch.ones(2, 3), torch.ones(2, 3, dtype=bool), torch.ones(4)),
-            "and 4 advantages: wanted one mask entry a token",
+            "and 4 advantages: wanted one mask entry per token",
         ),
         (
             lambda: sequence_loss(torch.ones(2, 3), torch.zeros(2, 3, dtype=bool), torch.ones(2)),

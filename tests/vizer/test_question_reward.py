@@ -57,7 +57,7 @@ def test_what_needs_no_caption_is_not_asked():
 
 
 def test_errors_by_message():
-    with pytest.raises(ValueError, match="wanted a row a caption"):
+    with pytest.raises(ValueError, match="wanted a row per caption"):
         REWARD.score_texts(["a"], [])
     with pytest.raises(ValueError, match="0 answers to 2 questions"):
         QuestionReward(QUESTIONS, lambda texts, asked: []).score_texts(["a"], [0])

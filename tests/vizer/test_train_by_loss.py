@@ -264,7 +264,7 @@ def test_errors_say_what_is_wrong(vision, fitted):
         run(tiny_smol(), vision, CONFIG, ImageContext(fitted))
     with pytest.raises(ValueError, match="source contains no image"):
         run(model(), ImageSource(model(), []), CONFIG, ImageContext(fitted))
-    with pytest.raises(ValueError, match="at least 1 image a step"):
+    with pytest.raises(ValueError, match="at least 1 image per step"):
         replace(CONFIG, images_per_step=0)
     with pytest.raises(ValueError, match="positive learning rate"):
         replace(CONFIG, learning_rate=0.0)

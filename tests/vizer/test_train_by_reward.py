@@ -230,7 +230,7 @@ def test_errors_by_message():
             train_adapter(vlm, vision, SaysCat(), config, generator=seeded(0))
     with pytest.raises(ValueError, match="wanted a positive learning rate"):
         replace(FAST, learning_rate=0.0)
-    with pytest.raises(ValueError, match="at least 1 image a step, 1 sample"):
+    with pytest.raises(ValueError, match="at least 1 image per step, 1 sample"):
         replace(FAST, samples=0)
     with pytest.raises(ValueError, match="the rollout has no advantages"):
         PolicyGradient(SaysCat())(Rollout(vlm, vision, captions))

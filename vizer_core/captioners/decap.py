@@ -2,7 +2,7 @@
 
 Li et al. 2023 (DeCap), section 3.2: with memory features m_i and tau = 1/100,
 
-    p = norm(sum_i softmax_i(I_c . m_i / tau) m_i)      caption: E = prefix network(p)
+    p = norm(sum_i softmax_i(I_c . m_i / tau) m_i)      caption: E = prefix_network(p)
 
 The decoder was trained on clean text features and now meets a mean of such features.
 

@@ -3,7 +3,7 @@
 Qiu et al. 2024 (MacCap), sections 4.2 and 4.3. With the global feature I_c, N_cr = 10 region
 features r_j (equations 10 to 12) and the training noise n_j ~ N(0, .016):
 
-    v_j = unit(I_c + r_j + n_j),   E = prefix network(v_1 .. v_10),  caption: language model after E
+    v_j = unit(I_c + r_j + n_j),   E = prefix_network(v_1 .. v_10),  caption: language model after E
 
 `SampledMacCap` draws the noise S = 20 times and keeps the caption whose CLIP text feature has the
 greatest cosine with the clean image feature ("multiple sampling and filtering").

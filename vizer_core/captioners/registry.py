@@ -1,6 +1,6 @@
 """The captioners that have a name: `METHODS`, read by the commands, the jobs and `load_captioner`.
 
-A row says what a method needs and how it is made; whatever asks about methods asks here. Another
+Each row says what a method needs and how it is made; all code that must know reads it here. Another
 captioner is a file with its class, a function below that makes it, and its row: `register`. Nothing
 heavy is imported before a captioner is made, so that the help of a command is shown at once.
 """

@@ -1,4 +1,4 @@
-"""The single-token methods: one feature an image goes through prefix network and language model.
+"""The single-token methods: one feature per image goes through prefix network and language model.
 
     feature [n, d]  ->  tokens [n, 1, d]  --network-->  prefix [n, q, h]  --LM-->  captions
 
@@ -13,7 +13,7 @@ CapDec      noisy text features           Nukrai et al. 2022, section 3.1: if im
             norm(T_c + n), n ~ N(0, s^2)  of a pair lie within a ball, a decoder that reads
                                           any point around a text also reads the image
 ClipCap     image features, with their    Mokady et al. 2021, section 3.1: the supervised
-            own captions                  row, which bounds the zero-shot rows from above
+            own captions                  row, meant as an upper bound of the others
 ==========  ============================  ===============================================
 
 DeCap moves the feature first (`decap`). All of a method is in its training (`textonly.presets`),

@@ -54,7 +54,7 @@ class WordList:
         if len(self.words) != len(self.texts) or not 1 <= self.top <= len(self.words):
             raise ValueError(
                 f"list {self.name!r} has {len(self.words)} words, {len(self.texts)} texts and "
-                f"keeps {self.top}: wanted a text a word, and 1 to {len(self.words)} kept"
+                f"keeps {self.top}: wanted a text per word, and 1 to {len(self.words)} kept"
             )
 
     @classmethod

@@ -278,7 +278,7 @@ def stop_ids(lm: CausalLM) -> tuple[int, ...]:
 
 
 def open_search(lm: CausalLM, prompt: str, images: int) -> Search:
-    """Start one beam an image: BOS and the prompt, its last token not yet read."""
+    """Start one beam per image: BOS and the prompt, its last token not yet read."""
     tokens = _prompt_ids(lm, prompt)
     if len(tokens) < 2:
         raise ValueError(
@@ -313,7 +313,7 @@ def advance(
 ) -> Search:
     """Take the `beams` best continuations of each image by mean log-probability.
 
-    The first call widens one beam an image to `beams`; a finished beam goes on with the end mark,
+    The first call widens one beam per image to `beams`; a finished beam goes on with the end mark,
     at no cost and without growing.
     """
     vocabulary, now = log_p.shape[1], search.generated.shape[1]

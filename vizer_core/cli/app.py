@@ -41,8 +41,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="The modality gap, text-only captioning and zero-label caption training.\n\n"
-    "Nothing is downloaded for the drawn models. Start with: vizer lab, which checks them in a "
-    "minute, and vizer caption IMAGES --method maccap. Every command has a --help of its own.",
+    "Nothing is downloaded for the drawn models. Start with: vizer lab, which checks them in "
+    "three minutes, and vizer caption IMAGES --method maccap. Every command "
+    "has a --help of its own.",
 )
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "vizer.json")
 _QUIET = ContextVar("quiet", default=False)  # set anew by each command line

@@ -200,11 +200,12 @@ def caption_command(
 ) -> None:
     """Caption images with a zero-shot method, or with a vision-language model and its adapter.
 
-    Prints a line an image as soon as it is generated; --json writes COCO results with file names as
-    ids, and until they are complete keeps them in NAME.jsonl: a stopped command goes on from there
-    when called again. A file that is no whole image, or that the model cannot take, is named and
-    left out. On the drawn models nothing has to be trained, and it takes some seconds; otherwise
-    the models come from the local cache or the hub, and methods that are trained want --captioner.
+    Prints a line per image as soon as it is generated; --json writes COCO results with file names
+    as ids, and until they are complete keeps them in NAME.jsonl: a stopped command goes on from
+    there when called again. A file that is no whole image, or that the model cannot take, is named
+    and left out. On the drawn models nothing has to be trained, and it takes some seconds;
+    otherwise the models come from the local cache or the hub, and methods that are trained want
+    --captioner.
     The memory of decap, concepts, clipre and socratic contains captions of --corpus.
 
     A captioner file wants the --clip, --pretrained and --language-model that it was trained with,

@@ -39,15 +39,15 @@ Sentences = Annotated[
     bool | None,
     typer.Option(
         "--lm-sentences/--no-lm-sentences",
-        help="Whether --language-model reads captions as sentences: with a full stop, which what "
-        "it writes loses again. Default: no, or what is known of the model.",
+        help="Whether --language-model reads captions as sentences: with a full stop, which is "
+        "removed from what it generates. Default: no, or what is known of the model.",
     ),
 ]
 Corpus = Annotated[
     str,
     typer.Option(
-        help="Captions, one a line, or a JSON list; COCO's, Flickr's or CC3M's file; a table with "
-        "a header; a Parquet or tar file of images with captions; hf:OWNER/DATASET:SPLIT; "
+        help="Captions, one per line, or a JSON list; COCO's, Flickr's or CC3M's file; a table "
+        "with a header; a Parquet or tar file of images with captions; hf:OWNER/DATASET:SPLIT; "
         "'coco2014-train' or -val; 'drawn-home' or 'drawn-away'."
     ),
 ]

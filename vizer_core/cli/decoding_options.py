@@ -20,12 +20,10 @@ MaxTokens = Annotated[
     int | None,
     typer.Option(min=1, help="Most tokens of a caption. Default: the method's."),
 ]
-Beams = Annotated[
-    int | None, typer.Option(min=1, help="Keep so many beginnings; 1: greedy, the likeliest token.")
-]
+Beams = Annotated[int | None, typer.Option(min=1, help="Number of beams; 1: greedy.")]
 Temperature = Annotated[
     float | None,
-    typer.Option(min=0.0, help="Draw each token at this temperature, by --seed; 0: greedy."),
+    typer.Option(min=0.0, help="Sample tokens at this temperature, seeded by --seed; 0: greedy."),
 ]
 # as in `vizer_core.vizer.decoders`, repeated here so that the help needs no torch
 DECODER_NAMES = (

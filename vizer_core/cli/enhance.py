@@ -113,7 +113,7 @@ def fit_mapper_command(
 ) -> None:
     """Fit ViZer's mapper (phase 1) on a model's own captions of unlabelled images.
 
-    The model captions every image once and is not changed; the mapper itself is seconds. Prints
+    The model captions every image once and is not changed; fitting the mapper takes seconds. Prints
     its cosine on held-out images beside what a constant answer scores. A stopped run goes on
     when called again; under torchrun the images are shared out.
     """

@@ -47,7 +47,7 @@ def new_report_folder(path: Path) -> Path:
     return path
 
 
-@app.command(name="improve", short_help="What unlabelled images buy: look, train or not, tell.")
+@app.command(name="improve", short_help="What a folder of images can do for captions.")
 def improve_command(
     images: Annotated[
         Path,
@@ -94,7 +94,7 @@ def improve_command(
     Tries first words, prompts and decoders on 64 of the images, all scored without a label: do
     captions hold when the image moves by less than a patch, and do they fit it better than other
     images? Then trains a LoRA adapter on the model's own captions by beam search, but only where
-    those are clearly better than the model as it is. At the end it climbs the ladder on held-out
+    those are clearly better than the model as it is. At the end it compares, on held-out
     images: the model as it is, the best first word or prompt, beam search, views, the adapter, with
     intervals, and names the cheapest way that is clearly better. OUT gets report.html (images with
     captions before and after, one file), report.json, and an adapter with its README.md where one

@@ -14,8 +14,8 @@ ImageSplitting = Annotated[
     bool | None,
     typer.Option(
         "--image-splitting/--no-image-splitting",
-        help="SmolVLM sees tiles too: finer, 13 to 17 times the image tokens. Default: none, or as "
-        "the adapter was trained.",
+        help="SmolVLM reads tiles of the image too: finer detail, 13 to 17 times the image tokens. "
+        "Default: none, or as the adapter was trained.",
         show_default=False,
     ),
 ]

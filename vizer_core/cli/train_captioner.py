@@ -70,7 +70,8 @@ def train_captioner_command(
         typer.Option(min=0.0, help="Noise in each coordinate; 0: none. Default: the method's own."),
     ] = None,
     captions_at_once: Annotated[
-        int | None, typer.Option(min=1, help="Less memory: a batch goes through in such parts.")
+        int | None,
+        typer.Option(min=1, help="Less memory: split each batch into parts of this size."),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",

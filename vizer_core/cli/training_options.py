@@ -32,9 +32,9 @@ Decay = Annotated[
 WarmUp = Annotated[
     int | None, typer.Option("--warmup-steps", min=0, help="Steps in which the rate rises.")
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="How often each image comes.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="How often each image is used.")]
 Samples = Annotated[
-    int | None, typer.Option(min=1, help="Captions that are drawn for an image in a step.")
+    int | None, typer.Option(min=1, help="Captions sampled per image in each step.")
 ]
 TrainTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="At most so many tokens per caption.")
@@ -71,7 +71,8 @@ HeldOut = Annotated[
 Patience = Annotated[
     int,
     typer.Option(
-        min=0, help="Stop after so many looks without a better score, and keep the best. 0: never."
+        min=0,
+        help="Stop after so many evaluations without a better score; the best stays. 0: never.",
     ),
 ]
 SaveEvery = Annotated[

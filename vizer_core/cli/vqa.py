@@ -63,7 +63,7 @@ def vqa_command(
     ] = "auto",
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Ask so many questions, drawn by --seed. Default: all."),
+        typer.Option(min=1, help="Ask a sample of so many, seeded by --seed. Default: all."),
     ] = None,
     missing: Annotated[
         str, typer.Option(help="Images without a caption: 'error', or 'skip' their questions.")
@@ -80,8 +80,9 @@ def vqa_command(
     It generates an answer; CLIP's text tower looks it up among the candidates (MacCap, 4.4).
     Prints accuracy in percent with 95% intervals over images: a row for each captions file, then
     the question without a caption, the training questions' most frequent answer, for all and by
-    question type, and chance. What does not beat these has used no caption. Top 1 and top 10 count
-    the agreed answer; soft is VQAv2's own accuracy, of the candidate or of the text as generated.
+    question type, and chance. A row that does not beat these shows no use of its captions. Top 1
+    and top 10 count the agreed answer; soft is VQAv2's own accuracy, of the candidate or of the
+    text as generated.
     """
     choice("--prompt", prompt, PROMPTS)
     choice("--missing", missing, ("error", "skip"))

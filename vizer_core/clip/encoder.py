@@ -217,7 +217,7 @@ class OpenClipEncoder:
     def encode_text(
         self, texts: Sequence[str], *, batch_size: int = 256, progress: bool = False
     ) -> Float[Tensor, "n d"]:
-        """Return unit-norm float32 text features, one row a text.
+        """Return unit-norm float32 text features, one row per text.
 
         Equal texts are encoded once; causal towers run without the padding; texts beyond the
         context are truncated, keep their end token, and are counted in a logged warning.

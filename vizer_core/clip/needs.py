@@ -74,7 +74,7 @@ def encoder_needs(name: str) -> EncoderNeeds:
 
 
 def needs_table(names: Sequence[str] = PAPERS_ENCODERS) -> list[dict[str, str]]:
-    """Return a row an encoder, in words.
+    """Return a row per encoder, in words.
 
     >>> needs_table(["ViT-B-16-SigLIP"])[0]["needs"]
     'timm, hub tokenizer'

@@ -53,7 +53,7 @@ class ImageTextEncoder(Protocol):
         """Return unit-norm float32 image features."""
 
     def encode_text(self, texts: Sequence[str], *, batch_size: int = 256) -> Float[Tensor, "n d"]:
-        """Return unit-norm float32 text features, one row a text; equal texts are encoded once."""
+        """Return unit-norm float32 text features, a row per text; equal texts are encoded once."""
 
     def image_states(self, images: Images, *, batch_size: int = 128) -> ImageStates:
         """Return global, patch, attention and counterfactual states from one pass."""

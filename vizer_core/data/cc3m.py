@@ -1,6 +1,6 @@
 """Conceptual Captions (CC3M): 3.3 million alt-texts from the web, read as a stream.
 
-The published file is a list of captions with the addresses of their images, one a line, tab
+The published file is a list of captions with the addresses of their images, one per line, tab
 between; which column is which is read off its first line. Text-only training needs nothing else.
 Whoever downloaded the images has them in numbered files (img2dataset's `files` layout) or in tar
 files (its `webdataset` layout), and many of them are gone from the web: 412,379 of 3,318,333

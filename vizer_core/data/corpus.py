@@ -143,7 +143,7 @@ def corpus_of_records(name: str, records: Sequence[Record]) -> CaptionCorpus:
 
 
 def read_corpus(path: str | Path) -> CaptionCorpus:
-    """Read captions, one a line or in a form that `corpus_file` knows; the file's name names it.
+    """Read captions, one per line or in a form that `corpus_file` knows; the file's name names it.
 
     `hf:OWNER/DATASET:SPLIT`, Parquet and tar files of images with captions are read too (`packed`).
     Raises `ValueError` for a file that contains something else than captions.

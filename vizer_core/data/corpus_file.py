@@ -3,7 +3,7 @@ r"""Captions out of a file, whichever of the usual forms it has; what is no capt
 Any line of text can be a caption, so a file of another form would be trained on, file names,
 addresses and all. What a file is shows in what it contains, not in its suffix:
 
-- one caption a line, or a JSON list of captions
+- one caption per line, or a JSON list of captions
 - COCO annotations, COCO results, JSON `{"cat.jpg": ["a cat"]}`
 - JSON lines, or a JSON list, of objects with a `caption`; JSON lines of text (two or more: one line
   in quotes is a caption that is a quotation)
@@ -44,7 +44,7 @@ IMAGE_NAMES = (
     *("image", "image_name", "img", "img_id", "id"),
 )
 SAMPLE = 100  # lines that decide what a file is
-WANTED = 'wanted one caption a line, or a JSON list ["a cat", "a dog", ...]'
+WANTED = 'wanted one caption per line, or a JSON list ["a cat", "a dog", ...]'
 _PACKED = {
     b"\x1f\x8b": "packed by gzip",
     b"PK\x03\x04": "a zip archive",

@@ -4,7 +4,7 @@ Linked folders are searched too (`file_tree`). Five shapes of captions file, tol
 in them:
 
 - JSON `{"cat.jpg": ["a cat", "a cat asleep"]}`; one caption may stand without its list
-- JSONL, one object a line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
+- JSONL, one object per line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
   name one file, and `captions` may contain a list; Open Images' narratives name it by `image_id`
 - COCO annotations, `{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}`
 - COCO results, `[{"image_id", "caption"}]`, as `vizer caption --json` writes them

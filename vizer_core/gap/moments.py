@@ -1,6 +1,6 @@
 """Mean, spread, skew and kurtosis of a set of numbers, in float64, that merge across shards.
 
-A set is held as its count, mean and central power sums; two disjoint sets combine by the pairwise
+A set is stored as its count, mean and central power sums; two disjoint sets combine by the pairwise
 formulas of Pebay 2008 (Sandia report SAND2008-6212, equations 1.1 to 1.6), without a second look at
 the numbers. All moments are population moments (divided by the count).
 """

@@ -12,7 +12,7 @@ Set this equal to the mean cosine c of true pairs: std^2 = (1 / c^2 - 1) / d.
 symbol -> name: sigma -> std; c -> cosine; d -> dim.
 
 Where we differ: the rule is ours. With the paper's own c = .330 and d = 512 it gives .0160. It
-matches one angle, not the place: the noise has mean zero, the gap has not.
+matches one angle, not the position: the noise has mean zero, the gap does not.
 """
 
 from __future__ import annotations

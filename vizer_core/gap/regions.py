@@ -34,7 +34,7 @@ ROUNDING = 1e-6  # a gain below this is float32 noise, not a win
 
 @dataclass(frozen=True, eq=False)
 class PairCosines:
-    """Cosines of each pair, one value a pair; region values are means over the pair's regions."""
+    """Cosines of each pair, one value per pair; region values are means over the pair's regions."""
 
     global_text: Float[Tensor, " n"]
     region_text: Float[Tensor, " n"]

@@ -1,7 +1,7 @@
 """Can one flat cut tell images from texts?
 
-Liang et al. 2022 (section 2) draw the two clouds apart; here that image becomes an accuracy. All
-values are balanced accuracies: .5 is a coin, 1 is a clean cut.
+Liang et al. 2022 (section 2) show the two clouds apart in a figure; here the figure becomes an
+accuracy. All values are balanced accuracies: .5 is a coin, 1 is a clean cut.
 
 Where we differ: the cut along the gap direction is usually fitted and scored on the same pairs.
 With fewer pairs than dimensions that scores far above .5 on features without any gap, so the

@@ -6,7 +6,7 @@
 - `prefix`: a prefix in front of texts, as embeddings with a mask
 - `scoring`: log-probabilities of given texts; `fluency`: nats per word of captions, as statistics
 - `stepper`: one token at a time, with the attention cache in the open
-- `sentence_encoder`: one vector a text
+- `sentence_encoder`: one vector per text
 - `beam_cache`: beams read their prefix once; `fast_linear`: large layers on a CPU by oneDNN
 """
 

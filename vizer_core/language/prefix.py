@@ -34,7 +34,7 @@ def prefixed(
     """Put prefixes in front of token embeddings; the mask grows by q positions on the left."""
     if len(prefix) != len(tokens.ids):
         raise ValueError(
-            f"{len(prefix)} prefixes and {len(tokens.ids)} texts: wanted one prefix a text. "
+            f"{len(prefix)} prefixes and {len(tokens.ids)} texts: wanted one prefix per text. "
             "Repeat the prefix with prefix.repeat_interleave(k, dim=0)."
         )
     words = lm.embed(tokens.ids)

@@ -58,7 +58,7 @@ def start(
 def step(lm: CausalLM, state: StepState, ids: Int[Tensor, " b"]) -> StepState:
     """Read one more token a row."""
     if len(ids) != len(state.mask):
-        raise ValueError(f"{len(ids)} ids for {len(state.mask)} rows: wanted one id a row")
+        raise ValueError(f"{len(ids)} ids for {len(state.mask)} rows: wanted one id per row")
     mask = torch.cat([state.mask, torch.ones_like(state.mask[:, :1])], dim=1)
     if mask.shape[1] > lm.max_positions:
         raise ValueError(

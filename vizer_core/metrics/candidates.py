@@ -66,5 +66,5 @@ def regret(
     """
     chosen = np.asarray(chosen)
     if chosen.shape != (len(scores),) or not ((chosen >= 0) & (chosen < scores.shape[1])).all():
-        raise ValueError(f"chosen {chosen.shape} of scores {scores.shape}: wanted a place an image")
+        raise ValueError(f"chosen {chosen.shape} of scores {scores.shape}: wanted one per image")
     return best_candidate(scores) - scores[np.arange(len(scores)), chosen]

@@ -50,7 +50,7 @@ class DocumentFrequency:
 
 
 def document_frequency(name: str, references: Sequence[Sequence[str]]) -> DocumentFrequency:
-    """Count the n-grams of a corpus of tokenised references, one document an image."""
+    """Count the n-grams of a corpus of tokenised references, one document per image."""
     return DocumentFrequency(name, index_references(references))
 
 

@@ -2,8 +2,8 @@
 
 distinct-n (Li et al. 2016, section 5.2) is distinct n-grams / all n-grams of the set. It falls with
 the number of captions, so compare equal counts only. With features of the captions the Vendi score
-is told too: how many different things the set says, to the encoder's eyes. None of these looks at
-an image: a random string of words is as diverse as can be.
+is reported too: how many different things the set says, according to the encoder. None of these
+looks at an image: a random string of words is as diverse as can be.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """METEOR 1.5 (Denkowski & Lavie 2014, sections 2 and 4): the reference aligner, our arithmetic.
 
 The alignment (exact, stem, synonym, paraphrase) is the work of the authors' jar, which ships inside
-pycocoevalcap. One JVM reads all captions at once and returns 23 counts an image; the score is then
+pycocoevalcap. One JVM reads all captions at once and returns 23 counts per image; the score is then
 computed here, so that sums, resamples and permutations need no Java:
 
 columns 0-3    words of hypothesis and of reference; function words of each

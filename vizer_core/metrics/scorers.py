@@ -63,7 +63,7 @@ class TextEncoder(Protocol):
     name: str
 
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
-        """Return one feature a text."""
+        """Return one feature per text."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def bag_hits(
     """
     if len(bags) != len(text_features) or bags.shape[1] < 2:
         raise ValueError(
-            f"bags {tuple(bags.shape)} for {len(text_features)} captions: wanted a bag a caption, "
+            f"bags {tuple(bags.shape)} for {len(text_features)} captions: wanted a bag each, "
             "its own image and at least one other"
         )
     images, texts = unit_norm(image_features), unit_norm(text_features)

@@ -119,7 +119,7 @@ def filter_samples(
     if inputs.shape[0] != image_features.shape[0]:
         raise ValueError(
             f"got readings of {inputs.shape[0]} images and {image_features.shape[0]} image "
-            "features: wanted one feature an image"
+            "features: wanted one feature per image"
         )
     n, k = inputs.shape[:2]
     generated = prefix_generator.generate(

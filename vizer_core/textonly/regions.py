@@ -41,7 +41,7 @@ def region_noise(
     True
     """
     if count < 1:
-        raise ValueError(f"asked for {count} region tokens a text: wanted at least 1")
+        raise ValueError(f"asked for {count} region tokens per text: wanted at least 1")
     clean = unit_norm(text_features)
     drawn = noise.sample((clean.shape[0], count, clean.shape[1]), generator).to(clean.device)
     return unit_norm(rearrange(clean, "b d -> b 1 d") + drawn)

@@ -86,7 +86,7 @@ class TrainConfig:
         counts += (self.micro_batch_size or 1, self.warmup_steps + 1, self.kl_every + 1)
         if min(counts) < 1:
             raise ValueError(
-                "wanted at least 1 image a step, 1 sample, 1 epoch and no negative count, got "
+                "wanted at least 1 image per step, 1 sample, 1 epoch and no negative count, got "
                 f"{self}"
             )
         if not self.learning_rate > 0 or not self.clip_norm > 0 or self.kl_weight < 0:
@@ -133,7 +133,7 @@ POLICY_GRADIENT = TrainConfig(samples=4, kl_every=1, save_every=5)
 
 @dataclass
 class TrainHistory:
-    """What happened, one entry a step; `stopped` says why a run ended before its last image.
+    """What happened, one entry per step; `stopped` says why a run ended before its last image.
 
     `loss` is the objective's, without the anchor. `reward` and `spread`, the mean standard
     deviation of rewards within an image, are a policy gradient's, empty otherwise: without spread

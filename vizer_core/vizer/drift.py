@@ -1,6 +1,6 @@
 """How far captions have moved from the base model's: nothing here needs a label.
 
-Training changes a loss first and captions second, or not at all. So a run is told by its texts:
+Training changes a loss first and captions second, or not at all. So a run is judged by its texts:
 how many greedy captions differ from the base model's, how many of their words, whether captions
 grew longer, and whether one caption took over (Rennie et al. 2017 and Cho et al. 2022 both report
 captions that repeat themselves under a reward).

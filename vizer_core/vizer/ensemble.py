@@ -1,4 +1,4 @@
-"""Several rewards as one: what one reader can be fooled by, all of them seldom are.
+"""Several rewards as one: a caption that fools one reward seldom fools all of them.
 
 `WeightedReward` adds rewards that want different things, as MOCHa does with fidelity and adequacy.
 

@@ -1,8 +1,8 @@
 """Caption a whole set, and what decoding alone can change: the baselines that train nothing.
 
 A base model with a generic habit ("itap of ...") is one first word away from its good captions:
-in our trials, forbidding that word moved greedy scores by more than any training did. So greedy
-scores of a trained model stand beside these, or they prove nothing.
+in `results/improvement.json` another first word alone brings most of what the best training does.
+So compare the greedy scores of a trained model with these; alone they prove nothing.
 
 ======================  =========================================================================
 generate_captions       the model as it is; another `prompt` makes it the prompt-only baseline
@@ -30,7 +30,7 @@ from vizer_core.vlm.protocol import VisionBatch, VisionLanguageModel
 
 BATCH = 64
 
-Samples = tuple[tuple[str, ...], ...]  # one row an image
+Samples = tuple[tuple[str, ...], ...]  # one row per image
 
 
 def vision_batches(
@@ -120,7 +120,7 @@ def sample_captions(
 ) -> Samples:
     """Draw `samples` captions per image, at T = 1 unless told otherwise."""
     if samples < 1:
-        raise ValueError(f"samples is {samples}: wanted at least 1 an image")
+        raise ValueError(f"samples is {samples}: wanted at least 1 per image")
     rule, rows = decoding or Sample(), []
     batch = max(1, 4 * BATCH // samples)
     for vision in vision_batches(source, batch=batch, label="drawing captions", progress=progress):

@@ -20,8 +20,8 @@ over other images is a prior of captions whatever the text mode is, at k reading
 
 Sums run over tokens: a caption that tells more can earn more. `per_token` divides by the length.
 
-A reward listens with what the batch has of its images; in `targets.shuffled`, the control as for
-every reward, with what it has of the others. No image is encoded a second time.
+A reward reads the features of the batch's own images; under `targets.shuffled`, the control of
+every reward, it reads those of other images. No image is encoded a second time.
 
 A whole training, as `vizer enhance --objective information` runs it on a folder; here two images:
 

@@ -91,7 +91,7 @@ class HardNegativeReward:
 
 
 def bags_of(features: Float[Tensor, "n d"], *, size: int) -> Int[Tensor, "n q"]:
-    """Return a bag an image: itself, then the `size` - 1 images most like it.
+    """Return a bag per image: itself, then the `size` - 1 images most like it.
 
     >>> bags_of(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), size=2).tolist()
     [[0, 1], [1, 0], [2, 1]]

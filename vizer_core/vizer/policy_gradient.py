@@ -209,7 +209,8 @@ def _checked(log_probs: Tensor, mask: Tensor, advantages: Tensor) -> Tensor:
     if log_probs.shape != mask.shape or len(advantages) != len(mask):
         raise ValueError(
             f"got log_probs {tuple(log_probs.shape)}, mask {tuple(mask.shape)} and "
-            f"{len(advantages)} advantages: wanted one mask entry a token, one advantage a caption"
+            f"{len(advantages)} advantages: wanted one mask entry per token, "
+            "one advantage per caption"
         )
     if not bool(mask.any(dim=1).all()):
         empty = int((~mask.any(dim=1)).sum())

@@ -66,7 +66,7 @@ class QuestionReward:
     def score_texts(self, texts: Sequence[str], rows: Sequence[int]) -> list[float]:
         """Score captions, each by the questions of one image."""
         if len(texts) != len(rows):
-            raise ValueError(f"{len(texts)} captions and {len(rows)} rows: wanted a row a caption")
+            raise ValueError(f"{len(texts)} captions, {len(rows)} rows: wanted a row per caption")
         asked = [(text, q) for text, row in zip(texts, rows) for q in self.questions[row]]
         answers = self.reader([text for text, _ in asked], [q.text for _, q in asked])
         if len(answers) != len(asked):

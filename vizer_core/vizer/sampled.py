@@ -68,7 +68,7 @@ def grounding_statistics(
 
 
 def count_statistics(columns: Mapping[str, Float64[np.ndarray, " n"]]) -> dict[str, Statistics]:
-    """Turn counts a scene, by the names of `GroundingCounts`, into rates and the F1 of objects.
+    """Turn counts per scene, by the names of `GroundingCounts`, into rates and the F1 of objects.
 
     A rate of statements that nobody made is absent, and one whose counts are not there.
 

@@ -87,7 +87,7 @@ def information_scores(
 ) -> Scores:
     """Return log p(statement | I) less the log of its mean over `others` other images of the batch.
 
-    A statement is read as the beginning of a caption: that it ends there is not asked.
+    A statement is scored as the beginning of a caption: the end mark is not scored.
     """
     _require_rows(rows, [[text] for text in vision.grid])
     if len(vision) < 2 or others < 1:

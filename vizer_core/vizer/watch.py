@@ -39,7 +39,7 @@ class WatchPlan:
 
     `every` steps: captions are said, and `held_out` images are scored, which are then not trained
     on. `patience` looks without a better score end the run, and the best adapter is kept.
-    `save_every` steps an adapter is written beside the run, of which nothing else depends.
+    Every `save_every` steps the adapter is also saved beside the run; nothing else depends on it.
     """
 
     every: int = 0

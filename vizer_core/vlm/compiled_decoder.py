@@ -1,6 +1,6 @@
 """Fast decoding whose tokens all have the same shapes, so that a token's work is launched at once.
 
-`FastDecoder` launches some 480 operations a token, each of which Python hands to the GPU. With
+`FastDecoder` launches some 480 operations per token, each of which Python hands to the GPU. With
 shapes that stay the same a GPU can be told them once: on CUDA the step of a token is recorded at
 the first token (a CUDA graph) and played for the others; elsewhere `torch.compile` makes one
 function of it, which wants a C++ compiler and pays only for tests.
@@ -26,12 +26,12 @@ Step = Callable[..., Tensor]
 
 
 class CompiledDecoder(FastDecoder):
-    """A text model's layers that read one token a row, by a step that is made once a batch."""
+    """A text model's layers that read one token per row, by a step that is made once a batch."""
 
     def text_pass(
         self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: FixedCache
     ) -> Tensor:
-        """Return states: of a prompt's embeddings [b, s, h], or of one token a row [b, 1]."""
+        """Return states: of a prompt's embeddings [b, s, h], or of one token per row [b, 1]."""
         if tokens.is_floating_point():
             return super().text_pass(tokens, mask, positions, cache)
         if not cache.layers:

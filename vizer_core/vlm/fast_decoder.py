@@ -1,7 +1,7 @@
 """One token after the other in few operations: LoRA merged, weights joined, a cache of fixed size.
 
 Decoding single tokens is bound by the number of operations that Python launches, not by what they
-compute: transformers' Llama takes some 1,130 a token at 24 layers, 2,000 with LoRA beside its
+compute: transformers' Llama takes some 1,130 per token at 24 layers, 2,000 with LoRA beside its
 weights. Here a layer takes 19:
 
 ==================  ==========================================================================
@@ -154,7 +154,7 @@ class FixedCache:
 
 
 class FastDecoder:
-    """A text model's layers, ready to read one token a row; made anew for each call of `generate`.
+    """A text model's layers, ready to read a token per row; made anew for each call of `generate`.
 
     `text_pass` is what `generate_ids` calls: the prompt as embeddings goes through `model_pass`.
     """
@@ -180,7 +180,7 @@ class FastDecoder:
     def text_pass(
         self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: FixedCache
     ) -> Tensor:
-        """Return states: of a prompt's embeddings [b, s, h], or of one token a row [b, 1]."""
+        """Return states: of a prompt's embeddings [b, s, h], or of one token per row [b, 1]."""
         if tokens.is_floating_point():
             self._length = tokens.shape[1]
             return self.model_pass(tokens, mask, positions, cache.prompt)
@@ -230,7 +230,7 @@ class FastDecoder:
         layers: list[Tensor],
         place: Int[Tensor, " 1"] | None = None,
     ) -> Float[Tensor, "b h"]:
-        """Read one token a row; its keys and values go to `place`, or the last, of each layer."""
+        """Read one token per row; its keys and values go to `place`, or the last, of each layer."""
         both, half = self.heads + 2 * self.kv_heads, self.head // 2
         for block, cache in zip(self.blocks, layers, strict=True):
             y = block.norm_in(x)

@@ -248,7 +248,7 @@ class PromptSide(ABC):
         return ids.to(self.device), mask.to(self.device)
 
     def prompts_for(self, vision: VisionBatch, prompt: Prompt) -> list[str]:
-        """Return one prompt an image: the default, one for all, or one each."""
+        """Return one prompt per image: the default, one for all, or one each."""
         if prompt is None or isinstance(prompt, str):
             return [self.default_prompt if prompt is None else prompt] * len(vision)
         if len(prompt) != len(vision):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from vizer_core.plots.style import COLOURS, MARKERS, WIDE, figure_style, legend_columns, new_figure
 
 Counts = Int64[np.ndarray, " draws"]
-Runs = Mapping[str, Sequence[float]]  # name of a row -> one value a seed
+Runs = Mapping[str, Sequence[float]]  # name of a row -> one value per seed
 Pairs = Mapping[str, Sequence[tuple[float, float]]]  # name of a system -> (x, y) of each run
 
 

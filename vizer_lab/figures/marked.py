@@ -59,7 +59,7 @@ def draw_marked_captions(
     captions: Mapping[str, Sequence[str]],
     lexicon: Lexicon,
 ) -> str:
-    """Return an SVG with one row an image: what each system of `captions` says of it, marked.
+    """Return an SVG with one row per image: what each system of `captions` says of it, marked.
 
     Raises `ValueError` unless there are as many images, truths and captions of each system.
     """

@@ -1,6 +1,6 @@
 """What unlabelled images buy: precision and recall over temperature, a panel per base.
 
-Rows are those of `curve` in `results/improvement.json`: one a base, system, number of views and
+Rows are those of `curve` in `results/improvement.json`: one per base, system, number of views and
 temperature. Temperature 0 is greedy. A system that only sharpens moves along the curve of the
 untrained base; one that learned something leaves it, up or to the right.
 """

@@ -63,7 +63,7 @@ class FieldStudy:
         return self.scores.get((base, system, metric))
 
     def table(self) -> list[dict[str, str]]:
-        """Return a row a system: idea, what it changes and needs, and what it gave."""
+        """Return a row per system: idea, what it changes and needs, and what it gave."""
         return [
             {
                 "system": system.name,

@@ -15,7 +15,7 @@ from vizer_core.vlm import SmolVlm, VisionBatch
 
 
 def pixel_values_of(images: UInt8[np.ndarray, "b s s 3"]) -> Float[Tensor, "b 1 3 s s"]:
-    """Turn images into `pixel_values`, one image a sample, as the processor does.
+    """Turn images into `pixel_values`, one image per sample, as the processor does.
 
     >>> pixel_values_of(np.full((1, 2, 2, 3), 255, np.uint8)).unique()
     tensor([1.])
