@@ -29,7 +29,7 @@ MATHJAX = (
     *("startup.js", "core.js", "input/tex.js", "input/tex/extensions", "output/chtml.js"),
     *("output/chtml/fonts", "a11y/assistive-mml.js"),
 )
-HYPHEN = r"(?<![\w.-])-(?=\.?\d)"  # before a number
+HYPHEN = r"(?<![\w.-])-(?=\.?\d)|(?<=\de)-(?=\d)"  # before a number or an exponent
 INTERVAL = r"(\[[^\s\]]+,) (?=[^\s\]]+\])"  # up to its space
 WHOLE = 18  # letters of a name in a table that stays on one line, on a phone too
 NAME = 34  # letters of a name that stays on one line where a table has room (book.css)
@@ -134,6 +134,8 @@ def true_minus(cell: str) -> str:
 
     An interval stays on one line.
 
+    >>> true_minus('<td>1e-05 of -3</td>') == '<td>1e\u221205 of \u22123</td>'
+    True
     >>> true_minus('<td>-0.10 [-0.20, +.05] of 2026-11 <code>x-1</code></td>') == (
     ...     '<td>\u22120.10 [\u22120.20,\u00a0+.05] of 2026-11 <code>x-1</code></td>')
     True

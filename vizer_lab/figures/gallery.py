@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,10 +49,14 @@ Parts = Sequence[tuple[str, bool | None]]
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images, and the parts of each system's caption of each: `captions[system][image]`."""
+    """Images, and the parts of each system's caption of each: `captions[system][image]`.
+
+    `contents` says in words what is in each image, for readers who do not see it.
+    """
 
     images: Sequence[Image.Image]
     captions: Mapping[str, Sequence[Parts]]
+    contents: Sequence[str] = ()
 
     def _repr_html_(self) -> str:
         rows = []
@@ -60,7 +65,7 @@ class Gallery:
             lines = [(name, _marked(texts[number])) for name, texts in self.captions.items()]
             first = (
                 f'<td rowspan="{len(lines)}" style="{CELL}">'
-                f'<img alt="test image {number + 1} of {len(self.images)}" width="{SIDE}" '
+                f'<img alt="{escape(self._alt(number))}" width="{SIDE}" '
                 f'src="data:image/png;base64,{_png(image)}"></td>'
             )
             for line, (name, text) in enumerate(lines):
@@ -69,6 +74,10 @@ class Gallery:
                 )
                 rows.append(f"{ROW}{'' if line else first}{cells}</tr>")
         return f'<div style="{BOX}"><table style="border:none">{"".join(rows)}</table></div>'
+
+    def _alt(self, number: int) -> str:
+        what = f": {self.contents[number]}" if self.contents else ""
+        return f"image {number + 1} of {len(self.images)}{what}"
 
     def __repr__(self) -> str:
         lines = []
@@ -100,7 +109,21 @@ def caption_gallery(
         ]
         for name, texts in captions.items()
     }
-    return Gallery(list(images), marked)
+    return Gallery(list(images), marked, list(map(contents_of, truths)))
+
+
+def contents_of(truth: SceneTruth) -> str:
+    """Say what is in a scene, in words.
+
+    >>> from dataclasses import replace
+    >>> from vizer_core.metrics.grounding import ObjectTruth
+    >>> dog = ObjectTruth("dog", "animal", "brown", "small", 0.2, 0.5, 0.1)
+    >>> contents_of(SceneTruth((dog, dog, replace(dog, name="cat")), "sea"))
+    'dog, 2 of them; cat; background: sea'
+    """
+    counts = Counter(thing.name for thing in truth.objects)
+    things = [name if n == 1 else f"{name}, {n} of them" for name, n in counts.items()]
+    return "; ".join([*things, f"background: {truth.background}"])
 
 
 def system_style(names: Iterable[str]) -> str:
