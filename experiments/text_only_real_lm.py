@@ -73,9 +73,11 @@ READERS = {
     "supervised": ("clipcap",),
 }
 CLAIMS = (
-    ("noise in training helps a captioner that reads one token", "MacCap, Table 5",
+    ("noise in training helps a captioner that reads one token",
+     "CapDec, section 3; MacCap, Table 5, has no gain",
      "capdec", ("baseline",)),
-    ("several noisy tokens beat one noisy token", "MacCap, Table 5",
+    ("several noisy tokens beat one noisy token",
+     "our reading of several tokens; MacCap, Table 5, has no gain",
      "maccap_pass_global", ("capdec",)),
     ("sub-regions beat copies of the global feature", "MacCap, Table 5",
      "maccap_pass", ("maccap_pass_global",)),

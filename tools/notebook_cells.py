@@ -28,6 +28,7 @@ FOLDED = {  # what the book folds by a tag, JupyterLab folds by other metadata
     "hide-cell": {"source_hidden": True, "outputs_hidden": True},
 }
 SETUP_TAGS = ("setup", "hide-input", "remove-cell")  # who reads the book has nothing to set up
+SUMMARY = re.compile(r"(?<=<summary>)About (?:a|\w+) minutes?")
 COST_HEADING, COST_MARKS = "## What it costs", ("<!-- cost -->", "<!-- /cost -->")
 TABLE = re.compile(r"^\|.*(?:\n\|.*)*", re.MULTILINE)
 FORMULA = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
@@ -108,8 +109,8 @@ def write_cost_table(notebook: Any, chapter: str, measured: Sequence[MeasuredCos
     """Write a chapter's cost table, by `vizer_lab.costs`, under its heading `## What it costs`.
 
     It stands between two marks; the author's own words below it stay. Without marks it takes the
-    place of the first table there. A notebook that was never run, or has no such heading, is left
-    as it is.
+    place of the first table there. The line that folds it says the minutes of its first row. A
+    notebook that was never run, or has no such heading, is left as it is.
     """
     seconds = notebook["metadata"].get("vizer", {}).get("seconds")
     cells = [c for c in notebook["cells"] if str(c["source"]).startswith(COST_HEADING)]
@@ -122,8 +123,20 @@ def write_cost_table(notebook: Any, chapter: str, measured: Sequence[MeasuredCos
     if old is None:
         cells[0]["source"] = text.replace(COST_HEADING, f"{COST_HEADING}\n\n{block}", 1)
     else:
-        cells[0]["source"] = text[: old.start()] + block + text[old.end() :]
+        text = text[: old.start()] + block + text[old.end() :]
+        minutes = re.search(r"about (\d+) \|", table)
+        cells[0]["source"] = SUMMARY.sub(_minutes(int(minutes[1])), text) if minutes else text
     return notebook
+
+
+def _minutes(count: int) -> str:
+    """Say a number of minutes as a sentence begins.
+
+    >>> _minutes(1), _minutes(2), _minutes(12)
+    ('About a minute', 'About two minutes', 'About 12 minutes')
+    """
+    words = {2: "two", 3: "three", 4: "four", 5: "five"}
+    return "About a minute" if count < 2 else f"About {words.get(count, count)} minutes"
 
 
 def folded(tags: Sequence[str]) -> dict[str, bool]:

@@ -106,7 +106,7 @@ class Evaluation:
         write_json(path, self.as_dict())
 
     def table(self) -> str:
-        """Lay the scores out as text, times 100 where the scale is 0..1."""
+        """Lay the scores out as text, times 100 (but `length`)."""
         lines = [f"{'metric':<20}{'score':>9}   95% interval        n   (percent, but for length)"]
         for name, score in self.scores.items():
             times = 1 if name == "length" else 100
@@ -136,7 +136,7 @@ class Comparison:
         }
 
     def table(self) -> str:
-        """Lay the differences out as text, times 100 where the scale is 0..1."""
+        """Lay the differences out as text, times 100 (but `length`)."""
         lines = [f"{'metric':<20}{'a - b':>9}   95% interval            p   p (Holm)"]
         for name, d in self.differences.items():
             times = 1 if name == "length" else 100

@@ -1,7 +1,7 @@
 """The CLIP space drawn in two dimensions: UMAP, PCA and uncentred SVD, seeded and comparable.
 
 MacCap figure 6 shows UMAP of global, local and text features and remarks that text lies "near
-(0, 0)"; Liang et al. 2022 figure 1 uses an uncentred SVD. UMAP coordinates have no origin, scale or
+(0, 0)"; Liang et al. 2022 add an uncentred SVD. UMAP coordinates have no origin, scale or
 distances between islands; SVD and PCA are linear and need no seed.
 
 Where we differ: the UMAP settings that the paper leaves out are named arguments, and
@@ -83,7 +83,7 @@ def project_pca(groups: Mapping[str, Tensor]) -> Projection:
 
 
 def project_svd(groups: Mapping[str, Tensor]) -> Projection:
-    """Project on the two leading right singular vectors, mean left in (Liang et al., figure 1).
+    """Project on the two leading right singular vectors, mean left in (Liang et al. 2022).
 
     >>> project_svd({"image": torch.eye(3)[:2], "text": torch.eye(3)[1:]}).method
     'SVD'

@@ -1,6 +1,6 @@
 """Penn-Treebank tokens as the COCO caption tools see them, without Java.
 
-Every published BLEU, ROUGE-L and CIDEr on COCO was computed on the output of Stanford CoreNLP
+Published BLEU, ROUGE-L and CIDEr on COCO are usually computed on the output of Stanford CoreNLP
 3.4.1's `PTBTokenizer`, lower-cased and with punctuation removed. The rules below were written from
 that program's output on probe strings and on COCO train2014 (its source was not read), and
 `tests/metrics/test_tokenize.py` compares the two. What the rules say, in short:

@@ -200,7 +200,7 @@ def captioners() -> Sketch:
             f"{name}: {f'{first} {then}'.strip()}; trained: {trained}."
             for name, first, then, trained in _CAPTIONERS
         )
-        + " None has seen an image with its caption.",
+        + " Apart from CLIP, none has seen an image with its caption.",
     )
     sheet.scene(96, 8, 30)
     sheet.text(136, 28, "from image to words", "image", anchor="start", bold=True, size=13)
