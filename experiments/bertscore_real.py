@@ -1,7 +1,7 @@
 """Make `results/bertscore_real.json`: BERTScore with a real encoder under edits of real captions.
 
     make real
-    python -m experiments.bertscore_real                 500 images of COCO, a minute of a core
+    python -m experiments.bertscore_real                 500 images of COCO, seven minutes of a core
 
 The captions and edits are those of `metrics_drawn`'s second part: one human caption an image of
 COCO val2014, taken in rotation, against three others. BERTScore compares the states of MiniLM's

@@ -11,10 +11,11 @@ What stands in `__all__` is the package's front door: names to models (`load_cli
 Map, from the ground up (a folder imports only what stands above it in this list):
 
 - `shapes`, `runtime`, `files`, `decoding`, `token_loop`, `hub_errors`, `distributed`, `shipped`,
-  `lazy`: axis names, device and profile, files that survive, how the next word is chosen, loops
-  over tokens, what is wrong with a checkpoint, shares of a job, models that come with the
-  installation, what a folder exports
-- `data`, `metrics`, `tracking`: facts about the world, no neural nets; a run for a tracker
+  `lazy`, `env`, `wheels`, `run_state`: axis names, device and profile, files that survive, how the
+  next word is chosen, loops over tokens, what is wrong with a checkpoint, shares of a job, models
+  that come with the installation, what a folder exports, variables, models in wheels, a run's state
+- `data`, `metrics`, `tracking`: facts about the world, neural nets in two metrics only; a run
+  for a tracker
 - `sharding`: a frozen model cut over several processes
 - `clip`, `language`, `vlm`: the three frozen things, each behind a protocol
 - `gap`, `textonly`: the modality-gap analysis; training a captioner on text alone

@@ -1,7 +1,7 @@
 """Score captions against references: every metric with its interval, its settings, its reason.
 
 `evaluate` scores one system, `compare` two on the same images, and `arena` lets any number of them
-meet image by image. Nothing is returned without the
+meet image by image. A metric's score comes with the
 number of images and a 95% interval; a metric that could not run is listed with the reason.
 """
 
@@ -68,13 +68,13 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-FEW_IMAGES = 100  # below this CIDEr's own document frequencies inflate it by a sixth or more
+FEW_IMAGES = 100  # below this CIDEr's own document frequencies inflate it by a tenth or more
 LONG_CAPTION = 3  # times the longest reference of the image
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one system, on the scale 0..1 (CIDEr 0..10, CLIPScore 0..2.5)."""
+    """The scores of one system: 0..1, but CIDEr 0..10, the CLIP scores, and `length` in words."""
 
     ids: tuple[ImageId, ...]
     scores: dict[str, Interval]
@@ -211,9 +211,9 @@ def evaluate(
 
     `metrics="auto"` computes what the captions and `inputs` allow; a metric that is asked for by
     name and cannot run raises `MetricUnavailable` before anything is scored. One that breaks on
-    the way is reported in `failed` and costs the others nothing. Metrics of your own come in
-    `Inputs(functions={"name": function})` and are computed beside the others. Pass a `References`
-    object to tokenise once and score many systems.
+    the way is reported in `failed` and costs the others nothing; the only one raises. Metrics of
+    your own come in `Inputs(functions={"name": function})` and are computed beside the others.
+    Pass a `References` object to tokenise once and score many systems.
 
     >>> result = evaluate(["a cat"], [["a cat", "the cat"]], metrics=["bleu", "rouge_l"])
     >>> round(result.scores["bleu2"].mean, 6), result.scores["rouge_l"].n

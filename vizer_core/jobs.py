@@ -229,7 +229,8 @@ def improve(
     is put on `vlm`. On the drawn models some minutes of a CPU core; SmolVLM wants a GPU.
 
     Raises `ValueError` on fewer than 24 images, where the model captions as random weights do,
-    carries an adapter, or would collapse, and where another run was stopped in `out`; and
+    carries an adapter, or with train="always" would collapse, and where another run was stopped in
+    `out`; and
     `FileExistsError` where `out` contains another report, an adapter or a model.
     """
     folder, data = Path(out), _image_set(images)

@@ -113,8 +113,8 @@ def load_lm(
     """Load a causal language model: a shipped one, `smollm2-135m`, a hub id, a folder, a GGUF file.
 
     `dtype` is auto (float32), float32, bfloat16 or float16. `form` is how texts begin and end; the
-    name's own unless given. Raises `ValueError` where a shipped model, which is float32, is asked
-    for in another one, `UnusedSettingError` where it is asked for in another form, and
+    name's own unless given. Raises `ValueError` where a shipped model, which is float32, is given
+    any dtype, `UnusedSettingError` where it is given a form, and
     `ImportError` that says what to install where `smollm2-135m` or `gguf` is missing.
     """
     place, wanted = pick_device(device), _dtype(dtype)
@@ -199,7 +199,7 @@ def load_captioner(
     `drawn-maccap`; or a method, such as `clipre` or `zerocap` (`captioners.registry.METHODS`),
     where `trained` may name its file. Models that are not given are those that the trained part was
     made with, by name; a method without one takes the drawn ones. `memory` are the
-    captions that clipre, decap and socratic look into, or a corpus: at most 20,000 of it;
+    captions that clipre, concepts, decap and socratic look into, or a corpus: at most 20,000 of it;
     drawn-home unless given.
 
     Raises `FileNotFoundError` if there is nothing of that name, and `ValueError` where a trained

@@ -100,8 +100,9 @@ def improve_command(
     captions before and after, one file), report.json, and an adapter with its README.md where one
     was trained.
 
-    It refuses a model with random weights, captions whose learning would be a collapse, and fewer
-    than 24 images. A file that is no whole image is named, counted and left out. A run that is
+    It refuses a model with random weights and fewer than 24 images. Captions whose learning would
+    be a collapse are not learned; with --train always that ends the command.
+    A file that is no whole image is named, counted and left out. A run that is
     stopped while it trains goes on when called again. On the drawn models it takes some minutes of
     a CPU core; SmolVLM wants a GPU.
     """

@@ -37,7 +37,10 @@ class CausalTower:
         return int(self.module.positional_embedding.shape[0])
 
     def end_positions(self, tokens: Int[Tensor, "b t"]) -> Int[Tensor, " b"]:
-        """Find each row's end token; raise `ValueError` where a row has none."""
+        """Find each row's end token; raise `ValueError` where a row has none.
+
+        Without `eos_id` it is the highest id of the batch, so a batch without any end is not seen.
+        """
         if self.eos_id is not None:
             found = tokens == self.eos_id
             missing, end = int((~found.any(dim=1)).sum()), self.eos_id

@@ -1,14 +1,15 @@
 r"""Captions out of a file, whichever of the usual forms it has; what is no captions is refused.
 
 Any line of text can be a caption, so a file of another form would be trained on, file names,
-addresses and all. What a file is shows in what it contains, not in its suffix:
+addresses and all. What a file is shows in what it contains; JSON alone has to end in .json, and
+JSON lines must not:
 
 - one caption per line, or a JSON list of captions
 - COCO annotations, COCO results, JSON `{"cat.jpg": ["a cat"]}`
 - JSON lines, or a JSON list, of objects with a `caption`; JSON lines of text (two or more: one line
   in quotes is a caption that is a quotation)
-- a table whose first line names its columns, `image,caption`; between them commas, tabs or `|`; a
-  cell may contain a list of captions, as the hub's Flickr30k has them
+- a table whose first line names its columns, `image,caption`, between them commas, tabs, `|` or
+  `;`; a cell may contain a list of captions, as the hub's Flickr30k has them
 - Flickr's token file, `cat.jpg#0<TAB>a cat`; CC3M's list, `a cat<TAB>http://...`
 
 The image that a caption is of, where the file says it, is kept for the leakage check. What is in no

@@ -1,7 +1,7 @@
 """A plain folder of images, with or without a captions file, as records.
 
 Linked folders are searched too (`file_tree`). Five shapes of captions file, told apart by what is
-in them:
+in them, but JSON lines by the ending `.jsonl`:
 
 - JSON `{"cat.jpg": ["a cat", "a cat asleep"]}`; one caption may stand without its list
 - JSONL, one object per line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
@@ -54,7 +54,7 @@ def read_folder(folder: Path, captions: Path | None = None) -> tuple[Record, ...
     """List the images under `folder`, sorted by name, with their captions if a file is given.
 
     Without a captions file every image becomes a record without captions. With one, exactly
-    the images that it names do, and each of them has to be there.
+    the images that it names do, and each has to be there; of CC3M's list, those that are there.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -73,7 +73,7 @@ class CorruptImage(ValueError):
 
 
 class DecompressionBomb(CorruptImage):
-    """A file that would unpack to more pixels than any photograph has."""
+    """A file that would unpack to more than `MAX_PIXELS` pixels."""
 
 
 def open_image(path: Path) -> Image.Image:

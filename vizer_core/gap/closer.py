@@ -8,7 +8,7 @@ global one". For a pair with caption t, global feature g and patches p_1..p_p th
 Where we differ: this is the best of p numbers against one. If the global feature were just one more
 patch, the event would have probability p / (p + 1) = .98 at 49 patches. So the fraction comes with
 nulls: other images' patches, other images' captions, and what independent patches would give.
-CLS is not among the patches; were it, the event could not fail to be nearly always true.
+CLS is not among the patches: it is the global feature itself, so it would tie and never win.
 """
 
 from __future__ import annotations

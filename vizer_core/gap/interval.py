@@ -5,7 +5,8 @@ of weighted sums over pairs; one resample is therefore one row of a count matrix
 them are a few matrix products.
 
 Left out on purpose: the maximum and minimum of the pair cosine (the bootstrap is not valid for
-extremes) and the KS distances. The cut behind `separability` is held at its full-sample place.
+extremes), the KS distances, and all cuts but that of `separability`, which stays where the full
+sample puts it.
 
 Resampling n pairs lengthens the squared mean gap by (mean |g_i|^2 - |mean g|^2) / n on average,
 which with few pairs would push the interval of `gap_norm` off its own estimate. That known amount

@@ -1,7 +1,7 @@
-"""MacCap Table 1 and the "33% of cases" of section 3.1, with the controls that the paper lacks.
+"""MacCap Table 1 and the mix of section 3.1, with the controls that the paper lacks.
 
-symbol -> name: g -> global_features, r_j -> region_features, p_s -> patch_features, t -> text;
-c -> region_global, the cosine between a region and its own global feature.
+symbol -> name: g -> global_features, r_j -> region_features, p_s -> patch_features,
+t -> text_features; c -> region_global, the cosine between a region and its own global feature.
 
 Mix (section 3.1, "adding them together"): m_j = norm(g + r_j). For unit vectors
 
@@ -12,8 +12,8 @@ the global feature and the average of the two still be better. `averaging_thresh
 The controls put random patches, the plain mean token or another image's regions in r_j's place.
 
 Where we differ: the paper gives one mean, maximum and minimum. A pair's value here is the mean over
-its regions, and "some sub-region is closer" stands beside its nulls, because the best of 49 numbers
-beats one number by chance alone.
+its regions. "Some sub-region is closer" is in `closer`, beside its nulls, because the best of 49
+numbers beats one number by chance alone.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def averaging_threshold(
 ) -> Float[Tensor, "*result"]:
     """Return the cosine a region needs with the text for the mix to beat the global feature.
 
-    (sqrt(2 + 2c) - 1) cos(g, t): below cos(g, t) itself unless region and global are one.
+    (sqrt(2 + 2c) - 1) cos(g, t): below a positive cos(g, t) unless region and global are one.
 
     >>> averaging_threshold(torch.tensor([0.6, 1.0]), torch.tensor([0.33, 0.33]))
     tensor([0.2603, 0.3300])

@@ -88,7 +88,7 @@ def require_trained(bench: Bench, *, seed: int) -> None:
         raise ValueError(
             f"{bench.vlm.name} captions as a model with random weights does: {'; '.join(signs)}. "
             f"Its first caption is {base.texts[0][:60]!r}. Nothing can be learned from these: load "
-            "a trained checkpoint, or ask with another --prompt"
+            "a trained checkpoint, or one with another default prompt"
         )
 
 

@@ -28,8 +28,9 @@ WATCHED, WATCHES = 16, 8  # held-out images that are captioned on the way, and h
 def trainer(start: Way) -> SelfTraining:
     """Return what is trained on: the base's captions by beam search, its best first word given.
 
-    `beam_distillation` of results/improvement.json: in every run of it, greedy captions named more
-    of what is there than the untrained model's after its best first word, and erred no more often.
+    `beam_distillation` of results/improvement.json: on bases with web habits its greedy captions
+    named more of what is there than the untrained model's after its best first word. On
+    drawn-vlm-other-web they erred as often or more; on drawn-vlm-poor they were worse.
     """
     teacher = with_beams(start)
     return SelfTraining(

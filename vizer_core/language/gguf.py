@@ -23,8 +23,8 @@ def as_folder(name: str | Path) -> str | Path:
     """Return what transformers can read of a language model: a converted folder, or `name` as is.
 
     Converted are a GGUF file, a folder with one GGUF file and no config.json, and the models that
-    `vizer_core.wheels` knows. Raises `ValueError` on a folder with several GGUF files and on an
-    empty file, and `ImportError` where `gguf`, or the wheel, is missing.
+    `vizer_core.wheels` knows. Raises `ValueError` on a folder with several GGUF files or an empty
+    one, and `ImportError` where `gguf`, or the wheel, is missing.
     """
     source = gguf_of(name)
     if source is None:

@@ -7,7 +7,7 @@
 - `clipscore`, `self_retrieval`: agreement with the image, from features; `bertscore`: with
   references, from token vectors
 - `grounding` (with `caption_parser`): what a caption says against what a made scene contains
-- `diversity`: lengths, words, repetition, novelty
+- `diversity`: lengths, words, repetition; `vendi`: how many different things features show
 - `references`: captions checked, matched by image, tokenised once
 - `scorers`: each metric as sufficient statistics and a signature, for `vizer_core.evaluation`
 - `stats`: intervals, paired tests, seeds, Holm; `selection`: what chance finds among many settings

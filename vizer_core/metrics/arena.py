@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float64
 
 CENTRE, SCALE = 1000.0, 400.0
-PRIOR = 0.5  # of a draw added to each pair, so that a system that never loses has a rating
+PRIOR = 0.5  # wins for each of a pair, one draw in all: a system that never loses has a rating
 STEPS = 200
 
 
@@ -49,7 +49,7 @@ def meetings(scores: Float64[np.ndarray, "n s"]) -> Float64[np.ndarray, "n s s"]
 def ratings(wins: Float64[np.ndarray, "s t"]) -> Float64[np.ndarray, " s"]:
     """Fit Bradley and Terry's strengths to a table of wins; `wins[i, j]` is how often i beat j.
 
-    By Hunter's iteration (2004), to where no rating moves.
+    By Hunter's iteration (2004), until no rating moves or `STEPS` rounds are over.
 
     >>> strong, weak = ratings(np.array([[0.0, 10.0], [1.0, 0.0]]))
     >>> round(float(strong - weak)), round(float(strong + weak))

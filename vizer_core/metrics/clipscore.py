@@ -77,7 +77,7 @@ def refclipscores(
     """Return each image's RefCLIPScore as the authors' code has it; nothing over nothing is 0.
 
     At most 10/7 where a reference has a positive cosine. A negative one is not clamped: the score
-    is then below zero, or beyond any bound where it nearly cancels the CLIPScore.
+    is below zero where the CLIPScore is larger, else not, and unbounded where the two cancel.
     `refclipscores_clamped` is the paper's formula.
 
     >>> one = torch.tensor([[1.0, 0.0]])

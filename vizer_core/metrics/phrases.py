@@ -137,7 +137,8 @@ def rewrite(caption: str, proposals: Sequence[str], accepted: Collection[str]) -
     """Keep of a caption what is accepted, add proposals that are accepted and not yet said.
 
     A related pair that is not accepted falls into its parts, and each thing is said once. Proposals
-    come in the order of preference. Where nothing at all is accepted the caption stays as it is.
+    come in the order of preference. Where no thing is accepted, a place at most, the caption stays
+    as it is.
 
     >>> rewrite("a cat under a hat", [], {"a cat", "a hat"}), rewrite("a cat", ["a dog"], set())
     ('a cat and a hat', 'a cat')

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 LOW, HIGH = 2.5, 97.5  # percentiles: the ends of a 95% interval
-BLOCK = 2_000_000  # multiplicities drawn at once: bounds memory, changes no number
+BLOCK = 2_000_000  # entries drawn at once: bounds memory; another size gives other `swaps`
 
 
 def multiplicities(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

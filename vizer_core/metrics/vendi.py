@@ -8,8 +8,8 @@ schur_complement  the covariance of image features less what is linear in their 
                   C_II - C_IT C_TT^-1 C_TI (Ospanov et al. 2412.18645)
 left_over         its share of the trace, and the number of its directions: exp of the entropy of
                   its eigenvalues over their sum. Images of one caption differ in what is left
-attribute_spread  entropy of an attribute's values over the log of their number: GRADE's diversity
-                  of an attribute (Rassin et al. 2410.22592)
+attribute_spread  entropy of an attribute's values over the log of how many it can have: GRADE's
+                  diversity of an attribute (Rassin et al. 2410.22592)
 ================  ================================================================================
 
 Where we differ: the Schur complement's entropy is taken over its own trace, so that how much is

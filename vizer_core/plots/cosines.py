@@ -34,7 +34,7 @@ def draw_pair_cosines(
 ) -> Figure:
     """Draw the spread of pair cosines, one outline for each system on common bins.
 
-    Names decide colours (`style.role_of`); controls are grey and dashed. A tick below the axis
+    Names decide colours (`style.role_of`); controls are grey and dashed. A tick on the axis
     marks each mean.
     """
     if not cosines:

@@ -95,7 +95,7 @@ def _draw_reading(upper: Axes, lower: Axes, name: str, histogram: GapHistogram) 
 
 
 def _coarse_for(histogram: GapHistogram) -> GapHistogram:
-    """Join bins until about twelve of them span one standard deviation."""
+    """Join bins while twelve of them or more still span one standard deviation."""
     wanted = histogram.moments.std / BINS_PER_STD / histogram.bin_width
     factor = 2 ** int(max(0.0, np.floor(np.log2(max(wanted, 1.0)))))
     return histogram.coarsened(factor)

@@ -3,7 +3,7 @@
 A figure is `WIDE` at most, so that on a telephone, where it is shrunk to some 355 pixels, its
 smallest letter is 8 pixels high. Plots are SVG, their words text; figures of images are PNG.
 
-The colours are Okabe and Ito's, which stay apart under the common forms of colour blindness; each
+The hues are Okabe and Ito's, which stay apart under the common forms of colour blindness; each
 also has its own marker or line, so that no figure depends on colour alone.
 """
 
@@ -187,7 +187,7 @@ def _read_dollars_as_dollars(figure: Figure) -> None:
 def role_of(name: str) -> str:
     """Say which fixed colour a series called `name` takes.
 
-    A comma or the words shuffled, random, another and null mark a control.
+    A comma or the words shuffled, random, another, null and control mark a control.
 
     >>> role_of("global"), role_of("mix"), role_of("mix, random patches"), role_of("text")
     ('image', 'region', 'control', 'text')
