@@ -102,8 +102,8 @@ def caption_images(
 ) -> list[str]:
     """Caption images, `batch_size` at a time; patches are only read where they are needed.
 
-    `images` are RGB images or preprocessed pixels, as `ImageTextEncoder` takes them. A method that
-    draws noise draws it batch by batch, so its captions depend on `batch_size`.
+    `images` are RGB images or preprocessed pixels, as `ImageTextEncoder` takes them. Noise does
+    not depend on `batch_size`; where tokens are sampled, captions do.
     """
     if len(images) == 0 or batch_size < 1:
         raise ValueError(

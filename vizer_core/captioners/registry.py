@@ -36,7 +36,7 @@ class Parts:
     """What a captioner is made of beside its CLIP and its language model.
 
     `trained` is a file from `vizer train-captioner`; None takes a shipped one, if it fits. `memory`
-    are the captions that clipre repeats, decap projects on and socratic takes its words from.
+    are the captions that clipre repeats, decap projects on, concepts and socratic take words from.
     `small` takes the settings for the small shipped models.
     """
 
@@ -120,8 +120,8 @@ class Method:
 
     `trainings` are those whose files it reads (`textonly.presets.TRAININGS`), the paper's first.
     `memory` says whether it looks into captions, `language_model` whether it has one, `draws`
-    whether its captions depend on a seed whatever the rule of decoding. `style` are the fields of
-    `Style` that it reads.
+    whether its captions depend on a seed without any `style`, which are the fields of `Style` that
+    it reads.
     """
 
     name: str

@@ -23,8 +23,8 @@ Where we differ: CapDec's paper fine-tunes GPT-2 through 40 prefix vectors. MacC
 and `vizer train-captioner --method capdec` or `decap`, have a `SingleTokenMLP`, one prefix vector
 and a frozen LM. With `_same_decoder` MacCap's decoder (32
 vectors) is trained on one token, so that rows differ in nothing else; the shipped drawn prefix
-networks are such ones (4 vectors). ClipCap's prefix network is the baseline's, trained on
-`TrainingPairs(features.pair_image_features, captions)` without noise.
+networks are such ones (8 vectors, with `WordReader`'s detectors). ClipCap's prefix network is the
+baseline's, trained on `TrainingPairs(features.pair_image_features, captions)` without noise.
 """
 
 from __future__ import annotations

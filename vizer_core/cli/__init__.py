@@ -1,7 +1,7 @@
 """The command `vizer`: thin wrappers that read files, call the package, and write files.
 
 Exit status: 0 done, 1 failed (the message says why; none if the reader of a pipe went away), 2
-wrong use of the command line.
+wrong use of the command line, 130 stopped by Ctrl-C.
 
 - `scores`, `score_inputs`: evaluate, compare; `features`: features; `gap`: gap; `vqa`: vqa
 - `train_captioner`: train-captioner; `caption`, `caption_vlm`: caption; `tune_lm`: tune-lm

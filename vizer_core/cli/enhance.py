@@ -170,7 +170,7 @@ def enhance_command(
         typer.Option(
             min=0.0,
             max=2.0,
-            help="Of --objective information, what log p(caption) without the image weighs: "
+            help="Of --objective information, raft, dpo: what a caption's prior weighs: "
             f"lower says less and errs less, higher names more. Default {WEIGHT}.",
         ),
     ] = None,
@@ -291,7 +291,7 @@ def _weight(objective: str, mapper: Path | None, given: float | None) -> float |
     if objective not in WEIGHED and given is not None:
         raise typer.BadParameter(
             f"--information-weight {given:g} with --objective {objective}: it belongs to "
-            "--objective information"
+            "--objective information, raft and dpo"
         )
     if objective not in WITH_MAPPER and mapper is not None:
         raise typer.BadParameter(

@@ -96,9 +96,9 @@ def improve_command(
     images? Then trains a LoRA adapter on the model's own captions by beam search, but only where
     those are clearly better than the model as it is. At the end it compares, on held-out
     images: the model as it is, the best first word or prompt, beam search, views, the adapter, with
-    intervals, and names the cheapest way that is clearly better. OUT gets report.html (images with
-    captions before and after, one file), report.json, and an adapter with its README.md where one
-    was trained.
+    intervals. It names a dearer way only where that is clearly better than a cheaper one. OUT gets
+    report.html (images with captions before and after, one file), report.json, and an adapter with
+    its README.md where one was trained.
 
     It refuses a model with random weights and fewer than 24 images. Captions whose learning would
     be a collapse are not learned; with --train always that ends the command.

@@ -30,8 +30,8 @@ FourBit = Annotated[
     bool | None,
     typer.Option(
         "--four-bit/--no-four-bit",
-        help="Keep the base in four bits (QLoRA): a quarter of the memory, slower. Wants "
-        "bitsandbytes. Default: whole, or as the adapter was trained.",
+        help="Keep the language model's layers in four bits (QLoRA): a quarter of their memory, "
+        "slower. Wants bitsandbytes. Default: whole, or as the adapter was trained.",
         show_default=False,
     ),
 ]

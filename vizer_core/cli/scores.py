@@ -168,7 +168,8 @@ def evaluate_command(
     Needs nothing but the two files; METEOR also Java (pip install "vizer-core[java]"), CLIPScore
     the images and a CLIP. Costs some seconds for 5,000 images, some ten more for METEOR, and with
     --images one pass of the CLIP. Prints a table; --json writes
-    {"scores": {metric: {"mean", "low", "high", "n"}}, ...}, on the scale 0..1 (CIDEr 0..10).
+    {"scores": {metric: {"mean", "low", "high", "n"}}, ...}, on the scale 0..1 (CIDEr 0..10,
+    CLIPScore 0..2.5, length in words).
     """
     settings = _settings(
         *(missing, tokenizer, df, metrics),

@@ -47,14 +47,14 @@ KlWeight = Annotated[
     float | None,
     typer.Option(min=0.0, help="Weight in the loss of the distance from the base; 0: none."),
 ]
-Rank = Annotated[int | None, typer.Option(min=1, help="Of LoRA. Default 32, ViZer's.")]
+Rank = Annotated[int | None, typer.Option(min=1, help="Of LoRA. Default 32; trl: 16.")]
 Alpha = Annotated[
-    int | None, typer.Option(min=1, help="LoRA's weight, over its rank. Default 64, ViZer's.")
+    int | None, typer.Option(min=1, help="LoRA's weight, over its rank. Default 64; trl: 32.")
 ]
 Targets = Annotated[
     str | None,
     typer.Option(
-        help="Projections with LoRA, with commas between: q_proj,v_proj. Default: all seven."
+        help="Projections with LoRA, with commas: q_proj,v_proj. Default: all; trl: those two."
     ),
 ]
 WatchEvery = Annotated[

@@ -32,7 +32,7 @@ def openings(bench: Bench) -> tuple[Way, ...]:
 
 
 def prompts(vlm: Any, given: Sequence[str] = ()) -> tuple[Way, ...]:
-    """Return ways that ask with another prompt: those given, and of a chat model two questions."""
+    """Return ways that ask with another prompt: those given, two in the chat template, if any."""
     asked = {text: text for text in given}
     if getattr(vlm.processor, "chat_template", None):
         asked |= {text: vlm.chat_prompt(text) for text in QUESTIONS}

@@ -75,7 +75,7 @@ def page_of(done: Improvement, images: Sequence[Image.Image]) -> str:
         ladder_svg(record["ladder"]),
         _table(record["ladder"], record["recommended"]["name"]),
         "<h2>Captions before and after</h2>",
-        "<p>Held-out images whose captions changed, the largest change of score first; words that "
+        "<p>Held-out images, changed captions first, by how much the score changed; words that "
         "are <ins>new</ins> and words that are <del>gone</del>.</p>",
         _cards(shown, record["captions"], images),
         "<h2>The worst cases</h2>",
@@ -159,7 +159,7 @@ def _ladder_words(record: Mapping[str, Any]) -> str:
         "the share of images on which a way's caption is preferred to that of the model as it is, "
         "by the model's own reading of views that the caption was not made from; bars are 95% "
         "intervals over images, one half is no difference. A way is recommended only where it is "
-        "clearly better than every cheaper one."
+        "clearly better than the cheaper one that it replaces."
     )
 
 

@@ -39,6 +39,45 @@ _RELATION = re.compile(rf"\s+(?:is\s+|are\s+)?\b(?:{'|'.join(RELATION_WORDS)})\b
 _PLACE = re.compile(rf"(?<=\S)\s+(?=(?:{'|'.join(PLACE_WORDS)})\b)")
 _PLACE_START = re.compile(rf"(?:{'|'.join(PLACE_WORDS)})\b")
 _IMAGE_WORDS = "photo|photograph|image|picture|view|shot|drawing|clipart|painting|icon|itap"
+# endings of plurals, the first that fits; and what no ending tells
+_PLURAL = (
+    *(("ouses", "ouse"), ("uses", "us"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh")),
+    *(
+        ("xes", "x"),
+        ("ies", "y"),
+        ("oes", "o"),
+        ("ss", "ss"),
+        ("us", "us"),
+        ("is", "is"),
+        ("s", ""),
+    ),
+)
+_IRREGULAR = {
+    **{
+        f"{stem}ves": f"{stem}f"
+        for stem in ("scar", "wol", "lea", "loa", "shel", "hal", "cal", "thie")
+    },
+    **{f"{stem}ves": f"{stem}fe" for stem in ("kni", "wi", "li")},
+    **{
+        f"{word}s": word
+        for word in (
+            "cookie",
+            "movie",
+            "pie",
+            "tie",
+            "necktie",
+            "shoe",
+            "toe",
+            "canoe",
+            "axe",
+            "taxi",
+            "ski",
+            "kiwi",
+        )
+    },
+    **{"men": "man", "women": "woman", "children": "child", "people": "person", "feet": "foot"},
+    **{"teeth": "tooth", "mice": "mouse", "geese": "goose", "gas": "gas", "lens": "lens"},
+}
 _OPENING = re.compile(  # "itap" is how posts say that somebody took the picture
     rf"^(?:(?:(?!and\b|with\b)[\w']+\s+){{0,3}}(?:{_IMAGE_WORDS})\s+of|there\s+(?:is|are)|"
     r"here\s+(?:is|are)|image\s+may\s+contain\s*:?)\s+"
@@ -85,6 +124,8 @@ def head_of(phrase: str) -> str:
 
     >>> head_of("three red boats"), head_of("a fire truck"), head_of("on a lawn")
     ('boat', 'truck', 'on a lawn')
+    >>> [head_of(f"two {word}") for word in ("buses", "horses", "scarves", "gloves", "cookies")]
+    ['bus', 'horse', 'scarf', 'glove', 'cookie']
     """
     if is_place(phrase):
         return phrase
@@ -92,10 +133,10 @@ def head_of(phrase: str) -> str:
     if not words:
         raise ValueError("an empty phrase is about nothing: wanted at least one word")
     last = words[-1]
-    for ending, singular in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss")):
-        if last.endswith(ending) and len(last) > len(ending) + 1:
-            return last.removesuffix(ending) + singular
-    return last if last.endswith("ss") else last.removesuffix("s")
+    if last in _IRREGULAR:
+        return _IRREGULAR[last]
+    ending, singular = next((rule for rule in _PLURAL if last.endswith(rule[0])), ("", ""))
+    return last if len(last) <= len(ending) else last.removesuffix(ending) + singular
 
 
 def heads_of(caption: str) -> frozenset[str]:

@@ -1,14 +1,14 @@
 """Training a captioner on text alone: noise, prefix network, training, sampling and filtering.
 
 - `noise`: Gaussian, uniform, none, measured on pairs; each knows the angle it turns a text by
-- `repairing`: noisy pairs dropped, weighed or paired anew
+- `repairing`: noisy pairs dropped, graded or paired anew
 - `regions`: a text feature as a set of noised tokens; `inference`: an image as such a set
 - `prefix_network`: learned queries or an MLP, from CLIP tokens to a prefix; `word_reader`: the
   same, beginning as a reader of words
 - `loss`, `schedule`, `optimizer`, `presets`: what is minimised, how fast, and with which settings
 - `pairs`, `train`, `run_state`, `update`: the training loop and what it stands on
 - `filtering`: S captions per image in one call, the one that CLIP likes best
-- `prefix_network_store`: prefix networks on disk, bound to their CLIP and language model
+- `prefix_network_file`: prefix networks on disk, bound to their CLIP and language model
 """
 
 from vizer_core.textonly.filtering import (

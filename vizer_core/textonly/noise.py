@@ -32,7 +32,7 @@ MACCAP_VARIANCE = 0.016
 
 @runtime_checkable
 class Noise(Protocol):
-    """Zero-mean, isotropic noise on vectors of any width."""
+    """Noise on vectors; zero-mean, isotropic and of any width, but for `StructuredNoise`."""
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Draw noise of a shape [..., d] on the CPU, in float32."""

@@ -63,8 +63,8 @@ def epoch_batches(
 ) -> list[Int[Tensor, " b"]]:
     """Deal all items into batches of about one length, in random order.
 
-    Every item comes once. With equal generators every process deals the same batches. The last
-    batch dealt may be smaller.
+    Every item comes once. With equal generators every process deals the same batches. One
+    batch may be smaller, the last or not.
 
     >>> batches = epoch_batches(torch.tensor([5, 2, 5, 2]), 2, generator=torch.Generator())
     >>> sorted(sorted(batch.tolist()) for batch in batches)

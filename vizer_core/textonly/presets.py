@@ -16,7 +16,7 @@ decap_same_decoder   `PrefixDecoder`     5,797,376 parameters   ours: nowhere
 ===================  ==================  =====================  =============================
 
 The last two give CapDec and DeCap MacCap's own trained part, so that only tokens and noise differ:
-the comparison of chapter 7, whose shipped prefix networks are of this kind.
+the comparison of chapter 7, whose shipped prefix networks have `word_reader`'s detectors besides.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ BASELINE = DECAP_DAGGER  # "trained in the same way as DeCap": only inference di
 MACCAP_NETWORK = PrefixConfig(clip_width=512, lm_width=2048)  # ViT-B/32 and OPT-1.3b
 SINGLE_TOKEN_NETWORK = MLPConfig(clip_width=512, lm_width=2048)
 
-# The shipped models: features and words of width 128, a prefix of 4, a minute or so of one core.
+# For the shipped CLIP and LM: widths of 128, a prefix of 4 (shipped networks: 8), about a minute.
 SMALL_NETWORK = PrefixConfig(
     clip_width=128, lm_width=128, queries=4, feedforward=512, dropout=0.0, norm_first=True
 )

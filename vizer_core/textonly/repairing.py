@@ -1,4 +1,4 @@
-"""Noisy pairs of images and captions: drop, weigh, or pair anew by an encoder's alignment.
+"""Noisy pairs of images and captions: drop, grade, or pair anew by an encoder's alignment.
 
 ==================  ==============================================================================
 keep_aligned        the best share of pairs by cosine: the filter that data cleaning starts with

@@ -6,8 +6,8 @@ et al. (2504.13837, section 2.2) ask this of language models that were trained b
 reasoning, and count as Chen et al. (2107.03374, equation 1) do: from m captions drawn once,
 without bias for every k up to m.
 
-Naming many wrong things covers too. So `named_counts` of the objects that are in *another* image
-and not in this one is the curve of chance.
+Naming many wrong things covers too. So `chance_counts`, of the objects that are in *another* image
+and not in this one, give the curve of chance.
 """
 
 from __future__ import annotations

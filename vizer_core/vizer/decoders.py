@@ -14,8 +14,8 @@ contrasted    beam search's caption without what is as likely under other images
 "stock photo of". Other habits of the web ("for sale") are statements to them, and what all samples
 say by habit is agreed on: give a model of such captions a first word.
 
-`information`, `diverse` and `contrasted` compare with the other images of a batch: they want at
-least two. `verify` says where the last three are from.
+`guidance`, `information`, `diverse` and `contrasted` compare with the other images of a batch:
+they want at least two. `verify` says where the last three are from.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def decode_with(
     generator: torch.Generator,
     batch: int = 64,
 ) -> list[str]:
-    """Caption images by a decoder's name; every caption begins with `word`.
+    """Caption images by a decoder's name, `word` given first; rewritten captions may drop it.
 
     Raises `ValueError` on an unknown name, and where a decoder that compares gets one image.
     """

@@ -68,7 +68,7 @@ def edit_distance(a: Sequence[str], b: Sequence[str]) -> int:
 def token_edit_rate(old: Sequence[str], new: Sequence[str]) -> float:
     """Return word edits from old to new captions, over the words of the old.
 
-    Captions are tokenised already. 0 is no change; more than 1 where captions grew.
+    Captions are tokenised already. 0 is no change; it passes 1 only where captions grew.
 
     >>> token_edit_rate(["a cat", "a dog"], ["a cat", "two dogs run"])
     0.75

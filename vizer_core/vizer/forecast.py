@@ -120,7 +120,7 @@ class ForecastInputs:
 
 @dataclass(frozen=True)
 class ForecastRule:
-    """Training is forecast to help where both numbers are at least these, and nothing leaks."""
+    """Training is forecast to help where both are at least these and no `reasons` speak against."""
 
     auc: float = AUC
     length_bias: float = LENGTH_BIAS

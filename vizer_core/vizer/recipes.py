@@ -6,8 +6,9 @@
 `paper`       ViZer, section 4: AdamW, weight decay 0.01, one epoch, LoRA of rank 32 and alpha
               64; rate, batch and length are ours, for the paper does not state them
 `trl`         TRL's own example of RLOO on SmolVLM2-2.2B with LoRA (examples/scripts/rloo_vlm.py
-              and its defaults): rate 1e-5, linear decay, two captions per image, rank 16 on
-              queries and values. Its KL is a part of the reward, here of the loss
+              and its defaults): rate 1e-5, linear decay, two captions per image (an
+              objective's four stay four), rank 16 on queries and values. Its KL is a part of
+              the reward, here of the loss
 `sized`       ours: rate by the number of parameters, warm-up, linear decay, a ceiling on KL
 `auto`        `objective` up to 50 million parameters, `sized` above
 ============  =================================================================================

@@ -9,7 +9,7 @@ and are stored with the mapper.
 uncentred      F_I as the tower gives it (the paper, as written)
 centre         F_I - mean: our default
 whiten         (F_I - mean) W, W = C^(-1/2): every direction of the tower counts alike
-residual       F_I without its first directions, or without its group: `residual.py`
+residual       F_I without its first directions, or its sub-regions' spread: `residual.py`
 shuffled       each image with another image's target: the control of every claim
 =============  =================================================================================
 """

@@ -4,8 +4,8 @@ ViZer sections 3 and 4: the vision tower is frozen, LoRA sits on the language mo
 captions are all the text there is. `train_adapter` takes an objective of one of three kinds:
 
 ==================  ============================================================================
-a loss              of a `Rollout`: ViZer's L_zero = 1 - cos(F_I, F^_T) in the forms of `readings`
-`PolicyGradient`    of a reward (`rewards`) and an advantage (`advantages`); a plain function of
+a loss              of a `Rollout`: ViZer's L_zero = 1 - cos(F_I, F^_T) in the forms of `objectives`
+`PolicyGradient`    of a reward (`rewards`) and an advantage; a plain function of
                     images and captions that gives scores is taken as the reward
 a loss with its     `self_training`: the frozen base captions the step's images in some chosen way,
 captions            and the adapter learns that; no gradient of a score

@@ -6,7 +6,7 @@
 - `pretrained`: checkpoints from hub, cache or folder, and what can be wrong with them
 - what adapters share. `prompts`: the processor's side, ids and words; `language_side`: states of
   captions and their log p; `generation`: `CaptionGenerator`, captions token by token;
-  `fast_decoder`: the same in a quarter of the operations, `compiled_decoder` launched at once;
+  `fast_decoder`: the same in under half of the operations, `compiled_decoder` launched at once;
   `prepared`: what of an image needs no model; `counting`: operations, waits, bytes
 - `sizes`, `budget`, `memory`: parameters, FLOPs and bytes of a training step, by arithmetic;
   `published`: the shapes of SmolVLM-Base, -500M, -256M, Qwen2-VL-2B and Qwen2.5-VL-3B

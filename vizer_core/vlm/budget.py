@@ -6,8 +6,8 @@ forward pass in the backward pass (gradients of activations), not two. Attention
 freeze, and LoRA's are trained: both cost two more.
 
 Not counted: norms, activations, the optimizer, reading images. Decoding is bound by memory: each
-token reads all weights and all cached keys and values. `least_seconds` takes, phase by phase, the
-larger of arithmetic and memory traffic: nothing on this hardware is faster.
+token reads all weights and all cached keys and values. `least_seconds` adds up arithmetic, of
+decoding the larger of arithmetic and memory traffic: nothing on this hardware is faster.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class LanguageSide(PromptSide):
         return torch.cat([read[:, -1:].repeat_interleave(samples, dim=0), states], dim=1)
 
     def text_states(self, captions: CaptionBatch) -> Float[Tensor, "b t1 h"]:
-        """Return the states of captions read as text alone, after BOS."""
+        """Return the states of captions read as text alone, after the mark of `start_of`."""
         return self.text_states_of_embeddings(self.embed(captions.ids), captions.mask)
 
     def text_states_of_embeddings(

@@ -45,8 +45,8 @@ def load_vlm(
     The family is read from the checkpoint's own `model_type`, its adapter is that of `FAMILIES`.
     `prompt` is what the model is asked from here on, an instruct checkpoint in its chat template
     (`PromptSide.prompt_of`). `image_splitting` shows SmolVLM the image in tiles (13 to 17 times the
-    image tokens); Qwen2-VL reads any size as it is, up to `max_pixels`. `four_bit` keeps the base's
-    linear layers in four bits (QLoRA; wants bitsandbytes). Raises `ValueError` for an unknown
+    image tokens); Qwen2-VL reads any size as it is, up to `max_pixels`. `four_bit` keeps its
+    language layers in four bits (QLoRA; wants bitsandbytes). Raises `ValueError` for an unknown
     family, and for an option that the family has not.
     """
     family = read_config(name_or_path).model_type

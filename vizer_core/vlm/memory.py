@@ -31,7 +31,7 @@ from vizer_core.vlm.budget import StepPlan, kv_bytes
 from vizer_core.vlm.modules import ALL_PROJECTIONS
 from vizer_core.vlm.sizes import VlmSize
 
-LOGIT_BYTES = 32  # a logit while it is drawn from: half, float32, and two float64 copies
+LOGIT_BYTES = 32  # a logit while it is drawn from: half, two float32, two float64 copies, and room
 ADAM_COPIES = 4  # weight, gradient, and AdamW's two moments
 
 

@@ -116,7 +116,7 @@ def start_of(tokenizer: Any) -> int:
 
     BOS where it is one. SmolVLM's BOS is `<|im_start|>`, which begins a turn of a chat and tells
     nothing of a caption's first word; there, and where there is no BOS, as in Qwen, it is the mark
-    between documents, or the padding token where the vocabulary has no such mark.
+    between documents; without such a mark it is BOS after all, or the padding token.
     """
     if tokenizer.bos_token not in (None, CHAT_MARK):
         return int(tokenizer.bos_token_id)

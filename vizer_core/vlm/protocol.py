@@ -210,7 +210,7 @@ class VisionLanguageModel(Protocol):
         """
 
     def text_states(self, captions: CaptionBatch) -> Float[Tensor, "b t1 h"]:
-        """Return the states of captions read as text alone, after BOS."""
+        """Return the states of captions read as text alone, after the mark of `start_of`."""
 
     def token_logits(self, states: Float[Tensor, "*axes h"]) -> Float[Tensor, "*axes v"]:
         """Apply the LM head to states."""
