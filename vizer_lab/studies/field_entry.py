@@ -2,7 +2,7 @@
 
 `changes` is what it touches: data, decoding, weights or the metric. `needs` is the dearest thing
 that it cannot do without, in the order of `NEEDS`; a CLIP is what ranks or rewards. `compute` is
-what it costs over one greedy caption, in the order of `COMPUTE`.
+what it costs over one greedy caption, in the order of `COMPUTE`; a look is a pass of the tower.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 CHANGES = ("data", "decoding", "weights", "metric")
 NEEDS = ("nothing", "a CLIP", "labels")
-COMPUTE = ("nothing", "one caption", "several captions", "training")
+COMPUTE = ("nothing", "several looks", "one caption", "several captions", "training")
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,7 @@ FIELD: tuple[FieldSystem, ...] = (
         "the mean of several views of an image",
         "decoding",
         "nothing",
-        "several captions",
+        "several looks",
         "vizer_core.vlm.views.average_views",
         ("views_5", "first_word", "object_f1"),
         study="improvement",
