@@ -11,6 +11,8 @@ from PIL import Image
 
 import vizer_core as vc
 from tools.house_numbers import lay_out
+from vizer_core.data.image_set import ImageSet
+from vizer_core.models import UnusedSettingError
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "book" / "in_python.md").read_text(encoding="utf-8")
@@ -124,6 +126,45 @@ def test_a_judge_gives_what_the_features_give(files):
         assert found.scores["clipscore"].mean == pytest.approx(wanted, abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def photos(files):
+    """Three drawn images with a caption each, a judge, and the CLIPScore of the right pairs."""
+    data = vc.read_images(files / "photos", captions=files / "captions.json")
+    images, captions = list(data.images)[:3], [captions[0] for captions in data.captions[:3]]
+    clip = vc.load_clip("drawn-clip")
+    options = {"judge": clip, "metrics": ["clipscore"], "resamples": 40}
+    cosines = (clip.encode_image(images) * clip.encode_text(captions)).sum(dim=1)
+    return images, captions, options, float((2.5 * cosines.clamp(min=0)).mean())
+
+
+COCO = ("COCO_val2014_000000000042.jpg", "COCO_val2014_000000391895.jpg", "b.jpg")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [(42, 391895, "b.jpg"), ("42", 391895, "photos/b.jpg"), COCO],
+    ids=str,
+)
+def test_images_of_a_folder_are_met_by_name_whatever_their_order(ids, photos):
+    images, captions, options, wanted = photos
+    said = dict(reversed(list(zip(ids, captions))))
+    references = {name: [text] for name, text in said.items()}
+    found = vc.evaluate(said, references, images=ImageSet(COCO, images), **options)
+    assert found.scores["clipscore"].mean == pytest.approx(wanted, abs=1e-4)
+
+
+def test_images_of_a_folder_go_by_order_only_where_captions_have_no_ids(photos):
+    """The index 1 of a list is no name of COCO's image 1."""
+    images, captions, options, wanted = photos
+    data = ImageSet(("000000000001.jpg", "000000000007.jpg", "a.jpg"), images)
+    found = vc.evaluate(captions, [[text] for text in captions], images=data, **options)
+    assert found.scores["clipscore"].mean == pytest.approx(wanted, abs=1e-4)
+    named = {f"photo {i}": text for i, text in enumerate(captions)}
+    references = {name: [text] for name, text in named.items()}
+    with pytest.raises(ValueError, match=r"no image for 3 of 3 ids, first 'photo 0': .* '00000000"):
+        vc.evaluate(named, references, images=data, **options)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
@@ -135,6 +176,10 @@ def test_a_judge_gives_what_the_features_give(files):
         (lambda: vc.load_clip("ViT-B-32"), ValueError, "or name both, ViT-B-32/TAG"),
         (lambda: vc.load_clip(quick_gelu=True), ValueError, "quick_gelu is for weights in a file"),
         (lambda: vc.load_clip("ViT-B-32"), ValueError, "wants pretrained=TAG (such as"),
+        (
+            lambda: vc.load_clip("drawn-clip-50", pretrained="openai"), UnusedSettingError,
+            "drawn-clip-50 is shipped with its weights: leave pretrained='openai' out",
+        ),
         (lambda: vc.load_lm(dtype="float16"), ValueError, "float32: leave dtype='float16' out"),
         (lambda: vc.read_images(), ValueError, "no images: wanted at least one file"),
         (lambda: vc.read_images("none"), FileNotFoundError, "no image and no folder of images at"),

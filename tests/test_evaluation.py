@@ -152,6 +152,13 @@ def test_a_prefix_that_is_signed_stood_before_every_text(options, prefix, signed
     assert bare.reference_features is None
 
 
+def test_features_of_references_made_otherwise_are_left_out():
+    captions, pairs = list(GOOD.values()), [["a dog", "a cat"]] * 12
+    bare = Inputs().encoded(Reader(), captions, references=pairs, prefix="")
+    assert bare.encoded(Reader(), captions).reference_features is None
+    assert bare.encoded(Reader(), captions, prefix="").reference_features is not None
+
+
 def test_scores_with_and_without_a_prefix_are_not_compared():
     given = Inputs(image_features=torch.eye(12))
     one, other = (

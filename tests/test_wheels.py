@@ -137,3 +137,13 @@ def test_a_cache_that_cannot_be_written_is_passed_over(monkeypatch, tmp_path):
     monkeypatch.setattr(store.tempfile, "gettempdir", lambda: str(tmp_path / "file"))
     with pytest.raises(OSError, match=r"no folder for models can be written: tried"):
         cache_folder("models")
+
+
+def test_a_user_without_a_home_has_a_cache_in_the_temporary_folder(monkeypatch, tmp_path):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(store.Path, "home", nobody)
+    monkeypatch.setattr(store.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert cache_folder("models") == tmp_path / "vizer-core" / "models"

@@ -100,8 +100,8 @@ class AdapterJob:
     """An adapter's training: the model, images without labels, and an objective with its settings.
 
     `objective` is a name or an object, `weight` that of an information reward, `mapper` a file; a
-    mapper that is wanted and not given is fitted on the images. `source` reads the images, by
-    default one that encodes each when its turn comes.
+    mapper that is wanted and not given is fitted on the images that are not held out. `source`
+    reads the images, by default one that encodes each when its turn comes.
     """
 
     vlm: VisionLanguageModel
@@ -191,13 +191,16 @@ class AdapterJob:
 
     def _trained_on(self, source: VisionSource) -> VisionSource:
         """Return the images that are trained on, with their targets or those of others."""
+        seen = self._not_held_out(source)
+        return shuffled(seen, generator=seeded(self.seed + 1)) if self.shuffle else seen
+
+    def _not_held_out(self, source: VisionSource) -> VisionSource:
         held = self.watch.held_out
         if held > len(source) - 2:
             raise ValueError(
                 f"{held} of {len(source)} images held out: wanted at least 2 to train on"
             )
-        seen = Slice(source, range(len(source) - held)) if held else source
-        return shuffled(seen, generator=seeded(self.seed + 1)) if self.shuffle else seen
+        return Slice(source, range(len(source) - held)) if held else source
 
     def _watch(self, goal: Any, source: VisionSource, out: Path, tell: Tell) -> Watch | None:
         """Return what looks at the training, or None where nothing is to be looked at."""
@@ -222,14 +225,15 @@ class AdapterJob:
         return Slice(source, range(min(LOOKED_AT, len(source))))
 
     def _mapper(self, source: VisionSource, folder: Path, tell: Tell) -> FittedMapper | None:
-        """Return the mapper that is given, or one fitted on the images; None if none is wanted."""
+        """Return the mapper that is given, or one fitted on images; None if none is wanted."""
         if self.mapper is not None:
             fitted = load_mapper(self.mapper, self.vlm)
         elif self.objective in WITH_MAPPER:
+            seen = self._not_held_out(source)
             fitted = fit_on_own_captions(
                 self.vlm,
-                source,
-                self.images.names,
+                seen,
+                self.images.names[: len(seen)],
                 objective=self.objective,
                 seed=self.seed,
                 folder=folder,

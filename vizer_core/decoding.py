@@ -93,7 +93,7 @@ Decoding: TypeAlias = Greedy | Beam | Sample
 class Style:
     """How a caption is to be generated; None leaves it to the method or the model.
 
-    Raises `ValueError` where beams and a temperature are both asked for.
+    Raises `ValueError` where beams and a temperature are both asked for, or one that means nothing.
     """
 
     prompt: str | None = None
@@ -129,7 +129,7 @@ def decoding_with(
     """Return the rule that is asked for; what is None is as in `default`.
 
     `beams` asks for beam search (1: greedy), `temperature` for drawing (0: greedy). Raises
-    `ValueError` where both are asked for.
+    `ValueError` where both are asked for, on beams below 1 and on a temperature below 0.
 
     >>> decoding_with(Beam(4, max_tokens=16, length_penalty=0.5), max_tokens=8)
     Beam(width=4, max_tokens=8, length_penalty=0.5)
@@ -138,6 +138,10 @@ def decoding_with(
     >>> decoding_with(Beam(4), temperature=0.7)
     Sample(temperature=0.7, top_p=1.0, max_tokens=24)
     """
+    if beams is not None and beams < 1:
+        raise ValueError(f"beams is {beams}: wanted at least 1, which is greedy")
+    if temperature is not None and not temperature >= 0:
+        raise ValueError(f"temperature is {temperature}: wanted at least 0, which is greedy")
     limit = default.max_tokens if max_tokens is None else max_tokens
     wide, drawn = (beams or 1) > 1, (temperature or 0) > 0
     if wide and drawn:

@@ -151,7 +151,7 @@ def cache_folder(kind: str) -> Path:
     neither can be written.
     """
     base = env.CACHE.get()
-    for root in (Path(base) if base else Path.home() / ".cache", Path(tempfile.gettempdir())):
+    for root in (*_user_cache(base), Path(tempfile.gettempdir())):
         folder = root / "vizer-core" / kind
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -160,6 +160,14 @@ def cache_folder(kind: str) -> Path:
         if os.access(folder, os.W_OK):
             return folder
     raise OSError(f"no folder for {kind} can be written: tried {base or '~/.cache'} and tmp")
+
+
+def _user_cache(base: str | None) -> list[Path]:
+    """Return the user's cache, or nothing for a user without a home, as containers have them."""
+    try:
+        return [Path(base) if base else Path.home() / ".cache"]
+    except RuntimeError:
+        return []
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -262,7 +262,8 @@ def evaluate(
     """Score one caption per image against its references, each metric with a 95% interval.
 
     Captions and references are in one order, or both by image id. With `images`, in the order of
-    the references or by id, and a CLIP as `judge` it computes CLIPScore, RefCLIPScore and
+    the references or by id (an `ImageSet`'s by name, or COCO's number, wherever captions have ids),
+    and a CLIP as `judge` it computes CLIPScore, RefCLIPScore and
     self-retrieval too; take a judge that no system was trained with. `options` are those of
     `evaluation.evaluate`: metrics, inputs, missing_captions, resamples, seed. Some seconds for
     5,000 images, and one pass of the judge.
@@ -293,13 +294,16 @@ def evaluate(
 def _images_at(ids: Sequence[Any], images: Any, references: References) -> list[Image.Image]:
     """Return the images at some ids of the references, in that order."""
     if isinstance(images, ImageSet):
-        named = dict(zip(images.names, images.images))
-        images = named if set(map(str, ids)) <= set(named) else images.images
+        images = _by_id(images, references.ids)
     if isinstance(images, Mapping):
         found = {str(name): image for name, image in images.items()}
         absent = [name for name in ids if str(name) not in found]
         if absent:
-            raise ValueError(f"no image for {len(absent)} of {len(ids)} ids, first {absent[0]!r}")
+            there = next(iter(found), None)
+            raise ValueError(
+                f"no image for {len(absent)} of {len(ids)} ids, first {absent[0]!r}: wanted images "
+                f"under the ids of the references, and they are under names such as {there!r}"
+            )
         return [found[str(name)] for name in ids]
     if len(images) != len(references.ids):
         raise ValueError(
@@ -308,6 +312,15 @@ def _images_at(ids: Sequence[Any], images: Any, references: References) -> list[
         )
     row_of = {str(name): row for row, name in enumerate(references.ids)}
     return [images[row_of[str(name)]] for name in ids]
+
+
+def _by_id(images: ImageSet, ids: Sequence[Any]) -> Any:
+    """Return named images under the ids that mean them; in order where ids are a list's indices."""
+    met = meet_images(ids, {name: name for name in images.names})
+    if len(met) < len(ids) and list(ids) == list(range(len(ids))):
+        return images.images
+    named = dict(zip(images.names, images.images))
+    return named | {name: named[str(meant)] for name, meant in met.items()}
 
 
 def read_vqav2(folder: str | Path) -> VqaQuestions:

@@ -61,12 +61,16 @@ def load_clip(
     `pretrained` is open_clip's tag where the name has none, or a file of weights for that model.
     `quick_gelu` is for weights in a file or a folder that descend from OpenAI's; elsewhere it
     raises `UnusedSettingError`, since shipped models and tags say themselves which activation it
-    is. Raises `FileNotFoundError` where there is no such folder, and `ValueError` on a name
-    without a tag.
+    is. So does `pretrained` with a shipped model's name. Raises `FileNotFoundError` where there is
+    no such folder, and `ValueError` on a name without a tag.
     """
     place, ours = pick_device(device), shipped_names("clip")
     if name == "drawn" or name in ours:
         _require_own_activation(quick_gelu, "the drawn CLIP has")
+        if name in ours and pretrained is not None:
+            raise UnusedSettingError(
+                f"{name} is shipped with its weights: leave pretrained={pretrained!r} out"
+            )
         return shipped("clip", (pretrained or DRAWN_CLIP) if name == "drawn" else name)(str(place))
     from vizer_core.clip import OpenClipEncoder
     from vizer_core.clip.loading import folder_of_scheme, require_plain_name

@@ -34,6 +34,21 @@ def test_what_is_not_given_stays_the_methods_own(given, wanted):
     assert decoding_of(OWN, **given) == wanted
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"beams": 0}, "beams is 0: wanted at least 1"),
+        ({"beams": -3}, "beams is -3: wanted at least 1"),
+        ({"temperature": -1.0}, r"temperature is -1\.0: wanted at least 0"),
+        ({"temperature": float("nan")}, "temperature is nan: wanted at least 0"),
+    ],
+    ids=str,
+)
+def test_a_style_that_means_no_rule_is_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        Style(**given)
+
+
 def test_a_sampled_method_keeps_its_share_of_the_mass():
     assert decoding_of(Sample(1.0, top_p=0.9), temperature=0.5) == Sample(0.5, top_p=0.9)
     assert decoding_of(Sample(1.0, top_p=0.9), max_tokens=3) == Sample(1.0, 0.9, 3)
@@ -106,6 +121,10 @@ def test_zerocap_keeps_so_many_beams_after_the_prompt():
         (
             ["--model", "drawn-vlm-web", "--clip", "drawn"],
             "--clip is not used by --model, it belongs",
+        ),
+        (
+            ["--method", "clipre", "--clip", "drawn-clip-50", "--pretrained", "openai"],
+            "drawn-clip-50 is shipped with its weights: leave --pretrained openai out",
         ),
         (["--method", "maccap", "--quick-gelu"], "in a file or a folder, the drawn CLIP has which"),
         (

@@ -201,7 +201,10 @@ def test_files_that_are_something_else_are_named(form, content, tmp_path):
         read(tmp_path, content)
 
 
-@pytest.mark.parametrize("header", ["caption\turl", "Caption\tURL", "url\tcaption"])
+@pytest.mark.parametrize(
+    "header",
+    ["caption\turl", "Caption\tURL", "url\tcaption", '"caption"\t"url"', "\r\ncaption\turl"],
+)
 def test_the_header_that_img2dataset_wants_is_no_row(header, tmp_path):
     row = ["a cat", "http://x.example/1"]
     line = "\t".join(row[::-1] if header.startswith("url") else row)

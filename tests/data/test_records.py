@@ -85,6 +85,7 @@ def test_three_shapes_of_captions_give_the_same_records(folder, tmp_path, caplog
         ('{"file_name": "b.jpg"}', "c.jsonl", "line 1: wanted"),
         ('{"file_name": "b.jpg", "caption": "x"}\n{oh', "c.jsonl", "line 2 is not JSON"),
         ('["b.jpg", "x"]', "c.jsonl", "line 1: wanted"),
+        ('{"file_name": "b.jpg", "caption": "x"}\n{oh', "c.json", "line 2 is not JSON"),
         ({"../photos/b.jpg": "x"}, "c.json", "outside the folder"),
         (COCO | {"annotations": [{"image_id": 9, "caption": "x"}]}, "c.json", "first 9"),
         (COCO | {"annotations": [{"image_id": 7}]}, "c.json", "lacks 'caption'"),
@@ -94,6 +95,17 @@ def test_three_shapes_of_captions_give_the_same_records(folder, tmp_path, caplog
 def test_wrong_captions_files_are_refused(folder, tmp_path, content, name, message):
     with pytest.raises(ValueError, match=message):
         read_folder(folder, written(tmp_path, content, name))
+
+
+@pytest.mark.parametrize("name", ["c.json", "c.ndjson", "captions"])
+def test_json_lines_are_told_by_what_is_in_them(folder, tmp_path, name):
+    wanted = {"b.jpg": ["a dog", "a dog runs"], "a.PNG": ["a cat"]}
+    assert read_captions(written(tmp_path, LINES, name)) == wanted
+    one = {"file_name": "b.jpg", "caption": "a dog"}
+    for content in (json.dumps(one), json.dumps(one, indent=1), f"\n{json.dumps(one)}\n\n"):
+        assert read_captions(written(tmp_path, content, name)) == {"b.jpg": ["a dog"]}
+    narrative = {"image_id": "b", "caption": "a dog", "timed_caption": []}
+    assert read_captions(written(tmp_path, narrative, name)) == {"b": ["a dog"]}
 
 
 def test_a_line_separator_inside_a_caption_is_no_new_line(folder, tmp_path):

@@ -169,3 +169,9 @@ def test_a_single_cloud_needs_two_vectors_and_a_share_a_count_within_range():
         mean_off_diagonal_cosine(torch.eye(3)[:1])
     with pytest.raises(ValueError, match="wanted 1 to 3"):
         top_share(torch.ones(3), 4)
+
+
+def test_a_table_without_intervals_says_why_there_are_none():
+    last = [measure_gap(*random_pairs(n)).table().splitlines()[-1] for n in (300, 3)]
+    assert last[0].startswith("No intervals were given: ") and "few" not in last[0]
+    assert last[1] == "No intervals: too few pairs to resample."

@@ -29,6 +29,16 @@ def test_a_better_system_is_rated_higher_and_equals_are_equal():
     }
 
 
+def test_ratings_are_at_the_maximum_where_systems_are_far_apart():
+    """There each system wins as many meetings as its rating expects."""
+    wins = np.triu(np.full((4, 4), 500.0), 1)
+    found = ratings(wins)
+    assert found == pytest.approx([2489.6, 1479.9, 520.1, -489.6], abs=0.1)
+    chance = 1 / (1 + 10 ** ((found[None, :] - found[:, None]) / 400))
+    games = (wins + wins.T + 1) * (1 - np.eye(4))
+    assert (games * chance).sum(axis=1) == pytest.approx(wins.sum(axis=1) + 1.5, abs=1e-6)
+
+
 def test_each_meeting_gives_one_point():
     table = meetings(np.array([[0.2, 0.1, 0.2]]))[0]
     assert (table + table.T == 1 - np.eye(3)).all() and table[0, 1] == 1 and table[0, 2] == 0.5

@@ -45,7 +45,7 @@ def test_relations_fall_into_their_things_and_places_do_not():
         "glass",
         "glass",
         "cherry",
-        "buse",
+        "bus",
     ]
     with pytest.raises(ValueError, match="an empty phrase"):
         head_of(" ")

@@ -89,6 +89,14 @@ def test_a_second_curve_stands_a_little_apart():
     assert list(curve.get_xdata()) == pytest.approx([1.03, 3.09])
 
 
+@pytest.mark.parametrize("unit", [0.1, 1.0, 100.0])
+def test_a_second_curve_stands_nearer_to_its_setting_than_to_the_next(unit):
+    points = {unit * step: Interval(0.5, 0.4, 0.6) for step in range(3)}
+    axes = draw_sweep({"regions": points, "global": points}, **SWEEP).axes[0]
+    curve = next(line for line in axes.lines if line.get_label() == "global")
+    assert list(curve.get_xdata()) == pytest.approx([0.04 * unit, 1.04 * unit, 2.04 * unit])
+
+
 def test_a_sweep_starts_at_zero_and_shows_a_level():
     axes = draw_sweep(CURVES, **SWEEP, level=("blind", 0.1)).axes[0]
     assert axes.get_ylim()[0] == 0

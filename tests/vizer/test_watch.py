@@ -14,6 +14,7 @@ from vizer_core.decoding import Sample
 from vizer_core.vizer import LoraSettings, load_adapter
 from vizer_core.vizer.adapter_run import POLICY_GRADIENT
 from vizer_core.vizer.lora import adapter_tensors
+from vizer_core.vizer.text_states import ImageSource
 from vizer_core.vizer.watch import WatchPlan
 
 IMAGES = ImageSet(tuple(f"{i}.png" for i in range(10)), noise_images(10))
@@ -59,6 +60,34 @@ def test_images_that_are_held_out_are_scored_and_not_trained_on(tmp_path):
     assert all(", held out " in line for line in looks)
     with pytest.raises(ValueError, match="9 of 10 images held out: wanted at least 2 to train on"):
         job(WatchPlan(every=1, held_out=9)).run(tmp_path / "b")
+
+
+class Noted:
+    """Images that note which of them were asked for."""
+
+    def __init__(self, source):
+        self.source, self.asked = source, set()
+
+    def __len__(self):
+        return len(self.source)
+
+    def select(self, indices):
+        self.asked |= set(indices)
+        return self.source.select(indices)
+
+
+def test_a_mapper_is_not_fitted_on_images_that_are_held_out(tmp_path):
+    images = ImageSet(tuple(f"{i}.png" for i in range(26)), noise_images(26))
+    vlm = tiny_smol()
+    source = Noted(ImageSource(vlm, images.images))
+    watched = AdapterJob(
+        vlm, images, "read_back", CONFIG, watch=WatchPlan(every=1, held_out=4), source=source
+    )
+    assert watched._mapper(source, tmp_path, lambda line, err=False: None) is not None
+    assert source.asked == set(range(22))
+    few = replace(watched, watch=WatchPlan(every=1, held_out=7))
+    with pytest.raises(ValueError, match="19 images are too few to fit a mapper on"):
+        few._mapper(source, tmp_path, lambda line, err=False: None)
 
 
 def test_a_run_stops_that_gets_no_better_and_keeps_its_best(tmp_path, monkeypatch):

@@ -258,6 +258,15 @@ def test_a_step_that_does_not_fit_says_what_would():
         require_step_memory(BASE, plan, 1000)
 
 
+def test_a_step_that_fits_with_recompute_alone_says_so():
+    plan, free = StepPlan(batch=32, samples=4, head=True, kl=True), 2**30
+    assert largest_batch(BASE, plan, free) == 0
+    most = largest_batch(BASE, dataclasses.replace(plan, checkpointing=True), free)
+    said = rf"free\. Let {most} images? through at once, with recompute \(--recompute --micro-batch"
+    with pytest.raises(ValueError, match=rf"{said}-size {most}\): the step stays the same\."):
+        require_step_memory(BASE, plan, free)
+
+
 def test_a_step_cannot_be_faster_than_arithmetic_nor_than_memory():
     plan = StepPlan(batch=1)
     flops = step_flops(BASE, plan).total

@@ -83,8 +83,8 @@ def is_web_list(lines: Sequence[str]) -> bool:
     (True, False)
     """
     rows = [line.split("\t") for line in lines]
-    if rows and {name.strip().strip('"').lower() for name in rows[0]} == _HEADER:
-        return len(rows[0]) == 2
+    if rows and _is_header(rows[0]):
+        return True
     return bool(rows) and all(len(row) == 2 and any(map(_is_address, row)) for row in rows)
 
 
@@ -96,6 +96,10 @@ def is_web_list_file(path: Path) -> bool:
     return is_web_list(list(islice((line for line in lines if line.strip()), _SAMPLE)))
 
 
+def _is_header(columns: Sequence[str]) -> bool:
+    return len(columns) == 2 and {name.strip().strip('"').lower() for name in columns} == _HEADER
+
+
 def _is_address(field: str) -> bool:
     return field.startswith(_ADDRESS) and not any(map(str.isspace, field))
 
@@ -103,8 +107,9 @@ def _is_address(field: str) -> bool:
 def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCaption]:
     """Yield the rows of the published list, captions on one line; blank captions are counted.
 
-    A first line `caption<TAB>url`, which img2dataset wants, is no row, and neither is a line with
-    nothing on it. Quotes are part of a caption: the published list quotes nothing.
+    A first line `caption<TAB>url`, which img2dataset wants, is no row, with quotes or without, and
+    neither is a line with nothing on it. Quotes are part of a caption: the published list quotes
+    nothing.
     """
     path = Path(tsv)
     if not path.is_file():
@@ -115,7 +120,7 @@ def stream_cc3m_captions(tsv: Path, *, counts: StreamCounts) -> Iterator[WebCapt
         if not line.strip(" "):
             continue
         columns = line.split("\t")
-        if number == 1 and {name.strip().lower() for name in columns} == _HEADER:
+        if caption_first is None and _is_header(columns):
             continue
         if caption_first is None:
             caption_first = not columns[0].startswith(_ADDRESS)

@@ -1,7 +1,7 @@
 """A plain folder of images, with or without a captions file, as records.
 
 Linked folders are searched too (`file_tree`). Five shapes of captions file, told apart by what is
-in them, but JSON lines by the ending `.jsonl`:
+in them; a file whose name ends in `.jsonl` is always read as JSON lines:
 
 - JSON `{"cat.jpg": ["a cat", "a cat asleep"]}`; one caption may stand without its list
 - JSONL, one object per line, `{"file_name": "cat.jpg", "caption": "a cat"}`; several lines may
@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 Captions = dict[str, list[str]]
 WANTED = (".jpg", ".png", ".webp", ".tif", ".gif")  # the usual ones
+LONGEST_ROW = 2**16  # letters of a line of JSON lines
 SHOWN = 6  # endings of files that are passed over
 
 
@@ -118,13 +119,18 @@ def image_names(folder: Path) -> list[str]:
 
 
 def read_captions(path: Path) -> Captions:
-    """Read a captions file of any of the four shapes: file name (or COCO's number) -> captions."""
+    """Read a captions file of any of the four shapes: file name (or COCO's number) -> captions.
+
+    An object with a `caption` and a `file_name` is a line of JSON lines, not captions by name.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no captions file at {path}")
-    if path.suffix.lower() == ".jsonl":
+    if path.suffix.lower() == ".jsonl" or _begins_with_row(path):
         return _from_lines(path)
     content = read_json(path)
+    if _is_row(content):  # one alone, over several lines
+        return _of_rows([(str(path), content)])
     if isinstance(content, list) and content and isinstance(content[0], dict):
         return {str(i): _texts(text, f"{path}, {i!r}") for i, text in read_results(path).items()}
     if not isinstance(content, dict):
@@ -220,23 +226,54 @@ def _from_mapping(path: Path) -> Captions:
     return {name: _texts(value, f"{path}, {name!r}") for name, value in content.items()}
 
 
+def _begins_with_row(path: Path) -> bool:
+    """Say whether the first line that is not blank is a row; what cannot be read is none."""
+    try:
+        first = next((line for _, line in read_lines(path) if line.strip()), "")
+        # a line of all of COCO is long, and parsed once is enough
+        return len(first) <= LONGEST_ROW and _is_row(json.loads(first))
+    except ValueError:
+        return False
+
+
+def _is_row(entry: Any) -> bool:
+    """Say whether an object names an image and its caption by the words of JSON lines.
+
+    >>> _is_row({"file_name": "a.jpg", "caption": "a cat"}), _is_row({"a.jpg": "a cat"})
+    (True, False)
+    """
+    name, texts = _named(entry)
+    return isinstance(name, str) and texts is not None
+
+
+def _named(entry: Any) -> tuple[Any, Any]:
+    keys = entry if isinstance(entry, dict) else {}
+    name = keys.get("file_name", keys.get("file", keys.get("image_id")))
+    return name, keys.get("captions", keys.get("caption", keys.get("text")))
+
+
 def _from_lines(path: Path) -> Captions:
-    captions: Captions = {}
+    return _of_rows(_parsed(path))
+
+
+def _parsed(path: Path) -> Iterator[tuple[str, Any]]:
     for number, line in read_lines(path):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
+            yield where, json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{where} is not JSON: {error}") from error
-        keys = entry if isinstance(entry, dict) else {}
-        name = keys.get("file_name", keys.get("file", keys.get("image_id")))
-        texts = keys.get("captions", keys.get("caption", keys.get("text")))
-        if not isinstance(name, str) or texts is None:
-            raise ValueError(
-                f'{where}: wanted {{"file_name": ..., "caption": ...}}, got {line.strip()[:80]}'
-            )
+
+
+def _of_rows(rows: Iterable[tuple[str, Any]]) -> Captions:
+    captions: Captions = {}
+    for where, entry in rows:
+        if not _is_row(entry):
+            got = json.dumps(entry, ensure_ascii=False)[:80]
+            raise ValueError(f'{where}: wanted {{"file_name": ..., "caption": ...}}, got {got}')
+        name, texts = _named(entry)
         captions.setdefault(name, []).extend(_texts(texts, where))
     return captions
 

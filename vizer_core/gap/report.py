@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vizer_core.gap.interval import CentredInterval
+from vizer_core.gap.interval import MIN_PAIRS, CentredInterval
 from vizer_core.gap.stats import GapReport
 from vizer_core.metrics.stats import Interval
 
@@ -24,8 +24,7 @@ def gap_table(report: GapReport, intervals: Mapping[str, Interval]) -> str:
         value = known.estimate if known else getattr(report, field)
         span = f"[{known.low:.4f}, {known.high:.4f}]" if known else ""
         lines.append(f"{label:<30} {value:>9.4f}  {span:<20} {note}".rstrip())
-    brackets = "Brackets: 95% bootstrap intervals over pairs."
-    lines += ["", brackets if intervals else "No intervals: too few pairs to resample."]
+    lines += ["", _about_intervals(report.n, intervals)]
     lines += [
         f"{label} ({known.estimate:.4f}): resampling adds {known.bias:+.4f}, taken off its "
         "interval. Sampling has added about as much to the number itself."
@@ -34,6 +33,14 @@ def gap_table(report: GapReport, intervals: Mapping[str, Interval]) -> str:
         and abs(known.bias) > (known.high - known.low) / 4
     ]
     return "\n".join(lines)
+
+
+def _about_intervals(n: int, intervals: Mapping[str, Interval]) -> str:
+    if intervals:
+        return "Brackets: 95% bootstrap intervals over pairs."
+    if n < MIN_PAIRS:
+        return "No intervals: too few pairs to resample."
+    return "No intervals were given: bootstrap_gap makes them."
 
 
 def _rows(report: GapReport) -> list[tuple[str, str, str]]:

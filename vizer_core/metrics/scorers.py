@@ -95,12 +95,16 @@ class Inputs:
         """Return these inputs with features of `prefix` + caption, and of each reference so.
 
         With ViT-B/32 of OpenAI and the prefix that is the default this is the published CLIPScore.
+        Without references their features stay where encoder and prefix are the same, else they are
+        left out.
         """
+        same = (encoder.name, prefix) == (self.encoder_name, self.text_prefix)
+        kept = self.reference_features if same else None
         every = [prefix + reference for texts in references for reference in texts]
         return replace(
             self,
             text_features=encoder.encode_text([prefix + caption for caption in captions]),
-            reference_features=encoder.encode_text(every) if every else self.reference_features,
+            reference_features=encoder.encode_text(every) if every else kept,
             encoder_name=encoder.name,
             text_prefix=prefix,
         )

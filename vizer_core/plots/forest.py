@@ -16,6 +16,7 @@ text         a bound: it reads what a method may not
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,6 +33,7 @@ from vizer_core.plots.style import (
     panel_grid,
 )
 
+APART = 0.04  # of the smallest distance between settings
 Panel = Mapping[str, Interval]
 
 
@@ -108,10 +110,11 @@ def draw_sweep(
         axes = figure.add_subplot()
         if log:
             axes.set_xscale("log")
-        for turn, (name, points) in enumerate(curves.items()):
-            apart = {(x * 1.03**turn if log else x + 0.3 * turn): y for x, y in points.items()}
-            draw_estimate_curve(axes, name, apart, roles[name])
         at = sorted({x for points in curves.values() for x in points})
+        shift = APART * min((high - low for low, high in pairwise(at)), default=1.0)
+        for turn, (name, points) in enumerate(curves.items()):
+            apart = {(x * 1.03**turn if log else x + shift * turn): y for x, y in points.items()}
+            draw_estimate_curve(axes, name, apart, roles[name])
         axes.set_xticks(at, [f"{x:g}" for x in at])
         axes.minorticks_off()
         axes.set_xlabel(labels[0])

@@ -138,9 +138,14 @@ def require_step_memory(size: VlmSize, plan: StepPlan, free: int) -> None:
         for name in ("vision", "generation", "training")
     )
     advice = (
-        f"Let at most {most} images through at once (micro_batch_size), or {saving} with "
-        "recompute: the step stays the same"
+        f"Let at most {most} images through at once (--micro-batch-size {most}), or {saving} with "
+        "--recompute: the step stays the same"
     )
+    if not most:
+        advice = (
+            f"Let {saving} image{'s' * (saving > 1)} through at once, with recompute (--recompute "
+            f"--micro-batch-size {saving}): the step stays the same"
+        )
     if not saving:
         advice = "Not even one image fits: take fewer captions per image or a smaller model"
     raise ValueError(
