@@ -24,6 +24,7 @@ from vizer_lab.costs.chapters import bytes_words
 PHOTOGRAPHS = 50_000
 BEAM, WAYS = 4, 30  # captions per image that the first look makes: words, prompts, beams, views
 TOKENS = 32
+IMAGES_PER_STEP = 32  # of `vizer improve`, unless told otherwise
 VLMS = {
     "SmolVLM-256M": smolvlm_256m_config,
     "SmolVLM-500M": smolvlm_500m_config,
@@ -43,10 +44,10 @@ def beam_plan(size: VlmSize, images: int) -> Plan:
 
 
 def improve_plan(size: VlmSize) -> Plan:
-    """Look at a part of the folder, train on beam captions once, look again."""
+    """Look at a part of the folder, train on beam captions of a part once, look again."""
     looked = greedy_plan(size, WAYS * (LOOK + HELD_OUT))
     taught = beam_plan(size, CAPTIONS)
-    step = StepPlan(batch=8, samples=1, caption_tokens=TOKENS)
+    step = StepPlan(batch=IMAGES_PER_STEP, caption_tokens=TOKENS, head=True, kl=True, merged=True)
     return looked + taught + zero_label_plan(size, CAPTIONS, step=step)
 
 

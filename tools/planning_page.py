@@ -49,7 +49,7 @@ VLMS = {
 RUNS = (10_000, 1_000_000)  # images of a training
 # dollars an hour that a rented machine is taken to cost; offers differ by a factor of two
 PRICES = {"T4": 0.40, "RTX 4090": 0.50, "H100 SXM": 3.00}
-BATCHES = (32, 16, 8, 4, 2, 1)  # images at once, the first that fits
+BATCHES = (128, 64, 32, 16, 8, 4, 2, 1)  # images at once, the first that fits
 
 
 def chapters_markdown(files: list[Path], titles: dict[Path, str]) -> str:

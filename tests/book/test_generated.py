@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import torch
 from built_book import ROOT
 
-from tools import explorers, generated, readme_image, verdict_board, world_page
+from tools import explorers, generated, planning_page, readme_image, verdict_board, world_page
 from tools.api_pages import folder_pages, index_markdown, public_names, write_api_pages
 from vizer_core.files import save_tensors
+from vizer_core.vlm.published import smolvlm_256m_config
+from vizer_core.vlm.sizes import size_of
+from vizer_lab.costs import DEVICES, zero_label_plan
+from vizer_lab.costs.chapters import ROLLOUT
 from vizer_lab.world.captions import captions_of
 from vizer_lab.world.render import render_scenes
 
@@ -150,3 +155,11 @@ def test_the_tables_of_bases_give_rates_with_intervals_and_shares(tmp_path, monk
     assert says.startswith("| other-x | 0.500<br>[0.40, 0.60] | 0.500<br>[0.45, 0.55] |")
     assert says.endswith("| 0.75<br>in 75% | 0.75<br>in 75% |")
     assert drawn == "| other-x | 0.250 | 0.250 | 0.125 |"
+
+
+def test_prices_are_of_as_many_images_at_once_as_fit():
+    h100, size = DEVICES["H100 SXM"], size_of(smolvlm_256m_config())
+    plan = planning_page._fitting_plan(size, 10_000, h100)
+    step = replace(ROLLOUT, batch=128, head=True, kl=True, merged=True)
+    assert plan == zero_label_plan(size, 10_000, step=step) and plan.memory <= h100.memory
+    assert f"up to {planning_page.BATCHES[0]}," in (ROOT / "book" / "planning.md").read_text()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import zipfile
+from inspect import signature
 
 import pytest
 from built_book import ROOT
 
-from tools.folder_page import folder_markdown
+from tools.folder_page import folder_markdown, improve_plan
 from tools.ways_in import get_it_markdown, write_zip
+from vizer_core.improvement.job import ImproveJob
+from vizer_core.vlm.budget import StepPlan
+from vizer_core.vlm.published import smolvlm_256m_config
+from vizer_core.vlm.sizes import size_of
+from vizer_lab.costs import zero_label_plan
 
 START = (ROOT / "book" / "start.md").read_text(encoding="utf-8")
 
@@ -54,3 +60,11 @@ def test_each_command_of_the_pages_has_only_options_that_there_are(page):
         said = CliRunner().invoke(app, [command, "--help"], terminal_width=200).output
         for option in re.findall(r"--[a-z-]+", rest):
             assert option in said, f"vizer {command} has no {option}"
+
+
+def test_the_price_of_improving_is_that_of_its_job():
+    size = size_of(smolvlm_256m_config())
+    step = StepPlan(batch=32, caption_tokens=32, head=True, kl=True, merged=True)
+    job = signature(ImproveJob).parameters
+    assert job["images_per_step"].default == step.batch
+    assert improve_plan(size).memory >= zero_label_plan(size, 2560, step=step).memory

@@ -15,6 +15,7 @@ from vizer_core.captioners import registry
 from vizer_core.captioners.registry import METHODS, Method, NoTrainedPartError, Parts, captioner_of
 from vizer_core.cli import app
 from vizer_core.cli.ignored import used_by
+from vizer_core.shipped import shipped
 from vizer_core.textonly.presets import TRAININGS
 
 
@@ -97,3 +98,19 @@ def test_the_registry_is_read_without_torch():
     code = "import sys; from vizer_core.captioners.registry import METHODS; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "PIL"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [("decap", "maccap"), ("baseline", "maccap"), ("capdec", "decap"), ("maccap_pass", "capdec")],
+)
+def test_a_trained_part_of_another_method_is_refused(name, training):
+    parts = Parts(shipped("captioner", f"drawn-{training}")(), ["a cat", "a dog"], small=True)
+    with pytest.raises(ValueError, match=f"safetensors was trained by .* {training}, and {name} w"):
+        captioner_of(name, vc.load_clip(), vc.load_lm(), parts)
+
+
+def test_concepts_reads_the_trained_part_of_decap():
+    file = shipped("captioner", "drawn-decap")()
+    parts = Parts(file, ["a cat on a lawn", "a dog in the snow"], small=True)
+    assert captioner_of("concepts", vc.load_clip(), vc.load_lm(), parts).name

@@ -106,3 +106,14 @@ def test_views_belong_to_a_vlm(vizer, drawn):
         result = vizer(*f"caption {drawn / '00.png'} --method clipre {option}".split())
         assert result.exit_code == 2
         assert f"{option.split()[0]} is not used by --method clipre" in result.output
+
+
+def test_a_step_that_does_not_fit_is_refused_before_the_first_look(
+    vizer, drawn, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vizer_core.hub_errors.free_bytes", lambda device: 1000)
+    asked = f"improve {drawn} --model drawn-vlm-web --out {tmp_path / 'better'}"
+    result = vizer(*asked.split())
+    assert result.exit_code == 1 and "a step of 32 images with 1 captions" in result.output
+    assert "first word" not in result.output and written(tmp_path / "better") == []
+    assert vizer(*f"{asked} --train never --views 1".split()).exit_code == 0

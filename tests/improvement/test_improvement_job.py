@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,10 +19,11 @@ from vizer_core.decoding import Beam
 from vizer_core.improvement import job as improve_job
 from vizer_core.improvement import training
 from vizer_core.improvement.bench import Bench
-from vizer_core.improvement.card import write_card
-from vizer_core.improvement.climb import best_of, decoders, first_look, is_clear
+from vizer_core.improvement.card import card_of, write_card
+from vizer_core.improvement.climb import QUESTIONS, best_of, decoders, first_look, is_clear, prompts
 from vizer_core.improvement.gate import decide, require_trained, teacher_faults, unsound
 from vizer_core.improvement.job import ImproveJob
+from vizer_core.improvement.page import page_of
 from vizer_core.improvement.ways import BASE, Way, with_beams
 from vizer_core.vizer import GivenCaptions
 from vizer_core.vizer.lora import has_lora
@@ -262,3 +264,51 @@ def test_reports_are_known_by_their_job(tmp_path: Path):
     assert job_kept_in(tmp_path) is None
     (tmp_path / "report.json").write_text('{"kind": "something else"}')
     assert job_kept_in(tmp_path) is None
+
+
+def test_a_way_is_captioned_with_as_many_tokens_as_it_was_measured_with():
+    assert (
+        Way("a", opening=("a",), views=5).options() == " --first-word a --max-tokens 32 --views 5"
+    )
+    assert " --beams 4" in with_beams(BASE).options() and " --max-tokens 32" in BASE.options()
+
+
+def test_a_given_prompt_is_asked_as_the_command_asks_it():
+    said = prompts(Asked(instruct=True), ["Name it."])
+    assert [way.prompt for way in said[:1]] == ["<Name it.>"] and len(said) == 1 + len(QUESTIONS)
+    assert [way.prompt for way in prompts(Asked(instruct=False), ["Name it."])] == ["Name it."]
+
+
+@dataclass
+class Asked:
+    """A model with a chat template, which only an instruct model is asked in."""
+
+    instruct: bool
+    default_prompt: str = "a default"
+    processor: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(chat_template="t"))
+
+    @property
+    def is_instruct(self) -> bool:
+        return self.instruct
+
+    def chat_prompt(self, words: str) -> str:
+        return f"<{words}>"
+
+    def prompt_of(self, words: str) -> str:
+        return self.chat_prompt(words) if self.instruct else words
+
+
+def test_without_a_ceiling_on_kl_card_and_page_say_none(whole):
+    record = json.loads(json.dumps(whole[1].record))
+    record["training"]["config"] = replace(whole[0].config, max_kl=float("inf")).to_dict()
+    done = replace(whole[1], record=record)
+    assert "KL ceiling none;" in " ".join(card_of(done).split())
+    assert "KL ceiling none" in page_of(done, [IMAGES[row] for row in whole[0].held_out])
+
+
+def test_a_large_folder_is_trained_on_in_part(monkeypatch):
+    monkeypatch.setattr(training, "CAPTIONS", 12)
+    monkeypatch.setattr(improve_job, "CAPTIONS", 12)
+    job = ImproveJob(model(), photos())
+    assert job.trained_on == job.others[:12] and len(job._source()) == 12
+    assert job.config.epochs == 1 and len(job.others) == 18

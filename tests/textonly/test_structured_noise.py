@@ -44,3 +44,13 @@ def test_errors_by_message():
         StructuredNoise.of_pairs(torch.zeros(1, 2), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="noise of width 2 for vectors of width 3"):
         measured(9)[0].sample((1, 3), seeded(0))
+
+
+def test_a_shift_does_not_average_out():
+    tiny = ((1e-9, 0.0), (0.0, 1e-9))
+    noise = StructuredNoise((1.0, 0.0), tiny)
+    assert noise.expected_cosine(2, copies=100) == pytest.approx(0.5**0.5)
+    spread = StructuredNoise((0.0, 0.0), ((0.5, 0.0), (0.0, 0.5)), scale=2.0)
+    assert spread.expected_cosine(2, copies=2) == pytest.approx(0.5**0.5)
+    with pytest.raises(ValueError, match="got width 2 and 0 copies"):
+        noise.expected_cosine(2, copies=0)

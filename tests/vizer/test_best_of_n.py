@@ -51,6 +51,8 @@ def test_the_earliest_of_equals_is_taken():
 def test_errors_by_message(drawn):
     with pytest.raises(ValueError, match="best of 7: there are 6 candidates"):
         drawn.best(of=7)
+    with pytest.raises(ValueError, match="best of 0"):
+        drawn.best(of=0)
     vlm = tiny_smol()
     with pytest.raises(ValueError, match="n is 0"):
         best_of_n(vlm, vlm.encode_image(noise_images(1)), LongWords(), n=0, generator=seeded(0))

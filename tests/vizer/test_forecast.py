@@ -262,3 +262,11 @@ def test_a_prior_that_never_read_captions_is_found_out():
     assert not good and "it pays for a habit" in said
     good, said = forecast(vlm, vision, PolicyGradient(InformationReward(vlm, 0.7)), seed=0)
     assert good and "training may help" in said
+
+
+def test_an_image_that_is_left_alone_in_the_last_batch_is_not_counted(monkeypatch):
+    monkeypatch.setattr(
+        "vizer_core.vizer.forecast.vision_batches",
+        lambda source: iter([source.select([0, 1, 2, 3, 4]), source.select([5])]),
+    )
+    assert measure_forecast_inputs(VLM, VISION, Loud(), generator=seeded(0)).n == 5

@@ -22,3 +22,12 @@ def test_a_readme_that_somebody_wrote_stays_and_it_is_said(tmp_path):
     with pytest.warns(UserWarning, match=r"README\.md is not a card of ours and stays"):
         write_merged_card(tmp_path, VLM, "adapter")
     assert (tmp_path / "README.md").read_text() == "my notes on vizer"
+
+
+@pytest.mark.parametrize(
+    ("reading", "options"), [({}, ""), ({"max_pixels": 99}, " --max-pixels 99")]
+)
+def test_a_merged_models_command_names_its_folder(tmp_path, reading, options):
+    write_merged_card(tmp_path, VLM, "adapter", reading=reading)
+    said = " ".join((tmp_path / "README.md").read_text().split())
+    assert f"`vizer caption IMAGES --model {tmp_path.name}{options}`" in said

@@ -103,3 +103,8 @@ def test_bad_requests_say_what_is_wrong():
         ViewAgreement.of(vlm, IMAGES[:1], views=[(1, 0)])
     with pytest.raises(ValueError, match="and 0 others"):
         ViewAgreement.of(vlm, IMAGES, others=0)
+
+
+def test_no_views_are_not_the_default_ones():
+    with pytest.raises(ValueError, match="no views"):
+        ViewAgreement.of(tiny_smol(), IMAGES, views=())

@@ -86,3 +86,10 @@ def test_the_curriculum_goes_from_many_negatives_to_few():
         hardening(Pair(), torch.eye(40), (2, 8))
     with pytest.raises(ValueError, match="a weight a reward"):
         WeightedReward((long, short), (1.0,))
+
+
+@pytest.mark.parametrize(("count", "value"), [(7, 0.1), (64, 23.456), (3, 0.0)])
+def test_scores_that_are_equal_but_for_rounding_become_0(count, value):
+    assert not in_own_units(torch.full((count,), value)).any()
+    small = in_own_units(torch.tensor([1e-9, 3e-9]))  # real differences count in any unit
+    assert torch.allclose(small, torch.tensor([-1.0, 1.0]))

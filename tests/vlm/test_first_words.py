@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_vlm import noise_images, tiny_smol
 
-from vizer_core.vlm.first_words import first_word_mass
+from vizer_core.vlm.first_words import _likeliest, first_word_mass
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,14 @@ def test_errors_by_message(model):
         first_word_mass(vlm, [vision], top=0)
     with pytest.raises(ValueError, match="got no image"):
         first_word_mass(vlm, [], top=1)
+
+
+def test_all_tokens_of_a_word_are_added_before_words_are_chosen(model, monkeypatch):
+    vlm, _ = model
+    monkeypatch.setattr(
+        type(vlm), "decode", lambda self, ids: tuple(("a", "the")[int(i) // 2] for i in ids)
+    )
+    mass = torch.tensor([0.30, 0.24, 0.25, 0.21], dtype=torch.float64)
+    assert _likeliest(vlm, mass, 1) == pytest.approx({"a": 0.54})
+    assert _likeliest(vlm, mass, 2) == pytest.approx({"a": 0.54, "the": 0.46})
+    assert list(_likeliest(vlm, mass[[2, 0, 1, 3]] - 0.2, 2)) == ["a", "the"]

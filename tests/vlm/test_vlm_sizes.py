@@ -106,12 +106,13 @@ def test_an_unknown_family_has_no_sizes():
 def test_where_logits_are_counted():
     """The head's products, forward and back, and the KL's pass; what a loss of states has not."""
     plan = StepPlan(samples=2)
-    plain, head, kl = (
+    plain, head, kl, only_kl = (
         step_flops(BASE, dataclasses.replace(plan, **more)).train
-        for more in ({}, {"head": True}, {"head": True, "kl": True})
+        for more in ({}, {"head": True}, {"head": True, "kl": True}, {"kl": True})
     )
     product = 2 * BASE.head_weights * plan.samples * plan.caption_tokens
     assert head - plain == 2 * product
+    assert only_kl - plain == pytest.approx(kl - head + product)  # both models' logits are made
     assert kl - head == pytest.approx(step_flops(BASE, plan).train_forward, rel=0.1)
     merged = dataclasses.replace(plan, merged=True)
     more = step_memory(BASE, merged).generation - step_memory(BASE, plan).generation

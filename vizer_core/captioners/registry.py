@@ -59,12 +59,14 @@ class Given:
     def trained(self) -> Path:
         """Return the file of the trained part: the one that is given, or a shipped one that fits.
 
-        Raises `NoTrainedPartError` where the shipped one was made with other models.
+        Raises `ValueError` where the given one is another method's, and `NoTrainedPartError` where
+        the shipped one was made with other models.
         """
         from vizer_core.files import load_manifest
         from vizer_core.shipped import shipped
 
         if self.parts.trained is not None:
+            require_training(self.parts.trained, self.method)
             return self.parts.trained
         training = self.method.trainings[0]
         path: Path = shipped("captioner", f"drawn-{training}")()
@@ -155,6 +157,33 @@ def method_named(name: str) -> Method:
     if name not in METHODS:
         raise ValueError(f"no method {name!r}: wanted one of {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def training_of(file: Path) -> str | None:
+    """Return the training that made a file; shipped ones say it in their name.
+
+    None where neither its manifest nor its name says so. Raises `ValueError` and `OSError` on a
+    file that cannot be read.
+    """
+    from vizer_core.files import load_manifest
+
+    said = load_manifest(file).get("method")
+    if said is None and file.stem.startswith("drawn-"):  # drawn-maccap, drawn-maccap-clean
+        said = file.stem.split("-")[1]
+    return None if said is None else str(said)
+
+
+def require_training(file: Path, method: Method) -> None:
+    """Raise `ValueError` on the file of a trained part that is another method's."""
+    made = training_of(file)
+    if made is None or made in method.trainings:
+        return
+    fits = [name for name, row in METHODS.items() if made in row.trainings]
+    instead = f", or caption with {', '.join(fits)}" if fits else ""
+    raise ValueError(
+        f"{file} was trained by vizer train-captioner --method {made}, and {method.name} wants one "
+        f"of --method {method.trainings[0]}: train that{instead}"
+    )
 
 
 def captioner_of(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vizer_core.captioners.registry import METHODS
+from vizer_core.captioners.registry import METHODS, require_training
 
 # those of `textonly.presets.TRAININGS`, which a test compares: help is shown without torch
 TRAININGS = tuple(dict.fromkeys(name for row in METHODS.values() for name in row.trainings))
@@ -84,8 +84,6 @@ def with_command(training: str) -> str:
 
 def require_captioner(method: str, captioner: Path | None, *, models: tuple[str, str]) -> None:
     """Raise before any model is loaded if there is no captioner file, or it is another method's."""
-    from vizer_core.files import load_manifest
-
     trainings = METHODS[method].trainings
     how = f"train one {with_command(trainings[0])}"
     if captioner is None:
@@ -96,10 +94,4 @@ def require_captioner(method: str, captioner: Path | None, *, models: tuple[str,
         return
     if not captioner.is_file():
         raise FileNotFoundError(f"no captioner file {captioner}: {how}")
-    made_for = load_manifest(captioner).get("method", trainings[0])
-    if made_for not in trainings:
-        fits = ", ".join(name for name, row in METHODS.items() if made_for in row.trainings)
-        raise ValueError(
-            f"{captioner} was trained by vizer train-captioner --method {made_for}, and --method "
-            f"{method} wants one of --method {trainings[0]}: train that, or caption with {fits}"
-        )
+    require_training(captioner, METHODS[method])

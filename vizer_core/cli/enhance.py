@@ -34,7 +34,7 @@ from vizer_core.cli.models import (
 )
 from vizer_core.cli.named_images import NamedImages, require_readable
 from vizer_core.cli.objectives import OBJECTIVES, WEIGHED, WEIGHT, WITH_MAPPER
-from vizer_core.cli.phase_two import enhance, require_images, require_memory
+from vizer_core.cli.phase_two import enhance, require_images
 from vizer_core.cli.reading_options import (
     Compile,
     FourBit,
@@ -42,6 +42,7 @@ from vizer_core.cli.reading_options import (
     MaxPixels,
     reading_of,
 )
+from vizer_core.cli.step_memory import require_memory
 from vizer_core.cli.training_options import (
     RECIPES,
     Alpha,

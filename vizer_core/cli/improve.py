@@ -29,6 +29,7 @@ from vizer_core.cli.reading_options import (
     MaxPixels,
     reading_of,
 )
+from vizer_core.cli.step_memory import require_memory
 from vizer_core.run_folder import JOB, RUN, is_unfinished, require_ours
 from vizer_core.shipped import shipped_names
 
@@ -93,8 +94,8 @@ def improve_command(
 
     Tries first words, prompts and decoders on 64 of the images, all scored without a label: do
     captions hold when the image moves by less than a patch, and do they fit it better than other
-    images? Then trains a LoRA adapter on the model's own captions by beam search, but only where
-    those are clearly better than the model as it is. At the end it compares, on held-out
+    images? Then trains a LoRA adapter on the model's own captions by beam search of at most 2,560
+    images, but only where those are clearly better than the model as it is. At the end it compares, on held-out
     images: the model as it is, the best first word or prompt, beam search, views, the adapter, with
     intervals. It names a dearer way only where that is clearly better than a cheaper one. OUT gets
     report.html (images with captions before and after, one file), report.json, and an adapter with
@@ -115,8 +116,10 @@ def improve_command(
         from vizer_core.cli.models import read_images_with_skipped
         from vizer_core.improvement.gate import require_enough
         from vizer_core.improvement.job import ImproveJob
+        from vizer_core.improvement.training import NAME
         from vizer_core.tracking import curves_of, report_run
         from vizer_core.vizer.adapter_run import TrainHistory
+        from vizer_core.vizer.lora import VIZER_LORA
 
         require_there(images)
         require_ours(out / RUN / JOB)
@@ -125,7 +128,7 @@ def improve_command(
         vlm = vlm_of(model, device, dtype, **reading_of(image_splitting, max_pixels, four_bit))
         vlm.compiled = compile
         require_readable(NamedImages(vlm, found.images, found.names), images)
-        done = ImproveJob(
+        job = ImproveJob(
             vlm,
             found,
             train,
@@ -136,7 +139,10 @@ def improve_command(
             images_per_step,
             micro_batch_size,
             seed,
-        ).run(out, tell=say)
+        )
+        if train != "never":
+            require_memory(vlm, job.config, VIZER_LORA, objective=NAME)
+        done = job.run(out, tell=say)
         say(f"wrote {out}")
         history = done.record["training"].get("history")
         report_run(

@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from vizer_core.improvement.outcome import CAUTION, Improvement, rows_of
+from vizer_core.improvement.outcome import CAUTION, Improvement, ceiling_words, rows_of
 from vizer_core.improvement.ways import Way
 from vizer_core.vizer.model_card import put_card
 
@@ -54,7 +54,7 @@ the model's own reading of views of the image that the caption was not made from
 
 ## Training
 
-{steps} steps of {per_step} images, learning rate {rate:g}, KL ceiling {max_kl:g}; KL from the base
+{steps} steps of {per_step} images, learning rate {rate:g}, KL ceiling {max_kl}; KL from the base
 {kl:.2f} nats per token{stopped}. Seed {seed}. All settings are in `report.json`, images and
 captions in `report.html`.
 
@@ -98,7 +98,7 @@ def card_of(done: Improvement) -> str:
         steps=len(training["history"]["loss"]),
         per_step=config["images_per_step"],
         rate=config["learning_rate"],
-        max_kl=config["max_kl"],
+        max_kl=ceiling_words(config["max_kl"]),
         kl=training["kl"],
         stopped=f"; stopped early: {training['stopped']}" if training["stopped"] else "",
         seed=record["job"]["seed"],

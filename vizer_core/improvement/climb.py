@@ -32,9 +32,12 @@ def openings(bench: Bench) -> tuple[Way, ...]:
 
 
 def prompts(vlm: Any, given: Sequence[str] = ()) -> tuple[Way, ...]:
-    """Return ways that ask with another prompt: those given, two in the chat template, if any."""
-    asked = {text: text for text in given}
-    if getattr(vlm.processor, "chat_template", None):
+    """Return ways that ask with another prompt: those given, two more of an instruct model.
+
+    An instruct model is asked in its chat template, as `vizer caption --prompt` asks it.
+    """
+    asked = {text: vlm.prompt_of(text) for text in given}
+    if vlm.is_instruct:
         asked |= {text: vlm.chat_prompt(text) for text in QUESTIONS}
     default = vlm.default_prompt
     return tuple(

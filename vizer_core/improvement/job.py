@@ -1,8 +1,9 @@
 """`improve` as one job: look, train or not, climb the ladder on held-out images, write it down.
 
 The order of images is drawn by the seed: the first are held out to the end, some of the others are
-tried on, and all of the others are trained on. Everything is decided before anything is written; a
-run that is stopped while it trains goes on to the same weights when it is asked for again.
+tried on, and at most `CAPTIONS` of the others are trained on, as in the study. Everything is decided
+before anything is written; a run that is stopped while it trains goes on to the same weights when
+it is asked for again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ from vizer_core.improvement import gate
 from vizer_core.improvement.bench import Bench, Rung
 from vizer_core.improvement.climb import best_of, first_look, last_look
 from vizer_core.improvement.outcome import CAUTION, KIND, PAGE, REPORT, Improvement, rows_of
-from vizer_core.improvement.training import MAX_KL, NAME, WATCHED, Watch, config_for, trainer
+from vizer_core.improvement.training import (
+    CAPTIONS,
+    MAX_KL,
+    NAME,
+    WATCHED,
+    Watch,
+    config_for,
+    trainer,
+)
 from vizer_core.improvement.ways import BASE, Way, with_beams
 from vizer_core.models import dtype_of
 from vizer_core.run_folder import STATE, Tell, is_unfinished, require_same, to_log, working_on
@@ -89,8 +98,13 @@ class ImproveJob:
 
     @property
     def others(self) -> list[int]:
-        """Images to train on; the first of them are tried on."""
+        """Images that are not held out; the first of them are tried on."""
         return self._order[len(self.held_out) :]
+
+    @property
+    def trained_on(self) -> list[int]:
+        """The others that are trained on: as many as in the study, at most."""
+        return self.others[:CAPTIONS]
 
     def run(self, out: Path, *, tell: Tell = to_log) -> Improvement:
         """Look, train where that is expected to add something, and write the report to `out`.
@@ -148,7 +162,7 @@ class ImproveJob:
         for line in rows_of([rung.to_dict() for rung in rungs]):
             tell(line)
         teacher = next(rung for rung in rungs if rung.way == with_beams(start))
-        trains, why = gate.decide(self.train, bench, teacher, images=len(self.others))
+        trains, why = gate.decide(self.train, bench, teacher, images=len(self.trained_on))
         return {
             "look": [rung.to_dict() for rung in rungs],
             "start": start.to_dict(),
@@ -166,7 +180,7 @@ class ImproveJob:
         """The settings of the training."""
         return config_for(
             self.vlm,
-            len(self.others),
+            len(self.trained_on),
             learning_rate=self.learning_rate,
             max_kl=self.max_kl,
             images_per_step=self.images_per_step,
@@ -174,7 +188,7 @@ class ImproveJob:
         )
 
     def _source(self) -> VisionSource:
-        return ImageSource(self.vlm, [self.images.images[row] for row in self.others])
+        return ImageSource(self.vlm, [self.images.images[row] for row in self.trained_on])
 
     def _train(
         self,
@@ -238,7 +252,7 @@ class ImproveJob:
                 "all": len(self.images),
                 "looked_at": gate.split_images(len(self.images))[1],
                 "held_out": len(self.held_out),
-                "trained_on": len(self.others) if history is not None else 0,
+                "trained_on": len(self.trained_on) if history is not None else 0,
                 "skipped": list(self.images.skipped),
             },
             "limits": gate.settings(),
@@ -264,7 +278,7 @@ class ImproveJob:
                 "objective": NAME,
                 "job": self.identity,
                 "learning_rate": self.config.learning_rate,
-                "images": len(self.others),
+                "images": len(self.trained_on),
                 "seed": self.seed,
                 "dtype": dtype_of(self.vlm),
             }

@@ -82,6 +82,15 @@ def job_kept_in(folder: Path) -> dict[str, Any] | None:
     return dict(kept["job"]) if is_ours else None
 
 
+def ceiling_words(max_kl: float | None) -> str:
+    """Say how far a training may go, as a report's settings have it: None is without a limit.
+
+    >>> ceiling_words(1.5), ceiling_words(None)
+    ('1.5', 'none')
+    """
+    return "none" if max_kl is None else f"{max_kl:g}"
+
+
 def rows_of(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a ladder as lines of text: preferred to the base, length, vague captions, cost.
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from vizer_core.files import atomic_path
 from vizer_core.improvement.figures import curves_svg, ladder_svg
-from vizer_core.improvement.outcome import SHOWN, WORST, Improvement
+from vizer_core.improvement.outcome import SHOWN, WORST, Improvement, ceiling_words
 
 SHORT = ' class="short"'  # of a cell that stays on one line
 THUMB = 320  # pixels a side, at most
@@ -211,7 +211,7 @@ def _training(record: Mapping[str, Any]) -> str:
     return (
         "<h2>The training</h2>"
         f"<p>{len(history['loss'])} steps of {config['images_per_step']} images, learning rate "
-        f"{config['learning_rate']:g}, KL ceiling {config['max_kl']:g}{kl}.</p>"
+        f"{config['learning_rate']:g}, KL ceiling {ceiling_words(config['max_kl'])}{kl}.</p>"
         f"{curves_svg({'loss': history['loss'], 'KL': history['kl']})}"
         f"<table><thead><tr><th>step</th><th>captions of two held-out images</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"

@@ -19,8 +19,8 @@ from vizer_core.vizer.named_objectives import SELF_TRAINING
 from vizer_core.vizer.recipes import MAX_KL, learning_rate_for, parameters_of
 from vizer_core.vizer.self_training import SelfTraining
 
-CAPTIONS = 2560  # images times epochs wanted, as in the study, and epochs at most
-EPOCHS = 4
+CAPTIONS = 2560  # images times epochs wanted, as in the study; more images are not trained on
+EPOCHS = 4  # at most
 NAME = "beam_distillation"
 WATCHED, WATCHES = 16, 8  # held-out images that are captioned on the way, and how often
 

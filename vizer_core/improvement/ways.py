@@ -51,10 +51,11 @@ class Way:
         """Return the options of `vizer caption` that caption this way.
 
         >>> Way("a", opening=("a",), views=5).options()
-        ' --first-word a --views 5'
+        ' --first-word a --max-tokens 32 --views 5'
         """
         said = "".join(f" --first-word {word}" for word in self.opening)
         said += f' --prompt "{self.prompt}"' if self.prompt is not None else ""
+        said += f" --max-tokens {self.decoding.max_tokens}"
         said += f" --beams {self.decodes}" if self.decodes > 1 else ""
         return said + (f" --views {self.views}" if self.views > 1 else "")
 

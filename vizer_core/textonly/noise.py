@@ -44,10 +44,14 @@ class Noise(Protocol):
         """Return the cosine between a unit vector and the mean of its noisy copies."""
 
 
-def _cosine(std: float, width: int, copies: int) -> float:
+def _counted(width: int, copies: int) -> int:
     if width < 1 or copies < 1:
         raise ValueError(f"got width {width} and {copies} copies: wanted at least 1 of each")
-    return (1 + width * std**2 / copies) ** -0.5
+    return copies
+
+
+def _cosine(std: float, width: int, copies: int) -> float:
+    return (1 + width * std**2 / _counted(width, copies)) ** -0.5
 
 
 def _require_scale(name: str, value: float) -> None:
@@ -166,12 +170,20 @@ class StructuredNoise:
 
     def std(self, width: int) -> float:
         """Return the root of the mean squared noise per coordinate, its shift included."""
+        return (sum(self._squares()) / len(self.shift)) ** 0.5
+
+    def _squares(self) -> tuple[float, float]:
+        """Return the squared length of the shift, and the mean one of the noise about it."""
         spread = self.scale**2 * sum(value**2 for row in self.root for value in row)
-        return ((sum(value**2 for value in self.shift) + spread) / len(self.shift)) ** 0.5
+        return sum(value**2 for value in self.shift), spread
 
     def expected_cosine(self, width: int, *, copies: int = 1) -> float:
-        """Return the cosine that isotropic noise of this length turns a text by."""
-        return _cosine(self.std(width), width, copies)
+        """Return the cosine that isotropic noise of this length turns a text by.
+
+        The mean of copies has the whole shift, and less of what is spread about it.
+        """
+        shift, spread = self._squares()
+        return (1 + shift + spread / _counted(width, copies)) ** -0.5
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Candidates:
 
     def best(self, of: int | None = None) -> tuple[str, ...]:
         """Return each image's best caption among its first `of`, all unless told otherwise."""
-        indices = best_index(self.scores, of=of or self.scores.shape[1])
+        indices = best_index(self.scores, of=self.scores.shape[1] if of is None else of)
         return tuple(row[index] for row, index in zip(self.texts, indices.tolist(), strict=True))
 
 

@@ -26,6 +26,7 @@ from vizer_core.vizer.policy_gradient import (
 from vizer_core.vlm.protocol import CaptionBatch, VisionBatch
 
 Rule = Callable[[Tensor], Tensor]
+ROUNDING = 1e-6  # of the largest score: a smaller spread is that of float32's rounding
 
 
 def mean_of_readers(scores: Float[Tensor, "e m"]) -> Float[Tensor, " m"]:
@@ -115,11 +116,12 @@ class WeightedReward:
 
 
 def in_own_units(scores: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
-    """Subtract the mean and divide by the spread; scores that are all equal become 0.
+    """Subtract the mean and divide by the spread; scores equal but for rounding become 0.
 
     >>> in_own_units(torch.tensor([1.0, 3.0])), in_own_units(torch.ones(3))
     (tensor([-1.,  1.]), tensor([0., 0., 0.]))
     """
     centred = scores.float() - scores.float().mean()
     spread = centred.square().mean().sqrt()
-    return centred / spread if float(spread) > 0 else torch.zeros_like(centred)
+    rounding = ROUNDING * scores.float().abs().max()
+    return centred / spread if bool(spread > rounding) else torch.zeros_like(centred)

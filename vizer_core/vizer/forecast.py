@@ -202,8 +202,9 @@ def measure_forecast_inputs(
 ) -> ForecastInputs:
     """Draw captions, and score each under its image and in the place of the next image's.
 
-    Images are compared within batches, each with the one after it. `yardstick` is another score,
-    by which what the reward likes best is judged.
+    Images are compared within batches, each with the one after it; one that is left alone in the
+    last batch is not scored, nor counted in `n`. `yardstick` is another score, by which what the
+    reward likes best is judged.
     """
     if len(source) < 2 or samples < 2:
         raise ValueError(
@@ -230,7 +231,7 @@ def measure_forecast_inputs(
                 picks.append(_picks(scores.reshape(-1, samples), other.reshape(-1, samples)))
         mass = first_token_mass(vlm, source, top=1)
     return ForecastInputs(
-        n=len(source),
+        n=len(torch.cat(spreads)),
         auc=auc(torch.cat(right), torch.cat(wrong)),
         spread=float(torch.cat(spreads).mean()),
         generic=max(mass.values(), default=0.0),

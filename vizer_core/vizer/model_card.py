@@ -40,8 +40,8 @@ No image had a label: what the base model does not see, this one has not learned
 it with a run on shuffled images (`--shuffle`) before you believe a gain.
 """
 MERGED = """`{model}` with the LoRA adapter `{folder}` added to its weights. It loads with
-transformers alone, and with `vizer caption IMAGES --model{options}`. The adapter was trained
-with the prompt `{prompt}`.
+transformers alone, and with `vizer caption IMAGES --model {merged}{options}`. The adapter was
+trained with the prompt `{prompt}`.
 """
 
 
@@ -86,8 +86,10 @@ def write_merged_card(
     """Write the card of a model that an adapter was merged into, trained with some `reading`."""
     text = HEAD.format(model=vlm.name, library="", title=folder.name)
     prompt = _in_line(vlm.default_prompt)
-    options = f" ...{words}" if (words := reading_words(reading or {})) else ""
-    text += MERGED.format(model=vlm.name, folder=adapter, prompt=prompt, options=options)
+    options = reading_words(reading or {})
+    text += MERGED.format(
+        model=vlm.name, folder=adapter, prompt=prompt, merged=folder.name, options=options
+    )
     put_card(folder, text)
 
 

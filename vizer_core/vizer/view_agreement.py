@@ -121,10 +121,9 @@ class ViewAgreement:
 
         The five views that `average_views` takes are others. `settings` are the class's fields.
         """
-        held_out = views or held_out_offsets(require_shiftable(vlm).patch_size)
-        return cls(
-            vlm, encode_views(vlm, images, views=held_out, batch_size=batch_size), **settings
-        )
+        if views is None:
+            views = held_out_offsets(require_shiftable(vlm).patch_size)
+        return cls(vlm, encode_views(vlm, images, views=views, batch_size=batch_size), **settings)
 
     def __len__(self) -> int:
         return len(self.views[0])

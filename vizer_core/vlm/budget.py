@@ -100,6 +100,7 @@ def step_flops(size: VlmSize, plan: StepPlan) -> StepFlops:
     attention = _read(size, 0, n) + plan.samples * _read(size, n, t)
     train = 2 * linear + 3 * (attention + lora)
     train += 2 * head * plan.head + (linear + attention + head) * plan.kl
+    train += head * (plan.kl and not plan.head)  # the trained model's logits, beside the base's
     return StepFlops(
         vision=plan.tiles * tower_flops(size),
         prefill=2 * text.linear_weights * n + _read(size, 0, n),

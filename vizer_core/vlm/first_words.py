@@ -37,13 +37,13 @@ def first_word_mass(
 
 
 def _likeliest(vlm: VisionLanguageModel, mass: Tensor, top: int) -> dict[str, float]:
-    """Name tokens from the likeliest down, a few at a time, until `top` words are found."""
-    order, found = mass.argsort(descending=True), {}
-    for start in range(0, len(order), 4 * top):
-        tokens = order[start : start + 4 * top]
-        for token, word in zip(tokens.tolist(), vlm.decode(tokens[:, None]), strict=True):
-            if word and len(found) < top:
-                found[word] = found.get(word, 0.0) + float(mass[token])
-        if len(found) >= top:
-            break
-    return found
+    """Add the mass of all tokens of a word, then choose the `top` words.
+
+    Every token is decoded: a word's later tokens may be less likely than other words' first ones.
+    """
+    order = mass.argsort(descending=True)
+    found: dict[str, float] = {}
+    for token, word in zip(order.tolist(), vlm.decode(order[:, None]), strict=True):
+        if word:
+            found[word] = found.get(word, 0.0) + float(mass[token])
+    return dict(sorted(found.items(), key=lambda pair: -pair[1])[:top])
