@@ -95,14 +95,15 @@ def improve_command(
     Tries first words, prompts and decoders on 64 of the images, all scored without a label: do
     captions hold when the image moves by less than a patch, and do they fit it better than other
     images? Then trains a LoRA adapter on the model's own captions by beam search of at most 2,560
-    images, but only where those are clearly better than the model as it is. At the end it compares, on held-out
-    images: the model as it is, the best first word or prompt, beam search, views, the adapter, with
-    intervals. It names a dearer way only where that is clearly better than a cheaper one. OUT gets
-    report.html (images with captions before and after, one file), report.json, and an adapter with
-    its README.md where one was trained.
+    images, but only where those are clearly better than the model as it is. At the end it compares,
+    on held-out images: the model as it is, the best first word or prompt, beam search, views, the
+    adapter, with intervals. It names a dearer way only where that is clearly better than a cheaper
+    one. OUT gets report.html (images with captions before and after, one file), report.json, and an
+    adapter with its README.md where one was trained.
 
     It refuses a model with random weights and fewer than 24 images. Captions whose learning would
-    be a collapse are not learned; with --train always that ends the command.
+    be a collapse are not learned; with --train always that ends the command. Before it begins it
+    says whether a step of the training fits the memory.
     A file that is no whole image is named, counted and left out. A run that is
     stopped while it trains goes on when called again. On the drawn models it takes some minutes of
     a CPU core; SmolVLM wants a GPU.
