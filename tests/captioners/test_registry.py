@@ -106,7 +106,9 @@ def test_the_registry_is_read_without_torch():
 )
 def test_a_trained_part_of_another_method_is_refused(name, training):
     parts = Parts(shipped("captioner", f"drawn-{training}")(), ["a cat", "a dog"], small=True)
-    with pytest.raises(ValueError, match=f"safetensors was trained by .* {training}, and {name} w"):
+    with pytest.raises(
+        ValueError, match=f"safetensors was trained by .* {training}, and --method {name} w"
+    ):
         captioner_of(name, vc.load_clip(), vc.load_lm(), parts)
 
 

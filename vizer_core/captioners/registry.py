@@ -181,8 +181,8 @@ def require_training(file: Path, method: Method) -> None:
     fits = [name for name, row in METHODS.items() if made in row.trainings]
     instead = f", or caption with {', '.join(fits)}" if fits else ""
     raise ValueError(
-        f"{file} was trained by vizer train-captioner --method {made}, and {method.name} wants one "
-        f"of --method {method.trainings[0]}: train that{instead}"
+        f"{file} was trained by vizer train-captioner --method {made}, and --method "
+        f"{method.name} wants one of --method {method.trainings[0]}: train that{instead}"
     )
 
 
