@@ -220,7 +220,7 @@ def improve(
 
     First words, the `prompts` that are given, and decoders are tried on some of the images and
     scored without a label (`vizer.view_agreement`). A LoRA adapter is trained on the model's own
-    best captions of at most 2,560 images, as in the study, where `train` is always, or auto and
+    best captions of at most 2,560 images, where `train` is always, or auto and
     training is expected to add something. The
     ladder of all of them is climbed on held-out images: `report.html`, `report.json` and, where
     one was trained, an adapter with its model card, which `vlm` carries afterwards.

@@ -21,7 +21,8 @@ from tools.notebook_cells import normalise
 
 SOLUTION = re.compile(r"<summary>Solution</summary>\n\n```python\n(.*?)```.*?</details>", re.DOTALL)
 HEADING = re.compile(r"^### Exercise (\d): (.+)$", re.MULTILINE)
-# runs after the chapter; what a reader does not change of the start stays, names of others too
+# runs first; what a reader does not change of the start stays, names of others too
+ASKED = "asked"  # marks the cells that are no part of the chapter
 JUDGE = """
 def _told(start, answer, check):
     import contextlib, io, traceback
@@ -88,29 +89,43 @@ def path_of(number: int) -> Any:
 
 @functools.cache
 def run_of(number: int) -> ChapterRun:
-    """Run a chapter from a clean kernel, then judge every answer there."""
+    """Run a chapter from a clean kernel, and judge every answer where its exercise stands."""
     path, stored = path_of(number), notebooks.read(path_of(number))
-    answers = [
-        (place, answer)
-        for place, exercise in exercises_of(number).items()
-        for answer in (exercise.solution, exercise.start, *WRONG.get((number, place), ()))
-        if (number, place) in WRONG
-    ]
-    sources = [JUDGE, *(_asked(exercises_of(number)[place], answer) for place, answer in answers)]
     longer = copy.deepcopy(stored)
-    longer["cells"] += [nbformat.v4.new_code_cell(source) for source in sources]
+    longer["cells"] = [_asking(JUDGE)]
+    checks = {exercise.check: place for place, exercise in exercises_of(number).items()}
+    for cell in copy.deepcopy(stored)["cells"]:
+        longer["cells"].append(cell)
+        place = checks.get(cell["source"]) if cell["cell_type"] == "code" else None
+        if place is not None:
+            longer["cells"] += [
+                _asking(_call(exercises_of(number)[place], answer), place, answer)
+                for answer in _answers(number, place)
+            ]
     try:
         ran, _ = notebooks.execute(longer, ROOT / "notebooks")
     except CellExecutionError as error:
         return ChapterRun([f"{path.name}: {error}"], {})
-    size = len(stored["cells"])
-    told = dict(zip(answers, map(_printed, ran["cells"][size + 1 :]), strict=True))
-    ran["cells"] = ran["cells"][:size]
+    told = {
+        tuple(c["metadata"][ASKED]): _printed(c) for c in ran["cells"] if ASKED in c["metadata"]
+    }
+    ran["cells"] = [cell for cell in ran["cells"] if ASKED not in cell["metadata"]]
     fresh = normalise(ran, path.name)  # as it would be stored
     return ChapterRun([f"{path.name}: {x}" for x in notebooks.differences(stored, fresh)], told)
 
 
-def _asked(exercise: Exercise, answer: str) -> str:
+def _answers(number: int, place: int) -> list[str]:
+    exercise = exercises_of(number)[place]
+    return [exercise.solution, exercise.start, *WRONG.get((number, place), ())]
+
+
+def _asking(source: str, *asked: Any) -> Any:
+    cell = nbformat.v4.new_code_cell(source)
+    cell["metadata"][ASKED] = list(asked)
+    return cell
+
+
+def _call(exercise: Exercise, answer: str) -> str:
     return f"_told({exercise.start!r}, {answer!r}, {exercise.check!r})"
 
 

@@ -1,7 +1,7 @@
 """`improve` as one job: look, train or not, climb the ladder on held-out images, write it down.
 
 The order of images is drawn by the seed: the first are held out to the end, some of the others are
-tried on, and at most `CAPTIONS` of the others are trained on, as in the study. Everything is
+tried on, and at most `CAPTIONS` of the others are trained on. Everything is
 decided before anything is written; a run that is stopped while it trains goes on to the same
 weights when it is asked for again.
 """
@@ -103,7 +103,7 @@ class ImproveJob:
 
     @property
     def trained_on(self) -> list[int]:
-        """The others that are trained on: as many as in the study, at most."""
+        """The others that are trained on, at most `CAPTIONS`: the study's captions in one pass."""
         return self.others[:CAPTIONS]
 
     def run(self, out: Path, *, tell: Tell = to_log) -> Improvement:

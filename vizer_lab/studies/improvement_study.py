@@ -265,10 +265,11 @@ def quotable(study: ImprovementStudy) -> str:
         f"{beam} with beam search after it."
     )
     if taught:
-        seeds = min(study.scores[name, PUPIL, F1].seeds for name in taught)
+        counts = [study.scores[name, PUPIL, F1].seeds for name in taught]
+        seeds = str(min(counts)) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
         said += (
             f" Taught their own beam captions they reach {bare(_mean(study, PUPIL, taught))} in "
-            f"one greedy pass ({seeds} seed{'s' * (seeds > 1)})."
+            f"one greedy pass ({seeds} seed{'s' * (max(counts) > 1)})."
         )
     return f"{said} Try words and beams before training. A mechanism, not quality at scale."
 
