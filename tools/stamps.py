@@ -2,8 +2,9 @@
 
 `core_sha256` covers the files of `vizer_core` and `vizer_lab` that the notebook imports, directly
 or through other files, and the manifests of shipped weights beside them. A change elsewhere in the
-packages leaves the stamp fresh; a change in any file that the outputs could depend on makes it
-stale. What is shipped is found by entry points: its loaders count wherever it is asked for.
+packages leaves the stamp fresh, and so do comments and docstrings; a change in any file that the
+outputs could depend on makes it stale. What is shipped is found by entry points: its loaders count
+wherever it is asked for.
 
 Which files of `results` a chapter reads is watched while it runs (`watched`), and they are hashed
 one by one.
@@ -16,6 +17,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ _opened = set()
 _sys.addaudithook(lambda event, about: event == "open" and _opened.add(str(about[0])))
 """
 REPORT = "print(*sorted(_opened), sep='\\n')"
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 SHELL_CALL = re.compile(r"\bvizer [a-z]|-m vizer_core\b")
 
 
@@ -66,8 +69,29 @@ def core_sha256(notebook: Any, root: Path) -> str:
     return _sha256(
         part
         for file in files
-        for part in (file.relative_to(root).as_posix().encode(), _text(file).encode())
+        for part in (file.relative_to(root).as_posix().encode(), _what_runs(file, root).encode())
     )
+
+
+def _what_runs(file: Path, root: Path) -> str:
+    """Return what of a file an output can depend on: of the command line its docstrings too."""
+    text = _text(file)
+    told = file.is_relative_to(root.joinpath(*COMMAND_LINE.split(".")))  # they are its help
+    return text if file.suffix != ".py" or told else code_alone(text)
+
+
+@cache
+def code_alone(source: str) -> str:
+    """Return a source without comments and docstrings, which may change without a new run.
+
+    >>> code_alone('def f(x):  # double\\n    "Twice x."\\n    return 2 * x')
+    'def f(x):\\n    return 2 * x'
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def watched(notebook: Any) -> Any:

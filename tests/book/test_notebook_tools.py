@@ -172,6 +172,8 @@ def test_only_files_that_the_notebook_imports_count(stored, checkout):
     before = core_sha256(stored, checkout)
     (package / "gap" / "stats.py").write_text("changed = 1\n")
     assert core_sha256(stored, checkout) == before
+    (package / "shapes.py").write_text('"""Shapes."""\nUNIT_NORM_TOLERANCE = 1e-3  # of a norm\n')
+    assert core_sha256(stored, checkout) == before, "prose may change"
     (package / "shapes.py").write_text("UNIT_NORM_TOLERANCE = 2\n")
     assert core_sha256(stored, checkout) != before
     assert any("vizer_lab has changed" in fault for fault in faults_of(stored, checkout))
