@@ -3,7 +3,7 @@
     python -m tools.notebooks run [NAME ...] [--all]    run the stale ones (or all), write them
     python -m tools.notebooks verify [NAME ...]         run all, write nothing, compare headlines
     python -m tools.notebooks costs [NAME ...]          write the cost tables, run nothing
-    python -m tools.notebooks check [NAME ...]          rules and stamps only, in a second
+    python -m tools.notebooks check [NAME ...]          rules and stamps only, in some seconds
 
 A notebook is written only here: from a clean kernel, with stable cell ids, without timing, and with
 `metadata.vizer` saying what code made the outputs. A run that changes no output leaves the file

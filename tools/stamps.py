@@ -152,7 +152,8 @@ def dependencies(sources: Iterable[str], root: Path) -> list[Path]:
     return sorted(seen | data)
 
 
-def imported_modules(source: str) -> set[str]:
+@cache  # most chapters import the same files
+def imported_modules(source: str) -> frozenset[str]:
     """Return the dotted names of the packages that a source may import.
 
     Names in strings count too: a lazy import is a string. A call of the command line in a cell
@@ -172,7 +173,7 @@ def imported_modules(source: str) -> set[str]:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             names |= {node.value}
-    return {name for name in names if MODULE.fullmatch(name)}
+    return frozenset(name for name in names if MODULE.fullmatch(name))
 
 
 def _is_for_type_checkers(node: ast.stmt) -> bool:

@@ -1,8 +1,8 @@
 """Score captions against references: every metric with its interval, its settings, its reason.
 
 `evaluate` scores one system, `compare` two on the same images, and `arena` lets any number of them
-meet image by image. A metric's score comes with the
-number of images and a 95% interval; a metric that could not run is listed with the reason.
+meet image by image. A metric's score comes with the number of images and a 95% interval; a metric
+that could not run is listed with the reason.
 """
 
 from __future__ import annotations

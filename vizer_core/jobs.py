@@ -220,10 +220,10 @@ def improve(
 
     First words, the `prompts` that are given, and decoders are tried on some of the images and
     scored without a label (`vizer.view_agreement`). A LoRA adapter is trained on the model's own
-    best captions of at most 2,560 images, where `train` is always, or auto and
-    training is expected to add something. The
-    ladder of all of them is climbed on held-out images: `report.html`, `report.json` and, where
-    one was trained, an adapter with its model card, which `vlm` carries afterwards.
+    best captions of at most 2,560 images, where `train` is always, or auto and training is expected
+    to add something. The ladder of all of them is climbed on held-out images: `report.html`,
+    `report.json` and, where one was trained, an adapter with its model card, which `vlm` carries
+    afterwards.
 
     Stopped while it trains, and called again with the same arguments, it goes on to the same
     weights. Where `out` contains the report of these arguments it is returned as it is, and nothing
@@ -231,8 +231,7 @@ def improve(
 
     Raises `ValueError` on fewer than 24 images, where the model captions as random weights do,
     carries an adapter, or with train="always" would collapse, and where another run was stopped in
-    `out`; and
-    `FileExistsError` where `out` contains another report, an adapter or a model.
+    `out`; and `FileExistsError` where `out` contains another report, an adapter or a model.
     """
     folder, data = Path(out), _image_set(images)
     require_no_lora(vlm)
@@ -264,10 +263,9 @@ def evaluate(
 
     Captions and references are in one order, or both by image id. With `images`, in the order of
     the references or by id (an `ImageSet`'s by name, or COCO's number, wherever captions have ids),
-    and a CLIP as `judge` it computes CLIPScore, RefCLIPScore and
-    self-retrieval too; take a judge that no system was trained with. `options` are those of
-    `evaluation.evaluate`: metrics, inputs, missing_captions, resamples, seed. Some seconds for
-    5,000 images, and one pass of the judge.
+    and a CLIP as `judge` it computes CLIPScore, RefCLIPScore and self-retrieval too; take a judge
+    that no system was trained with. `options` are those of `evaluation.evaluate`: metrics, inputs,
+    missing_captions, resamples, seed. Some seconds for 5,000 images, and one pass of the judge.
 
     Raises `ValueError` where captions, references and images do not fit, and where one of images
     and judge is given alone.

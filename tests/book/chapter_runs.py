@@ -21,8 +21,8 @@ from tools.notebook_cells import normalise
 
 SOLUTION = re.compile(r"<summary>Solution</summary>\n\n```python\n(.*?)```.*?</details>", re.DOTALL)
 HEADING = re.compile(r"^### Exercise (\d): (.+)$", re.MULTILINE)
-# runs first; what a reader does not change of the start stays, names of others too
 ASKED = "asked"  # marks the cells that are no part of the chapter
+# runs first; of the start stays what a reader does not change, and answers do not meet
 JUDGE = """
 def _told(start, answer, check):
     import contextlib, io, traceback

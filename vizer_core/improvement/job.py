@@ -1,9 +1,9 @@
 """`improve` as one job: look, train or not, climb the ladder on held-out images, write it down.
 
 The order of images is drawn by the seed: the first are held out to the end, some of the others are
-tried on, and at most `CAPTIONS` of the others are trained on. Everything is
-decided before anything is written; a run that is stopped while it trains goes on to the same
-weights when it is asked for again.
+tried on, and at most `CAPTIONS` of the others are trained on. Everything is decided before anything
+is written; a run that is stopped while it trains goes on to the same weights when it is asked for
+again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Caption a whole set, and what decoding alone can change: the baselines that train nothing.
 
-A base model with a generic habit ("itap of ...") is one first word away from its good captions:
-in `results/improvement.json` another first word alone brings most of what the best training does.
-So compare the greedy scores of a trained model with these; alone they prove nothing.
+A base model with a generic habit ("itap of ...") is one first word away from its good captions: in
+`results/improvement.json`, on bases with such a habit, another first word alone brings most of what
+the best training does. So compare the greedy scores of a trained model with these; alone they prove
+nothing.
 
 ======================  =========================================================================
 generate_captions       the model as it is; another `prompt` makes it the prompt-only baseline

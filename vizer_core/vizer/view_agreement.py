@@ -7,9 +7,8 @@ fit every image are likely everywhere, so half of what other images say is taken
     score(y, I) = mean over held-out views v of log p(y | v(I)) - 1/2 log mean over J of p(y | v(J))
 
 p is the model without its adapter, J are other images of the same set. In the trials behind
-`results/improvement.json` the mean score ranked systems much as their F1 of objects does: rank
-correlations of .80 to .98 by base, every interval above .5.
-Two things it is not:
+`results/improvement.json` the mean score ranked systems much as their F1 of objects does; a claim
+in the file has the rank correlation of each base. Two things it is not:
 
 - A reward. What is trained on is no judge any more: a model can learn to agree with itself. On the
   first drawn world it did, on the second it did not (`results/improvement.json`, part `views`).
