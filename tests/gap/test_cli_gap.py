@@ -92,6 +92,14 @@ def test_a_folder_goes_through_the_drawn_model_and_bad_files_are_named(folder, c
     assert "left out 1 of 11 images" in caplog.text
 
 
+def test_a_shipped_clip_is_found_by_its_name(folder):
+    asked = ("--images", folder[0], "--captions", folder[1], "--model", "drawn-clip-50")
+    done = run(*asked, "--resamples", 50)
+    assert done.exit_code == 0 and "10 pairs, d = 128" in done.stdout, done.output
+    done = run(*asked, "--pretrained", "openai")
+    assert done.exit_code == 2 and "leave --pretrained openai out" in done.stderr
+
+
 def test_cocos_annotations_and_own_results_meet_cocos_files(folder, tmp_path):
     images, captions = folder
     rows = []

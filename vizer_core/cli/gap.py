@@ -19,6 +19,7 @@ from vizer_core.cli.app import (
 )
 from vizer_core.cli.encoders import clip_encoder
 from vizer_core.cli.models import PACKED, folder_of
+from vizer_core.shipped import shipped_names
 
 
 @app.command(name="gap", short_help="Report the modality gap of a CLIP or of features.")
@@ -73,10 +74,11 @@ def gap_command(
     _require_one_way(features, images, texts, captions)
     if captions is None and (model != "drawn" or pretrained is not None or quick_gelu):
         raise typer.BadParameter("saved features need no model: leave --model and its options out")
-    named = model != "drawn" and ":" not in model and not Path(model).is_dir()
+    shipped = model in ("drawn", *shipped_names("clip"))
+    named = not shipped and ":" not in model and not Path(model).is_dir()
     if named and pretrained is None:
         raise typer.BadParameter(f"--model {model} wants --pretrained TAG or a file of weights")
-    read = (features, texts, captions, pretrained, None if model == "drawn" else model)
+    read = (features, texts, captions, pretrained, None if shipped else model)
     keep_inputs(json_out, "--json", *read, images=(images,) if images else ())
     with errors_as_exit_status(*read, images, goes_on=False):
         from vizer_core.gap import bootstrap_gap, measure_gap

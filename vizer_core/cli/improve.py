@@ -102,11 +102,10 @@ def improve_command(
     adapter with its README.md where one was trained.
 
     It refuses a model with random weights and fewer than 24 images. Captions whose learning would
-    be a collapse are not learned; with --train always that ends the command. Before it begins it
-    says whether a step of the training fits the memory.
-    A file that is no whole image is named, counted and left out. A run that is
-    stopped while it trains goes on when called again. On the drawn models it takes some minutes of
-    a CPU core; SmolVLM wants a GPU.
+    be a collapse are not learned; with --train always that ends the command. A training step that
+    does not fit the memory is refused before it begins. A file that is no whole image is named,
+    counted and left out. A run that is stopped while it trains goes on when called again. On the
+    drawn models it takes some minutes of a CPU core; SmolVLM wants a GPU.
     """
     choice("--train", train, TRAIN)
     keep_folders(out, images, *([] if model in shipped_names("vlm") else [model]))
