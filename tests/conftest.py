@@ -23,6 +23,7 @@ LOOKS_AT_THE_BOOK = (
 )
 # their tests share one run of each chapter, which the id of a test begins with
 BY_CHAPTER = ("tests/book/test_exercises.py", "tests/book/test_notebooks.py")
+ALWAYS_RUN = 1  # a chapter, so that what runs chapters is seen to run
 # the groups of more than half a minute: who begins with them does not end with one
 LONG = (
     "book",
@@ -35,6 +36,17 @@ LONG = (
     "tests/book/",
     "tests/experiments/",
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `--chapters all` run every chapter of the book, as CI does."""
+    parser.addoption(
+        "--chapters",
+        choices=("changed", "all"),
+        default="changed",
+        help="which chapters run: those whose stored outputs were made by other code, data or "
+        "packages than there are now, and the first; or all",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,9 +68,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On several workers, begin with the groups that take long."""
+    """Skip chapters that are as they were run; on several workers, begin with what takes long."""
+    if config.getoption("--chapters") == "changed":
+        skip_unchanged_chapters(items)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: turn(worker_group(item.nodeid)))
+
+
+def skip_unchanged_chapters(items: list[pytest.Item]) -> None:
+    """Skip every test that would run a chapter whose stored outputs a new run would give again."""
+    groups = {item: worker_group(item.nodeid) for item in items}
+    running = {item: g for item, g in groups.items() if g.startswith("chapter ")}
+    if not running:
+        return
+    from tools.notebooks import ROOT, chapters_to_run
+
+    wanted = {f"chapter {number}" for number in (ALWAYS_RUN, *chapters_to_run(ROOT))}
+    why = "the chapter's code, data and packages are those of its stored run (--chapters all)"
+    for item, group in running.items():
+        if group not in wanted:
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 def turn(group: str) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from tests.conftest import (
+    ALWAYS_RUN,
     BY_CHAPTER,
     LONG,
     LOOKS_AT_THE_BOOK,
@@ -14,6 +17,7 @@ from tests.conftest import (
     turn,
     worker_group,
 )
+from tools import notebooks as tool
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,13 +51,39 @@ def test_the_scheduler_asks_for_these_groups(pytestconfig):
     assert not settings.option.loadscopereorder, "the order is that of the tests"
 
 
+class Item(SimpleNamespace):
+    """A test, as far as ordering and skipping know it."""
+
+    marks = 0
+
+    __hash__ = object.__hash__
+
+    def add_marker(self, mark):
+        assert mark.name == "skip" and "--chapters all" in mark.kwargs["reason"]
+        self.marks += 1
+
+
+def settings_of(chapters, **more):
+    return SimpleNamespace(getoption={"--chapters": chapters}.__getitem__, **more)
+
+
+@pytest.mark.parametrize(("chapters", "skipped"), [("changed", [2, 12]), ("all", [])])
+def test_chapters_that_are_as_they_were_run_are_skipped_but_for_one(monkeypatch, chapters, skipped):
+    monkeypatch.setattr(tool, "chapters_to_run", lambda root: [7])
+    items = {n: Item(nodeid=f"{BY_CHAPTER[0]}::test_x[{n}-1]") for n in (ALWAYS_RUN, 2, 7, 12)}
+    others = [Item(nodeid=f"{BY_CHAPTER[0]}::test_all"), Item(nodeid="tests/gap/test_a.py::test_x")]
+    pytest_collection_modifyitems(settings_of(chapters), [*items.values(), *others])
+    assert [n for n, item in items.items() if item.marks] == skipped
+    assert not any(item.marks for item in others)
+
+
 def test_workers_begin_with_what_takes_long_and_one_process_keeps_its_order():
     files = ("tests/gap/test_a.py", LOOKS_AT_THE_BOOK[0], BY_CHAPTER[1])
     items = [SimpleNamespace(nodeid=f"{file}::test_x[01_a]") for file in files]
     before = list(items)
-    pytest_collection_modifyitems(SimpleNamespace(), items)
+    pytest_collection_modifyitems(settings_of("all"), items)
     assert items == before
-    pytest_collection_modifyitems(SimpleNamespace(workerinput={}), items)
+    pytest_collection_modifyitems(settings_of("all", workerinput={}), items)
     assert items == [before[1], before[2], before[0]]
 
 

@@ -104,6 +104,17 @@ def is_stale(notebook: Any, root: Path) -> bool:
     )
 
 
+def chapters_to_run(root: Path) -> list[int]:
+    """Return the chapters whose outputs were made by other code, results or packages than now."""
+    loaded = [(int(path.stem.split("_")[0]), read(path)) for path in paths(root, [])]
+    return [
+        number
+        for number, notebook in loaded
+        if is_stale(notebook, root)
+        or notebook["metadata"]["vizer"].get("packages") != package_versions()
+    ]
+
+
 def execute(
     notebook: Any,
     folder: Path,

@@ -32,6 +32,8 @@ DATA_SUFFIXES = (".json", ".txt")
 FRONT_DOOR = re.compile(r"import vizer_core as |from vizer_core import ")
 STAMPED_PACKAGES = (
     "torch",
+    "transformers",
+    "peft",
     "open_clip_torch",
     "numpy",
     "matplotlib",

@@ -232,6 +232,20 @@ def test_results_that_a_run_has_read_are_stamped(stored, checkout):
     assert notebooks.is_stale(stored, checkout)
 
 
+def test_a_chapter_is_run_again_for_other_code_or_other_packages(stored, checkout):
+    path = checkout / "notebooks" / NAME
+    nbformat.write(stored, path)
+    nbformat.write(restamp(notebooks.read(path), checkout), path)
+    assert notebooks.chapters_to_run(checkout) == []
+    other = notebooks.read(path)
+    other["metadata"]["vizer"]["packages"]["torch"] = "0.1"
+    nbformat.write(other, path)
+    assert notebooks.chapters_to_run(checkout) == [1]
+    other["metadata"]["vizer"] = {}
+    nbformat.write(other, path)
+    assert notebooks.chapters_to_run(checkout) == [1]
+
+
 def test_prose_does_not_change_the_code_hash(stored):
     before = code_sha256(stored)
     stored["cells"][0]["source"] += " More."
