@@ -75,7 +75,9 @@ def chosen_rates(
         row |= {name: rates[name] for name in kept if name in rates}
         row |= {"view_agreement": answer["agreement"]["one"]["mean"]}
         record = answer.get("record", {})
-        row |= {"kl": record.get("kl"), "curve": record.get("curve", [])}
+        row |= {key: record.get(key) for key in ("kl", "stopped")} | {
+            "curve": record.get("curve", [])
+        }
         row |= {"samples": answer.get("samples", {}).get("one", [])[:SAMPLES_OF_A_RATE]}
         rows.setdefault(trial.system, []).append(row)
     chosen = {}
