@@ -34,6 +34,7 @@ COMPARED = (
 )
 SAMPLES_OF_A_RATE = 2  # captions shown beside what a rate gave
 UNSEEN = "_shuffled_views"  # controls are told from one view
+FEW = 8  # trainers that are named where their runs are missing
 LITTLE_ASKED = ("sampled_vague", "sampled_length")
 LEADING = (*LEAD, "object_f1", "exact", "relation_accuracy", "count_accuracy", "length")
 ALIASES = {"first_word_views": "views_5"}
@@ -297,7 +298,7 @@ def _spearman(a: np.ndarray, b: np.ndarray, *, resamples: int = 500) -> dict[str
 
 
 def not_run(planned: Mapping[str, Cell], answers: Mapping[str, Any]) -> list[str]:
-    """Say what is missing, a line per base and kind of cell."""
+    """Say what is missing, a line per base and kind of cell; where few trainers are, say which."""
     groups: dict[str, list[str]] = {}
     for name, cell in planned.items():
         if name in answers:
@@ -309,7 +310,17 @@ def not_run(planned: Mapping[str, Cell], answers: Mapping[str, Any]) -> list[str
         elif "system" not in what:
             kind = name.split("/")[1].split("-")[0]
         groups.setdefault(f"{what['base']}: {kind}", []).append(name)
-    return [f"{group}, {len(names)} cells" for group, names in groups.items()]
+    return [
+        f"{group}, {len(names)} cells{_few(group, names, planned)}"
+        for group, names in groups.items()
+    ]
+
+
+def _few(group: str, names: Sequence[str], planned: Mapping[str, Cell]) -> str:
+    """Return the trainers of some cells in brackets, or nothing where they are many."""
+    systems = dict.fromkeys(str(planned[name].arguments.get("system")) for name in names)
+    few = ": seed" in group and len(systems) <= FEW
+    return f" ({', '.join(systems)})" if few else ""
 
 
 def report(

@@ -5,8 +5,8 @@ core            drawn-vlm-web, drawn-vlm-general: web habits of many kinds; the 
                 is general text
 others          drawn-vlm-qwen, drawn-vlm-other-web, drawn-vlm-poor
 ceiling         drawn-vlm-plain: nothing is left to gain
-real            drawn-vlm-real, whose language half is a real model: it is dear, so decoders and
-                four trainers on fewer scenes
+real            drawn-vlm-real, whose language half is a real model: it is dear, so fewer scenes,
+                fewer images to train on, and one seed
 ==============  =================================================================================
 
 Each base captions its own world: `validation` for choices, `test` where nothing is ever chosen,

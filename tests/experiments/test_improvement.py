@@ -181,6 +181,20 @@ def test_a_rate_is_chosen_by_greedy_f1_and_the_best_trainer_reads_no_label():
     assert not_run(cells, {}) == [f"{BASE}: rates, 4 cells"]
 
 
+def test_where_few_trainers_were_not_run_they_are_named():
+    def cell(system: str, seed: int) -> Cell:
+        about = {"base": BASE, "part": "test", "system": system, "rate": 1e-4, "seed": seed}
+        return Cell(f"{BASE}/test-{system}-{seed}", dict, about)
+
+    some = [cell(system, 0) for system in ("dpo", "raft")]
+    many = [cell(f"trainer {i}", 1) for i in range(9)]
+    planned = {one.name: one for one in (*some, *many)}
+    assert not_run(planned, {}) == [
+        f"{BASE}: seed 0, 2 cells (dpo, raft)",
+        f"{BASE}: seed 1, 9 cells",
+    ]
+
+
 def run_of(precision: float, recall: float, n: int = 40) -> dict:
     return {
         "object_precision": mean_statistics([precision] * n),
