@@ -259,19 +259,28 @@ def quotable(study: ImprovementStudy) -> str:
     bases = taught or bases
     base, word, beam = (bare(_mean(study, name, bases)) for name in untrained)
     many = f"{len(bases)} models" if len(bases) > 1 else "One model"
+    scenes = _span([study.scores[name, "base", F1].n for name in bases])
     said = (
-        f"{many}, {study.record['settings']['n']:,} fresh drawn scenes, no labels: F1 of named "
-        f"objects is {base} as they are, {word} after a first word chosen by view agreement, "
-        f"{beam} with beam search after it."
+        f"{many}, {scenes} fresh drawn scenes, no labels: object F1 is {base} as they are, {word} "
+        f"after a first word chosen by view agreement, {beam} with beam search after it."
     )
     if taught:
         counts = [study.scores[name, PUPIL, F1].seeds for name in taught]
-        seeds = str(min(counts)) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
         said += (
             f" Taught their own beam captions they reach {bare(_mean(study, PUPIL, taught))} in "
-            f"one greedy pass ({seeds} seed{'s' * (max(counts) > 1)})."
+            f"one greedy pass ({_span(counts)} seed{'s' * (max(counts) > 1)})."
         )
     return f"{said} Try words and beams before training. A mechanism, not quality at scale."
+
+
+def _span(counts: Sequence[int]) -> str:
+    """Put counts into words: one number, or the least to the most.
+
+    >>> _span([120, 1000]), _span([3, 3])
+    ('120 to 1,000', '3')
+    """
+    least, most = min(counts), max(counts)
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _mean(study: ImprovementStudy, system: str, bases: Sequence[str]) -> float:
