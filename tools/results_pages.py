@@ -153,7 +153,7 @@ def study_markdown(name: str, result: dict[str, Any], pages: Path) -> str:
         f"## {title}",
         asked,
         claims_markdown(result.get("claims", []), name),
-        not_run_markdown(result.get("not_run", [])),
+        not_run_markdown(result.get("not_run", []), name),
         table(["measured", "value"], figures) if figures else "",
         short_table(result["scores"], *SHORT[name], name)
         if name in SHORT and has_page(result)
@@ -223,7 +223,7 @@ def claimed(claim: Row, study: str = "") -> str:
 FEW = 5  # that are named in the open: more would be a wall of names
 
 
-def not_run_markdown(claims: list[str]) -> str:
+def not_run_markdown(claims: list[str], study: str = "") -> str:
     """Return the claims that this run of a study left out: nothing is said about them.
 
     >>> not_run_markdown(["Less is more"])
@@ -233,7 +233,7 @@ def not_run_markdown(claims: list[str]) -> str:
     """
     if not claims:
         return ""
-    listed = "; ".join(cell(c) for c in claims)
+    listed = "; ".join(cell(sentence_in_words(c, study)) for c in claims)
     if len(claims) <= FEW:
         return f"Not run yet, and so without a verdict: {listed}."
     said = f"{len(claims)} parts were not run yet, and so nothing is said about them."

@@ -28,8 +28,8 @@ PAGES = (
 RULES = {"light": None, "dark": ["color-contrast", "link-in-text-block"]}
 FOUND = """
 const [rules, done] = arguments;
-const only = rules ? { runOnly: rules } : {};
-axe.run(document, { resultTypes: ["violations"], ...only }).then((found) => done(found.violations.flatMap(
+const wanted = { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) };
+axe.run(document, wanted).then((found) => done(found.violations.flatMap(
   ({ id, nodes }) => nodes.map(({ target, html }) => `${id}: ${target} ${html.slice(0, 120)}`))));
 """
 
