@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,19 @@ const copy = document.querySelector('article').cloneNode(true);
 copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(node => node.remove());
 return copy.textContent
 """
+CUT_FORMULAS = (
+    "return [...document.querySelectorAll('article mjx-container[display=true]')]"
+    ".filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.textContent.slice(0, 40))"
+)
+# the first figure, gallery, diagram or explorer that is in sight, as its top and its height
+FIRST_PICTURE = """
+const kinds = 'figure img, p > img, .cell_output :is(img, svg), [data-explorer]';
+const boxes = [...document.querySelectorAll('article :is(' + kinds + ')')]
+  .map(picture => (picture.closest('table') || picture).getBoundingClientRect());
+const seen = boxes.filter(box => box.height > 40);
+return [seen[0].top, seen[0].height]
+"""
+SCREEN, PART, ENOUGH = 900, 1 / 3, 200
 
 
 def pages_of(site: Path) -> list[str]:
@@ -57,33 +72,69 @@ def open_page(browser, address: str) -> None:
     WebDriverWait(browser, 120).until(lambda b: b.execute_script(READY))
 
 
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
-def test_every_page_is_whole(site, address, browser, width):
-    set_width(browser, width)
-    browser.get_log("browser")
-    faults = []
-    pages = pages_of(site)
-    assert "book/index.html" in pages
-    for page in pages:
-        open_page(browser, f"{address}/{page}")
-        browser.execute_script("window.revealAnswers()")
-        for image in browser.find_elements(By.CSS_SELECTOR, "img[loading=lazy]"):
-            browser.execute_script("arguments[0].scrollIntoView()", image)
-        faults += [
-            f"{page}: broken image {source}" for source in browser.execute_script(BROKEN_IMAGES)
-        ]
-        prose = browser.execute_script(PROSE)
-        faults += [f"{page}: a reader sees {tex!r}" for tex in VISIBLE_TEX if tex in prose]
-        unset = browser.find_elements(By.CSS_SELECTOR, "mjx-merror")
-        faults += [f"{page}: no formula: {e.get_property('textContent')}" for e in unset]
-        wide = browser.execute_script("return document.documentElement.scrollWidth")
-        if wide > width:
-            faults.append(f"{page}: {wide} px wide on a screen of {width} px")
-        errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
-        faults += [f"{page}: console says {message}" for message in errors]
-        if not browser.find_elements(By.CSS_SELECTOR, "article h1"):
-            faults.append(f"{page}: no heading")
-    assert not faults, "\n".join(faults)
+@pytest.fixture(scope="module")
+def faults_at(site, address, browser) -> Callable[[str], dict[str, list[str]]]:
+    """Return what looks at every page of the book at a width, once, and lists what is wrong."""
+
+    @cache
+    def look(screen: str) -> dict[str, list[str]]:
+        set_width(browser, WIDTHS[screen])
+        browser.get_log("browser")
+        faults: dict[str, list[str]] = {"page": [], "formula": [], "picture": []}
+        for page in pages_of(site):
+            open_page(browser, f"{address}/{page}")
+            if page.startswith("notebooks/"):
+                faults["picture"] += late_pictures(browser, page)
+            browser.execute_script("window.revealAnswers()")
+            faults["page"] += faults_of(browser, page, WIDTHS[screen])
+            faults["formula"] += [f"{page}: {cut}" for cut in browser.execute_script(CUT_FORMULAS)]
+        return faults
+
+    return look
+
+
+def faults_of(browser, page: str, width: int) -> list[str]:
+    """List what keeps the open page from being whole: images, formulas, width, errors."""
+    for image in browser.find_elements(By.CSS_SELECTOR, "img[loading=lazy]"):
+        browser.execute_script("arguments[0].scrollIntoView()", image)
+    faults = [f"{page}: broken image {source}" for source in browser.execute_script(BROKEN_IMAGES)]
+    prose = browser.execute_script(PROSE)
+    faults += [f"{page}: a reader sees {tex!r}" for tex in VISIBLE_TEX if tex in prose]
+    unset = browser.find_elements(By.CSS_SELECTOR, "mjx-merror")
+    faults += [f"{page}: no formula: {e.get_property('textContent')}" for e in unset]
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    if wide > width:
+        faults.append(f"{page}: {wide} px wide on a screen of {width} px")
+    errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+    faults += [f"{page}: console says {message}" for message in errors]
+    if not browser.find_elements(By.CSS_SELECTOR, "article h1"):
+        faults.append(f"{page}: no heading")
+    return faults
+
+
+def late_pictures(browser, page: str) -> list[str]:
+    """Name the open chapter if too little of its first picture stands on the first screen."""
+    top, height = browser.execute_script(FIRST_PICTURE)
+    late = SCREEN - top < min(PART * height, ENOUGH)
+    return [f"{page}: {height:.0f} px high, begins at {top:.0f}"] if late else []
+
+
+@pytest.mark.parametrize("screen", WIDTHS)
+def test_every_page_is_whole(site, faults_at, screen):
+    assert "book/index.html" in pages_of(site)
+    found = faults_at(screen)["page"]
+    assert not found, "\n".join(found)
+
+
+def test_on_a_desktop_every_formula_is_seen_to_its_end(faults_at):
+    found = faults_at("desktop")["formula"]
+    assert not found, "\n".join(found)
+
+
+def test_the_first_picture_of_a_chapter_begins_on_the_first_screen(faults_at):
+    """A third of it, or 200 pixels, stand above the edge of a laptop's screen."""
+    found = faults_at("desktop")["picture"]
+    assert not found, "\n".join(found)
 
 
 def test_an_answer_is_revealed_by_a_click_and_all_of_them_for_good(site, address, browser):
@@ -175,20 +226,6 @@ def test_a_formula_wider_than_a_phone_begins_at_its_left_end(address, browser):
     assert inside >= box - 1
 
 
-def test_on_a_desktop_every_formula_is_seen_to_its_end(site, address, browser):
-    set_width(browser, WIDTHS["desktop"])
-    cut = (
-        "return [...document.querySelectorAll('article mjx-container[display=true]')]"
-        ".filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.textContent.slice(0, 40))"
-    )
-    faults = []
-    for chapter in chapters_of(site):
-        open_page(browser, f"{address}/notebooks/{chapter}.html")
-        browser.execute_script("window.revealAnswers()")
-        faults += [f"{chapter}: {formula}" for formula in browser.execute_script(cut)]
-    assert not faults, "\n".join(faults)
-
-
 def test_on_a_phone_printed_columns_stay_below_each_other_and_plots_are_as_wide_as_the_screen(
     address, browser
 ):
@@ -241,31 +278,3 @@ def test_search_finds_a_page_without_a_network(address, browser):
         lambda b: b.find_elements(By.CSS_SELECTOR, "#search-results li a")
     )
     assert any("glossary" in link.get_attribute("href") for link in found)
-
-
-def chapters_of(site: Path) -> list[str]:
-    """List the chapters of the book."""
-    return sorted(path.stem for path in site.glob("notebooks/*.html"))
-
-
-# the first figure, gallery, diagram or explorer that is in sight, as its top and its height
-FIRST_PICTURE = """
-const kinds = 'figure img, p > img, .cell_output :is(img, svg), [data-explorer]';
-const boxes = [...document.querySelectorAll('article :is(' + kinds + ')')]
-  .map(picture => (picture.closest('table') || picture).getBoundingClientRect());
-const seen = boxes.filter(box => box.height > 40);
-return [seen[0].top, seen[0].height]
-"""
-SCREEN, PART, ENOUGH = 900, 1 / 3, 200
-
-
-def test_the_first_picture_of_a_chapter_begins_on_the_first_screen(site, address, browser):
-    """A third of it, or 200 pixels, stand above the edge of a laptop's screen."""
-    set_width(browser, WIDTHS["desktop"])
-    faults = []
-    for chapter in chapters_of(site):
-        open_page(browser, f"{address}/notebooks/{chapter}.html")
-        top, height = browser.execute_script(FIRST_PICTURE)
-        if SCREEN - top < min(PART * height, ENOUGH):
-            faults.append(f"{chapter}: {height:.0f} px high, begins at {top:.0f}")
-    assert not faults, "\n".join(faults)
