@@ -68,7 +68,8 @@ PARTS = ("words", "decoders", "rates", "trainers", "confirm", "views", "ablation
 CHOOSER = CORE[0]
 DEAR = ("mbr", "best_of_n_information", "diverse_beam")  # decoders of many captions per image
 SECONDS = {"word": 60.0, "decoder": 30.0, "rate": 30.0, "trainer": 45.0, "control": 35.0}
-VIEW_SECONDS, REAL_TIMES = 30.0, 15  # what a trainer takes on the base with a real language half
+VIEW_SECONDS = 30.0
+REAL_TIMES = 15  # as long a cell takes on the base with a real language half
 # the base whose language half is a real model is dear: it sees fewer scenes, learns from fewer
 # images, and its mappers read as many captions per image trained on as the others'. Since a larger
 # model wants smaller rates it chooses its own, with every other's rival, the teacher of most
@@ -138,7 +139,7 @@ class Study:
             for name in self.options.decoders
             if name in among
         ]
-        return [Cell(t.name, decoder_cell, asdict(t), SECONDS["decoder"]) for t in trials]
+        return [Cell(t.name, decoder_cell, asdict(t), seconds_of("decoder", base)) for t in trials]
 
     def rates(self, words: dict[str, str]) -> list[Cell]:
         """Return the runs that choose learning rates, on validation scenes."""
@@ -177,7 +178,7 @@ class Study:
             if name in REAL_TRAINERS
             for rate in REAL_RATES
         ]
-        return [Cell(t.name, trial_cell, asdict(t), SECONDS["rate"]) for t in tried]
+        return [Cell(t.name, trial_cell, asdict(t), seconds_of("rate", REAL)) for t in tried]
 
     def trainers(
         self,
@@ -192,7 +193,7 @@ class Study:
         if base not in words or (base == REAL and seed > 0):
             return []
         images = min(self.options.images, REAL_IMAGES) if base == REAL else self.options.images
-        seconds = SECONDS["control" if control else "trainer"] * (REAL_TIMES if base == REAL else 1)
+        seconds = seconds_of("control" if control else "trainer", base)
         trials = [
             replace(
                 self.plain,
@@ -230,6 +231,15 @@ class Study:
             Cell(f"{base}/views-{what}", view_cell, about | {"what": what}, VIEW_SECONDS)
             for what in self.options.views
         ]
+
+
+def seconds_of(kind: str, base: str) -> float:
+    """Return a guess of what a cell takes on one core.
+
+    >>> seconds_of("trainer", REAL) / seconds_of("trainer", CHOOSER)
+    15.0
+    """
+    return SECONDS[kind] * (REAL_TIMES if base == REAL else 1)
 
 
 def can_run(base: str, trainer: str) -> bool:

@@ -77,15 +77,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def skip_unchanged_chapters(items: list[pytest.Item]) -> None:
     """Skip every test that would run a chapter whose stored outputs a new run would give again."""
-    groups = {item: worker_group(item.nodeid) for item in items}
-    running = {item: g for item, g in groups.items() if g.startswith("chapter ")}
+    groups = [(item, worker_group(item.nodeid)) for item in items]
+    running = [(item, group) for item, group in groups if group.startswith("chapter ")]
     if not running:
         return
     from tools.notebooks import ROOT, chapters_to_run
 
     wanted = {f"chapter {number}" for number in (ALWAYS_RUN, *chapters_to_run(ROOT))}
     why = "the chapter's code, data and packages are those of its stored run (--chapters all)"
-    for item, group in running.items():
+    for item, group in running:
         if group not in wanted:
             item.add_marker(pytest.mark.skip(reason=why))
 
